@@ -1,0 +1,90 @@
+"""The command line: `python -m builder [NAME...]`. Exit code 0, or 2 with one sentence on stderr."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from builder import Refusal, cache, report
+from builder.build import Builder
+from builder.catalogue import Image, choose, load
+from builder.engine import Engine
+
+DOES = "Build the images, hermetically, on the Docker Engine."
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, but a mistake is one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise Refusal with argparse's reason."""
+        raise Refusal(f"{message}; --help names the options.")
+
+
+def arguments(words: Sequence[str]) -> argparse.Namespace:
+    """Return the command line as values; raise Refusal where it makes no sense."""
+    parser = Parser(prog="builder", description=DOES, allow_abbrev=False)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="bridge, bridge:py3.11, ...; without it all")
+    parser.add_argument("--python", help="only the images of this Python, as 3.11")
+    parser.add_argument("--base", help="build on this image instead of our own root file system")
+    parser.add_argument(
+        "--missing", action="store_true", help="leave images alone that have not changed, and on their base"
+    )
+    parser.add_argument("--no-cache", action="store_true", help="make root file systems and layers anew")
+    parser.add_argument("--json", action="store_true", help="a JSON document on stdout instead of the table")
+    return parser.parse_args(words)
+
+
+def on_given_base(images: Sequence[Image], chosen: Sequence[Image], named: bool, base: str, python: str) -> list[Image]:
+    """Return those of `chosen` that can be built on the image `base`, whose Python is `python` ("3.11").
+
+    Raise Refusal where an image that was asked for by name cannot, or where none is left.
+    """
+    fit = [image for image in chosen if image.base and image.python == python]
+    misfits = [image for image in chosen if image.name not in {other.name for other in fit}]
+    if named and misfits:
+        own = "it has a root file system of its own"
+        why = own if misfits[0].base is None else f"that has Python {python}, and {misfits[0].short} is for another"
+        raise Refusal(f"{misfits[0].name} cannot be built on {base}: {why}.")
+    if not fit:
+        offered = ", ".join(sorted({image.python for image in images if image.base and image.python}))
+        raise Refusal(f"No image asked for is built for Python {python}, which {base} has; there are {offered}.")
+    return fit
+
+
+def disk(error: OSError) -> str:
+    """Return the sentence for a file system that does not let us write or read."""
+    if error.errno == errno.ENOSPC:
+        return "The disk is full: free some space, or keep the cache elsewhere with XDG_CACHE_HOME=..., and try again."
+    return f"{error.filename or 'A file'}: {error.strerror or error}; make it accessible to this user and try again."
+
+
+def main(words: Sequence[str]) -> int:
+    """Build what `words` ask for and say so; return 0. Raise Refusal where that cannot be."""
+    wanted = arguments(words)
+    images = load()
+    chosen: Sequence[Image] = choose(images, wanted.names, wanted.python)
+    progress = report.Progress()
+    with cache.lock(lambda: progress.say("builder", "another build is running; waiting for it to end")):
+        engine = Engine()
+        if wanted.base:
+            python = engine.target(wanted.base).python
+            chosen = on_given_base(images, chosen, bool(wanted.names), wanted.base, python)
+        builder = Builder(engine, images, progress, wanted.base, wanted.missing, wanted.no_cache)
+        results = list(builder.run(chosen))
+    print(report.document(results) if wanted.json else report.table(results))
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Refusal as refusal:
+        sys.exit(print(f"builder: {refusal}", file=sys.stderr) or 2)
+    except OSError as error:
+        sys.exit(print(f"builder: {disk(error)}", file=sys.stderr) or 2)
+    except KeyboardInterrupt:
+        sys.exit(print("builder: stopped; what was built so far is kept.", file=sys.stderr) or 2)

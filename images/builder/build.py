@@ -1,0 +1,199 @@
+"""Makes images: root file system, wheels, build, labels; an image after the one it stands on."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from builder import HERE, Refusal, cache, context, inputs, manifest, revision, rootfs, wheels
+from builder.catalogue import Image
+from builder.engine import Engine
+from builder.report import Progress, Result
+
+# On an image that stands on a given base: its name and its id.
+BASE_NAME = "org.eduhub.base"
+BASE_ID = "org.eduhub.base.id"
+
+
+@dataclass
+class Builder:
+    """Builds images of `images` on `engine`. `base`, where given, is the image that ours stand on instead.
+
+    With `missing`, images whose inputs have not changed are left alone, and an image that was built on a given base
+    stays on it: a deployment must not swap the base that a site has chosen.
+    """
+
+    engine: Engine
+    images: Sequence[Image]
+    progress: Progress
+    base: str | None = None
+    missing: bool = False
+    no_cache: bool = False
+    directory: Path = HERE
+    _inputs: dict[str, str] = field(default_factory=dict)
+
+    def inputs(self, image: Image) -> str:
+        """Return the hash of all that goes into `image`, its base included."""
+        if image.tag not in self._inputs:
+            self._inputs[image.tag] = inputs.digest(image, self._base_inputs(image), self.directory)
+        return self._inputs[image.tag]
+
+    def _base_inputs(self, image: Image) -> str:
+        if not image.base:
+            return ""
+        given, given_id = self._given(image)
+        return given_id if given else self.inputs(self._named(image.base))
+
+    def _given(self, image: Image) -> tuple[str, str]:
+        """Return name and id of the image that `image` is to stand on instead of our own base; ("", "") for ours."""
+        if self.base:
+            facts = self.engine.inspect(self.base)
+            return self.base, facts["Id"] if facts else ""
+        labels = (self.engine.labels(image.tag) if self.missing else None) or {}
+        return labels.get(BASE_NAME, ""), labels.get(BASE_ID, "")
+
+    def _named(self, tag: str) -> Image:
+        return next(image for image in self.images if image.tag == tag)
+
+    def is_present(self, image: Image) -> bool:
+        """Whether the engine has `image`, made from these inputs."""
+        labels = self.engine.labels(image.tag)
+        return labels is not None and labels.get("org.eduhub.inputs") == self.inputs(image)
+
+    def run(self, chosen: Sequence[Image]) -> Iterator[Result]:
+        """Build `chosen` and yield a result each, bases that have to be built for them included.
+
+        An unchanged base is left alone unless it is to be made anew: importing it again would make everything
+        above it new.
+        """
+        needed = {image.base for image in chosen if image.base and not self._given(image)[0]}
+        for image in self.images:
+            wanted = image in chosen
+            if not wanted and image.tag not in needed:
+                continue
+            keep = self.missing or not wanted or (image.base is None and not self.no_cache)
+            if keep and self.is_present(image):
+                if wanted:
+                    yield self._result(image, self._facts(image.tag), 0.0, "present")
+                continue
+            started = time.monotonic()
+            facts = self._make(image)
+            yield self._result(image, facts, time.monotonic() - started, "built")
+
+    def _make(self, image: Image) -> dict[str, Any]:
+        """Make one image and return the engine's description of it."""
+        home = self.directory / image.name
+        shared = (self.directory / name for name in ("base", "builder", "images.yml"))
+        epoch = revision.epoch(home, *shared, directory=self.directory)
+        archive = self._root(image, epoch) if image.root else None
+        if archive and not inputs.is_built(image, self.directory):
+            with self.progress.step(image.short, "import the root file system"):
+                made = self.engine.import_root(archive)
+        else:
+            made = self._build(image, archive, epoch)
+        return self._label(image, made)
+
+    def _root(self, image: Image, epoch: int) -> Path:
+        """Return the tar archive of the image's root file system, made unless it is kept."""
+        root = image.root
+        assert root  # noqa: S101 - for the type checker: the caller has looked
+        with self.progress.step(image.short, f"root file system of Debian {root.suite}") as show:
+            entry, was_there = cache.keep(
+                "rootfs",
+                inputs.root_digest(root, self.directory),
+                lambda draft: rootfs.make(root, draft, epoch),
+                renew=self.no_cache,
+            )
+            show("kept from an earlier build" if was_there else "made by mmdebstrap")
+        return entry / rootfs.ARCHIVE
+
+    def _build(self, image: Image, archive: Path | None, epoch: int) -> str:
+        """Build the image's Dockerfile with its files, its wheels or its root file system; return the id."""
+        home = self.directory / image.name
+        members = [(path.relative_to(home).as_posix(), path) for path in inputs.files(image, self.directory)]
+        arguments = {}
+        if archive:
+            members.append((rootfs.ARCHIVE, archive))
+        else:
+            arguments["BASE"] = self._standing_on(image)
+            members += self._wheels(image, arguments["BASE"])
+        with self.progress.step(image.short, "build") as show, tempfile.TemporaryFile() as file:
+            context.write(file, members, epoch)
+            file.seek(0)
+            made = self.engine.build(file, arguments, no_cache=self.no_cache, on_step=show)
+            show("without a network")
+        return made
+
+    def _standing_on(self, image: Image) -> str:
+        """Return the image that `image` is built on; raise Refusal where the engine has none of that name."""
+        base = self._given(image)[0] or image.base or ""
+        self.engine.demand(base)
+        return base
+
+    def _wheels(self, image: Image, base: str) -> list[tuple[str, Path]]:
+        """Return what goes into the context's build/: the installer, pip, and the wheels for the Python in `base`."""
+        lock = self.directory / image.name / "requirements.txt"
+        if not lock.exists():
+            raise Refusal(f"images/{image.name} has no requirements.txt; make its lock with ./invoke lock.")
+        with self.progress.step(image.short, "wheels") as show:
+            target = self.engine.target(base)
+            wanted = wheels.requirements(lock.read_text(encoding="utf-8"), target)
+            tool_lock = self.directory / "base" / "tools.txt"
+            tools, _ = cache.keep(
+                "tools", inputs.text_digest(tool_lock.read_text()), lambda draft: wheels.fetch_tools(tool_lock, draft)
+            )
+            entry, was_there = cache.keep(
+                "wheels",
+                inputs.text_digest(repr((sorted(wanted.items()), target, image.sdists))),
+                lambda draft: wheels.fetch(wanted, target, image.sdists, tools, draft),
+            )
+            found = sorted(entry.glob("*.whl"))
+            show(f"{len(found)} for Python {target.version}, {'kept' if was_there else 'fetched'}")
+        return [
+            ("build/install.py", self.directory / "base" / "install.py"),
+            ("build/pip.whl", tools / "pip.whl"),
+            *((f"build/wheels/{wheel.name}", wheel) for wheel in found),
+        ]
+
+    def _label(self, image: Image, made: str) -> dict[str, Any]:
+        """Say on the image what it is and what is in it, name it, and return the engine's description."""
+        with self.progress.step(image.short, "manifest and labels") as show:
+            with self.engine.exported(made) as chunks:
+                listing = list(manifest.lines(chunks))
+            labels = {
+                "org.opencontainers.image.title": image.title,
+                "org.opencontainers.image.version": image.version,
+                "org.opencontainers.image.revision": revision.commit(self.directory),
+                "org.eduhub.inputs": self.inputs(image),
+                "org.eduhub.manifest": manifest.digest(listing),
+            }
+            given, given_id = self._given(image)
+            if image.base and given:
+                labels |= {BASE_NAME: given, BASE_ID: given_id}
+            if image.python:
+                labels["org.eduhub.python"] = self.engine.target(made).version
+            show(f"{len(listing)} files")
+            return self.engine.label(made, image.tag, labels)
+
+    def _facts(self, tag: str) -> dict[str, Any]:
+        facts = self.engine.inspect(tag)
+        if facts is None:
+            raise Refusal(f"{tag} went away while it was looked at; try again.")
+        return facts
+
+    def _result(self, image: Image, facts: dict[str, Any], seconds: float, state: str) -> Result:
+        labels = facts["Config"]["Labels"]
+        return Result(
+            image=image.tag,
+            python=labels.get("org.eduhub.python"),
+            size_bytes=facts["Size"],
+            id=facts["Id"],
+            seconds=round(seconds, 1),
+            state=state,
+            inputs=labels["org.eduhub.inputs"],
+            manifest=labels["org.eduhub.manifest"],
+        )

@@ -1,0 +1,124 @@
+"""Which images there are: images.yml as frozen values, and the choice an operator makes among them."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from builder import HERE, Refusal
+
+REPOSITORY = "eduhub"
+
+
+@dataclass(frozen=True)
+class Root:
+    """A Debian root file system: what is installed from `suite`, and what is left out or taken out again."""
+
+    suite: str
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    keep: tuple[str, ...]
+    remove: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image to build. `python` is None where none is inside; `base` is the tag it stands on, or None."""
+
+    name: str
+    tag: str
+    title: str
+    version: str
+    limit_mb: int
+    python: str | None
+    root: Root | None
+    base: str | None
+    sdists: tuple[str, ...]
+
+    @property
+    def short(self) -> str:
+        """The tag without our repository, as people say it: "bridge:py3.11"."""
+        return self.tag.removeprefix(f"{REPOSITORY}/")
+
+
+def load(directory: Path = HERE) -> tuple[Image, ...]:
+    """Return every image of `directory`/images.yml, an image after the one it stands on."""
+    document = yaml.safe_load((directory / "images.yml").read_text(encoding="utf-8"))
+    project = tomllib.loads((directory.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    images = [
+        image
+        for name, row in document["images"].items()
+        for image in _images(name, {"version": project["version"], **row}, document)
+    ]
+    return tuple(sorted(images, key=lambda image: image.base is not None))
+
+
+def _images(name: str, row: dict[str, Any], document: dict[str, Any]) -> Iterable[Image]:
+    """Yield the images of one row: one a Python, or the one of its suite."""
+    suites = document["suites"]
+    suite_of = {facts["python"]: suite for suite, facts in suites.items()}
+    pairs = [(suite_of[python], python) for python in row.get("pythons", [])] or [(row["suite"], None)]
+    for suite, python in pairs:
+        own = "include" in row
+        extra = suites[suite].get("python_include", ()) if python else ()
+        include = (*row.get("include", ()), *suites[suite].get("include", ()), *extra)
+        common = document["rootfs"]
+        remove = (*common["remove"], *row.get("remove", ()))
+        tag = row["tag"].format(suite=suite, python=python, version=row["version"])
+        yield Image(
+            name=name,
+            tag=f"{REPOSITORY}/{name}:{tag}",
+            title=row["title"],
+            version=row["version"],
+            limit_mb=row["limit_mb"],
+            python=python,
+            root=Root(suite, include, tuple(common["exclude"]), tuple(common["keep"]), remove) if own else None,
+            base=None if own else f"{REPOSITORY}/base:{suite}",
+            sdists=tuple(row.get("sdists", ())),
+        )
+
+
+def choose(images: Sequence[Image], names: Sequence[str], python: str | None) -> tuple[Image, ...]:
+    """Return the images called `names` (all, if none) that hold `python` (any, if None).
+
+    A name is "bridge" or, for one of several, "bridge:py3.11". An image without a Python matches no Python.
+    Raise Refusal, naming the choices, for a name or Python that no image has.
+    """
+    known = {word for image in images for word in (image.name, image.short)}
+    for name in names:
+        if name not in known:
+            raise Refusal(
+                f"There is no image {name!r}{_near(name, known)}; choose from {_list(image.name for image in images)}, "
+                f"or one of several, as in {images[-1].short}."
+            )
+    pythons = {image.python for image in images if image.python}
+    if python and python not in pythons:
+        raise Refusal(f"No image is built for Python {python!r}; choose {_list(pythons)}.")
+    chosen = tuple(
+        image
+        for image in images
+        if (not names or {image.name, image.short} & set(names)) and (not python or image.python == python)
+    )
+    if not chosen:
+        offered = {image.python for image in images if image.python and {image.name, image.short} & set(names)}
+        only = f"only for {_list(offered)}" if offered else "it holds no Python"
+        raise Refusal(f"{' and '.join(names)} is not built for Python {python}, {only}.")
+    return chosen
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    match = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {match[0]}?)" if match else ""
+
+
+def _list(words: Iterable[str]) -> str:
+    """Return `words` once each and in order, versions by number: "3.9, 3.11"."""
+    return ", ".join(
+        sorted(set(words), key=lambda word: [int(part) if part.isdigit() else part for part in word.split(".")])
+    )

@@ -1,0 +1,92 @@
+"""What the operator sees: a line a step with its duration while images are built, and a table at the end."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TextIO
+
+WIDTH = 110
+
+
+@dataclass(frozen=True)
+class Result:
+    """One image after a run; `state` is "built", or "present" where its inputs had not changed."""
+
+    image: str
+    python: str | None
+    size_bytes: int
+    id: str
+    seconds: float
+    state: str
+    inputs: str
+    manifest: str
+
+
+class Progress:
+    """Writes to `stream`; on a terminal the step under way is shown too, and overwritten by its result."""
+
+    def __init__(self, stream: TextIO = sys.stderr) -> None:
+        self._stream = stream
+        self._live = stream.isatty()
+
+    def say(self, image: str, text: str) -> None:
+        """Write one line."""
+        self._write(f"{image:<26} {text}")
+
+    @contextmanager
+    def step(self, image: str, text: str) -> Iterator[Callable[[str], None]]:
+        """Time what happens inside; the function given shows how far it is, and its last word stays in the line."""
+        started = time.monotonic()
+        detail = ""
+
+        def show(word: str) -> None:
+            nonlocal detail
+            detail = word
+            if self._live:
+                self._stream.write(f"\r\x1b[K{image:<26} {text}: {word} ..."[:WIDTH])
+                self._stream.flush()
+
+        if self._live:
+            show("")
+        yield show
+        shown = f"{text}: {detail}" if detail else text
+        self._write(f"{image:<26} {shown[: WIDTH - 40]:<60} {time.monotonic() - started:6.1f} s")
+
+    def _write(self, line: str) -> None:
+        self._stream.write(("\r\x1b[K" if self._live else "") + line.rstrip() + "\n")
+        self._stream.flush()
+
+
+def table(results: Sequence[Result]) -> str:
+    """Return the closing table: image, Python, size, id, seconds, state."""
+    rows = [("IMAGE", "PYTHON", "SIZE", "ID", "SECONDS", "STATE")]
+    rows += [
+        (
+            result.image,
+            result.python or "-",
+            f"{result.size_bytes / 1e6:.1f} MB",
+            result.id.removeprefix("sha256:")[:12],
+            f"{result.seconds:.1f}",
+            result.state,
+        )
+        for result in results
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(6)]
+    right = {2, 4}
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
+
+
+def document(results: Sequence[Result]) -> str:
+    """Return the results as JSON: {"images": [{"image", "python", "size_bytes", "id", "seconds", "state", ...}]}."""
+    return json.dumps({"images": [asdict(result) for result in results]}, indent=2)

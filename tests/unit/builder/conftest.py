@@ -1,0 +1,33 @@
+"""A tree of images to try things on, and an engine that remembers what it was asked to do."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from builder import HERE
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep the machine's cache out of every test; return the one used instead."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "eduhub"
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A checkout with our own images.yml and, for its images, the fewest files; returns its images directory."""
+    images = tmp_path / "checkout" / "images"
+    for name in ("base/slim", "base/install.py", "base/tools.txt", "images.yml", ".dockerignore"):
+        images.joinpath(name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(HERE / name, images / name)
+    shutil.copy(HERE.parent / "pyproject.toml", images.parent / "pyproject.toml")
+    for name in ("bridge", "pilot", "plone", "edge"):
+        (images / name / "src").mkdir(parents=True)
+        (images / name / "Dockerfile").write_text("FROM scratch\n")
+        (images / name / "src" / "program.py").write_text("print()\n")
+        (images / name / "requirements.txt").write_text("")
+    return images

@@ -1,0 +1,84 @@
+"""The catalogue says which images there are, and helps an operator who mistypes one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from builder import Refusal
+from builder.catalogue import choose, load
+
+
+def test_our_images_are_the_ones_that_roles_deploy() -> None:
+    """Tags are a contract with roles, inventories and the pilot."""
+    assert [image.tag for image in load()] == [
+        "eduhub/base:bullseye",
+        "eduhub/base:bookworm",
+        "eduhub/edge:bookworm",
+        "eduhub/bridge:py3.9",
+        "eduhub/bridge:py3.11",
+        "eduhub/pilot:py3.11",
+        "eduhub/plone:6.0.13-py3.11",
+    ]
+
+
+def test_a_python_is_a_row(tree: Path) -> None:
+    """The next Python of the ladder is data: two rows, and no line of code."""
+    path = tree / "images.yml"
+    text = path.read_text().replace("suites:\n", 'suites:\n  trixie: {python: "3.13"}\n')
+    path.write_text(text.replace('pythons: ["3.9", "3.11"]', 'pythons: ["3.9", "3.11", "3.13"]'))
+
+    (image,) = choose(load(tree), ["bridge"], "3.13")
+
+    assert (image.tag, image.base) == ("eduhub/bridge:py3.13", "eduhub/base:trixie")
+
+
+def test_every_image_stands_on_one_that_comes_before_it() -> None:
+    """Building in the catalogue's order never misses a base."""
+    images = load()
+    for position, image in enumerate(images):
+        if image.base:
+            assert image.base in {other.tag for other in images[:position]}
+
+
+def test_without_names_everything_is_chosen() -> None:
+    """No name means all, which is what a deployment asks for."""
+    assert choose(load(), [], None) == load()
+
+
+@pytest.mark.parametrize(
+    ("names", "python", "tags"),
+    [
+        (["bridge"], None, ["eduhub/bridge:py3.9", "eduhub/bridge:py3.11"]),
+        (["bridge:py3.9"], None, ["eduhub/bridge:py3.9"]),
+        (["bridge", "pilot"], "3.11", ["eduhub/bridge:py3.11", "eduhub/pilot:py3.11"]),
+        ([], "3.9", ["eduhub/base:bullseye", "eduhub/bridge:py3.9"]),
+    ],
+)
+def test_names_and_a_python_narrow_the_choice(names: list[str], python: str | None, tags: list[str]) -> None:
+    """Both filters hold at once."""
+    assert [image.tag for image in choose(load(), names, python)] == tags
+
+
+@pytest.mark.parametrize(
+    ("names", "python", "sentence"),
+    [
+        (
+            ["brige"],
+            None,
+            (
+                "There is no image 'brige' (did you mean bridge?); choose from base, bridge, edge, pilot, plone, "
+                "or one of several, as in plone:6.0.13-py3.11."
+            ),
+        ),
+        ([], "3.10", "No image is built for Python '3.10'; choose 3.9, 3.11."),
+        (["plone"], "3.9", "plone is not built for Python 3.9, only for 3.11."),
+        (["edge"], "3.11", "edge is not built for Python 3.11, it holds no Python."),
+    ],
+)
+def test_a_choice_that_cannot_be_is_refused_with_what_can(names: list[str], python: str | None, sentence: str) -> None:
+    """One sentence: what is wrong, with which value, and what to type instead."""
+    with pytest.raises(Refusal) as refusal:
+        choose(load(), names, python)
+    assert str(refusal.value) == sentence

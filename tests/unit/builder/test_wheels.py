@@ -1,0 +1,105 @@
+"""Wheels are chosen for the Python inside the image, not for the one that builds it, and only as the lock says."""
+
+from __future__ import annotations
+
+import hashlib
+import site
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from builder import HERE, Refusal
+from builder.wheels import Target, fetch, requirements
+
+OLD = Target("3.9.2", "2.31", "x86_64")
+NEW = Target("3.11.2", "2.36", "x86_64")
+LOCK = """
+# a remark
+--index-url https://nowhere.invalid
+exceptiongroup==1.3.1 ; python_full_version < '3.11' \\
+    --hash=sha256:aa \\
+    --hash=sha256:bb
+colorama==0.4.6 ; sys_platform == 'win32' \\
+    --hash=sha256:cc
+attrs==26.1.0 \\
+    --hash=sha256:dd
+"""
+
+
+def test_markers_are_asked_about_the_images_python() -> None:
+    """pip itself would ask about the Python it runs on."""
+    assert requirements(LOCK, OLD) == {
+        "exceptiongroup": "exceptiongroup==1.3.1 --hash=sha256:aa --hash=sha256:bb",
+        "attrs": "attrs==26.1.0 --hash=sha256:dd",
+    }
+    assert requirements(LOCK, NEW) == {"attrs": "attrs==26.1.0 --hash=sha256:dd"}
+
+
+def test_the_bridge_has_the_same_pins_on_both_pythons() -> None:
+    """An upgrade changes the interpreter and nothing else: the older only adds what stands in for newer modules."""
+    lock = (HERE / "bridge" / "requirements.txt").read_text(encoding="utf-8")
+    old, new = requirements(lock, OLD), requirements(lock, NEW)
+    assert {name: old.get(name) for name in new} == new
+    assert set(old) - set(new) == {"async-timeout", "exceptiongroup"}
+
+
+def test_a_pin_without_a_hash_is_refused() -> None:
+    """Nothing enters an image that the lock does not fix by its content."""
+    with pytest.raises(Refusal, match=r"'attrs==26.1.0' without a hash; renew it with ./invoke lock"):
+        requirements("attrs==26.1.0\n", NEW)
+
+
+def test_no_wheel_is_fetched_for_a_newer_c_library() -> None:
+    """A wheel for glibc 2.32 would not load on Debian 11, which has 2.31."""
+    assert OLD.platforms[0] == "manylinux_2_31_x86_64"
+    assert OLD.platforms[-1] == "linux_x86_64"
+
+
+@pytest.fixture
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, str]:
+    """A directory pip may take wheels from, with one in it, and that one's hash; there is no index."""
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    wheel = shelf / "tiny-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("tiny.py", "")
+        archive.writestr("tiny-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+        archive.writestr("tiny-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr("tiny-1.0.dist-info/RECORD", "")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
+    return shelf, hashlib.sha256(wheel.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> Path:
+    """The pip of this environment where the builder's own would be."""
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "pip.whl").symlink_to(site.getsitepackages()[0])
+    return tmp_path / "tools"
+
+
+def test_what_the_lock_names_is_fetched(offline: tuple[Path, str], tools: Path, tmp_path: Path) -> None:
+    """The right bytes are taken, and nothing but wheels is left in the directory."""
+    fetch({"tiny": f"tiny==1.0 --hash=sha256:{offline[1]}"}, NEW, (), tools, tmp_path)
+    assert [path.name for path in tmp_path.glob("*.*")] == ["tiny-1.0-py3-none-any.whl"]
+
+
+@pytest.mark.usefixtures("offline")
+def test_other_bytes_under_the_same_name_are_refused(tools: Path, tmp_path: Path) -> None:
+    """A swapped wheel stops the build, in one sentence."""
+    with pytest.raises(Refusal, match=r"^pip could not fetch the wheels .*HASH") as refusal:
+        fetch({"tiny": f"tiny==1.0 --hash=sha256:{'0' * 64}"}, NEW, (), tools, tmp_path)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.usefixtures("offline")
+def test_an_index_without_the_version_is_named_as_the_reason(tools: Path, tmp_path: Path) -> None:
+    """pip's own words would send an operator after the wrong thing."""
+    with pytest.raises(Refusal) as refusal:
+        fetch({"tiny": f"tiny==2.0 --hash=sha256:{'0' * 64}"}, NEW, (), tools, tmp_path)
+    assert str(refusal.value) == (
+        "pip could not fetch the wheels (no index that answers has tiny==2.0 for this Python); "
+        "check the network, or name your index with PIP_INDEX_URL=..."
+    )
