@@ -1,0 +1,77 @@
+"""The application: the pass-through beside FastAPI, both under one measuring layer."""
+
+from __future__ import annotations
+
+import time
+from contextlib import asynccontextmanager
+from email.utils import formatdate
+from typing import AsyncIterator
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from eduhub_bridge import __version__, endpoints, paths, problems
+from eduhub_bridge.metrics import Metrics
+from eduhub_bridge.passthrough import ROUTE, PassThrough
+from eduhub_bridge.readiness import Readiness
+from eduhub_bridge.settings import Settings
+from eduhub_bridge.upstream import Upstream
+
+_CLOSE = (b"connection", b"close")
+
+
+class Bridge:
+    """The ASGI application. `draining` is set when the server stops: each answer then says that it is the last."""
+
+    def __init__(self, api: ASGIApp, pass_through: ASGIApp, metrics: Metrics) -> None:
+        self.draining = False
+        self._api, self._pass_through, self._metrics = api, pass_through, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._api(scope, receive, send)
+            return
+        # By the path as sent: what is decoded first cannot be told from what it pretends to be.
+        passes = paths.is_ours(scope["raw_path"])
+        status = 0
+
+        async def observed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                if not any(name == b"date" for name, _ in message["headers"]):
+                    message["headers"].append((b"date", formatdate(usegmt=True).encode()))
+                if self.draining:
+                    message["headers"].append(_CLOSE)
+            await send(message)
+
+        started = time.perf_counter()
+        self._metrics.in_flight.inc()
+        try:
+            await (self._pass_through if passes else self._api)(scope, receive, observed)
+        finally:
+            self._metrics.in_flight.dec()
+            route = ROUTE if passes else getattr(scope.get("route"), "path", "unknown")
+            self._metrics.answered(route, scope["method"], status, time.perf_counter() - started)
+
+
+def create_app(settings: Settings) -> Bridge:
+    """Return the application. Its connections to Plone live from startup to shutdown of its lifespan."""
+    metrics = Metrics()
+    upstream = Upstream(settings, metrics)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await upstream.open()
+        try:
+            yield
+        finally:
+            await upstream.close()
+
+    api = FastAPI(
+        title="EduHub bridge", version=__version__, lifespan=lifespan, redirect_slashes=False,
+        openapi_url=None, docs_url=None, redoc_url=None,
+    )  # fmt: skip
+    problems.install(api)
+    api.include_router(endpoints.router(Readiness(upstream.probe, metrics.ready.set), metrics))
+    return Bridge(api, PassThrough(settings, upstream, metrics), metrics)

@@ -1,0 +1,63 @@
+"""What Prometheus is told. One registry for each application, so that two of them in one process do not mix."""
+
+from __future__ import annotations
+
+import platform
+from functools import lru_cache
+from typing import Tuple
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.gc_collector import GCCollector
+
+from eduhub_bridge import __version__
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+# Clients may invent methods; each one would be a new time series.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class Metrics:
+    """The bridge's instruments. Seconds are wall time."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        build = Gauge("eduhub_bridge_build_info", "What runs here", ["version", "python"], registry=self.registry)
+        build.labels(__version__, platform.python_version()).set(1)
+        self.in_flight = Gauge("eduhub_bridge_in_flight", "Requests being answered now", registry=self.registry)
+        self.plone_in_flight = Gauge(
+            "eduhub_bridge_plone_in_flight", "Requests waiting for Plone or read from it now", registry=self.registry
+        )
+        self.plone_errors = Counter(
+            "eduhub_bridge_plone_errors", "Requests that Plone did not answer well", ["kind"], registry=self.registry
+        )
+        self.plone_retries = Counter(
+            "eduhub_bridge_plone_retries", "Requests sent again on a new connection", registry=self.registry
+        )
+        self.ready = Gauge("eduhub_bridge_ready", "1 while /health/ready answers 200", registry=self.registry)
+        self._requests = Histogram(
+            "eduhub_bridge_request_seconds", "First byte asked to last byte answered", ["route", "method", "status"],
+            buckets=SECONDS, registry=self.registry,
+        )  # fmt: skip
+        self._plone = Histogram(
+            "eduhub_bridge_plone_seconds", "Time until Plone's answer begins", ["method", "status"],
+            buckets=SECONDS, registry=self.registry,
+        )  # fmt: skip
+        # Looking up a child takes longer than observing, and there are only so many of them.
+        self._request_child = lru_cache(maxsize=2048)(self._requests.labels)
+        self._plone_child = lru_cache(maxsize=512)(self._plone.labels)
+
+    def answered(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count a request; `route` is a template, never a path."""
+        self._request_child(route, method if method in _METHODS else "other", status).observe(seconds)
+
+    def plone_answered(self, method: str, status: int, seconds: float) -> None:
+        """Count an answer of Plone, whatever its status."""
+        self._plone_child(method if method in _METHODS else "other", status).observe(seconds)
+
+    def text(self, accept: str) -> Tuple[bytes, str]:
+        """Return the exposition and its content type, in the format that `accept` prefers."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type

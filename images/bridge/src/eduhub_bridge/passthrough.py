@@ -1,0 +1,125 @@
+"""`/plone/…`: every request goes to Plone and every answer comes back, streamed both ways, nothing rewritten."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import AsyncIterator, Optional
+
+import aiohttp
+from starlette.types import Message, Receive, Scope, Send
+
+from eduhub_bridge import headers, paths
+from eduhub_bridge.logs import Seldom
+from eduhub_bridge.metrics import Metrics
+from eduhub_bridge.problems import problem
+from eduhub_bridge.settings import Settings
+from eduhub_bridge.upstream import Upstream, UpstreamError
+
+ROUTE = f"{paths.MOUNT}/{{path}}"
+# Before this, nobody looks whether the client is still there: most requests are over by then.
+_PATIENCE_SECONDS = 0.25
+
+
+class AnswerCutError(Exception):
+    """Plone's answer broke off. Raised to the server, which cuts the client's connection: no clean end."""
+
+
+class _ClientGoneError(Exception):
+    """The client left while it was sending its body."""
+
+
+class PassThrough:
+    """The ASGI application for everything below the mount."""
+
+    def __init__(self, settings: Settings, upstream: Upstream, metrics: Metrics) -> None:
+        self._site_path = settings.plone_path
+        self._upstream, self._metrics = upstream, metrics
+        self._log = Seldom()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; raise AnswerCutError when the answer breaks off after its head was sent."""
+        try:
+            request = headers.request(scope["headers"], scope["scheme"])
+            prefix = paths.prefix(request.scheme, request.host, self._site_path)
+            path = prefix + paths.rest(scope["raw_path"], scope["query_string"])
+        except paths.RefusedError as refusal:
+            await problem(400, str(refusal))(scope, receive, send)
+            return
+        client = _Client(receive, request.has_body)
+        self._metrics.plone_in_flight.inc()
+        try:
+            body = client.body() if request.has_body else None
+            answer = await self._upstream.fetch(scope["method"], path, request.fields, body)
+            await self._relay(answer, send)
+        except UpstreamError as error:
+            if not client.gone:
+                self._log.say("plone_failed", kind=error.kind, detail=str(error))
+                await problem(error.status, str(error))(scope, receive, send)
+        except asyncio.CancelledError:
+            if not client.gone:
+                raise
+        finally:
+            client.forget()
+            self._metrics.plone_in_flight.dec()
+
+    async def _relay(self, answer: aiohttp.ClientResponse, send: Send) -> None:
+        try:
+            fields = headers.response(answer.raw_headers, answer.status)
+            await send({"type": "http.response.start", "status": answer.status, "headers": fields})
+            content = answer.content
+            more = True
+            while more:
+                # One read of what is there: sending waits while the client is slow, so reading does too.
+                chunk = await content.readany()
+                more = not content.at_eof()
+                await send({"type": "http.response.body", "body": chunk, "more_body": more})
+        except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+            self._metrics.plone_errors.labels("cut").inc()
+            self._log.say("plone_answer_cut", detail=str(error) or type(error).__name__)
+            raise AnswerCutError from error
+        finally:
+            # A connection whose answer was read to its end is back in the pool already.
+            answer.close()
+
+
+class _Client:
+    """The other end: its body, and whether it is still there."""
+
+    def __init__(self, receive: Receive, has_body: bool) -> None:
+        self.gone = False
+        self._receive, self._sending = receive, has_body
+        self._exchange = asyncio.current_task()
+        self._watch: Optional[asyncio.Task[None]] = None
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(_PATIENCE_SECONDS, self._look)
+
+    async def body(self) -> AsyncIterator[bytes]:
+        """Yield the request's body as it comes; raise when the client leaves before its end."""
+        while self._sending:
+            message: Message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self.gone = True
+                raise _ClientGoneError
+            self._sending = message.get("more_body", False)
+            if message.get("body"):
+                yield message["body"]
+
+    def _look(self) -> None:
+        if self._sending:  # body() is the one who receives, and sees the client leave
+            self._timer = self._loop.call_later(_PATIENCE_SECONDS, self._look)
+        else:
+            self._watch = self._loop.create_task(self._wait())
+
+    async def _wait(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        # Plone's work for nobody ends here: a download would otherwise be read to its end.
+        self.gone = True
+        if self._exchange:
+            self._exchange.cancel()
+
+    def forget(self) -> None:
+        """Stop watching."""
+        self._timer.cancel()
+        if self._watch:
+            self._watch.cancel()

@@ -1,0 +1,48 @@
+"""Errors as problem details (RFC 9457): one form for all of them."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, Mapping, Optional, cast
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def problem(status: int, detail: str, headers: Optional[Mapping[str, str]] = None, **more: Any) -> Response:
+    """Return the response for an error: `detail` says what is wrong in one sentence, `more` are extensions."""
+    document = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
+    return Response(
+        orjson.dumps(document), status, {"cache-control": "no-store", **(headers or {})}, media_type=MEDIA_TYPE
+    )
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    error = cast("HTTPException", error)
+    if error.status_code == 404:
+        return problem(404, "Nothing is here. / lists what the bridge offers.")
+    if error.status_code == 405:
+        return problem(405, f"{request.method} is not offered here.", error.headers)
+    return problem(error.status_code, str(error.detail), error.headers)
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    error = cast("RequestValidationError", error)
+    wrong = [{"where": ".".join(str(part) for part in each["loc"]), "what": each["msg"]} for each in error.errors()]
+    return problem(422, "The request does not fit this endpoint.", errors=wrong)
+
+
+async def _bug(_: Request, __: Exception) -> Response:
+    return problem(500, "The bridge failed; its log says more.")
+
+
+def install(api: FastAPI) -> None:
+    """Make `api` answer every error as a problem."""
+    api.add_exception_handler(HTTPException, _http)
+    api.add_exception_handler(RequestValidationError, _invalid)
+    api.add_exception_handler(Exception, _bug)

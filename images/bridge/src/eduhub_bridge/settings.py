@@ -1,0 +1,161 @@
+"""What the environment says, checked. Only the standard library: the health check imports this too.
+
+Each setting may also be given as a file: `NAME_FILE` holds the path of a file whose content, stripped, is
+the value of `NAME`. Seconds and counts are numbers.
+
+    PLONE_URL                      the site as Zope itself serves it, e.g. http://plone:8080/Plone; required
+    EDUHUB_SOCKET                  unix socket to listen on                        (/run/eduhub/bridge.sock)
+    EDUHUB_PORT                    TCP port to listen on instead of the socket
+    EDUHUB_ADDRESS                 address for that port                           (0.0.0.0)
+    EDUHUB_GRACE_SECONDS           how long requests in flight may take after SIGTERM       (25)
+    EDUHUB_PLONE_CONNECTIONS       connections to Plone, at least 2                (16)
+    EDUHUB_PLONE_CONNECT_SECONDS   for Plone to accept a connection                (5)
+    EDUHUB_PLONE_SECONDS           longest silence of Plone, and longest wait for a free connection  (60)
+    EDUHUB_READY_PATH              cheap page below the site that answers 200 when it works          (ok)
+    EDUHUB_READY_SECONDS           for that page to answer                         (3)
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Mapping, TypeVar, Union
+from urllib.parse import urlsplit
+
+DEFAULT_SOCKET = "/run/eduhub/bridge.sock"
+NAMES = frozenset(
+    {"PLONE_URL", "EDUHUB_SOCKET", "EDUHUB_PORT", "EDUHUB_ADDRESS", "EDUHUB_GRACE_SECONDS", "EDUHUB_READY_PATH"}
+    | {"EDUHUB_PLONE_CONNECTIONS", "EDUHUB_PLONE_CONNECT_SECONDS", "EDUHUB_PLONE_SECONDS", "EDUHUB_READY_SECONDS"}
+)
+# Path characters that need no second thought in a request line.
+_PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
+_T = TypeVar("_T")
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the text is one sentence for the operator."""
+
+
+@dataclass(frozen=True)
+class Tcp:
+    """A TCP address to listen on."""
+
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.address}:{self.port}"
+
+
+Listen = Union[Path, Tcp]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything the bridge can be told. `plone_origin` is scheme://host[:port], `plone_path` is /…/Plone."""
+
+    listen: Listen
+    plone_origin: str
+    plone_path: str
+    grace_seconds: float = 25.0
+    plone_connections: int = 16
+    plone_connect_seconds: float = 5.0
+    plone_seconds: float = 60.0
+    ready_path: str = "ok"
+    ready_seconds: float = 3.0
+
+
+def read(environment: Mapping[str, str]) -> Settings:
+    """Return the settings in `environment`; raise SettingsError for the first that is missing or wrong."""
+    origin, path = _plone(_text(environment, "PLONE_URL"))
+    return Settings(
+        listen=listen_on(environment),
+        plone_origin=origin,
+        plone_path=path,
+        grace_seconds=_number(environment, "EDUHUB_GRACE_SECONDS", float, 25.0, 0.0, 3600.0),
+        plone_connections=_number(environment, "EDUHUB_PLONE_CONNECTIONS", int, 16, 2, 1000),
+        plone_connect_seconds=_number(environment, "EDUHUB_PLONE_CONNECT_SECONDS", float, 5.0, 0.1, 600.0),
+        plone_seconds=_number(environment, "EDUHUB_PLONE_SECONDS", float, 60.0, 0.1, 3600.0),
+        ready_path=_ready_path(_text(environment, "EDUHUB_READY_PATH") or "ok"),
+        ready_seconds=_number(environment, "EDUHUB_READY_SECONDS", float, 3.0, 0.1, 60.0),
+    )
+
+
+def listen_on(environment: Mapping[str, str]) -> Listen:
+    """Return where to listen: the TCP port if one is given, else the unix socket."""
+    if _text(environment, "EDUHUB_PORT"):
+        port = _number(environment, "EDUHUB_PORT", int, 0, 1, 65535)
+        # Inside a container the port is reachable only as far as the engine publishes it.
+        return Tcp(_text(environment, "EDUHUB_ADDRESS") or "0.0.0.0", port)  # noqa: S104
+    path = _text(environment, "EDUHUB_SOCKET") or DEFAULT_SOCKET
+    if not path.startswith("/") or len(path.encode()) > 107:
+        raise SettingsError(
+            f"EDUHUB_SOCKET {path!r} is no usable socket path: give an absolute path of at most 107 bytes."
+        )
+    return Path(path)
+
+
+def unknown(environment: Mapping[str, str]) -> list[str]:
+    """Return the names that look like settings of ours and are none (a slip of the pen, most likely), sorted."""
+    given = {name.removesuffix("_FILE") for name in environment if name.startswith("EDUHUB_")}
+    return sorted(given - NAMES)
+
+
+def _text(environment: Mapping[str, str], name: str) -> str:
+    value, file = environment.get(name, ""), environment.get(f"{name}_FILE", "")
+    if value and file:
+        raise SettingsError(f"{name} and {name}_FILE are both set: keep one of them.")
+    if not file:
+        return value.strip()
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise SettingsError(f"{name}_FILE {file!r} cannot be read: {why}.") from None
+
+
+def _number(
+    environment: Mapping[str, str], name: str, kind: Callable[[str], _T], default: _T, low: _T, high: _T
+) -> _T:
+    text = _text(environment, name)
+    if not text:
+        return default
+    try:
+        value = kind(text)
+    except ValueError:
+        value = None
+    if value is None or not low <= value <= high:  # type: ignore[operator]
+        raise SettingsError(f"{name} is {text!r}: give a number from {low} to {high}.")
+    return value
+
+
+def _plone(url: str) -> tuple[str, str]:
+    example = "give the address of the site itself, such as PLONE_URL=http://plone:8080/Plone"
+    if not url:
+        raise SettingsError(f"PLONE_URL is not set: {example}.")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise SettingsError(f"PLONE_URL is no URL ({error}): {example}.") from None
+    if "@" in parts.netloc:  # the value is not repeated: it may hold a password
+        raise SettingsError("PLONE_URL holds a user name: leave it out, clients bring their own credentials.")
+    path = parts.path.rstrip("/")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or port == 0:
+        raise SettingsError(f"PLONE_URL {url!r} is no plain http or https address: {example}.")
+    segments = path.split("/")[1:]
+    if not segments:
+        raise SettingsError(f"PLONE_URL {url!r} names no site: add its id, such as {url.rstrip('/')}/Plone.")
+    if not _PATH.fullmatch(path) or "" in segments or "." in segments or ".." in segments:
+        raise SettingsError(f"PLONE_URL {url!r} has a path that no Plone site has: {example}.")
+    if "VirtualHostBase" in segments:
+        raise SettingsError(f"PLONE_URL {url!r} holds a rewrite rule: {example}.")
+    return f"{parts.scheme}://{parts.netloc}", path
+
+
+def _ready_path(path: str) -> str:
+    path = path.lstrip("/")
+    if not _PATH.fullmatch(path) or ".." in path.split("/"):
+        raise SettingsError(f"EDUHUB_READY_PATH {path!r} is no path below the site: give one such as 'ok'.")
+    return path

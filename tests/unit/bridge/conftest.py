@@ -1,0 +1,58 @@
+"""One bridge before one Plone for all tests that leave both as they were; its own pair for each other test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.unit.bridge.plone import Plone
+from tests.unit.bridge.process import Process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def _plone() -> Iterator[Plone]:
+    plone = Plone().start()
+    yield plone
+    plone.stop()
+
+
+@pytest.fixture(scope="session")
+def _bridge(_plone: Plone, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    process = Process(tmp_path_factory.mktemp("bridge"), _plone.url, EDUHUB_PLONE_SECONDS="0.5")
+    yield process
+    process.kill()
+
+
+@pytest.fixture
+def plone(_plone: Plone) -> Plone:
+    """The Plone that `bridge` calls, with nothing seen yet."""
+    _plone.seen.clear()
+    _plone.release.clear()
+    return _plone
+
+
+@pytest.fixture
+def bridge(_bridge: Process, plone: Plone) -> Process:  # noqa: ARG001 - the one it calls comes with it
+    """A running bridge that gives Plone half a second."""
+    return _bridge
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """Starts a bridge of the test's own: start(plone_url, NAME=value…)."""
+    started: list[Process] = []
+
+    def _start(plone_url: str, **more: str) -> Process:
+        folder = tmp_path / str(len(started))
+        folder.mkdir()
+        started.append(Process(folder, plone_url, **more))
+        return started[-1]
+
+    yield _start
+    for process in started:
+        process.kill()

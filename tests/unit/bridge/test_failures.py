@@ -1,0 +1,132 @@
+"""What Plone does wrong reaches the client as a problem document, or as a cut connection: never as a success."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+
+from tests.unit.bridge.process import read_answer
+
+TRICKS = [
+    "/plone/..", "/plone/../metrics", "/plone/a/../b", "/plone/%2e%2e/x", "/plone/.%2E/x", "/plone/a%2f..%2fb",
+    "/plone/%252e%252e/x", "/plone/%25252e./x", "/plone/VirtualHostBase/http/evil:80/Plone/VirtualHostRoot/x",
+    "/plone/x/VirtualHostRoot", "/plone/%56irtualHostRoot/x", "/plone/_vh_evil/x", "/plone/a%2F_vh_evil",
+    "/plone/%5fvh_x", "/plone/++vh++http:evil:80/++/x", "/plone/%2b+vh++http:evil:80",
+    "/plone/" + "%25" * 9 + "%25252541",
+]  # fmt: skip
+
+
+def is_problem(answer, status):
+    document = answer.json()
+    assert (answer.status, document["status"], document["type"]) == (status, status, "about:blank")
+    assert answer.field("content-type") == ["application/problem+json"]
+    assert answer.field("cache-control") == ["no-store"]
+    assert len(answer.field("date")) == 1
+    return document["detail"]
+
+
+@pytest.mark.parametrize("target", TRICKS)
+def test_path_tricks_are_refused_before_plone_hears_of_them(bridge, plone, target):
+    is_problem(bridge.get(target), 400)
+    assert plone.seen == []
+
+
+@pytest.mark.parametrize(
+    "host", ["", "a b", "a/b", "a:0", "a:65536", "a:b", "a@b", "-a", "a..b", "*", "[::1", "a,b", "a\xe9", "x" * 300]
+)
+def test_a_host_that_is_none_is_refused(bridge, plone, host):
+    is_problem(bridge.get("/plone/x", host=host), 400)
+    assert plone.seen == []
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["Host: other", "X-Forwarded-Proto: ftp", "X-Forwarded-Host: a, b", "X-Forwarded-Host: /x/", "X-Bad: \xe9"],
+)
+def test_fields_that_contradict_or_cannot_be_passed_on_are_refused(bridge, plone, field):
+    is_problem(bridge.get("/plone/x", field), 400)
+    assert plone.seen == []
+
+
+@pytest.mark.parametrize("target", ["/nothing", "/plonex", "/%70lone/x", "/PLONE/x", "//plone/x", "/health/"])
+def test_an_unknown_address_is_not_found(bridge, plone, target):
+    is_problem(bridge.get(target), 404)
+    assert plone.seen == []
+
+
+def test_a_method_that_is_not_offered_says_which_is(bridge):
+    answer = bridge.get("/health", method="DELETE")
+    is_problem(answer, 405)
+    assert answer.field("allow") == ["GET, HEAD"] or answer.field("allow") == ["HEAD, GET"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [("hang-up", 502, "without an answer"), ("garbage", 502, "not HTTP"), ("silent", 504, "within 0.5 s")],
+)
+def test_an_answer_that_never_comes_is_named(bridge, path, status, words):
+    assert words in is_problem(bridge.get(f"/plone/{path}"), status)
+
+
+def test_a_request_that_changes_something_is_sent_once(bridge, plone):
+    is_problem(bridge.get("/plone/hang-up", method="POST"), 502)
+    is_problem(bridge.get("/plone/hang-up", method="DELETE"), 502)
+    assert [seen.method for seen in plone.seen] == ["POST", "DELETE"]
+
+
+def test_a_request_that_changes_nothing_is_sent_twice_at_most(bridge, plone):
+    is_problem(bridge.get("/plone/hang-up"), 502)
+    assert [seen.method for seen in plone.seen] == ["GET", "GET"]
+
+
+@pytest.mark.parametrize("path", ["cut", "cut-chunked", "reset", "silent-inside"])
+def test_a_cut_answer_stays_cut(bridge, path):
+    answer = bridge.get(f"/plone/{path}")
+    assert (answer.status, answer.body, answer.complete) == (200, b"abc", False)
+
+
+def test_a_client_that_leaves_while_sending_leaves_no_half_request(bridge, plone):
+    with bridge.connect() as connection:
+        connection.sendall(b"POST /plone/digest HTTP/1.1\r\nHost: b\r\nContent-Length: 10\r\n\r\nabc")
+        time.sleep(0.1)
+    time.sleep(0.2)
+    assert [seen.body for seen in plone.seen] == [b""]  # its head came, its body never ended
+    assert bridge.get("/plone/x").status == 200
+
+
+def test_an_unreachable_plone_is_a_bad_gateway_and_comes_back_by_itself(start, plone):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    bridge = start(f"http://127.0.0.1:{port}/Plone")
+    assert is_problem(bridge.get("/plone/x"), 502) == "Plone cannot be reached: connection refused."
+    again = type(plone)().start(port)
+    assert bridge.get("/plone/x").status == 200
+    again.stop()
+
+
+def test_a_plone_that_accepts_nothing_is_a_timeout(start):
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        port = full.getsockname()[1]
+        waiting = [socket.socket() for _ in range(4)]
+        for each in waiting:
+            each.setblocking(False)
+            each.connect_ex(("127.0.0.1", port))
+        bridge = start(f"http://127.0.0.1:{port}/Plone", EDUHUB_PLONE_CONNECT_SECONDS="0.3")
+        assert "no connection in time" in is_problem(bridge.get("/plone/x"), 504)
+        for each in waiting:
+            each.close()
+
+
+def test_connections_to_plone_are_bounded(start, plone):
+    bridge = start(plone.url, EDUHUB_PLONE_CONNECTIONS="4")  # three of them for reading
+    connections = [bridge.connect() for _ in range(5)]
+    for connection in connections:
+        connection.sendall(b"GET /plone/wait HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n")
+    time.sleep(0.3)
+    assert len(plone.seen) == 3
+    plone.release.set()
+    assert [read_answer(connection).body for connection in connections] == [b"late"] * 5
+    for connection in connections:
+        connection.close()
