@@ -1,0 +1,121 @@
+"""The door of the container: `start`, `console`, `create-classic`, `create-volto`, or any other program."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import platform
+import signal
+import sys
+from pathlib import Path
+
+from . import render
+from .settings import Refused, Settings, read
+
+HOME = Path("/tmp/plone")  # noqa: S108 - a tmpfs of the container's own; the image itself is read-only
+DATA = Path("/data")
+CREATE = {"create-classic": "classic", "create-volto": "volto", "create-site": "volto"}
+log = logging.getLogger("plone")
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command and return its exit code: 2 with one sentence when the environment cannot be used."""
+    command = (arguments or ["start"])[0]
+    try:
+        if command in ("start", "console", *CREATE):
+            return run(command, dict(os.environ))
+        os.execvp(command, arguments)
+    except Refused as refusal:
+        print(f"plone: {refusal}", file=sys.stderr)
+    except FileNotFoundError:
+        print(f"plone: there is no program {command} in this image: type start or console.", file=sys.stderr)
+    return 2
+
+
+def run(command: str, environ: dict[str, str]) -> int:
+    """Start Plone, or only make its site, or open a console on its database."""
+    if command in CREATE:
+        environ = {"SITE": environ.get("SITE_ID", ""), **environ, "TYPE": CREATE[command]}
+    settings = read(environ)
+    if os.getuid() == 0:
+        raise Refused("Plone must not run as root: leave the image's own user 500:500, or set another.")
+    # The first process of a container ignores signals that it has no handler for; serve() sets its own later.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    os.umask(0o027)
+    conf = lay_out(with_dsn(settings))
+    if command == "console":
+        os.execvp("zconsole", ["zconsole", "debug", str(conf)])
+    password = secret(settings.password_file, "ADMIN_PASSWORD_FILE", "the administrator's password")
+    set_up_logging()
+    log.info("Plone starts on Python %s.", platform.python_version())
+    # Imported late: it takes seconds, and Zope reads the environment that lay_out has set.
+    from . import zope  # noqa: PLC0415
+
+    application = zope.start(str(conf))
+    zope.prepare(password, settings.site)
+    if command == "start":
+        zope.serve(application, settings.port, settings.threads)
+    zope.stop()
+    return 0
+
+
+def secret(path: str, variable: str, what: str) -> str:
+    """Return the content of a secret file without its line end; raise Refused when it has none."""
+    try:
+        text = Path(path).read_text("utf-8").strip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise Refused(
+            f"{what} cannot be read from {path} ({reason}): mount a file there that user {os.getuid()} may read, "
+            f"or name another in {variable}."
+        ) from None
+    if not text or "\n" in text:
+        raise Refused(f"{path} must hold {what} in one line: write it there and start again.")
+    return text
+
+
+def with_dsn(settings: Settings) -> Settings:
+    """Return the settings with the DSN taken from its file, where one is named."""
+    if not settings.relstorage_dsn_file:
+        return settings
+    dsn = secret(settings.relstorage_dsn_file, "RELSTORAGE_DSN_FILE", "the database's DSN")
+    return dataclasses.replace(settings, relstorage={**settings.relstorage, "RELSTORAGE_DSN": dsn})
+
+
+def lay_out(settings: Settings) -> Path:
+    """Make the directories and write the instance home; return the path of its zope.conf."""
+    cache = DATA / "cache" / str(sys.implementation.cache_tag)
+    snippets = tuple(path.read_text("utf-8") for path in sorted(Path("/app/etc/zope.conf.d").glob("*.conf")))
+    try:
+        for directory in (DATA / "filestorage", DATA / "client", DATA / "tmp", cache, HOME / "etc"):
+            directory.mkdir(parents=True, exist_ok=True)
+        conf = HOME / "etc" / "zope.conf"
+        conf.touch(mode=0o600)
+        conf.write_text(render.zope_conf(settings, str(HOME), str(DATA), snippets), "utf-8")
+        zcml = render.site_zcml(settings)
+        if zcml:
+            (HOME / "etc" / "site.zcml").write_text(zcml, "utf-8")
+    except OSError as error:
+        raise Refused(
+            f"{error.filename} cannot be written ({error.strerror}): /data must be a volume that user "
+            f"{os.getuid()} may write, and /tmp a tmpfs."
+        ) from None
+    # Uploads wait on the volume, because /tmp is memory; compiled templates stay there for the next start.
+    os.environ.update(TMPDIR=str(DATA / "tmp"), CHAMELEON_CACHE=str(cache))
+    return conf
+
+
+def set_up_logging() -> None:
+    """Log requests to standard output and everything else to standard error."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s [%(name)s] %(message)s")
+    access = logging.StreamHandler(sys.stdout)
+    access.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logging.getLogger("access").addHandler(access)
+    logging.getLogger("access").propagate = False
+    # It warns for every request that finds all threads at work: callers queue on purpose.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

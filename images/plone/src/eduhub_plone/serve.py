@@ -1,0 +1,114 @@
+"""Serves the WSGI application with waitress, logs each request, and stops gracefully."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import quote
+
+from waitress import wasyncore
+from waitress.server import create_server
+from waitress.task import ThreadedTaskDispatcher
+
+READS = ("GET", "HEAD", "OPTIONS")
+STOP_SECONDS = 8.0  # Docker kills after 10
+log = logging.getLogger("access")
+
+
+class AccessLog:
+    """WSGI middleware: one line a request, without the query, which may carry a token. /ok is left out."""
+
+    def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
+        self.application = application
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if path == "/ok":
+            return self.application(environ, start_response)
+        statuses = ["500"]
+
+        def note(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+            statuses.append(status[:3])
+            return start_response(status, headers, *exc_info)
+
+        begun = time.perf_counter()
+        try:
+            return self.application(environ, note)
+        finally:
+            spent = (time.perf_counter() - begun) * 1000
+            words = (environ["REMOTE_ADDR"], environ["REQUEST_METHOD"], quote(path, safe="/@+:"), statuses[-1], spent)
+            log.info("%s %s %s %s %.0f ms", *words)
+
+
+class OneWriteAtATime(ThreadedTaskDispatcher):  # type: ignore[misc]
+    """Waitress's threads for requests that read, and a single one, in order of arrival, for those that write.
+
+    Two writes at once always conflict in ZODB, on a counter that all content shares; Zope then repeats one of
+    them up to three times, asleep for seconds in a thread, and ends 2 to 8 % of them with 500.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writer = ThreadedTaskDispatcher()
+        self.writer.set_thread_count(1)
+
+    def add_task(self, task: Any) -> None:
+        """Queue a connection whose next request is complete."""
+        if task.requests[0].command in READS:
+            super().add_task(task)
+        else:
+            self.writer.add_task(task)
+
+    def shutdown(self, cancel_pending: bool = True, timeout: float = 5) -> bool:
+        """Stop the threads as they become idle, at the latest after `timeout` seconds each."""
+        self.writer.shutdown(cancel_pending, timeout)
+        return bool(super().shutdown(cancel_pending, timeout))
+
+
+def serve(application: Callable[..., Iterable[bytes]], port: int, threads: int) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what was begun, for at most STOP_SECONDS."""
+    sockets: dict[int, Any] = {}
+    dispatcher = OneWriteAtATime()
+    dispatcher.set_thread_count(threads)
+    server = create_server(
+        AccessLog(application),
+        map=sockets,
+        _dispatcher=dispatcher,
+        host="0.0.0.0",  # noqa: S104 - the container's own network; what is published is the host's choice
+        port=port,
+        clear_untrusted_proxy_headers=False,
+        max_request_body_size=1 << 30,
+        connection_limit=1000,  # waitress stops accepting at its limit, and idle kept-alive ones count
+        asyncore_use_poll=True,  # select stops at file descriptor 1023
+    )
+    stops: list[int] = []
+
+    def stop(number: int, _frame: Any) -> None:
+        stops.append(number)
+        server.pull_trigger()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    # What was loaded until now lives as long as the process: the collector need not walk through it again.
+    gc.collect()
+    gc.freeze()
+    logging.getLogger("plone").info("Plone serves port %d with %d threads and one for writing.", port, threads)
+    while not stops:
+        wasyncore.loop(timeout=1, use_poll=True, map=sockets, count=1)
+    logging.getLogger("plone").info("Plone stops.")
+    server.del_channel(sockets)
+    server.socket.close()
+    deadline = time.monotonic() + STOP_SECONDS
+    while busy(server) and time.monotonic() < deadline:
+        wasyncore.loop(timeout=0.1, use_poll=True, map=sockets, count=1)
+    dispatcher.shutdown(timeout=max(0.0, deadline - time.monotonic()))
+
+
+def busy(server: Any) -> bool:
+    """Return whether a request is being received, worked on or answered."""
+    channels = list(server.active_channels.values())
+    return any(channel.request or channel.requests or channel.total_outbufs_len for channel in channels)
