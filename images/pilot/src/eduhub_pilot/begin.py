@@ -1,0 +1,163 @@
+"""`begin`: may this run start, to which release, in which slot. All under the guard, so two runs cannot both win."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from eduhub_pilot import plan
+from eduhub_pilot.drain import drained
+from eduhub_pilot.errors import RefusedError
+from eduhub_pilot.facts import Slot, other
+from eduhub_pilot.host import Host, Outcome
+from eduhub_pilot.plan import Admission, Wish
+from eduhub_pilot.record import Record, Spec, make_record
+from eduhub_pilot.state import HostState, Lock, Rollout
+from eduhub_pilot.undo import reset, undo
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How the run enters: what the dead run before it left is undone by now, or is gone on with."""
+
+    state: HostState
+    admission: Admission
+    lock: Lock | None
+    changed: bool
+
+
+def begin(host: Host, wish: Wish, spec: Spec | None) -> Outcome:
+    """Take the lock and record the release, or say that there is nothing to change; RefusedError touches nothing."""
+    with host.store.guard():
+        opening = _open(host, wish)
+        try:
+            return _decide(host, wish, spec, opening)
+        except RefusedError as error:
+            if opening.lock and opening.admission.way != "resume":
+                host.store.free()
+            raise RefusedError(f"{opening.admission.why} {error.say}".strip()) from None
+
+
+def _open(host: Host, wish: Wish) -> Opening:
+    lock, state = _lock(host, wish), host.settled(host.store.state())
+    rollout = state.rollout
+    admission = plan.admit(wish, lock, rollout, host.clock.now())
+    changed = False
+    if admission.way == "undo" and rollout:
+        state = undo(host, state, rollout, f"run {wish.run} of {wish.owner} began").state
+        changed = True
+    return Opening(state, admission, lock, changed)
+
+
+def _lock(host: Host, wish: Wish) -> Lock | None:
+    try:
+        return host.store.lock()
+    except RefusedError:
+        if not wish.take_over:
+            raise
+        host.store.free()
+        return None
+
+
+def _decide(host: Host, wish: Wish, spec: Spec | None, opening: Opening) -> Outcome:
+    state, why = opening.state, opening.admission.why
+    if opening.admission.way == "resume" and state.rollout:
+        record = host.store.record(state.rollout.release)
+        plan.same_target(wish, state.rollout, record)
+        return _claim(host, wish, opening, record, state.rollout.slot)
+    record = _release(host, wish, spec, state)
+    slot = plan.slot_for(state, record, _runs(host, state))
+    if slot is None:
+        if opening.lock:
+            host.store.free()
+        say = f"{why} Nothing to change: {record.named()} serves.".strip()
+        data = _data(host, state, "none", other(plan.idle(state)), record)
+        return Outcome(0, say, opening.changed, data)
+    return _claim(host, wish, opening, record, slot)
+
+
+def _runs(host: Host, state: HostState) -> bool:
+    """Return whether the live slot's container runs, with the release that is live."""
+    if not state.live:
+        return False
+    container = host.engine.container(host.settings.container(state.live.slot))
+    return bool(container and container.runs and container.release == state.live.release)
+
+
+def _release(host: Host, wish: Wish, spec: Spec | None, state: HostState) -> Record:
+    """Return the record to go to, which may be new and not yet on disk; RefusedError says why there is none."""
+    records = host.store.records()
+    if wish.verb == "rollback":
+        record = plan.way_back(wish, state, records)
+        if host.engine.image(record.image_id) is None:
+            raise plan.image_gone(record)
+        return record
+    if wish.verb == "upgrade" and not state.live:
+        raise plan.nothing_live(wish)
+    if spec is None:
+        raise RefusedError(f"{wish.verb} needs the specification of the release on standard input.")
+    live = records.get(state.live.release) if state.live else None
+    spec = spec.resolved(plan.python_of(wish, live, spec))
+    image = host.engine.image(spec.image)
+    if image is None:
+        repository = spec.image.rpartition(":")[0] or spec.image
+        raise plan.no_image(spec, host.engine.tags(repository))
+    if wrong := plan.wrong_python(spec, image.python):
+        raise wrong
+    return plan.same(make_record(spec, image, wish.run, host.clock.now()), records.values())
+
+
+def _claim(host: Host, wish: Wish, opening: Opening, record: Record, slot: Slot) -> Outcome:
+    """Take the lock, then record the release and the rollout; each line may be the last one that a killed pilot ran."""
+    state, now = opening.state, host.clock.now()
+    lock = Lock(wish.owner, wish.run, wish.verb, "begin", now, now, host.settings.lock_seconds)
+    if opening.lock:
+        host.store.renew(replace(lock, since=opening.lock.since) if opening.lock.run == wish.run else lock)
+    else:
+        host.store.take(lock)
+    origin = state.live.release if state.live else None
+    resumed = opening.admission.way == "resume"
+    verb = state.rollout.verb if resumed and state.rollout else wish.verb
+    # The slot that public traffic leaves must be the one that is not replaced.
+    if not resumed and reset(host, state):
+        drained(host, slot, host.settings.drain_seconds, lambda: None)
+        host.note(wish.run, "begin", "given back", slot=other(slot), why="traffic was not on the committed slot")
+    if record.id not in host.store.releases():
+        host.store.save_record(record)
+    host.engine.tag(record.image_id, record.kept)
+    state = state.begun(Rollout(wish.run, slot, record.id, origin, "begin", verb))
+    host.store.save_state(state)
+    host.note(
+        wish.run, "begin", "resumed" if resumed else "begun", verb=verb, slot=slot, release=record.id,
+        origin=origin, owner=wish.owner, found=opening.admission.why or None,
+    )  # fmt: skip
+    state = _forget(host, state)
+    words = f"{slot} will run {record.named()}; " + (
+        f"{state.live.slot} serves {state.live.release} meanwhile." if state.live else "nothing serves yet."
+    )
+    say = f"{opening.admission.why} {words}".strip()
+    return Outcome(0, say, True, _data(host, state, "roll", slot, record))
+
+
+def _data(host: Host, state: HostState, action: str, slot: Slot, record: Record) -> dict[str, Any]:
+    return {
+        "action": action,
+        "slot": slot,
+        "release": record.id,
+        "record": record.document(),
+        "kept": record.kept,
+        "serving": host.serving(state),
+    }
+
+
+def _forget(host: Host, state: HostState) -> HostState:
+    """Forget the releases beyond those that are kept: their image's extra tag, then their record."""
+    surplus = plan.superfluous(state, host.store.releases())
+    for release in sorted(surplus):
+        if record := host.known(release):
+            host.engine.untag(record.kept)
+        host.store.drop_record(release)
+    if surplus:
+        state = state.without(surplus)
+        host.store.save_state(state)
+    return state

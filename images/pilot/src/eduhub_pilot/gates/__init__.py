@@ -1,0 +1,1 @@
+"""Gates: checks on a slot that gets no public traffic yet, each with one verdict."""

@@ -1,0 +1,69 @@
+"""The gate `smoke`: readiness, liveness and the given pages answer three times in a row, as the right release."""
+
+from __future__ import annotations
+
+from eduhub_pilot.facts import Answer, Slot
+from eduhub_pilot.host import Heart, Host
+from eduhub_pilot.probe import IN_A_ROW
+from eduhub_pilot.record import Record
+from eduhub_pilot.state import Rollout
+from eduhub_pilot.verdict import Verdict, Word
+
+GATE = "smoke"
+# A page may be slow once, while caches are cold; one that cannot answer three times in a row in six may not serve.
+ATTEMPTS = 6
+PAUSE_SECONDS = 0.1
+
+
+def run(host: Host, rollout: Rollout, record: Record, heart: Heart) -> Verdict:
+    """Return the verdict on the slot, asked through its own door. An unreachable door is `error`, tried again once."""
+    started = host.clock.monotonic()
+    slowest: dict[str, float] = {}
+    word, reason = _all(host, rollout, record, heart, slowest)
+    if word == "error":
+        word, reason = _all(host, rollout, record, heart, slowest)
+    return Verdict(
+        gate=GATE,
+        verdict=word,
+        reason=reason,
+        measured={"slowest_seconds": {path: round(seconds, 3) for path, seconds in slowest.items()}},
+        budget={"in_a_row": IN_A_ROW, "attempts": ATTEMPTS, "probe_seconds": host.settings.probe_seconds},
+        seconds=round(host.clock.monotonic() - started, 3),
+    )
+
+
+def _all(
+    host: Host, rollout: Rollout, record: Record, heart: Heart, slowest: dict[str, float]
+) -> tuple[Word, str]:
+    for path in record.spec.paths:
+        row, why = 0, ""
+        for _ in range(ATTEMPTS):
+            heart.beat()
+            answer = host.ask(host.settings.doors[rollout.slot], path, host.settings.probe_seconds)
+            slowest[path] = max(slowest.get(path, 0.0), answer.seconds)
+            why = amiss(answer, rollout.slot, rollout.release) or why
+            row = 0 if amiss(answer, rollout.slot, rollout.release) else row + 1
+            if row == IN_A_ROW:
+                break
+            host.clock.sleep(PAUSE_SECONDS if row == 0 else 0)
+        else:
+            reason = f"{path} {why}, and there were not {IN_A_ROW} good answers in a row."
+            return "error" if why == NO_DOOR else "fail", reason
+    return "pass", f"{', '.join(record.spec.paths)} answered {IN_A_ROW} times in a row."
+
+
+NO_DOOR = "could not be asked, since the slot's door refused the connection"
+
+
+def amiss(answer: Answer, slot: Slot, release: str) -> str | None:
+    """Return what is wrong with an answer, or None for one that is good and of that slot and release."""
+    if answer.trouble == "door":
+        return NO_DOOR
+    if answer.trouble:
+        said = {"nobody": "found nobody listening", "closed": "was cut off", "hangs": "did not answer in time"}
+        return said[answer.trouble]
+    if not answer.good:
+        return f"answered {answer.status}"
+    if (answer.slot, answer.release) != (slot, release):
+        return f"was answered by {answer.slot} with release {answer.release}, not by {slot} with {release}"
+    return None

@@ -1,0 +1,132 @@
+"""One host as a command sees it, and a run's hold on it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from eduhub_pilot import journal
+from eduhub_pilot.clock import Clock
+from eduhub_pilot.engine import Engine
+from eduhub_pilot.errors import LostError, RefusedError
+from eduhub_pilot.facts import share_of
+from eduhub_pilot.haproxy import Proxy
+from eduhub_pilot.probe import Ask
+from eduhub_pilot.record import Record
+from eduhub_pilot.settings import Settings
+from eduhub_pilot.state import HostState, Lock
+from eduhub_pilot.store import Store
+
+# A killed HAProxy is back within a second or two; a machine under load may need longer.
+PATIENCE_SECONDS = 15.0
+# The lock is refreshed this often in commands that wait.
+HEARTBEAT_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A command's answer: exit code, words for the operator, whether anything changed, and data."""
+
+    code: int
+    say: str
+    changed: bool = False
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Host:
+    """Everything that a command works with."""
+
+    settings: Settings
+    store: Store
+    proxy: Proxy
+    engine: Engine
+    ask: Ask
+    clock: Clock
+    name: str = field(default_factory=socket.gethostname)
+
+    def note(self, run: str | None, step: str, event: str, **more: Any) -> None:
+        """Write one line into the journal."""
+        now = self.clock.now()
+
+        def mend(fragment: str) -> str:
+            return journal.line(now, self.name, run, "journal", "cut", fragment=fragment)
+
+        self.store.append(journal.line(now, self.name, run, step, event, **more), mend)
+
+    def held(self, run: str) -> tuple[Lock, HostState]:
+        """Return the lock that `run` holds and the host's state; RefusedError when it holds none. Behind the guard."""
+        lock, state = self.store.lock(), self.store.state()
+        if lock is None or lock.run != run:
+            holder = f"run {lock.run} of {lock.owner} does" if lock else "no run does"
+            raise RefusedError(f"Run {run} does not hold this host's lock ({holder}): nothing was touched.")
+        return lock, self.settled(state)
+
+    @contextmanager
+    def step(self, run: str, step: str) -> Iterator[tuple[Lock, HostState]]:
+        """Enter `step` of `run` behind the guard: checked, with a fresh heartbeat."""
+        with self.store.guard():
+            lock, state = self.held(run)
+            lock = replace(lock, step=step, heartbeat=self.clock.now())
+            self.store.renew(lock)
+            yield lock, state
+
+    def settled(self, state: HostState) -> HostState:
+        """Return the state with a confirmation that a crash cut in the middle completed.
+
+        Confirming writes its intent, then traffic.map, then release.json. The rename of traffic.map is the commit:
+        with it HAProxy would come back on the new slot, so release.json follows it.
+        """
+        rollout = state.rollout
+        if rollout and rollout.step == "confirm" and self.store.share() == share_of(rollout.slot):
+            state = state.committed(rollout, self.clock.now())
+            self.store.save_state(state)
+            self.note(rollout.run, "confirm", "confirmed", release=rollout.release, slot=rollout.slot, completed=True)
+        return state
+
+    def serving(self, state: HostState) -> dict[str, Any] | None:
+        """Return what is committed to serve, for answers: slot, release, Python; None when nothing is deployed."""
+        if not state.live:
+            return None
+        record = self.known(state.live.release)
+        return {
+            "slot": state.live.slot,
+            "release": state.live.release,
+            "since": state.live.since,
+            "python": record.python if record else None,
+            "python_version": record.python_version if record else None,
+        }
+
+    def known(self, release: str | None) -> Record | None:
+        """Return a release's record, or None where it cannot be read."""
+        try:
+            return self.store.record(release) if release else None
+        except RefusedError:
+            return None
+
+    def heart(self, run: str) -> Heart:
+        return Heart(self, run)
+
+
+class Heart:
+    """A run's heartbeat while one of its commands waits; it also notices that the run lost the host."""
+
+    def __init__(self, host: Host, run: str) -> None:
+        self.host = host
+        self.run = run
+        self.beaten = host.clock.monotonic()
+
+    def beat(self) -> None:
+        """Refresh the lock when it is time; LostError when it is no longer this run's."""
+        lock = self.host.store.lock()
+        if lock is None or lock.run != self.run:
+            who = f"run {lock.run} of {lock.owner} took this host over" if lock else "it was reverted meanwhile"
+            raise LostError(f"Run {self.run} ends here: {who}. `./invoke status` says what serves.")
+        if self.host.clock.monotonic() - self.beaten >= HEARTBEAT_SECONDS:
+            with self.host.store.guard():
+                lock, _ = self.host.held(self.run)
+                self.host.store.renew(replace(lock, heartbeat=self.host.clock.now()))
+            self.beaten = self.host.clock.monotonic()

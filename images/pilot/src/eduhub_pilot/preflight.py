@@ -1,0 +1,145 @@
+"""`preflight`: whatever of the host would stop a rollout, all at once, each with its remedy. Changes nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from eduhub_pilot.errors import EngineDownError, ProxyDownError, RefusedError
+from eduhub_pilot.host import Host, Outcome
+from eduhub_pilot.record import Record
+from eduhub_pilot.state import HostState, stamp
+
+MEMORY = Path("/proc/meminfo")
+UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+# A new slot needs this where its record names no limit.
+SLOT_MEMORY = "512m"
+PLONE_SECONDS = 20.0
+
+Finding = tuple[str, str]
+
+
+def preflight(host: Host, run: str | None, verb: str | None = None, take_over: bool = False) -> Outcome:
+    """Return 0 and no findings, or 2 and all of them.
+
+    No finding is what the run itself ends: a lock that is its own or that it may `take_over`; and for `verb` deploy,
+    which starts what is stopped, an edge, a live slot or a Plone of ours that does not answer.
+    """
+    found = [*_files(host), *(() if take_over else _lock(host, run))]
+    try:
+        state = host.store.state()
+    except RefusedError as error:
+        found.append((error.say, "Nothing else could be checked."))
+    else:
+        record = host.known(state.live.release if state.live else None)
+        if verb != "deploy":
+            found += [*_engine(host, state), *_edge(host, state), *_live(host, state, record)]
+        found += _plone(host)
+        found += _memory(MEMORY.read_text(), record)
+    findings = [{"what": what, "remedy": remedy} for what, remedy in found]
+    if not findings:
+        return Outcome(0, "Nothing stands in the way of a rollout.", False, {"findings": []})
+    say = "\n".join(f"{what} {remedy}" for what, remedy in found)
+    return Outcome(2, say, False, {"findings": findings})
+
+
+def _files(host: Host) -> Iterator[Finding]:
+    for release in host.store.releases():
+        try:
+            host.store.record(release)
+        except RefusedError as error:
+            yield error.say, "Until then that release cannot be rolled back to."
+    try:
+        host.store.share()
+    except RefusedError as error:
+        yield error.say, "HAProxy reads it when it starts."
+
+
+def _lock(host: Host, run: str | None) -> Iterator[Finding]:
+    try:
+        lock = host.store.lock()
+    except RefusedError as error:
+        yield error.say, ""
+        return
+    if lock and lock.run != run and not lock.stale(host.clock.now()):
+        yield (
+            f"{lock.owner} holds the lock since {stamp(lock.since)} (run {lock.run}, {lock.verb}, step {lock.step}).",
+            f"Wait for it, or type `./invoke {lock.verb} --take-over`.",
+        )
+
+
+def _engine(host: Host, state: HostState) -> Iterator[Finding]:
+    try:
+        live = host.engine.container(host.settings.container(state.live.slot)) if state.live else None
+        plone = host.engine.container(host.settings.container("plone"))
+    except EngineDownError as error:
+        yield error.say, "`systemctl status docker` says why; then try again."
+        return
+    if state.live and not (live and live.runs):
+        yield (
+            f"The container of the live slot {state.live.slot} is {live.state if live else 'absent'}: nothing serves.",
+            f"`docker logs {host.settings.container(state.live.slot)}` says why; `./invoke deploy` starts a new one.",
+        )
+    if plone and (not plone.runs or plone.health == "unhealthy"):
+        yield (
+            f"Plone's container {plone.name} is {plone.health if plone.runs else plone.state}.",
+            f"`docker logs {plone.name}` says why.",
+        )
+
+
+def _edge(host: Host, state: HostState) -> Iterator[Finding]:
+    if not state.live:
+        return
+    try:
+        host.proxy.now(patience=2)
+    except ProxyDownError as error:
+        edge = host.settings.container("edge")
+        yield error.say, f"`docker logs {edge}` says why; `./invoke deploy` starts it."
+
+
+def _live(host: Host, state: HostState, record: Record | None) -> Iterator[Finding]:
+    if not state.live:
+        return
+    if record is None:
+        yield (
+            f"The record of the live release {state.live.release} is missing or unreadable.",
+            "`./invoke deploy` makes a new release of what the inventory says.",
+        )
+        return
+    seconds = host.settings.probe_seconds
+    answer = host.ask(host.settings.doors[state.live.slot], record.spec.health_path, seconds)
+    if not answer.good:
+        said = answer.trouble or answer.status
+        yield (
+            f"The live slot {state.live.slot} is not healthy: {record.spec.health_path} answers {said}.",
+            f"`docker logs {host.settings.container(state.live.slot)}` says why. Does Plone answer it?",
+        )
+
+
+def _plone(host: Host) -> Iterator[Finding]:
+    if not host.settings.plone:
+        return
+    answer = host.ask(host.settings.plone, "/", PLONE_SECONDS)
+    if answer.status is None or answer.status >= 500:
+        yield (
+            f"Plone does not answer at {host.settings.plone} ({answer.trouble or answer.status}).",
+            "Start it, or correct plone_url (or plone_address and plone_port) in the inventory.",
+        )
+
+
+def _memory(meminfo: str, record: Record | None) -> Iterator[Finding]:
+    needed = str((record.spec.fields.get("memory") if record else None) or SLOT_MEMORY)
+    free = re.search(r"^MemAvailable:\s+(\d+) kB$", meminfo, re.MULTILINE)
+    want = size(needed)
+    if free and want and int(free[1]) * 1024 < want:
+        yield (
+            f"{int(free[1]) // 1024} MiB of memory are free, and one more slot may take {needed}.",
+            "Stop what else runs here, add memory, or lower bridge_memory.",
+        )
+
+
+def size(text: str) -> int | None:
+    """Return the bytes of a size as Docker writes it ("512m"), or None for something else."""
+    match = re.fullmatch(r"(\d+)([bkmg]?)b?", text.strip().lower())
+    return int(match[1]) * UNITS[match[2]] if match else None

@@ -1,0 +1,79 @@
+"""The pilot's settings, from EDUHUB_* variables that role pilot sets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from eduhub_pilot.errors import RefusedError
+from eduhub_pilot.facts import SLOTS, Slot
+
+DOORS = {"EDGE": 8080, "BLUE": 8101, "GREEN": 8102, "STATISTICS": 8404}
+SECONDS = {"START": 60.0, "PROBE": 5.0, "DRAIN": 30.0, "WATCH": 5.0, "LOCK": 900.0}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Names, addresses and budgets; all budgets in seconds."""
+
+    stack: str
+    root: Path
+    doors: Mapping[Slot, str]
+    edge: str
+    start_seconds: float = 60
+    probe_seconds: float = 5
+    drain_seconds: float = 30
+    watch_seconds: float = 5
+    lock_seconds: float = 900
+    plone: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """Where the host has the state, for messages."""
+        return f"/var/lib/{self.stack}"
+
+    def container(self, part: str) -> str:
+        """Return the name of the container that plays `part`: edge, blue, green or plone."""
+        return f"{self.stack}-{part}"
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """Return the settings; RefusedError names a variable that makes no sense."""
+    urls = {name: _url(environment, name, port) for name, port in DOORS.items()}
+    return Settings(
+        stack=environment.get("EDUHUB_STACK", "eduhub"),
+        root=Path(environment.get("EDUHUB_STATE", "/var/lib/eduhub")),
+        doors={slot: urls[slot.upper()] for slot in SLOTS},
+        edge=urls["EDGE"],
+        plone=environment.get("EDUHUB_PLONE") or None,
+        **{f"{name.lower()}_seconds": _seconds(environment, name, default) for name, default in SECONDS.items()},
+    )
+
+
+def _url(environment: Mapping[str, str], name: str, port: int) -> str:
+    value = environment.get(f"EDUHUB_{name}", f"http://127.0.0.1:{port}")
+    try:
+        url = urlsplit(value)
+        sound = url.scheme == "http" and url.hostname and (url.port or 80)
+    except ValueError:
+        sound = False
+    if not sound:
+        raise RefusedError(f"EDUHUB_{name} is {value!r}, which is no address like http://127.0.0.1:{port}.")
+    return value.rstrip("/")
+
+
+def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:
+    value = environment.get(f"EDUHUB_{name}_SECONDS", str(default))
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = -1
+    if not (math.isfinite(seconds) and seconds >= (0 if name in {"DRAIN", "WATCH"} else 0.1)):
+        raise RefusedError(
+            f"EDUHUB_{name}_SECONDS is {value!r}, not a number of seconds like {default:g}: "
+            f"correct pilot_{name.lower()}_seconds in the inventory."
+        )
+    return seconds

@@ -1,0 +1,32 @@
+"""A host in memory, fresh, and one on which a release is live on blue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.unit.pilot.world import World
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of a test need not survive a power cut, and waiting for the disk is most of its time."""
+    monkeypatch.setattr("os.fsync", lambda _: None)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Initialised, nothing deployed."""
+    return World(tmp_path)
+
+
+@pytest.fixture
+def live(world: World) -> World:
+    """Python 3.9 is live on blue, confirmed and unlocked."""
+    world.roll("run-1", python="3.9")
+    world.clock.sleep(60)
+    return world

@@ -1,0 +1,149 @@
+"""What stops a deployment is found before anything is touched, all of it at once, each with what to do."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from eduhub_pilot import host_check
+from eduhub_pilot.host_check import Host, Listener, Port, Room, Wanted, answer, findings
+
+ANY = "0.0.0.0"  # noqa: S104 - compared, not bound
+EDGE = Port("edge_port", "127.0.0.1", 8080)
+PLONE = Port("plone_port", "127.0.0.1", 8081)
+WANTED = Wanted("eduhub", [EDGE, PLONE], {}, memory_mb=1500, engine_required=True)
+FINE = Host(distribution="Debian GNU/Linux 12 (bookworm)", engine="20.10.24+dfsg1")
+
+# Lines of /proc/net/tcp: sl, local address, remote address, state, queues, timer, retransmits, uid, timeout, inode.
+TCP = """\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4242 1 0 100 0 0 10 0
+   1: 0100007F:1F90 0100007F:9C40 01 00000000:00000000 00:00000000 00000000     0        0 4243 1 0 100 0 0 10 0
+"""
+TCP6 = """\
+  sl  local_address                         remote_address                        st tx_queue rx_queue tr inode
+   0: 00000000000000000000000000000000:0050 00000000000000000000000000000000:0000 0A 0:0 00:0 0 0 0 7 1 0
+   1: 0000000000000000FFFF00000100007F:0051 00000000000000000000000000000000:0000 0A 0:0 00:0 0 0 0 8 1 0
+"""
+
+
+def said(host: Host, wanted: Wanted = WANTED) -> list[str]:
+    return [str(finding) for finding in findings(host, wanted)]
+
+
+def test_a_host_in_order_has_no_finding():
+    assert said(FINE) == []
+    assert answer(FINE, WANTED)["say"] == "Debian GNU/Linux 12 (bookworm), Docker Engine 20.10.24+dfsg1."
+
+
+def test_every_finding_is_named_at_once_with_its_remedy():
+    host = Host(
+        root=False, distribution="Alpine Linux v3.20", installable=False, engine=None,
+        listeners=[Listener(ANY, 8080, holder="nginx, pid 12")],
+        rooms=[Room(["/var/lib/docker", "/data"], 900, 5000)], memory_mb=700,
+    )  # fmt: skip
+    assert said(host) == [
+        "This is not root: type the command as root, or set ansible_become: true in the inventory.",
+        "No Docker Engine answers, and Alpine Linux v3.20 has no docker.io: install Docker Engine 20.10 or newer.",
+        "Port 8080 is taken by nginx, pid 12: stop that, or set edge_port to another port.",
+        "/var/lib/docker and /data need 5000 MB and have 900 MB free: free some space, or mount a larger disk.",
+        "700 MB of memory are available, 1500 MB needed: stop something, or add memory.",
+    ]
+    assert answer(host, WANTED)["code"] == 2
+
+
+def test_a_missing_engine_stops_only_what_does_not_install_it():
+    host = Host(distribution="Debian GNU/Linux 13 (trixie)", engine=None)
+    assert said(host) == ["No Docker Engine answers: ./invoke deploy installs and starts it."]
+    assert said(host, Wanted("eduhub", [], {}, 0, engine_required=False)) == []
+
+
+@pytest.mark.parametrize(("engine", "found"), [("19.3.15", 1), ("20.10.5+dfsg1", 0), ("28.2.2", 0)])
+def test_an_engine_that_is_too_old_is_named(engine, found):
+    assert len(said(Host(engine=engine))) == found
+
+
+def test_the_stacks_own_containers_may_hold_its_ports():
+    assert said(Host(engine="20.10.24", listeners=[Listener("127.0.0.1", 8080, ours=True)])) == []
+
+
+def test_what_is_deployed_has_its_room_already():
+    assert said(Host(engine="20.10.24", deployed=True, rooms=[Room(["/"], 0, 5000)], memory_mb=0)) == []
+
+
+def test_two_doors_on_one_port_are_named():
+    twins = Wanted("eduhub", [EDGE, Port("plone_port", ANY, 8080)], {}, 0, engine_required=True)
+    assert said(FINE, twins) == ["plone_port and edge_port are both 8080: set plone_port to another port."]
+
+
+def test_an_address_of_another_host_is_named():
+    host = Host(engine="20.10.24", foreign_addresses=frozenset({"127.0.0.1"}))
+    assert said(host, Wanted("eduhub", [EDGE], {}, 0, engine_required=True)) == [
+        "127.0.0.1 is no address of this host: set edge_address to one that is."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "clash"),
+    [
+        ("127.0.0.1", "127.0.0.1", True),
+        (ANY, "10.1.2.3", True),
+        ("10.1.2.3", "::", True),
+        ("10.1.2.3", "127.0.0.1", False),
+    ],
+)
+def test_sockets_clash_on_one_address_or_when_one_takes_all(one, other, clash):
+    assert host_check.overlap(Port("edge_port", one, 80), Listener(other, 80)) is clash
+
+
+def test_only_listening_sockets_are_read_from_the_kernels_tables():
+    assert host_check.listeners(TCP) == [Listener("127.0.0.1", 8080, 4242)]
+    assert host_check.listeners(TCP6) == [Listener("::", 80, 7), Listener("127.0.0.1", 81, 8)]
+
+
+@pytest.mark.parametrize(
+    ("os_release", "expected"),
+    [
+        ('PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\n', ("Debian GNU/Linux 12 (bookworm)", True)),
+        ('ID=ubuntu\nID_LIKE=debian\nPRETTY_NAME="Ubuntu 24.04"\n', ("Ubuntu 24.04", True)),
+        ('ID="rocky"\nID_LIKE="rhel centos fedora"\nPRETTY_NAME="Rocky Linux 9"\n', ("Rocky Linux 9", False)),
+        ("", ("", False)),
+    ],
+)
+def test_an_engine_can_be_installed_where_debian_packages_are(os_release, expected):
+    assert host_check.installable(os_release) == expected
+
+
+def test_run_as_ansible_runs_it_it_names_who_holds_a_port_and_which_disk_is_full():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        wanted = {
+            "stack": "eduhub-nobody", "ports": [{"variable": "edge_port", "address": "127.0.0.1", "port": port}],
+            "disk_mb": {"/var/lib/eduhub-nobody": 10**9}, "memory_mb": 0, "engine_required": False,
+        }  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, str(Path(host_check.__file__)), json.dumps(wanted)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    document = json.loads(done.stdout)
+    assert (done.returncode, done.stderr, document["code"]) == (2, "", 2)
+    remedies = [finding["remedy"] for finding in document["findings"]]
+    assert "stop that, or set edge_port to another port" in remedies
+    assert "free some space, or mount a larger disk" in remedies
+    assert f"Port {port} is taken by" in document["say"]
+
+
+@pytest.mark.parametrize(("name", "left"), [("dockerd", False), ("bash", True), ("", True)])
+def test_a_pid_file_is_stale_when_its_process_is_another_program(name, left, monkeypatch):
+    path = "/var/run/docker.pid"
+    monkeypatch.setattr(host_check, "PID_FILES", {path: "dockerd"})
+    monkeypatch.setattr(Path, "exists", lambda _: True)
+    monkeypatch.setattr(host_check, "read", lambda asked: {path: "77\n", "/proc/77/comm": f"{name}\n"}.get(asked, ""))
+    assert host_check.stale() == ([path] if left else [])
