@@ -1,0 +1,1 @@
+"""Between `invoke` and `ansible-playbook`: checks the inventory, plays one playbook, says what came of it."""

@@ -1,0 +1,94 @@
+"""Which variables an inventory may set: those in the roles' argument specs, but for what playbooks wire together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+STACK = "eduhub_"
+
+
+@dataclass(frozen=True)
+class Documented:
+    """`options`: each name with its argument spec. `prefixes`: what a name of ours begins with.
+
+    `wired`: names that playbooks/group_vars/all.yml computes, where Ansible would quietly ignore an inventory's value.
+    """
+
+    options: Mapping[str, Mapping[str, Any]]
+    prefixes: tuple[str, ...]
+    wired: frozenset[str] = frozenset()
+
+    def claims(self, name: str) -> bool:
+        """Whether `name` stands where only documented names may."""
+        return name.startswith(self.prefixes)
+
+    def nearest(self, name: str) -> str | None:
+        """Return the documented name most like `name`, None when none is at all like it."""
+        return next(iter(get_close_matches(name, self.options, n=1, cutoff=0.75)), None)
+
+    def meant(self, name: str) -> str | None:
+        """Return the name that one without a known prefix was surely meant to be, None when it is someone else's.
+
+        One slip of the finger, or two behind a right first letter: `egde_port` is none of an institution's own names,
+        `ledger_port` may be one.
+        """
+        slipped = ((slips(name, other, most=2), other) for other in self.options)
+        near, meant = min(slipped, default=(3, ""))
+        return meant if near <= 1 + (name[:1] == meant[:1]) else None
+
+
+def slips(typed: str, meant: str, *, most: int) -> int:
+    """Return how many letters were left out, added, replaced or swapped with their neighbour; `most` + 1 for more.
+
+    The optimal string alignment distance.
+    """
+    if abs(len(typed) - len(meant)) > most:
+        return most + 1
+    before: list[int] = []
+    row = list(range(len(meant) + 1))
+    for i, letter in enumerate(typed, start=1):
+        before, last, row = row, before, [i]
+        for j, other in enumerate(meant, start=1):
+            row.append(min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != other)))
+            if i > 1 and j > 1 and letter == meant[j - 2] and typed[i - 2] == other:
+                row[j] = min(row[j], last[j - 2] + 1)
+    return min(row[-1], most + 1)
+
+
+def documented(ansible: Path) -> Documented:
+    """Read the specs of all roles under `ansible`/roles, and what playbooks/group_vars/all.yml wires."""
+    roles = sorted(path for path in (ansible / "roles").glob("*") if path.is_dir())
+    known = options(read(role / "meta/argument_specs.yml") for role in roles)
+    wired = frozenset(read(ansible / "playbooks/group_vars/all.yml"))
+    free = {name: option for name, option in known.items() if name not in wired}
+    return Documented(free, (STACK, *(f"{role.name}_" for role in roles)), wired)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return a YAML mapping of our own; an empty one for a file that is not there."""
+    return dict(yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
+
+
+def options(specs: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Return every option of every entry point of some roles' argument specs."""
+    return {
+        name: option
+        for spec in specs
+        for door in spec.get("argument_specs", {}).values()
+        for name, option in (door.get("options") or {}).items()
+    }
+
+
+def is_template(value: Any) -> bool:
+    """Whether `value`, or anything in it, is only known when Ansible renders it."""
+    if isinstance(value, str):
+        return "{{" in value or "{%" in value
+    if isinstance(value, Mapping):
+        return any(is_template(part) for part in value.values())
+    return isinstance(value, list | tuple) and any(is_template(part) for part in value)

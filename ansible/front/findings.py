@@ -1,0 +1,105 @@
+"""What is wrong with an inventory's variables. Pure: names and values in, sentences out, all of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator  # type: ignore[import-untyped] # has no types
+from ansible.module_utils.errors import (  # type: ignore[import-untyped] # the same
+    ArgumentTypeError,
+    ArgumentValueError,
+)
+
+from front.documented import Documented, is_template
+
+KINDS = {
+    "int": "a whole number", "float": "a number", "bool": "true or false", "list": "a list", "dict": "a mapping",
+    "str": "a text", "path": "a path",
+}  # fmt: skip
+HIGHEST_PORT = 65535
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One variable as one host sees it."""
+
+    name: str
+    value: Any
+    host: str
+
+
+def findings(settings: Iterable[Setting], known: Documented, where: Callable[[str, str], str]) -> list[str]:
+    """Return a sentence for each setting that is misspelt or has a value that its documentation does not allow.
+
+    `where(name, host)` says which file and line sets a variable.
+    """
+    wrong = ((setting, about(setting, known)) for setting in settings)
+    return list(
+        dict.fromkeys(
+            sentence.format(where=where(setting.name, setting.host)) for setting, sentence in wrong if sentence
+        )
+    )
+
+
+def about(setting: Setting, known: Documented) -> str | None:
+    """Return what is wrong with one setting, with `{where}` in it; None when nothing is."""
+    name = setting.name
+    if name in known.wired:
+        return f"{name} ({{where}}) is no setting: ansible/playbooks/group_vars/all.yml computes it; remove it."
+    if name in known.options:
+        wrong = wrong_value(name, setting.value, known.options[name])
+        return f"{name} ({{where}}) {braced(wrong)}." if wrong else None
+    near = known.nearest(name) if known.claims(name) else known.meant(name)
+    if near:
+        return f"There is no variable {name} ({{where}}); did you mean {near}?"
+    if known.claims(name):
+        return f"There is no variable {name} ({{where}}); the names stand in ansible/roles/*/meta/argument_specs.yml."
+    return None
+
+
+def braced(sentence: str) -> str:
+    """Return `sentence` so that str.format gives it back."""
+    return sentence.replace("{", "{{").replace("}", "}}")
+
+
+def wrong_value(name: str, value: Any, option: Mapping[str, Any]) -> str | None:
+    """Return how `value` breaks the argument spec `option`, to be read after the name; None when it does not."""
+    if value is None or is_template(value):
+        return None
+    kind = str(option.get("type", "str"))
+    if kind in {"str", "path"} and isinstance(value, list | dict):  # Ansible would quietly turn it into text
+        return f"is {shown(value)}, but must be {KINDS[kind]}"
+    spec = {key: part for key, part in option.items() if key not in {"required", "default", "description"}}
+    result = ArgumentSpecValidator({name: spec}).validate({name: value})
+    if result.errors.errors:
+        return worded(result.errors.errors[0], value, kind, option)
+    return out_of_range(name, result.validated_parameters[name])
+
+
+def worded(error: Exception, value: Any, kind: str, option: Mapping[str, Any]) -> str:
+    """Return the validator's first error in the words of the person who wrote the inventory."""
+    if isinstance(error, ArgumentTypeError) and kind in KINDS:
+        return f"is {shown(value)}, but must be {KINDS[kind]}"
+    if isinstance(error, ArgumentValueError) and not isinstance(value, list):
+        quotes = "; put the value in quotes" if isinstance(value, float) else ""
+        return f"is {shown(value)}, but must be one of {', '.join(map(str, option['choices']))}{quotes}"
+    return f"is {shown(value)}, which does not fit: {error}"
+
+
+def out_of_range(name: str, value: Any) -> str | None:
+    """Return how a number breaks the range that its unit, the end of its name, implies; None when it does not."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    if name.endswith("_port") and not 0 < value <= HIGHEST_PORT:
+        return f"is {value}, but a port is a number from 1 to {HIGHEST_PORT}"
+    if name.endswith("_seconds") and value < 0:
+        return f"is {value}, but seconds cannot be negative"
+    return None
+
+
+def shown(value: Any) -> str:
+    """Return a value as it may stand in a sentence: quoted, and short."""
+    text = repr(str(value)) if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

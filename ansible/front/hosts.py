@@ -1,0 +1,63 @@
+"""The hosts of an inventory as Ansible sees them. Import it once Ansible's settings stand in os.environ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from ansible.cli import CLI  # type: ignore[import-untyped]
+from ansible.constants import DEFAULT_VAULT_IDENTITY_LIST  # type: ignore[import-untyped]
+from ansible.errors import AnsibleError  # type: ignore[import-untyped]
+from ansible.inventory.manager import InventoryManager, split_host_pattern  # type: ignore[import-untyped]
+from ansible.parsing.dataloader import DataLoader  # type: ignore[import-untyped]
+from ansible.parsing.vault import EncryptedString  # type: ignore[import-untyped]
+from ansible.plugins.loader import init_plugin_loader  # type: ignore[import-untyped]
+from ansible.utils.collection_loader import AnsibleCollectionConfig  # type: ignore[import-untyped]
+from ansible.vars.manager import VariableManager  # type: ignore[import-untyped]
+
+from front.inventory import RefusalError, Target, shown
+
+
+def targets(inventory: Path, limit: str) -> Iterator[Target]:
+    """Yield the hosts as Ansible's own inventory and variable managers see them. Raises RefusalError."""
+    if not AnsibleCollectionConfig.collection_finder:  # it may be set only once in a process
+        init_plugin_loader()
+    try:
+        loader = DataLoader()
+        loader.set_vault_secrets(
+            CLI.setup_vault_secrets(
+                loader, list(DEFAULT_VAULT_IDENTITY_LIST), auto_prompt=False, initialize_context=False
+            )
+        )
+        manager = InventoryManager(loader=loader, sources=[str(inventory)])
+        if not manager.list_hosts("all"):
+            raise RefusalError(f"The inventory {shown(inventory)} names no host; write at least one into it.")
+        check_limit(manager, limit)
+        manager.subset(limit or None)
+        variables = VariableManager(loader=loader, inventory=manager)
+        for host in manager.list_hosts("all"):
+            yield Target(host.name, readable(variables.get_vars(host=host, include_hostvars=False)))
+    except AnsibleError as error:
+        why = str(error).splitlines()[0].rstrip(".")
+        raise RefusalError(f"The inventory {shown(inventory)} cannot be used: {why}; mend it.") from None
+
+
+def readable(value: Any) -> Any:
+    """Return `value` with a template for each encrypted text in it: nobody may judge, or show, what that says."""
+    if isinstance(value, EncryptedString):
+        return "{{ encrypted }}"
+    if isinstance(value, Mapping):
+        return {str(key): readable(part) for key, part in value.items()}
+    return [readable(part) for part in value] if isinstance(value, list) else value
+
+
+def check_limit(manager: Any, limit: str) -> None:
+    """Raise RefusalError unless each part of `limit` that adds hosts stands for at least one."""
+    names = [*(host.name for host in manager.list_hosts("all")), *manager.groups]
+    for part in split_host_pattern(limit):
+        if part and part[0] not in "!&@~" and not manager.list_hosts(part):
+            near = get_close_matches(part, names, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"its hosts are {', '.join(names[:12])}."
+            raise RefusalError(f"--limit {part!r} fits no host of this inventory; {hint}")

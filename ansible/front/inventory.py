@@ -1,0 +1,135 @@
+"""The thin loader: finds an inventory, reads it as Ansible will, and refuses in sentences what cannot work."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from front.documented import Documented
+from front.findings import Setting, findings
+
+YAML = {".yml", ".yaml"}
+# Ansible reads these too, or leaves them alone; none of them is a file of variables.
+NOT_VARIABLES = {".orig", ".bak", ".retry", ".pyc", ".swp", ".md"}
+
+
+class RefusalError(Exception):
+    """An operator's mistake: its sentences, to be shown as they are; nothing was touched."""
+
+    def __init__(self, *sentences: str) -> None:
+        super().__init__(*sentences)
+        self.sentences = sentences
+
+
+@dataclass(frozen=True)
+class Target:
+    """One host that the run is about, with the variables the inventory gives it."""
+
+    name: str
+    variables: Mapping[str, Any]
+
+
+def find(name: str, checkout: Path) -> Path:
+    """Return the path of inventory `name`: a folder in inventories/, or a path. Raises RefusalError."""
+    kept = (checkout / "inventories").resolve()
+    for path in (kept / name, Path(name).absolute()):
+        if name and path.exists() and path.resolve() not in {kept, checkout}:
+            return path
+    names = sorted(path.name for path in kept.glob("*") if path.is_dir()) if kept.is_dir() else []
+    near = get_close_matches(Path(name).name, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(names) or 'none in inventories/'}."
+    raise RefusalError(f"There is no inventory {name!r}, neither in inventories/ nor as a path; {hint}")
+
+
+def files(inventory: Path) -> list[Path]:
+    """Return the files that may set variables for an inventory, in the order Ansible reads them."""
+    if inventory.is_file():
+        beside = [inventory.parent / folder for folder in ("group_vars", "host_vars")]
+        return [inventory, *(path for folder in beside if folder.is_dir() for path in files(folder))]
+    return [
+        path
+        for path in sorted(inventory.rglob("*"))
+        if path.is_file() and path.suffix not in NOT_VARIABLES and not path.name.startswith(".")
+    ]
+
+
+class Strict(yaml.SafeLoader):
+    """Reads YAML as Ansible does (`!vault` and `!unsafe` are its own), but minds a name that is given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen and isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(
+                    problem=f"{key.value!r} is given a second time", problem_mark=key.start_mark
+                )
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+        return super().construct_mapping(node, deep)
+
+
+Strict.add_multi_constructor("!", lambda loader, _tag, node: loader.construct_scalar(node))
+
+
+def unreadable(path: Path) -> str | None:
+    """Return why a YAML file cannot be read, with the line and what to do; None for one that can."""
+    try:
+        with path.open(encoding="utf-8") as stream:
+            yaml.load(stream, Loader=Strict)  # noqa: S506 - Strict is a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f", line {mark.line + 1}" if mark else ""
+        return f"{shown(path)}{line} cannot be read: {error.problem}; mend that line and type the command again."
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        return f"{shown(path)} cannot be read: {str(error).splitlines()[0]}; save it as YAML in UTF-8."
+    except OSError as error:
+        return f"{shown(path)} cannot be read: {error.strerror}; make it readable for you."
+    return None
+
+
+def load(inventory: Path, limit: str) -> list[Target]:
+    """Return the hosts of an inventory that `limit` leaves (all without one). Raises RefusalError."""
+    broken = [why for path in files(inventory) if path.suffix in YAML for why in (unreadable(path),) if why]
+    if broken:
+        raise RefusalError(*broken)
+    os.environ |= {
+        "LC_ALL": "C.UTF-8",  # Ansible ends the process in any other
+        "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true",
+    }
+    from front import hosts  # noqa: PLC0415 - Ansible reads its settings when it is imported
+
+    with contextlib.redirect_stderr(io.StringIO()):  # Ansible warns there about what becomes a sentence here
+        return list(hosts.targets(inventory, limit))
+
+
+def check(inventory: Path, hosts: list[Target], known: Documented) -> None:
+    """Raise RefusalError with a sentence for each misspelt name and each value that cannot be, in any of `hosts`."""
+    sources = [(path, path.read_text(encoding="utf-8", errors="replace")) for path in files(inventory)]
+    settings = (Setting(name, value, host.name) for host in hosts for name, value in host.variables.items())
+    if found := findings(settings, known, lambda name, host: where(name, host, sources)):
+        raise RefusalError(*found)
+
+
+def where(name: str, host: str, sources: list[tuple[Path, str]]) -> str:
+    """Return the files and lines that set `name`; the host's name where an inventory plugin made it up."""
+    sets = re.compile(rf"(?<![\w.-]){re.escape(name)}[\"']?\s*[:=]")
+    found = [
+        f"{shown(path)}:{number}"
+        for path, lines in sources
+        for number, line in enumerate(lines.splitlines(), start=1)
+        if sets.search(line.split("#", maxsplit=1)[0])
+    ]
+    return ", ".join(found[:3]) or f"host {host}"
+
+
+def shown(path: Path) -> str:
+    """Return a path as its reader would type it: from the current directory where it lies below."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,0 +1,210 @@
+"""Plays one playbook for an operator: starts ansible-playbook, and ends it, undoing the run, when interrupted."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO
+
+from front.outcome import Outcome
+
+# An interrupted ansible-playbook has its workers to end; after each of these it is told in a harsher way.
+PATIENCE = ((signal.SIGINT, 20.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
+RECOVERY_SECONDS = 300.0
+RECOVERY = "recover"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of one playbook. `values` are variables above all others, `column` the width of the host names."""
+
+    verb: str
+    inventory: Path
+    checkout: Path
+    limit: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    verbose: bool = False
+    check: bool = False
+    json: bool = False
+    column: int = 9
+    id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}")
+    owner: str = field(default_factory=lambda: f"{user()}@{socket.gethostname()}")
+
+    def command(self, playbook: str) -> list[str]:
+        """Return the words that play ansible/playbooks/`playbook`.yml for this run."""
+        given = {"eduhub_run": self.id, "eduhub_owner": self.owner, "eduhub_verb": self.verb}
+        given |= {"eduhub_checkout": str(self.checkout)}
+        words = [str(Path(sys.executable).with_name("ansible-playbook")), "--inventory", str(self.inventory)]
+        words += ["--limit", self.limit] if self.limit else []
+        words += ["--check", "--diff"] if self.check else []
+        words += ["-v"] if self.verbose else []
+        return [*words, "--extra-vars", json.dumps({**given, **self.values}), f"ansible/playbooks/{playbook}.yml"]
+
+    def environment(self, outcome: Path) -> dict[str, str]:
+        """Return the environment for ansible-playbook; the callback writes what happened to the file `outcome`."""
+        silent = self.verbose or self.json
+        return {
+            **os.environ,
+            "ANSIBLE_CONFIG": str(self.checkout / "ansible/ansible.cfg"),
+            "ANSIBLE_CALLBACK_PLUGINS": str(self.checkout / "ansible/plugins/callback"),
+            "ANSIBLE_CALLBACKS_ENABLED": "eduhub",
+            "ANSIBLE_STDOUT_CALLBACK": "default" if self.verbose else "eduhub",
+            "EDUHUB_COLUMN": str(self.column),
+            "EDUHUB_OUTCOME": str(outcome),
+            "EDUHUB_SILENT": "1" if silent else "0",
+            "LC_ALL": "C.UTF-8",
+        }
+
+
+@dataclass(frozen=True)
+class Played:
+    """How a run ended: Ansible's exit code, what the callback wrote, Ansible's own last words."""
+
+    returned: int
+    outcome: Outcome | None
+    last_words: str
+    interrupted: bool
+
+
+class Signals:
+    """Counts what asks this process to end (Ctrl-C, SIGTERM, a closed terminal) instead of dying of it."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __enter__(self) -> Signals:
+        self._before = {number: signal.signal(number, self._note) for number in ENDING}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self.count += 1
+
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def user() -> str:
+    """Return who runs this; the number where the system knows no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def say(*lines: str, stream: TextIO | None = None) -> None:
+    """Print lines, if there are any; a terminal that has gone away is no reason to stop."""
+    out = stream or sys.stdout
+    try:
+        out.write("".join(f"{line}\n" for line in lines))
+        out.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+
+
+def note(line: str) -> None:
+    """Print a line that is not part of what the run says: `--json` stays one document."""
+    say(line, stream=sys.stderr)
+
+
+def play(run: Run, playbook: str, signals: Signals) -> Played:
+    """Play `playbook` until it ends or a signal comes; then end it and say that it was interrupted."""
+    return supervised(run, playbook, lambda child: wait_or_stop(child, signals))
+
+
+def recover(run: Run, signals: Signals) -> Played:
+    """Undo what the interrupted `run` left, on every host; no signal stops that, it only waits with a word."""
+    return supervised(run, RECOVERY, lambda child: wait_regardless(child, signals), relay=True)
+
+
+def supervised(
+    run: Run, playbook: str, wait: Callable[[subprocess.Popen[str]], bool], *, relay: bool = False
+) -> Played:
+    """Start ansible-playbook in a session of its own, so that a Ctrl-C reaches us alone, and `wait` for its end.
+
+    With `relay` its output comes through us: it must outlive a terminal that closes.
+    """
+    with tempfile.TemporaryDirectory(prefix="eduhub-") as folder:
+        outcome, errors = Path(folder, "outcome.json"), Path(folder, "stderr")
+        with errors.open("w") as stderr:
+            child = subprocess.Popen(
+                run.command(playbook), cwd=run.checkout, env=run.environment(outcome), text=True,
+                start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE if relay else None,
+                stderr=None if run.verbose else stderr,
+            )  # fmt: skip
+            relaying = threading.Thread(target=pass_on, args=(child.stdout or (),), daemon=True)
+            relaying.start()
+            interrupted = wait(child)
+            relaying.join(timeout=5)
+        return Played(child.returncode, written(outcome), errors.read_text(errors="replace"), interrupted)
+
+
+def pass_on(lines: Iterable[str]) -> None:
+    """Print what a child prints, as it comes."""
+    for line in lines:
+        say(line.rstrip("\n"))
+
+
+def wait_or_stop(child: subprocess.Popen[str], signals: Signals) -> bool:
+    """Wait for `child`; end it when a signal comes. Return whether one did."""
+    while not ended(child, 0.1):
+        if signals.count:
+            note("\nInterrupted: stopping, please wait.")
+            stop(child)
+            return True
+    return False
+
+
+def wait_regardless(child: subprocess.Popen[str], signals: Signals) -> bool:
+    """Wait for `child` whatever signals come, for RECOVERY_SECONDS at most. Return whether it had to be ended."""
+    deadline, heard = time.monotonic() + RECOVERY_SECONDS, signals.count
+    while not ended(child, 0.1):
+        if signals.count > heard:
+            heard = signals.count
+            note("Undoing, please wait.")
+        if time.monotonic() > deadline:
+            stop(child)
+            return True
+    return False
+
+
+def stop(child: subprocess.Popen[str]) -> None:
+    """End our own child: as Ctrl-C does, then harder."""
+    for number, seconds in PATIENCE:
+        child.send_signal(number)
+        if ended(child, seconds):
+            return
+
+
+def ended(child: subprocess.Popen[str], seconds: float) -> bool:
+    """Wait up to `seconds` for `child`; return whether it has ended."""
+    try:
+        child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def written(path: Path) -> Outcome | None:
+    """Return the outcome that the callback wrote; None when it did not come to that."""
+    try:
+        return Outcome.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

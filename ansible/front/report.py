@@ -1,0 +1,142 @@
+"""The words around a run: its header, its table of hosts, what comes next. Pure: returns lines."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from front.outcome import DONE, NEEDS_PERSON, REFUSED, REVERTED, Host, Outcome, host_code, word
+
+CHANGING = frozenset({"deploy", "upgrade", "rollback", "destroy"})
+NONE = "-"
+
+
+# Playbooks that are no verb of their own: what is typed to play them.
+TYPED = {"engine": ["deploy"], "releases": ["rollback", "--list"]}
+
+
+def header(verb: str, inventory: str, hosts: Sequence[str], run: str, *, check: bool = False) -> str:
+    """Return the line that opens a run."""
+    who = hosts[0] if len(hosts) == 1 else f"{len(hosts)} hosts"
+    return f"{verb}: {who} of inventory {inventory}, run {run}{', changing nothing' if check else ''}"
+
+
+def typed(verb: str, inventory: str, limit: str, values: Mapping[str, Any]) -> str:
+    """Return the command line that asks for the same again."""
+    words = ["./invoke", *TYPED.get(verb, [verb])]
+    for name, value in values.items():
+        option = f"--{name.removeprefix('eduhub_').replace('_', '-')}"
+        words += [option] if value is True else [option, str(value)]
+    words += ["--inventory", inventory] if inventory != "local" else []
+    words += ["--limit", limit] if limit else []
+    return shlex.join(words)
+
+
+def document(verb: str, outcome: Outcome, code: int) -> dict[str, Any]:
+    """Return what `--json` prints: for status each host's status object, for other verbs what came of each host."""
+    if verb == "status":
+        return {"hosts": {name: host.status for name, host in outcome.hosts.items() if host.status is not None}}
+    hosts = {
+        name: {
+            "result": word(host), "code": host_code(host), "changed": host.changed, "failed": host.failed,
+            "says": list(host.says), "status": host.status,
+        }
+        for name, host in outcome.hosts.items()
+    }  # fmt: skip
+    return {"hosts": hosts, "code": code}
+
+
+def complaints(outcome: Outcome) -> list[str]:
+    """Return why hosts failed, each with its name."""
+    return [f"{name}: {sentence}" for name, host in outcome.hosts.items() for sentence in host.says]
+
+
+def closing(
+    verb: str, names: Sequence[str], outcome: Outcome, code: int, again: str, *, interrupted: bool = False
+) -> list[str]:
+    """Return what ends a run: table, announcements, and the next command where something went wrong.
+
+    `names` are all hosts that were asked for, `again` is the command line that asks for the same once more.
+    """
+    hosts = {name: outcome.hosts.get(name) for name in names}
+    if not outcome.hosts:
+        return [f"{verb} is about the hosts of the group bridge, and none of these is in it: {', '.join(names)}."]
+    lines = ["", *table(verb, hosts)] if worth_a_table(hosts) else []
+    for block in announcements(outcome.hosts):
+        lines += ["", block]
+    if code == DONE and verb in CHANGING and not any(host.changed for host in outcome.hosts.values()):
+        lines += ["", "Nothing to change: everything is as the inventory says."]
+    return lines + (["", after(code, again, interrupted=interrupted)] if code or interrupted else [])
+
+
+def after(code: int, again: str, *, interrupted: bool = False) -> str:
+    """Return what a run that did not succeed leaves, and what to type next."""
+    then = f"To try again: {again}" if interrupted else f"Mend the cause, then: {again}"
+    return {
+        DONE: "The release had been confirmed before the interruption: it serves.",
+        REVERTED: f"Reverted: what served before serves now. {then}",
+        REFUSED: f"{'Interrupted' if interrupted else 'Refused'}: nothing was touched. {then}",
+        NEEDS_PERSON: f"A person is needed: {status(again)} says what each host serves.",
+    }[code]
+
+
+def status(again: str) -> str:
+    """Return the command line that shows the state of the hosts that the command line `again` is about."""
+    words = shlex.split(again)
+    given = words[words.index("--inventory") :][:2] if "--inventory" in words else []
+    return shlex.join(["./invoke", "status", *given])
+
+
+def last_words(stderr: str) -> list[str]:
+    """Return the end of what Ansible printed as its own error: no traceback, no empty line, no label."""
+    lines, inside = [], False
+    for line in stderr.splitlines():
+        inside = line.startswith("Traceback ") or (inside and line[:1] in {" ", ""})
+        if line.strip() and not inside:
+            lines.append(line.removeprefix("[ERROR]: "))
+    return lines[-8:]
+
+
+def worth_a_table(hosts: Mapping[str, Host | None]) -> bool:
+    """Whether the hosts' lines say more than the phases' lines already did."""
+    return len(hosts) > 1 or any(host is None or host.status is not None for host in hosts.values())
+
+
+def table(verb: str, hosts: Mapping[str, Host | None]) -> list[str]:
+    """Return a line a host, under headings; columns in which no host has anything are left out."""
+    rows = [{"host": name, **about(host.status if host else None)} for name, host in hosts.items()]
+    for row, host in zip(rows, hosts.values(), strict=True):
+        # status changes nothing, so there the state is the result.
+        row["result"] = NONE if verb == "status" and host and not host.failed else word(host)
+    columns = [name for name in rows[0] if any(row[name] != NONE for row in rows)]
+    widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in columns}
+    lines = [{name: name.upper() for name in columns}, *rows]
+    return ["  ".join(f"{line[name]:<{widths[name]}}" for name in columns).rstrip() for line in lines]
+
+
+def about(status: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return the cells that a status object fills."""
+    given = status or {}
+    lock, rollback = given.get("lock") or {}, given.get("rollback") or {}
+    confirmed = {True: "confirmed", False: "unconfirmed", None: NONE}[given.get("confirmed")]
+    seconds = rollback.get("seconds")
+    back = f"{rollback.get('to')}{f' in {seconds:.1f} s' if seconds is not None else ''}"
+    return {
+        "release": str(given.get("release") or NONE),
+        "python": str(given.get("python") or NONE),
+        "live": str(given.get("live") or NONE),
+        "state": confirmed if given.get("release") else NONE,
+        "way back": back if rollback.get("ready") else NONE,
+        "lock": f"{lock.get('owner')} at {lock.get('step')} since {lock.get('since')}" if lock else NONE,
+    }
+
+
+def announcements(hosts: Mapping[str, Host]) -> Iterable[str]:
+    """Yield each announced block once, with the hosts that said it where there are several."""
+    said: dict[str, list[str]] = {}
+    for name, host in hosts.items():
+        for block in host.announced:
+            said.setdefault(block, []).append(name)
+    for block, names in said.items():
+        yield block if len(hosts) == 1 else f"{', '.join(names)}:\n{block}"

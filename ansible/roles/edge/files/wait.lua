@@ -1,0 +1,23 @@
+-- The waiting room of a slot that crashed: ends as soon as somebody listens again, or traffic goes elsewhere.
+-- HAProxy's own retries do not help here: a socket without a listener refuses at once, so they are spent in a millisecond.
+
+local PAUSE_MILLISECONDS = 50
+
+local function listens(address)
+  local socket = core.tcp()
+  socket:settimeout(1)
+  local found = socket:connect(address)
+  socket:close()
+  return found
+end
+
+-- lua.wait ADDRESS MAP SHARE SECONDS: SHARE is what green has in MAP when this slot gets no request any more.
+core.register_action("wait", { "http-req" }, function(txn, address, map, share, seconds)
+  local deadline = core.now().sec + tonumber(seconds)
+  while core.now().sec < deadline do
+    if txn.c:map_str_int("green", map, 0) == tonumber(share) or listens(address) then
+      return
+    end
+    core.msleep(PAUSE_MILLISECONDS)
+  end
+end, 4)

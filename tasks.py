@@ -1,0 +1,201 @@
+"""The command tree: one verb an intention. What a verb means stands in ansible/, images/ and tests/."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from invoke import Collection, Context, Exit, ParseError, Program, task
+
+PLAY = {
+    "inventory": "inventories/NAME, or the path of an inventory",
+    "limit": "only these hosts or groups",
+    "verbose": "show what Ansible does",
+}
+MOVE = {**PLAY, "take-over": "take the lock from the run that holds it, undoing what that run left"}
+
+
+def run(c: Context, *words: str, **env: str) -> None:
+    """Run one program with `env` added to its environment; its exit code becomes ours."""
+    c.run(shlex.join(words), env=env, pty=sys.stdout.isatty())
+
+
+def play(c: Context, verb: str, *flags: str, inventory: str, limit: str, verbose: bool, **values: Any):
+    """Play ansible/playbooks/`verb`.yml on the hosts of `inventory`, with `values` as its variables."""
+    given = {f"eduhub_{name}": value for name, value in values.items() if value}
+    words = ["--inventory", inventory, *flags]
+    words += ["--limit", limit] if limit else []
+    words += ["--values", json.dumps(given)] if given else []
+    words += ["--verbose"] if verbose else []
+    run(c, sys.executable, "-m", "front", verb, *words, PYTHONPATH="ansible")
+
+
+def builder(c: Context, *words: str) -> None:
+    """Run the image builder with `words`."""
+    run(c, sys.executable, "-m", "builder", *words, PYTHONPATH="images")
+
+
+def pytest(c: Context, *words: str) -> None:
+    """Run pytest with `words`."""
+    run(c, sys.executable, "-m", "pytest", *words)
+
+
+@task(help={**MOVE, "python": "Python of the bridge; without it the one that is live stays, at first 3.11"})
+def deploy(c, python="", inventory="local", limit="", take_over=False, verbose=False):
+    """Bring the stack to what the inventory says: engine, images, Plone, edge, bridge."""
+    play(c, "engine", inventory=inventory, limit=limit, verbose=verbose, python=python)
+    builder(c, "--missing")
+    play(c, "deploy", inventory=inventory, limit=limit, verbose=verbose, python=python, take_over=take_over)
+
+
+@task(help={**MOVE, "python": "Python to move to", "resume": "go on with an interrupted run"})
+def upgrade(c, python="", inventory="local", limit="", resume=False, take_over=False, verbose=False):
+    """Move the bridge to another Python, blue-green, without a failed request."""
+    values = {"python": python, "resume": resume, "take_over": take_over}
+    play(c, "upgrade", inventory=inventory, limit=limit, verbose=verbose, **values)
+
+
+@task(help={**MOVE, "to": "id of the release to go back to", "list": "list the releases that are kept"})
+def rollback(c, to="", inventory="local", limit="", list=False, take_over=False, verbose=False):
+    """Go back to the last known-good release of each host."""
+    verb = "releases" if list else "rollback"
+    play(c, verb, inventory=inventory, limit=limit, verbose=verbose, to=to, take_over=take_over)
+
+
+@task(help={**PLAY, "json": "the document of DESIGN section 7 instead of the table"})
+def status(c, inventory="local", limit="", json=False, verbose=False):
+    """Say what each host serves, who holds its lock, and whether the way back is open."""
+    play(c, "status", *(["--json"] if json else []), inventory=inventory, limit=limit, verbose=verbose)
+
+
+@task(help=PLAY)
+def verify(c, inventory="local", limit="", verbose=False):
+    """Run the testinfra suite against the deployed hosts; it changes nothing."""
+    play(c, "verify", inventory=inventory, limit=limit, verbose=verbose)
+
+
+@task(help=PLAY)
+def preflight(c, inventory="local", limit="", verbose=False):
+    """Look for whatever would stop a rollout: every finding at once, each with its remedy."""
+    play(c, "preflight", inventory=inventory, limit=limit, verbose=verbose)
+
+
+@task(help={**PLAY, "data": "remove content, secrets and history too", "yes": "do not ask"})
+def destroy(c, data=False, yes=False, inventory="local", limit="", verbose=False):
+    """Remove what was deployed and keep its data, unless --data says otherwise."""
+    if data and not yes:
+        agree(f"This removes the content, secrets and history of every host in {inventory!r} for ever.")
+    play(c, "destroy", inventory=inventory, limit=limit, verbose=verbose, data=data)
+
+
+def agree(warning: str) -> None:
+    """Ask for a typed `yes`; raise Exit(2) for any other answer, and where nobody can answer."""
+    if not sys.stdin.isatty():
+        raise Exit(f"{warning} Nobody can be asked here: add --yes if you mean it.", code=2)
+    if input(f"{warning} Type yes to go on: ").strip() != "yes":
+        raise Exit("Nothing was removed.", code=2)
+
+
+@task(
+    positional=["names"],
+    help={
+        "names": "images to build, separated by commas; without it all",
+        "python": "only the images of this Python",
+        "base": "build on this image instead of our own root file system",
+        "missing": "leave an image alone that was built from the same inputs",
+        "no-cache": "build each layer anew",
+        "json": "a JSON document instead of progress and table",
+    },
+)
+def build(c, names="", python="", base="", missing=False, no_cache=False, json=False):
+    """Build the images, hermetically: wheels and packages are fetched first, the build has no network."""
+    flags = {"--missing": missing, "--no-cache": no_cache, "--json": json}
+    options = {"--python": python, "--base": base}
+    builder(
+        c, *names.replace(",", " ").split(), *(word for pair in options.items() if pair[1] for word in pair),
+        *(flag for flag, on in flags.items() if on),
+    )  # fmt: skip
+
+
+@task(name="verify")
+def verify_images(c):
+    """Start every image and verify it from outside, with molecule."""
+    molecule(c, "images")
+
+
+def molecule(c: Context, scenario: str) -> None:
+    """Run one molecule scenario of tests/molecule, from create to destroy."""
+    with c.cd("tests"):
+        run(c, sys.executable, "-m", "molecule", "test", "--scenario-name", scenario)
+
+
+@task
+def check(c):
+    """Run what takes seconds: lint, types, unit, contract and template tests."""
+    run(c, sys.executable, "-m", "ruff", "check", ".")
+    run(c, sys.executable, "-m", "mypy")
+    run(c, "ansible-lint", "--offline", "--quiet", ANSIBLE_ROLES_PATH="ansible/roles")
+    pytest(c)
+
+
+@task(help={"stories": "only the rollout stories whose name holds this"})
+def test(c, stories=""):  # noqa: PT028 - a task, not a test
+    """Run everything: check, the images, the roles on hosts, and the rollout stories under load."""
+    check(c)
+    play(c, "engine", inventory=c.config.test_inventory, limit="", verbose=False)
+    builder(c, "--missing")
+    for scenario in c.config.scenarios:
+        molecule(c, scenario)
+    pytest(c, "tests/images", "tests/rollout", "-v", *(["-k", stories] if stories else []))
+
+
+@task
+def lock(c):
+    """Renew the hashed locks from pyproject.toml and images/*/requirements.in."""
+    for lock_file, words in c.config.locks.items():
+        run(c, "uv", "pip", "compile", *c.config.lock_options, "--output-file", lock_file, *words.split())
+
+
+class Front(Program):
+    """Invoke, but a mistyped command line is refused with exit code 2 and what to type instead."""
+
+    def parse_tasks(self) -> None:
+        try:
+            super().parse_tasks()
+        except ParseError as error:
+            verbs = [name for names in self.collection.task_names.items() for name in (names[0], *names[1])]
+            near = [match for word in self.argv[1:] for match in difflib.get_close_matches(word, verbs, n=1)]
+            hint = f"Did you mean `./invoke {near[0]}`?" if near and near[0] not in self.argv else ""
+            advice = hint or "`./invoke --list` names the verbs, `./invoke --help VERB` their options."
+            raise Exit(f"invoke: {error} {advice}", code=2) from None
+
+
+images = Collection("images", build, verify_images)
+namespace = Collection(
+    deploy, upgrade, rollback, status, verify, preflight, destroy, check, test, lock, images
+)  # fmt: skip
+namespace.configure(
+    {
+        "test_inventory": "tests/rollout/inventory",
+        "scenarios": sorted(found.parent.name for found in Path("tests/molecule").glob("*/molecule.yml")),
+        "lock_options": [
+            "--universal", "--generate-hashes", "--no-emit-index-url", "--no-emit-find-links",
+            "--no-annotate", "--no-header", "--quiet", "--fork-strategy", "fewest",
+        ],
+        "locks": {
+            "images/bridge/requirements.txt": "--python-version 3.9 images/bridge/requirements.in",
+            "images/pilot/requirements.txt":
+                "--python-version 3.11 -c images/bridge/requirements.txt images/pilot/requirements.in",
+            "requirements.txt":
+                "--python-version 3.11 -c images/bridge/requirements.txt -c images/pilot/requirements.txt "
+                "--group operate --group test pyproject.toml",
+        },
+    }
+)  # fmt: skip
+
+if __name__ == "__main__":
+    Front(version="0.1.0", namespace=namespace, name="EduHub rollout", binary="./invoke").run()

@@ -1,0 +1,85 @@
+"""A small checkout of its own for each test: our front and callback, and playbooks that need nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+FILES = {
+    "ansible/ansible.cfg": "[defaults]\nretry_files_enabled = false\n[connection]\npipelining = true\n",
+    # Returns its arguments as its result: what a program would have printed, without starting one.
+    "ansible/playbooks/action_plugins/tell.py": """\
+from ansible.plugins.action import ActionBase
+
+class ActionModule(ActionBase):
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        return super().run(tmp, task_vars) | self._task.args
+""",
+    "ansible/roles/edge/meta/argument_specs.yml": "argument_specs: {run: {options: {edge_port: {type: int}}}}\n",
+    "ansible/playbooks/group_vars/all.yml": "eduhub_stack: eduhub\n",
+    "images/images.yml": "images: {bridge: {pythons: ['3.9', '3.11']}}\n",
+    "inventories/local/hosts.yml": """\
+all:
+  hosts:
+    localhost:
+      ansible_connection: local
+      ansible_python_interpreter: "{{ ansible_playbook_python }}"
+""",
+}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """The tree, without playbooks; a test writes those it plays into ansible/playbooks."""
+    tree = tmp_path / "checkout"
+    for name, text in FILES.items():
+        path = tree / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "ansible/front", tree / "ansible/front", ignore=ignore)
+    shutil.copytree(ROOT / "ansible/plugins", tree / "ansible/plugins", ignore=ignore)
+    return tree
+
+
+@pytest.fixture
+def front(checkout: Path) -> Front:
+    """The front of that checkout, to be run as its users run it."""
+    return Front(checkout)
+
+
+class Front:
+    """`python -m front` in a checkout of its own. `python`: another interpreter than that of the tests."""
+
+    def __init__(self, checkout: Path, python: str = sys.executable) -> None:
+        self.checkout, self.python = checkout, python
+        self.environment = {**os.environ, "PYTHONPATH": str(checkout / "ansible"), "COLUMNS": "100"}
+
+    def start(self, *words: str, **options: Any) -> subprocess.Popen[str]:
+        """Start it in a session of its own, so that only the test can interrupt it."""
+        return subprocess.Popen(
+            [self.python, "-m", "front", *words], cwd=self.checkout, env=self.environment, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, **options,
+        )  # fmt: skip
+
+    def run(self, *words: str) -> tuple[int, str, str]:
+        """Run it to its end; return exit code, what it printed with times taken out, and its errors."""
+        running = self.start(*words)
+        output, errors = running.communicate(timeout=120)
+        return running.returncode, timeless(output), errors
+
+
+def timeless(text: str) -> str:
+    """Return `text` with every duration and run id replaced: they differ each time."""
+    return re.sub(r"\d{8}T\d{6}Z-[0-9a-f]{4}", "RUN", re.sub(r" *\d+\.\d s$", "  N s", text, flags=re.MULTILINE))

@@ -1,0 +1,315 @@
+"""What an operator reads: a real, tiny playbook is played through the front, and its lines are compared."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import time
+
+import pytest
+
+HOSTS = """\
+all:
+  vars:
+    ansible_connection: local
+    ansible_python_interpreter: "{{ ansible_playbook_python }}"
+  hosts:
+    lost: {ansible_connection: ssh, ansible_pipelining: false, ansible_ssh_executable: %s}
+    refused:
+    reverted:
+    right:
+"""
+
+PLAYBOOK = r"""
+- name: Try every way in which a host can end
+  hosts: all
+  gather_facts: false
+  vars: {phase: preflight}
+  tasks:
+    - name: Look at the host
+      ansible.builtin.command: echo '{"code":0,"say":"Debian 12.","changed":false}'
+      changed_when: false
+
+    - name: Find what is wrong with the host
+      tell:
+        stdout: >-
+          {"code":2,"say":"No disk: buy one. No port: stop it.",
+          "findings":[{"what":"No disk","remedy":"buy one"},{"what":"No port","remedy":"stop it"}]}
+      when: inventory_hostname == 'refused'
+
+    - name: Refuse the host
+      ansible.builtin.fail:
+        msg: "No disk: buy one. No port: stop it."
+      when: inventory_hostname == 'refused'
+
+    - name: Roll, and undo the run if anything fails
+      block:
+        - name: Begin
+          tell:
+            changed: true
+            stdout: |
+              waiting for the lock
+              {"code":0,"say":"green gets the release."}
+          vars: {phase: begin}
+
+        - name: Ask for the secret
+          tell: {stdout: a-planted-secret, changed: true}
+          no_log: true
+          vars: {phase: start}
+
+        - name: Skip a phase
+          tell: {changed: true}
+          when: inventory_hostname == 'nobody'
+          vars: {phase: skipped}
+
+        - name: Prove it
+          tell:
+            stdout: >-
+              {"code":1,"say":"green never became ready, though all was tried that can be tried,
+              and more.\nLast lines:\n    its   own   log line, longer than all that fits into a terminal\n  Error"}
+          register: proof
+          when: inventory_hostname == 'reverted'
+          vars: {phase: prove}
+
+        - name: Say why
+          ansible.builtin.fail:
+            msg: "{{ (proof.stdout | from_json).say }}"
+          when: inventory_hostname == 'reverted'
+          vars: {phase: prove}
+
+        - name: Tell what it was proven by
+          ansible.builtin.debug:
+            msg: three good answers
+          vars: {phase: prove, say: true}
+      rescue:
+        - name: Give traffic back
+          tell: {stdout: '{"code":1,"say":"blue serves as before."}', changed: true}
+          vars: {phase: revert}
+
+        - name: Fail with the step's own message
+          ansible.builtin.fail:
+            msg: "{{ ansible_failed_result.msg }}"
+          vars: {phase: revert}
+
+    - name: Ask for the status
+      tell:
+        stdout: >-
+          {"code":0,"say":"All is well.",
+          "status":{"release":"r1","python":"3.11.2","live":"green","confirmed":true}}
+      vars: {phase: end}
+
+    - name: Announce
+      ansible.builtin.debug:
+        msg: ["Look at", "  http://127.0.0.1:8080/"]
+      vars: {announce: true}
+"""
+
+PRINTED = """\
+deploy: 4 hosts of inventory local, run RUN
+  ✗ lost      preflight  Look at the host: Failed to connect to the host via ssh: no route  N s
+  ✗ refused   preflight  No disk: buy one.  N s
+                         No port: stop it.
+  ✓ reverted  preflight  Debian 12.  N s
+  ✓ right     preflight  Debian 12.  N s
+  ● reverted  begin      green gets the release.  N s
+  ● right     begin      green gets the release.  N s
+  ● reverted  start      1 change  N s
+  ● right     start      1 change  N s
+  ✗ reverted  prove      green never became ready, though all was tried that can be tried,  N s
+                         and more.
+                         Last lines:
+                             its   own   log line, longer than all that fits into a terminal
+                           Error
+  ✓ right     prove      three good answers  N s
+  ● reverted  revert     blue serves as before.  N s
+  ✓ right     end        All is well.  N s
+
+HOST      RELEASE  PYTHON  LIVE   STATE      RESULT
+lost      -        -       -      -          unreachable
+refused   -        -       -      -          refused
+reverted  -        -       -      -          reverted
+right     r1       3.11.2  green  confirmed  changed
+
+right:
+Look at
+  http://127.0.0.1:8080/
+
+Reverted: what served before serves now. Mend the cause, then: ./invoke deploy
+"""
+
+
+@pytest.fixture
+def every_way(checkout, front):
+    """A front whose inventory has one host for each way to end."""
+    deaf = checkout / "ssh"
+    deaf.write_text("#!/bin/sh\necho no route >&2\nexit 255\n")
+    deaf.chmod(0o755)
+    (checkout / "inventories/local/hosts.yml").write_text(HOSTS % deaf)
+    (checkout / "ansible/playbooks/deploy.yml").write_text(PLAYBOOK)
+    return front
+
+
+def test_every_phase_of_every_host_is_a_line_and_every_host_a_row(every_way):
+    code, printed, errors = every_way.run("deploy")
+    assert in_order(printed) == PRINTED
+    assert (code, errors) == (1, "")
+
+
+def in_order(printed: str) -> str:
+    """Return the lines with those of one phase sorted by host: hosts answer in any order."""
+    blocks = re.split(r"\n(?=  [✗✓●] |\n)", printed)
+    order = {block: at for at, block in enumerate(re.split(r"\n(?=  [✗✓●] |\n)", PRINTED))}
+    return "\n".join(sorted(blocks, key=lambda block: order.get(block, len(order))))
+
+
+def test_json_is_one_document(every_way):
+    code, printed, errors = every_way.run("deploy", "--json", "--limit", "right,refused")
+    assert json.loads(printed) == {
+        "code": 2,
+        "hosts": {
+            "refused": {
+                "result": "refused", "code": 2, "changed": 0, "failed": "preflight", "status": None,
+                "says": ["No disk: buy one.", "No port: stop it."],
+            },
+            "right": {
+                "result": "changed", "code": 0, "changed": 2, "failed": None, "says": [],
+                "status": {"release": "r1", "python": "3.11.2", "live": "green", "confirmed": True},
+            },
+        },
+    }  # fmt: skip
+    assert (code, errors) == (2, "refused: No disk: buy one.\nrefused: No port: stop it.\n")
+
+
+def test_verbose_shows_what_ansible_shows_and_no_secret(every_way):
+    code, printed, errors = every_way.run("deploy", "--verbose", "--limit", "right")
+    assert (code, "TASK [Begin] ***" in printed, "PLAY RECAP ***" in printed) == (0, True, True)
+    assert "a-planted-secret" not in printed + errors
+
+
+TROUBLES = """
+- name: Fail in ways that nobody wrote a sentence for
+  hosts: all
+  gather_facts: false
+  vars: {phase: ground}
+  tasks:
+    - name: Copy it
+      ansible.builtin.command: sh -c 'echo out; echo err >&2; exit 7'
+      when: inventory_hostname == 'program'
+
+    - name: Loop
+      tell: {failed: "{{ item > 0 }}", msg: non-zero return code, rc: "{{ item }}"}
+      loop: [0, 5]
+      when: inventory_hostname == 'item'
+
+    - name: Hide
+      tell: {failed: true, msg: a-planted-secret, rc: 1, stdout: a-planted-secret}
+      no_log: true
+      when: inventory_hostname == 'hidden'
+
+    - name: Crash
+      crash:
+      when: inventory_hostname == 'crash'
+
+    - name: Refuse
+      ansible.builtin.fail: {msg: No network.}
+      vars: {code: 2}
+      when: inventory_hostname == 'code'
+"""
+TROUBLE = {
+    "program": "Copy it: it ended with exit code 7.  N s\n{}| out\n{}| err",
+    "item": "Loop: it ended with exit code 5.  N s",
+    "hidden": "Hide: Ansible hides the reason, which may hold a secret.  N s",
+    "crash": "Crash: 'x'  N s",
+    "code": "No network.  N s",
+}
+
+
+def test_whatever_fails_is_told_in_a_line(front, checkout):
+    crash = checkout / "ansible/playbooks/library/crash.py"
+    crash.parent.mkdir()
+    crash.write_text("from ansible.module_utils.basic import AnsibleModule\nAnsibleModule({})\n{}['x']\n")
+    hosts = HOSTS.partition("  hosts:")[0] + "  hosts:\n" + "".join(f"    {host}:\n" for host in TROUBLE)
+    (checkout / "inventories/local/hosts.yml").write_text(hosts)
+    (checkout / "ansible/playbooks/deploy.yml").write_text(TROUBLES)
+    code, printed, errors = front.run("deploy")
+    assert (code, errors) == (3, "")
+    lines = [f"  ✗ {host:<7}  ground     {said.format(' ' * 26, ' ' * 26)}" for host, said in TROUBLE.items()]
+    assert [line for line in lines if f"{line}\n" not in printed] == []
+    assert re.search(r"\ncode +refused\n", printed)
+    assert [word for word in ("Traceback", "a-planted-secret", "invocation") if word in printed] == []
+
+
+ONE_TASK = """
+- name: Do one thing
+  hosts: all
+  gather_facts: false
+  vars: {{phase: start}}
+  tasks:
+    - name: Wait for it
+      ansible.builtin.wait_for: {{timeout: {seconds}}}
+"""
+
+
+def test_a_reader_that_goes_away_does_not_stop_the_run(front, checkout):
+    more = f"""
+    - name: Go on
+      ansible.builtin.copy: {{dest: {checkout}/done, content: ""}}
+      vars: {{phase: prove}}
+    - name: End
+      ansible.builtin.meta: noop
+      vars: {{phase: end}}
+"""
+    (checkout / "ansible/playbooks/deploy.yml").write_text(ONE_TASK.format(seconds=1) + more)
+    run = front.start("deploy")
+    assert run.stdout is not None
+    run.stdout.close()
+    assert run.wait(60) == 0
+    assert (checkout / "done").exists()
+
+
+def test_a_run_that_changes_nothing_says_so(front, checkout):
+    (checkout / "ansible/playbooks/deploy.yml").write_text(ONE_TASK.format(seconds=0))
+    code, printed, _ = front.run("deploy")
+    assert code == 0
+    assert printed.endswith("\n\nNothing to change: everything is as the inventory says.\n")
+
+
+def test_a_playbook_that_ansible_cannot_read_ends_in_its_own_words(front, checkout):
+    (checkout / "ansible/playbooks/deploy.yml").write_text("- hosts: all\n  tasks:\n    - no.such.module: {}\n")
+    code, printed, errors = front.run("deploy")
+    assert (code, errors) == (3, "")
+    assert "couldn't resolve module/action 'no.such.module'" in printed
+    assert "Traceback" not in printed
+
+
+def test_a_playbook_for_other_hosts_is_no_success(front, checkout):
+    (checkout / "ansible/playbooks/deploy.yml").write_text("- hosts: bridge\n  tasks: []\n")
+    code, printed, _ = front.run("deploy")
+    assert code == 2
+    assert "none of these is in it: localhost." in printed
+
+
+def test_a_terminal_shows_colours_and_that_a_long_phase_is_alive(checkout, front):
+    (checkout / "ansible/playbooks/deploy.yml").write_text(ONE_TASK.format(seconds=3))
+    ours, theirs = pty.openpty()
+    environment = {**front.environment, "TERM": "xterm"}
+    environment.pop("NO_COLOR", None)
+    running = subprocess.Popen(
+        [front.python, "-m", "front", "deploy"], cwd=checkout, env=environment, stdout=theirs, stderr=theirs,
+        stdin=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    seen, deadline = b"", time.monotonic() + 60
+    while time.monotonic() < deadline and select.select([ours], [], [], 60)[0]:
+        try:
+            seen += os.read(ours, 4096)
+        except OSError:  # Linux says so at the end of a terminal
+            break
+    os.close(ours)
+    assert running.wait(10) == 0
+    assert re.search("\r\x1b\\[K  … localhost  start      [34] s  Wait for it", seen.decode())
+    assert "\x1b[32m✓\x1b[0m localhost  start" in seen.decode()

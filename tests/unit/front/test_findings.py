@@ -1,0 +1,147 @@
+"""Misspelt names and impossible values are found before Ansible starts, all at once, each in one sentence."""
+
+from __future__ import annotations
+
+import pytest
+
+from front.documented import Documented, documented, is_template, options, slips
+from front.findings import Setting, findings
+
+KNOWN = Documented(
+    {
+        "edge_port": {"type": "int", "required": True},
+        "edge_address": {"type": "str", "default": "127.0.0.1"},
+        "bridge_mode": {"choices": ["tcp", "socket"]},
+        "bridge_python": {"type": "str", "choices": ["3.9", "3.11"]},
+        "bridge_environment": {"type": "dict"},
+        "bridge_mounts": {"type": "list", "elements": "dict", "options": {"path": {"type": "str"}}},
+        "pilot_start_seconds": {"type": "float"},
+        "eduhub_stack": {"type": "str"},
+    },
+    ("edge_", "bridge_", "pilot_", "eduhub_"),
+    frozenset({"edge_name"}),
+)
+
+
+def found(**variables: object) -> list[str]:
+    settings = [Setting(name, value, "host") for name, value in variables.items()]
+    return findings(settings, KNOWN, lambda *_: "all.yml:1")
+
+
+WRONG = {
+    "a misspelt name": ({"edge_prot": 1}, "There is no variable edge_prot (all.yml:1); did you mean edge_port?"),
+    "a misspelt prefix": (
+        {"egde_port": 1}, "There is no variable egde_port (all.yml:1); did you mean edge_port?",
+    ),
+    "a hyphen": (
+        {"bridge-python": 1}, "There is no variable bridge-python (all.yml:1); did you mean bridge_python?",
+    ),
+    "an invented name": (
+        {"edge_wholly_new": 1},
+        "There is no variable edge_wholly_new (all.yml:1); the names stand in ansible/roles/*/meta/argument_specs.yml.",
+    ),
+    "a name that is computed": (
+        {"edge_name": "x"},
+        "edge_name (all.yml:1) is no setting: ansible/playbooks/group_vars/all.yml computes it; remove it.",
+    ),
+    "a misspelt name of the stack": (
+        {"eduhub_stak": 1}, "There is no variable eduhub_stak (all.yml:1); did you mean eduhub_stack?",
+    ),
+    "a text for a number": ({"edge_port": "eighty"}, "edge_port (all.yml:1) is 'eighty', but must be a whole number."),
+    "a list for a mapping": (
+        {"bridge_environment": ["A"]}, "bridge_environment (all.yml:1) is ['A'], but must be a mapping.",
+    ),
+    "a mapping for a text": ({"edge_address": {"a": 1}}, "edge_address (all.yml:1) is {'a': 1}, but must be a text."),
+    "a value that is no choice": (
+        {"bridge_mode": "udp"}, "bridge_mode (all.yml:1) is 'udp', but must be one of tcp, socket.",
+    ),
+    "a version that YAML took for a number": (
+        {"bridge_python": 3.1},
+        "bridge_python (all.yml:1) is 3.1, but must be one of 3.9, 3.11; put the value in quotes.",
+    ),
+    "a port that is none": (
+        {"edge_port": 70000}, "edge_port (all.yml:1) is 70000, but a port is a number from 1 to 65535.",
+    ),
+    "seconds before now": (
+        {"pilot_start_seconds": -1}, "pilot_start_seconds (all.yml:1) is -1.0, but seconds cannot be negative.",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("variables", "sentence"), WRONG.values(), ids=WRONG)
+def test_it_refuses(variables, sentence):
+    assert [sentence] == found(**variables)
+
+
+def test_an_unknown_part_of_a_value_is_named():
+    (sentence,) = found(bridge_mounts=[{"pth": "/x"}])
+    assert "pth" in sentence
+
+
+RIGHT = {
+    "right values": {"edge_port": "8080", "edge_address": "::1", "bridge_python": "3.11", "bridge_mounts": []},
+    "a number that is a text": {"bridge_python": 3.9},
+    "no value": {"edge_port": None},
+    "a template": {"edge_port": "{{ somewhere_else }}"},
+    "a template deep inside": {"bridge_mounts": [{"pth": "{{ x }}"}]},
+    "names of others": {"ansible_host": "a", "campus": 1, "groups": {}, "site_port": "x", "ledger_port": 3, "x": 1},
+}
+
+
+@pytest.mark.parametrize("variables", RIGHT.values(), ids=RIGHT)
+def test_it_accepts(variables):
+    assert found(**variables) == []
+
+
+def test_all_findings_come_at_once_and_a_mistake_in_a_group_is_told_once():
+    settings = [Setting(name, "x", host) for host in ("a", "b") for name in ("edge_port", "edge_prot")]
+    assert findings(settings, KNOWN, lambda *_: "all.yml:1") == [
+        "edge_port (all.yml:1) is 'x', but must be a whole number.",
+        "There is no variable edge_prot (all.yml:1); did you mean edge_port?",
+    ]
+
+
+def test_a_value_with_braces_is_shown_as_it_is():
+    assert found(edge_port="{where}") == ["edge_port (all.yml:1) is '{where}', but must be a whole number."]
+
+
+def test_the_documented_names_are_those_of_every_door_of_every_role_but_what_is_wired(tmp_path):
+    specs = tmp_path / "roles/edge/meta/argument_specs.yml"
+    specs.parent.mkdir(parents=True)
+    specs.write_text(
+        "argument_specs: {run: {options: {edge_port: {type: int}, edge_name: {}}}, slot: {options: {edge_slot: {}}}}"
+    )
+    (tmp_path / "roles/docker_host").mkdir()
+    stack = tmp_path / "playbooks/group_vars/all.yml"
+    stack.parent.mkdir(parents=True)
+    stack.write_text("edge_name: '{{ eduhub_stack }}-edge'\n")
+    known = documented(tmp_path)
+    assert {"edge_port", "edge_slot"} == set(known.options)
+    assert {"edge_name"} == known.wired
+    assert [known.claims(name) for name in ("edge_x", "docker_host_x", "eduhub_x", "campus_x")] == [
+        True,
+        True,
+        True,
+        False,
+    ]
+
+
+def test_a_door_without_options_documents_nothing():
+    assert options([{"argument_specs": {"main": {"short_description": "x"}}}]) == {}
+
+
+def test_templates_are_seen_at_any_depth():
+    values = ["{{ x }}", ["{% if x %}"], {"a": [{"b": "{{ x }}"}]}, "x", 1, ["x"], {"{{": 1}]
+    assert [is_template(value) for value in values] == [True, True, True, False, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant", "count"),
+    [
+        ("edge_port", "edge_port", 0), ("egde_port", "edge_port", 1), ("edg_port", "edge_port", 1),
+        ("eedge_port", "edge_port", 1), ("adge_port", "edge_port", 1), ("egde_prot", "edge_port", 2),
+        ("ledger_port", "edge_port", 2), ("site_port", "edge_port", 3), ("x", "edge_port", 3), ("", "ab", 2),
+    ],
+)  # fmt: skip
+def test_slips_of_the_finger_are_counted_up_to_a_bound(typed, meant, count):
+    assert count == slips(typed, meant, most=2)

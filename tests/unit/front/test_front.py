@@ -1,0 +1,104 @@
+"""A mistyped command is refused in one sentence with exit code 2 before Ansible is started."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from front import __main__ as main
+from front.inventory import RefusalError, Target
+
+ADVICE = "type --python 3.11, or correct bridge_python in the inventory."
+MISTYPED = {
+    "an unknown verb": (["dploy"], "There is no playbook 'dploy'; did you mean deploy?"),
+    "an unknown option": (["deploy", "--limt"], "Unrecognized arguments: --limt; `./invoke --list` names the verbs."),
+    "an unknown inventory": (
+        ["deploy", "--inventory", "locl"],
+        "There is no inventory 'locl', neither in inventories/ nor as a path; did you mean local?",
+    ),
+    "an unknown host": (
+        ["deploy", "--limit", "localhst"], "--limit 'localhst' fits no host of this inventory; did you mean localhost?",
+    ),
+    "an unknown Python": (
+        ["deploy", "--values", '{"eduhub_python": "3.8"}'],
+        f"There is no bridge for Python '3.8'; it is built for 3.9 and 3.11: {ADVICE}",
+    ),
+    "values that are no JSON": (["deploy", "--values", "{x"], "--values is '{x', but must be a JSON object."),
+    "values that are no object": (["deploy", "--values", "[1]"], "--values is '[1]', but must be a JSON object."),
+}  # fmt: skip
+
+
+@pytest.fixture
+def refused(checkout, monkeypatch, capsys):
+    """Call the front in a checkout where every playbook would fail; return what it prints when it refuses."""
+    monkeypatch.setattr(main, "CHECKOUT", checkout)
+    monkeypatch.chdir(checkout)
+    (checkout / "ansible/playbooks/deploy.yml").touch()
+
+    def call(*words: str) -> str:
+        assert main.main(words) == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        return printed.err
+
+    return call
+
+
+@pytest.mark.parametrize(("words", "sentence"), MISTYPED.values(), ids=MISTYPED)
+def test_it_refuses(refused, words, sentence):
+    assert f"invoke: {sentence}\n" == refused(*words)
+
+
+def test_it_refuses_an_inventory_with_every_mistake_in_it(refused, checkout):
+    hosts = checkout / "inventories/local/hosts.yml"
+    hosts.write_text(f"{hosts.read_text()}  vars:\n    egde_port: 1\n    edge_port: eighty\n")
+    assert {
+        "invoke: There is no variable egde_port (inventories/local/hosts.yml:7); did you mean edge_port?",
+        "invoke: edge_port (inventories/local/hosts.yml:8) is 'eighty', but must be a whole number.",
+    } == set(refused("deploy").splitlines())
+
+
+@pytest.fixture
+def somebody(monkeypatch):
+    """Not root."""
+    monkeypatch.setattr(main.os, "geteuid", lambda: 1000)
+
+
+OPTIONS = argparse.Namespace(verb="deploy", inventory="campus", limit="", values={"eduhub_python": "3.9"})
+
+
+@pytest.mark.usefixtures("somebody")
+def test_this_machine_needs_root_and_the_line_to_type_is_told():
+    with pytest.raises(RefusalError) as refusal:
+        main.check_root(OPTIONS, [Target("localhost", {"ansible_connection": "local"})])
+    line = "./invoke deploy --python 3.9 --inventory campus"
+    assert str(refusal.value) == f"You are not root, which deploy on this machine needs; type: sudo {line}"
+
+
+@pytest.mark.usefixtures("somebody")
+@pytest.mark.parametrize("variables", [{}, {"ansible_connection": "local", "ansible_become": True}])
+def test_other_machines_and_sudo_do_not_need_root_here(variables):
+    main.check_root(OPTIONS, [Target("host", variables)])
+
+
+@pytest.mark.parametrize(
+    ("given", "variables"),
+    [
+        ({}, {}),
+        ({"eduhub_python": "3.9"}, {}),
+        ({}, {"bridge_python": 3.9}),
+        ({"eduhub_python": "2.7"}, {"bridge_image": "campus/bridge:py{python}"}),
+    ],
+)
+def test_a_python_is_accepted_that_is_built_or_that_an_image_of_theirs_may_have(
+    checkout, monkeypatch, given, variables
+):
+    monkeypatch.setattr(main, "CHECKOUT", checkout)
+    main.check_python(argparse.Namespace(values=given), [Target("host", variables)])
+
+
+def test_the_python_of_an_inventory_is_checked_like_the_one_that_is_typed(checkout, monkeypatch):
+    monkeypatch.setattr(main, "CHECKOUT", checkout)
+    with pytest.raises(RefusalError, match=r"no bridge for Python '3\.13'; it is built for 3\.9 and 3\.11:"):
+        main.check_python(argparse.Namespace(values={}), [Target("host", {"bridge_python": "3.13"})])

@@ -1,0 +1,158 @@
+"""An inventory is found, read as Ansible reads it, and refused in sentences where it cannot be used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from front import inventory
+from front.documented import Documented
+from front.inventory import RefusalError
+
+HOSTS = """\
+all:
+  children:
+    bridge:
+      hosts:
+        one: {edge_port: 81}
+        two:
+      vars:
+        edge_address: 127.0.0.1
+"""
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """An inventory folder with two hosts and variables of a group."""
+    folder = tmp_path / "inventories/campus"
+    (folder / "group_vars").mkdir(parents=True)
+    (folder / "hosts.yml").write_text(HOSTS)
+    (folder / "group_vars/bridge.yml").write_text("---\nbridge_python: '3.11'\n# bridge_mode: tcp\n")
+    return folder
+
+
+def refused(call, *arguments) -> list[str]:
+    with pytest.raises(RefusalError) as refusal:
+        call(*arguments)
+    return list(refusal.value.sentences)
+
+
+def test_a_name_is_a_folder_in_inventories(kept, tmp_path):
+    assert kept == inventory.find("campus", tmp_path)
+
+
+def test_a_path_is_taken_as_it_is(kept, tmp_path):
+    assert kept / "hosts.yml" == inventory.find(str(kept / "hosts.yml"), tmp_path / "elsewhere")
+
+
+@pytest.mark.usefixtures("kept")
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("camps", "did you mean campus?"),
+        ("/no/camps", "did you mean campus?"),
+        ("x", "there is campus."),
+        ("", "there is campus."),
+    ],
+)
+def test_an_unknown_name_is_refused_with_what_there_is(tmp_path, name, hint):
+    sentence = f"There is no inventory {name!r}, neither in inventories/ nor as a path; {hint}"
+    assert [sentence] == refused(inventory.find, name, tmp_path)
+
+
+def test_the_hosts_come_with_the_variables_of_their_groups(kept):
+    hosts = {host.name: host.variables for host in inventory.load(kept, "")}
+    assert [
+        (name, variables.get("edge_port"), variables["bridge_python"]) for name, variables in sorted(hosts.items())
+    ] == [("one", 81, "3.11"), ("two", None, "3.11")]
+
+
+def test_limit_leaves_the_hosts_it_names(kept):
+    assert [host.name for host in inventory.load(kept, "bridge:!one")] == ["two"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "hint"),
+    [("tow", "did you mean two?"), ("one,brigde", "did you mean bridge?"), ("xyz", "its hosts are one, two, all,")],
+)
+def test_a_limit_that_fits_no_host_is_refused(kept, limit, hint):
+    (sentence,) = refused(inventory.load, kept, limit)
+    assert (f"--limit {limit.split(',')[-1]!r} fits no host of this inventory", True) == (
+        sentence.split(";")[0],
+        hint in sentence,
+    )
+
+
+BROKEN = {
+    "no YAML": ("all:\n  vars: {edge_port: 1\n  children:\n", "line 3 cannot be read: "),
+    "a tab": ("all:\n\tvars: 1\n", "line 2 cannot be read: found character '\\t' that cannot start any token"),
+    "a name given twice": ("all:\n  vars:\n    a: 1\n    a: 2\n", "line 4 cannot be read: 'a' is given a second time"),
+}
+
+
+@pytest.mark.parametrize(("text", "why"), BROKEN.values(), ids=BROKEN)
+def test_an_unreadable_file_is_refused_with_its_line(kept, text, why):
+    (kept / "hosts.yml").write_text(text)
+    (sentence,) = refused(inventory.load, kept, "")
+    assert sentence.startswith(f"{kept}/hosts.yml, {why}")
+    assert sentence.endswith("; mend that line and type the command again.")
+
+
+def test_every_unreadable_file_is_named(kept):
+    (kept / "hosts.yml").write_text("a: [")
+    (kept / "group_vars/bridge.yml").write_bytes(b"a: \xff")
+    assert [f"{kept}/group_vars/bridge.yml", f"{kept}/hosts.yml, line 1"] == [
+        sentence.split(" cannot be read")[0] for sentence in refused(inventory.load, kept, "")
+    ]
+
+
+def test_yaml_that_is_no_inventory_is_refused(kept):
+    (kept / "hosts.yml").write_text("all:\n  hosts: [one, two]\n")
+    (sentence,) = refused(inventory.load, kept, "")
+    assert sentence.startswith(f"The inventory {kept} cannot be used: ")
+
+
+def test_an_inventory_without_hosts_is_refused(kept):
+    (kept / "hosts.yml").write_text("all: {}\n")
+    assert [f"The inventory {kept} names no host; write at least one into it."] == refused(inventory.load, kept, "")
+
+
+def test_encrypted_values_are_neither_read_nor_judged(kept):
+    (kept / "group_vars/bridge.yml").write_text("edge_port: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  3133\n")
+    known = Documented({"edge_port": {"type": "int"}, "edge_address": {}}, ("edge_",))
+    hosts = inventory.load(kept, "two")
+    inventory.check(kept, hosts, known)
+    assert hosts[0].variables["edge_port"] == "{{ encrypted }}"
+
+
+def test_a_finding_names_the_file_and_line_that_sets_the_variable(kept):
+    known = Documented({"edge_port": {"type": "int"}, "edge_address": {}}, ("edge_", "bridge_"))
+    (kept / "hosts.yml").write_text(HOSTS.replace("81", "eighty"))
+    hosts = inventory.load(kept, "")
+    names = "the names stand in ansible/roles/*/meta/argument_specs.yml"
+    assert {
+        f"edge_port ({kept}/hosts.yml:5) is 'eighty', but must be a whole number.",
+        f"There is no variable bridge_python ({kept}/group_vars/bridge.yml:2); {names}.",
+    } == set(refused(inventory.check, kept, hosts, known))
+
+
+def test_a_variable_beside_an_inventory_file_is_found_too(kept):
+    assert [kept / "hosts.yml", kept / "group_vars/bridge.yml"] == inventory.files(kept / "hosts.yml")
+
+
+def test_a_name_in_a_comment_or_in_another_name_sets_nothing(kept):
+    sources = [(path, path.read_text()) for path in inventory.files(kept)]
+    assert ["host one", "host one", f"{kept}/group_vars/bridge.yml:2"] == [
+        inventory.where(name, "one", sources) for name in ("bridge_mode", "python", "bridge_python")
+    ]
+
+
+def test_a_locale_that_ansible_refuses_is_no_hindrance(kept, checkout):
+    code = f"from pathlib import Path; from front import inventory; print(len(inventory.load(Path({str(kept)!r}), '')))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"LC_ALL": "C", "PYTHONPATH": str(checkout / "ansible")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("2\n", "")

@@ -1,0 +1,77 @@
+"""Each verb is the command line it is meant to be, and a mistyped one is refused with exit code 2."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from invoke import Exit, MockContext, Result
+
+import tasks
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def lines_of(task, *args, **options) -> list[str]:
+    """The command lines `task` runs, without the interpreter's path."""
+    context = MockContext(config=tasks.namespace.configuration() | {"run": {}}, run=Result(), repeat=True)
+    task(context, *args, **options)
+    return [call.args[0].replace(f"{sys.executable} -m ", "") for call in context.run.call_args_list]
+
+
+VERBS = {
+    "deploy": (
+        (tasks.deploy, {"python": "3.9"}),
+        [
+            """front engine --inventory local --values '{"eduhub_python": "3.9"}'""",
+            "builder --missing",
+            """front deploy --inventory local --values '{"eduhub_python": "3.9"}'""",
+        ],
+    ),
+    "upgrade": (
+        (tasks.upgrade, {"python": "3.9", "limit": "h", "take_over": True}),
+        ["""front upgrade --inventory local --limit h --values '{"eduhub_python": "3.9", "eduhub_take_over": true}'"""],
+    ),
+    "rollback": ((tasks.rollback, {}), ["front rollback --inventory local"]),
+    "rollback --list": ((tasks.rollback, {"list": True}), ["front releases --inventory local"]),
+    "status --json": ((tasks.status, {"json": True}), ["front status --inventory local --json"]),
+    "verify": ((tasks.verify, {"verbose": True}), ["front verify --inventory local --verbose"]),
+    "destroy --data": (
+        (tasks.destroy, {"data": True, "yes": True}),
+        ["""front destroy --inventory local --values '{"eduhub_data": true}'"""],
+    ),
+    "images.build": (
+        (tasks.build, {"names": "edge,pilot", "no_cache": True, "base": "debian:12"}),
+        ["builder edge pilot --base debian:12 --no-cache"],
+    ),
+    "images.verify": ((tasks.verify_images, {}), ["molecule test --scenario-name images"]),
+}
+
+
+@pytest.mark.parametrize(("verb", "expected"), VERBS.values(), ids=VERBS)
+def test_a_verb_runs_these_programs(verb, expected):
+    task, options = verb
+    assert lines_of(task, **options) == expected
+
+
+def test_removing_data_without_anybody_to_ask_is_refused(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    with pytest.raises(Exit) as refused:
+        tasks.destroy(MockContext(run=Result()), data=True)
+    assert (refused.value.code, "--yes" in str(refused.value)) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("typed", "advice"),
+    [("dploy", "./invoke deploy"), ("deploy --pyton 3.9", "--help"), ("images.biuld", "./invoke images.build")],
+)
+def test_a_mistyped_line_is_refused_with_what_to_type(typed, advice):
+    done = subprocess.run(
+        [sys.executable, "tasks.py", *typed.split()], cwd=CHECKOUT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert advice in done.stderr
+    assert "Traceback" not in done.stderr
