@@ -1,0 +1,41 @@
+"""One deployed stack for all stories: real containers, a real Plone. Each story leaves it serving, without a lock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.rollout.operator import CHECKOUT, STACK, Operator, docker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def deployed() -> Iterator[Operator]:
+    """An operator with a freshly deployed stack; it is destroyed in the end, and what a killed run left first."""
+    operator = Operator()
+    assert operator.types("destroy", "--data", "--yes").returncode == 0
+    deployed = operator.types("deploy", "--python", "3.9", seconds=1800)
+    assert deployed.returncode == 0, deployed.stdout
+    yield operator
+    assert operator.types("destroy", "--data", "--yes").returncode == 0
+
+
+@pytest.fixture
+def operator(deployed: Operator) -> Operator:
+    """The stack live on Python 3.9, confirmed and unlocked, whatever the story before it did."""
+    before = deployed.types("deploy", "--python", "3.9")
+    assert before.returncode == 0, before.stdout
+    return deployed
+
+
+@pytest.fixture(scope="session")
+def stranger() -> Iterator[str]:
+    """The tag of an image that is not ours."""
+    tag = f"{STACK}/stranger:1"
+    docker("build", "--quiet", "--build-arg", "BASE=eduhub/base:bookworm", "--tag", tag,
+           str(CHECKOUT / "tests/rollout/images"))  # fmt: skip
+    yield tag
+    docker("rmi", "--force", tag)

@@ -1,0 +1,159 @@
+"""What a test does as an operator does it: typing `./invoke`, looking from outside, killing what may be killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+STACK = "eduhub-test"
+STATE = Path("/var/lib") / STACK
+URL = "http://127.0.0.1:28080"
+PASSWORD = Path("/etc") / STACK / "secrets/plone_admin_password"
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Somebody with a checkout and an inventory."""
+
+    inventory: Path = CHECKOUT / "tests/rollout/inventory"
+
+    def command(self, *words: str) -> list[str]:
+        return [str(CHECKOUT / "invoke"), *words, "--inventory", str(self.inventory)]
+
+    def types(self, *words: str, seconds: float = 600) -> subprocess.CompletedProcess[str]:
+        """Run `./invoke words` and return what it printed, stderr included, and its exit code."""
+        done = subprocess.run(
+            self.command(*words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, timeout=seconds, check=False,
+        )  # fmt: skip
+        print(f"$ ./invoke {' '.join(words)}\n{done.stdout}[exit {done.returncode}]")
+        return done
+
+    @contextmanager
+    def typing(self, *words: str) -> Iterator[subprocess.Popen[str]]:
+        """Run `./invoke words` in a session of its own, as a terminal does; end it if the test did not."""
+        running = subprocess.Popen(
+            self.command(*words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, start_new_session=True,
+        )  # fmt: skip
+        try:
+            yield running
+        finally:
+            if running.poll() is None:
+                os.killpg(running.pid, signal.SIGTERM)
+                running.wait(timeout=120)
+
+    def status(self) -> dict[str, Any]:
+        """The only host's object of `status --json`."""
+        done = subprocess.run(
+            self.command("status", "--json"), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=60, check=True,
+        )  # fmt: skip
+        (host,) = json.loads(done.stdout)["hosts"].values()
+        return dict(host)
+
+    def with_variables(self, folder: Path, **variables: Any) -> Operator:
+        """The same operator with an inventory that also sets `variables`."""
+        shutil.copytree(self.inventory, folder)
+        hosts = yaml.safe_load((folder / "hosts.yml").read_text())
+        hosts["all"]["vars"].update(variables)
+        (folder / "hosts.yml").write_text(yaml.safe_dump(hosts))
+        return Operator(folder)
+
+
+def docker(*words: str) -> str:
+    """Run the docker client; return what it printed."""
+    return subprocess.run(["docker", *words], capture_output=True, text=True, timeout=300, check=True).stdout.strip()
+
+
+def kill_nine(container: str) -> None:
+    """Kill the container's first process as a fault would; `docker kill` would count as the operator's own stop."""
+    os.kill(int(docker("inspect", "--format", "{{.State.Pid}}", container)), signal.SIGKILL)
+
+
+def until(what: str, true: Callable[[], Any], seconds: float, pause: float = 0.05) -> Any:
+    """Wait until `true()` is; return it. Fails, naming `what`, after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer := true():
+            return answer
+        time.sleep(pause)
+    raise AssertionError(f"{what}: not within {seconds} s")
+
+
+def answered_by(path: str = "/health/live") -> str | None:
+    """The slot that answers the public address now; None when nobody does."""
+    try:
+        with urllib.request.urlopen(URL + path, timeout=5) as answer:
+            return str(answer.headers["X-EduHub-Slot"])
+    except OSError:
+        return None
+
+
+def journal() -> list[dict[str, Any]]:
+    """The lines of the host's journal, as far as they are written."""
+    path = STATE / "journal.jsonl"
+    text = path.read_text() if path.exists() else ""
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+@dataclass(frozen=True)
+class Witness:
+    """The load: started, left running, asked for its result."""
+
+    folder: Path
+    name: ClassVar[str] = f"{STACK}-witness"
+
+    @classmethod
+    @contextmanager
+    def watching(cls, folder: Path, seconds: int, *more: str) -> Iterator[Witness]:
+        """Load on the public address for `seconds` at most, ended with the block."""
+        folder.mkdir()
+        docker("rm", "--force", cls.name)
+        docker(
+            "run", "--detach", "--name", cls.name, "--label", f"org.eduhub.stack={STACK}", "--network", "host",
+            "--user", "0:0", "--volume", f"{folder}:/out", "--volume", f"{PASSWORD}:/run/secrets/password:ro",
+            "eduhub/pilot:py3.11", "witness", "--url", URL, "--seconds", str(seconds), "--user", "admin",
+            "--password-file", "/run/secrets/password", "--out", "/out/result.json", "--events", "/out/events.jsonl",
+            "--until-file", "/out/enough", *more,
+        )  # fmt: skip
+        try:
+            yield cls(folder)
+        finally:
+            docker("rm", "--force", cls.name)
+
+    def warm(self) -> None:
+        """Wait until every stream of the load has had answers for some seconds."""
+        events = self.folder / "events.jsonl"
+        until("the load runs", lambda: events.exists() and len(events.read_text().splitlines()) > 200, 60, pause=0.5)
+
+    def result(self) -> dict[str, Any]:
+        """Tell the witness that it is enough, and return what it saw."""
+        (self.folder / "enough").touch()
+        return self.wait()
+
+    def wait(self) -> dict[str, Any]:
+        """Wait for the witness to end by itself, and return what it saw."""
+        docker("wait", self.name)
+        print(docker("logs", self.name))
+        return dict(json.loads((self.folder / "result.json").read_text()))
+
+    def events(self) -> list[dict[str, Any]]:
+        """Every request, in the order they ended."""
+        return [json.loads(line) for line in (self.folder / "events.jsonl").read_text().splitlines()]

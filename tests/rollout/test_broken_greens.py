@@ -1,0 +1,53 @@
+"""Story 2: greens that must not get traffic are refused, each with its own words, while blue goes on serving."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from tests.rollout.operator import STACK, answered_by, docker
+
+# What the stranger does, and what the operator must read about it.
+BROKEN = {
+    "never": ["nothing listens", "pilot_start_seconds"],
+    "exits": ["exited", "the database password is wrong"],
+    "301": ["301", "https://login.example.edu/"],
+    "503": ["503"],
+    "hangs": ["pilot_probe_seconds"],
+}
+
+
+@pytest.mark.parametrize(("behaviour", "words"), BROKEN.items())
+def test_a_broken_green_is_refused_and_blue_serves_on(operator, stranger, tmp_path, behaviour, words):
+    live = operator.status()
+    broken = operator.with_variables(
+        tmp_path / "inventory",
+        bridge_image=stranger,
+        bridge_command=["/run/eduhub/bridge.sock", behaviour],
+        pilot_start_seconds=8,
+        pilot_probe_seconds=2,
+    )
+    answers, done = [], threading.Event()
+
+    def ask() -> None:
+        while not done.wait(0.1):
+            answers.append(answered_by())
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        refused = broken.types("upgrade")
+    finally:
+        done.set()
+        asking.join()
+
+    assert refused.returncode == 1
+    said = " ".join(refused.stdout.split())
+    assert [word for word in [*words, f"will behave as '{behaviour}'"] if word not in said] == []
+    assert "Traceback" not in refused.stdout
+    assert set(answers) == {live["live"]}
+    after = operator.status()
+    assert (after["live"], after["release"], after["lock"]) == (live["live"], live["release"], None)
+    idle = {"blue": "green", "green": "blue"}[live["live"]]
+    assert docker("ps", "--all", "--quiet", "--filter", f"name=^{STACK}-{idle}$") == ""

@@ -1,0 +1,41 @@
+"""A bridge of somebody else, which speaks TCP only, is deployed and upgraded blue-green by variables alone."""
+
+from __future__ import annotations
+
+import urllib.request
+
+from tests.rollout.operator import URL, Witness, answered_by
+
+
+def greeting() -> str:
+    with urllib.request.urlopen(URL, timeout=5) as answer:
+        return str(answer.read().decode())
+
+
+def test_variables_alone_deploy_and_upgrade_a_foreign_image(operator, stranger, tmp_path):
+    ours = operator.status()
+
+    def foreign(word: str):
+        return operator.with_variables(
+            tmp_path / word,
+            bridge_image=stranger,
+            bridge_command=["8000", "fine"],
+            bridge_port=8000,
+            bridge_health_path="/",
+            bridge_live_path="/",
+            bridge_smoke_paths=["/"],
+            bridge_environment={"GREETING": word},
+        )
+
+    assert foreign("first").types("deploy").returncode == 0
+    assert (greeting(), operator.status()["python"]) == ("first", None)
+    with Witness.watching(tmp_path / "load", 120, "--light-only", "/") as witness:
+        witness.warm()
+        assert foreign("second").types("upgrade").returncode == 0
+        result = witness.result()
+    assert (greeting(), [kind for kind, count in result["failures"].items() if count]) == ("second", [])
+
+    # And back to ours, by the same door.
+    assert operator.types("rollback", "--to", ours["release"]).returncode == 0
+    assert operator.status()["python"] == ours["python"]
+    assert answered_by("/health/live") == operator.status()["live"]

@@ -1,0 +1,166 @@
+"""HAProxy itself, with the configuration that role edge renders, before slots that a test can look into."""
+
+from __future__ import annotations
+
+import http.client
+import shutil
+import socket
+import socketserver
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+
+from tests.templates.render import ANSIBLE, render
+
+IMAGE = "eduhub/edge:bookworm"
+# The label by which CI finds what a killed test left.
+CONTAINER = ["docker", "run", "--rm", "--label", "org.eduhub.stack=eduhub-test", "--network", "host", "--user", "0:0"]
+PLACES = {"/var/lib/eduhub/edge": "maps", "/etc/eduhub/edge": "config", "/run/eduhub": "run"}
+
+
+def haproxy(folder: Path) -> list[str]:
+    """Return how to run HAProxy where it sees `folder`: from its image, else from this machine; skip without both."""
+    asked = ["docker", "image", "inspect", IMAGE]
+    if shutil.which("docker") and subprocess.run(asked, capture_output=True, check=False).returncode == 0:
+        return [*CONTAINER, "--volume", f"{folder}:{folder}", "--entrypoint", "haproxy", IMAGE]
+    if found := shutil.which("haproxy"):
+        return [found]
+    pytest.skip(f"there is neither the image {IMAGE} (./invoke images.build edge) nor a haproxy on this machine")
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of loopback that nobody listens on now."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [each.getsockname()[1] for each in sockets]
+
+
+@dataclass
+class Edge:
+    """A folder with what a host has in /etc/eduhub/edge, /var/lib/eduhub and /run/eduhub, and HAProxy's ports."""
+
+    folder: Path
+    ports: dict[str, int] = field(default_factory=dict)
+
+    NAMES = ("edge_port", "edge_blue_port", "edge_green_port", "edge_statistics_port",
+             "edge_blue_published_port", "edge_green_published_port")  # fmt: skip
+
+    def write(self, green: int = 0, **given: object) -> Path:
+        """Write maps and configuration; return the configuration's path."""
+        self.ports = dict(zip(self.NAMES, free_ports(len(self.NAMES)), strict=True))
+        for place in ("maps", "config", "run/edge", "run/blue", "run/green"):
+            (self.folder / place).mkdir(parents=True, exist_ok=True)
+        (self.folder / "maps/traffic.map").write_text(f"green {green}\n")
+        (self.folder / "maps/releases.map").write_text("blue release-b\ngreen none\n")
+        (self.folder / "config/transport.map").write_text("blue socket\ngreen socket\n")
+        shutil.copy(ANSIBLE / "roles/edge/files/wait.lua", self.folder / "config")
+        text = render("edge", "haproxy.cfg.j2", **{**self.ports, **given})
+        for place, here in PLACES.items():
+            text = text.replace(place, str(self.folder / here))
+        path = self.folder / "haproxy.cfg"
+        path.write_text(text)
+        return path
+
+    @contextmanager
+    def running(self, green: int = 0) -> Iterator[Edge]:
+        """Run HAProxy until the block ends."""
+        words = [*haproxy(self.folder), "-W", "-db", "-f", str(self.write(green))]
+        with (self.folder / "log").open("w") as log, subprocess.Popen(words, stdout=log, stderr=log) as process:
+            try:
+                self._until_it_listens(process)
+                yield self
+            finally:
+                process.terminate()
+
+    def _until_it_listens(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                self.tell("show info")
+            except OSError:
+                time.sleep(0.02)
+            else:
+                return
+        raise AssertionError((self.folder / "log").read_text())
+
+    def tell(self, command: str) -> str:
+        """Return what HAProxy's admin socket answers."""
+        with socket.socket(socket.AF_UNIX) as admin:
+            admin.settimeout(5)
+            admin.connect(str(self.folder / "run/edge/admin.sock"))
+            admin.sendall(f"{command}\n".encode())
+            return b"".join(iter(lambda: admin.recv(65536), b"")).decode()
+
+    def move(self, green: int) -> None:
+        """Give green its share of the public requests, as the pilot does."""
+        assert self.tell(f"set map {self.folder}/maps/traffic.map green {green}").strip() == ""
+
+    def connect(self, port: str = "edge_port") -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.ports[port], timeout=10)
+
+    def ask(self, path: str = "/", port: str = "edge_port", method: str = "GET", **headers: str) -> Answer:
+        """Return the answer to one request on a connection of its own."""
+        return ask(self.connect(port), path, method, **headers)
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    slot: str | None
+    release: str | None
+    body: str
+
+
+def ask(connection: http.client.HTTPConnection, path: str = "/", method: str = "GET", **headers: str) -> Answer:
+    """Return the answer to one request; `X_Name` stands for the header X-Name."""
+    connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    answer = connection.getresponse()
+    body = answer.read().decode(errors="replace")
+    return Answer(answer.status, answer.headers["X-EduHub-Slot"], answer.headers["X-EduHub-Release"], body)
+
+
+class Slot:
+    """A bridge that answers with its name, hangs up on the first request for /broken, and remembers all requests."""
+
+    def __init__(self, name: str, address: Path | int) -> None:
+        self.seen: list[tuple[str, str]] = []
+        self.headers: dict[str, str] = {}
+        slot = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                slot.seen.append((self.command, self.path))
+                slot.headers = dict(self.headers)
+                if self.path == "/broken" and slot.seen.count((self.command, self.path)) == 1:
+                    self.close_connection = True
+                    return
+                body = name.encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.send_header("X-EduHub-Slot", "whatever the bridge says")
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_POST = do_GET  # noqa: N815 - the standard library's name
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        kind = socketserver.ThreadingTCPServer if isinstance(address, int) else socketserver.ThreadingUnixStreamServer
+        kind.daemon_threads = kind.allow_reuse_address = True
+        where = ("127.0.0.1", address) if isinstance(address, int) else str(address)
+        self._server = kind(where, Handler)  # type: ignore[arg-type]
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()

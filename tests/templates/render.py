@@ -1,0 +1,41 @@
+"""Renders a role's template as Ansible would, without playing anything: defaults, the playbooks' wiring, role vars."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+
+ANSIBLE = Path(__file__).resolve().parents[2] / "ansible"
+ROLES = ("docker_host", "edge", "bridge", "plone", "pilot", "release")
+
+
+def variables(**given: Any) -> dict[str, Any]:
+    """Return what a host's templates see, with `given` set in its inventory; nothing is rendered yet."""
+    loader = DataLoader()
+
+    def load(path: Path) -> dict[str, Any]:
+        return loader.load_from_file(str(path), trusted_as_template=True) if path.exists() else {}
+
+    roles = [ANSIBLE / "roles" / role for role in ROLES]
+    seen: dict[str, Any] = {"inventory_hostname": "here", "playbook_dir": str(ANSIBLE / "playbooks")}
+    for layer in ("defaults/main.yml", None, "vars/main.yml"):
+        seen |= load(ANSIBLE / "playbooks/group_vars/all.yml") if layer is None else {}
+        for role in roles if layer else []:
+            seen |= load(role / layer)
+        seen |= given if layer == "defaults/main.yml" else {}
+    return seen
+
+
+def render(role: str, template: str, **given: Any) -> str:
+    """Return the text of a role's template on a host whose inventory sets `given`."""
+    text = (ANSIBLE / "roles" / role / "templates" / template).read_text()
+    said = Templar(loader=DataLoader(), variables=variables(ansible_managed="by Ansible", **given))
+    return str(said.template(trust_as_template(text)))
+
+
+def value(name: str, **given: Any) -> Any:
+    """Return a variable's value on a host whose inventory sets `given`."""
+    return Templar(loader=DataLoader(), variables=variables(**given)).template(trust_as_template(f"{{{{ {name} }}}}"))

@@ -1,0 +1,146 @@
+"""HAProxy accepts what role edge renders, and does with it what the rollout relies on."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.templates.edge import Edge, Slot, ask, haproxy
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"edge_address": "0.0.0.0", "edge_port": 80}, {"eduhub_stack": "other", "edge_wait_seconds": 0}],  # noqa: S104 - as an inventory says it
+    ids=["default", "all addresses", "another stack"],
+)
+def test_haproxy_accepts_the_configuration(tmp_path, given):
+    path = Edge(tmp_path).write(**given)
+    done = subprocess.run([*haproxy(tmp_path), "-c", "-f", str(path)], capture_output=True, text=True, check=False)
+    complaints = [line for line in done.stderr.splitlines() if "WARNING" in line or "ALERT" in line]
+    assert (done.returncode, complaints) == (0, [])
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    with Edge(tmp_path_factory.mktemp("edge")).running() as edge:
+        yield edge
+
+
+@pytest.fixture
+def edge(running: Edge) -> Edge:
+    """HAProxy with all traffic on blue."""
+    running.move(0)
+    return running
+
+
+@pytest.fixture
+def blue(running: Edge) -> Iterator[Slot]:
+    slot = Slot("blue", running.folder / "run/blue/bridge.sock")
+    yield slot
+    slot.close()
+    (running.folder / "run/blue/bridge.sock").unlink()
+
+
+@pytest.fixture
+def green(running: Edge) -> Iterator[Slot]:
+    slot = Slot("green", running.folder / "run/green/bridge.sock")
+    yield slot
+    slot.close()
+    (running.folder / "run/green/bridge.sock").unlink()
+
+
+@pytest.mark.usefixtures("blue", "green")
+def test_one_number_moves_all_traffic_also_on_a_connection_that_is_open(edge):
+    connection = edge.connect()
+    assert (ask(connection).body, ask(connection).body) == ("blue", "blue")
+    edge.move(100)
+    assert [ask(connection).body for _ in range(20)] == ["green"] * 20
+    edge.move(0)
+    assert [ask(connection).body for _ in range(20)] == ["blue"] * 20
+
+
+@pytest.mark.usefixtures("blue", "green")
+def test_a_share_is_shared(edge):
+    edge.move(50)
+    connection = edge.connect()
+    bodies = [ask(connection).body for _ in range(200)]
+    assert 50 < bodies.count("green") < 150  # seven standard deviations
+
+
+@pytest.mark.usefixtures("blue")
+def test_an_answer_says_slot_and_release_whatever_the_bridge_says(edge):
+    answer = edge.ask()
+    assert (answer.slot, answer.release) == ("blue", "release-b")
+
+
+@pytest.mark.usefixtures("blue", "green")
+def test_a_door_leads_to_its_slot_wherever_traffic_goes(edge):
+    assert (edge.ask(port="edge_green_port").body, edge.ask(port="edge_blue_port").body) == ("green", "blue")
+
+
+@pytest.mark.usefixtures("blue")
+def test_where_nobody_listens_no_slot_is_named(edge):
+    answer = edge.ask(port="edge_green_port")
+    assert (answer.status, answer.slot, answer.release) == (503, None, None)
+
+
+def test_a_client_cannot_speak_as_the_edge(edge, blue):
+    edge.ask(X_EduHub_Release="mine", X_Forwarded_For="192.0.2.1", X_Forwarded_Proto="https", Host="courses.example")
+    ours = {name.lower(): value for name, value in blue.headers.items() if name.lower().startswith("x-")}
+    assert ours == {
+        "x-forwarded-for": "127.0.0.1", "x-forwarded-proto": "http", "x-forwarded-host": "courses.example",
+    }  # fmt: skip
+
+
+METRICS = ["/metrics", "/metrics?x", "/METRICS", "/metrics/", "//metrics", "/%6detrics", "/./metrics", "/.//metrics;a",
+           "/metrics/..", "/plone/../metrics", "/plone/%2e%2e/metrics", "/a/../b/metrics"]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", METRICS)
+def test_metrics_are_not_for_the_public_in_any_spelling(edge, blue, path):
+    assert (edge.ask(path).status, blue.seen) == (404, [])
+
+
+def test_metrics_are_for_the_doors_and_their_name_is_free_below(edge, blue):
+    edge.ask("/metrics", port="edge_blue_port")
+    edge.ask("/plone/metrics")
+    assert blue.seen == [("GET", "/metrics"), ("GET", "/plone/metrics")]
+
+
+def test_reading_is_asked_again_when_a_bridge_hangs_up(edge, blue):
+    assert edge.ask("/broken").status == 200
+    assert blue.seen == [("GET", "/broken")] * 2
+
+
+def test_writing_is_never_asked_twice(edge, blue):
+    assert edge.ask("/broken", method="POST").status == 502
+    assert blue.seen == [("POST", "/broken")]
+
+
+@pytest.mark.usefixtures("blue")
+def test_a_gate_sees_the_first_answer(edge):
+    assert edge.ask("/broken", port="edge_blue_port").status == 502
+
+
+@pytest.mark.usefixtures("blue", "green")
+def test_a_bridge_that_speaks_tcp_is_reached_once_the_map_says_so(edge):
+    published = Slot("tcp", edge.ports["edge_green_published_port"])
+    said = edge.tell(f"set map {edge.folder}/config/transport.map green tcp").strip()
+    bodies = edge.ask(port="edge_green_port").body, edge.ask(port="edge_blue_port").body
+    edge.tell(f"set map {edge.folder}/config/transport.map green socket")
+    published.close()
+    assert (said, bodies) == ("", ("tcp", "blue"))
+
+
+def test_statistics_have_a_door_of_their_own(edge):
+    assert "haproxy_process_uptime_seconds" in edge.ask("/metrics", port="edge_statistics_port").body
+    assert "Statistics Report" in edge.ask("/", port="edge_statistics_port").body
+
+
+def test_a_haproxy_that_starts_goes_by_the_file(tmp_path):
+    with Edge(tmp_path).running(green=100) as edge:
+        slot = Slot("green", tmp_path / "run/green/bridge.sock")
+        assert edge.ask().body == "green"
+        slot.close()

@@ -1,0 +1,75 @@
+"""What an operator sets reaches every role that has to know it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.templates.render import render, value
+
+
+def ports(**given) -> dict[str, int]:
+    return {each["variable"]: each["port"] for each in value("docker_host_ports", **given)}
+
+
+def test_the_stacks_name_is_in_every_name():
+    names = ("edge_name", "plone_name", "plone_volume", "docker_host_network", "pilot_state_dir", "release_config_dir")
+    assert [value(name, eduhub_stack="two") for name in names] == [
+        "two-edge", "two-plone", "two-plone-data", "two", "/var/lib/two", "/etc/two",
+    ]  # fmt: skip
+
+
+def test_every_port_that_will_be_listened_on_is_checked_beforehand():
+    assert set(ports()) == {"edge_port", "edge_blue_port", "edge_green_port", "edge_statistics_port", "plone_port"}
+    assert "plone_port" not in ports(plone_url="http://cms.example.edu:8080/Plone")
+    published = {"edge_blue_published_port": 18101, "edge_green_published_port": 18102}
+    assert published.items() <= ports(bridge_port=8000).items()
+
+
+def test_the_bridge_stands_before_our_plone_or_the_institutions():
+    told = [
+        value("bridge_spec", **given)["environment"]["PLONE_URL"] for given in ({}, {"plone_url": "http://cms:1/P"})
+    ]
+    assert told == ["http://eduhub-plone:8080/Plone", "http://cms:1/P"]
+
+
+def test_an_image_whose_name_says_no_python_has_none():
+    assert (value("bridge_spec")["python"], value("bridge_spec", bridge_image="other:1")["python"]) == ("3.11", None)
+
+
+def test_environment_variables_are_texts_whatever_yaml_made_of_them():
+    environment = value("bridge_spec", bridge_environment={"WORKERS": 2, "DEBUG": False}, bridge_port=8000)[
+        "environment"
+    ]
+    assert {"WORKERS": "2", "DEBUG": "False", "EDUHUB_PORT": "8000"}.items() <= environment.items()
+
+
+ANY = "0.0.0.0"  # noqa: S104 - as an inventory says it
+
+
+@pytest.mark.parametrize(
+    ("address", "asked"), [("127.0.0.1", "127.0.0.1"), (ANY, "127.0.0.1"), ("10.0.0.7", "10.0.0.7")]
+)
+def test_the_pilot_asks_the_edge_where_it_listens(address, asked):
+    assert value("pilot_edge_url", edge_address=address, edge_port=81) == f"http://{asked}:81"
+
+
+def test_the_images_of_the_chosen_python_are_brought():
+    images = value("docker_host_images", eduhub_python="3.9")
+    assert images == [
+        "eduhub/pilot:py3.11",
+        "eduhub/edge:bookworm",
+        "eduhub/plone:6.0.13-py3.11",
+        "eduhub/bridge:py3.9",
+    ]
+
+
+def test_an_edge_below_port_1024_may_bind_it_and_no_other():
+    assert [value("_edge_capabilities", edge_port=port) for port in (80, 8080)] == [["NET_BIND_SERVICE"], []]
+
+
+def test_the_announcement_names_addresses_and_where_the_password_is_but_not_the_password():
+    begun = {"release": "r1", "slot": "blue"}
+    text = render("release", "announcement.txt.j2", release_begun=begun)
+    assert "http://127.0.0.1:8080/" in text
+    assert "/etc/eduhub/secrets/plone_admin_password" in text
+    assert "password" not in render("release", "announcement.txt.j2", release_begun=begun, plone_url="http://cms:1/P")
