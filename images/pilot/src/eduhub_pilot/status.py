@@ -181,8 +181,10 @@ def releases(host: Host) -> Outcome:
         {**{name: record.document()[name] for name in shown}, "is": _is(state, record.id)}
         for record in newest_first
     ]
-    lines = [f"{each['id']}  Python {each['python_version'] or '-'}  {each['is']}" for each in listed]
-    return Outcome(0, "\n".join(lines) or "No release is kept on this host.", False, {"releases": listed})
+    # Set in, the lines of a table are shown as they are and not folded.
+    rows = [f"  {each['id']}  Python {each['python_version'] or '-'}  {each['is']}" for each in listed]
+    say = "\n".join(["Kept on this host, newest first:", *rows]) if rows else "No release is kept on this host."
+    return Outcome(0, say, False, {"releases": listed})
 
 
 def _is(state: HostState, release: str) -> str:
