@@ -21,7 +21,8 @@ MOVE = {**PLAY, "take-over": "take the lock from the run that holds it, undoing 
 
 def run(c: Context, *words: str, **env: str) -> None:
     """Run one program with `env` added to its environment; its exit code becomes ours."""
-    c.run(shlex.join(words), env=env, pty=sys.stdout.isatty())
+    # Nothing of ours reads stdin; where Invoke copied it, a Ctrl-C found it closed and became a traceback.
+    c.run(shlex.join(words), env=env, pty=sys.stdout.isatty(), in_stream=False)
 
 
 def play(c: Context, verb: str, *flags: str, inventory: str, limit: str, verbose: bool, **values: Any):
@@ -44,12 +45,20 @@ def pytest(c: Context, *words: str) -> None:
     run(c, sys.executable, "-m", "pytest", *words)
 
 
-@task(help={**MOVE, "python": "Python of the bridge; without it the one that is live stays, at first 3.11"})
-def deploy(c, python="", inventory="local", limit="", take_over=False, verbose=False):
+@task(
+    help={
+        **MOVE,
+        "python": "Python of the bridge; without it the one that is live stays, at first 3.11",
+        "check": "change nothing, say what would change",
+    }
+)
+def deploy(c, python="", inventory="local", limit="", check=False, take_over=False, verbose=False):
     """Bring the stack to what the inventory says: engine, images, Plone, edge, bridge."""
-    play(c, "engine", inventory=inventory, limit=limit, verbose=verbose, python=python)
-    builder(c, "--missing")
-    play(c, "deploy", inventory=inventory, limit=limit, verbose=verbose, python=python, take_over=take_over)
+    flags = ["--check"] if check else []
+    play(c, "engine", *flags, inventory=inventory, limit=limit, verbose=verbose, python=python)
+    if not check:
+        builder(c, "--missing")
+    play(c, "deploy", *flags, inventory=inventory, limit=limit, verbose=verbose, python=python, take_over=take_over)
 
 
 @task(help={**MOVE, "python": "Python to move to", "resume": "go on with an interrupted run"})
@@ -150,7 +159,8 @@ def test(c, stories=""):  # noqa: PT028 - a task, not a test
     builder(c, "--missing")
     for scenario in c.config.scenarios:
         molecule(c, scenario)
-    pytest(c, "tests/images", "tests/rollout", "-v", *(["-k", stories] if stories else []))
+    # The templates once more: on a bare machine there was no HAProxy to read them before the images were built.
+    pytest(c, "tests/templates", "tests/images", "tests/rollout", "-v", *(["-k", stories] if stories else []))
 
 
 @task

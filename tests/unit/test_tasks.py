@@ -31,6 +31,10 @@ VERBS = {
             """front deploy --inventory local --values '{"eduhub_python": "3.9"}'""",
         ],
     ),
+    "deploy --check": (
+        (tasks.deploy, {"check": True}),
+        ["front engine --inventory local --check", "front deploy --inventory local --check"],
+    ),
     "upgrade": (
         (tasks.upgrade, {"python": "3.9", "limit": "h", "take_over": True}),
         ["""front upgrade --inventory local --limit h --values '{"eduhub_python": "3.9", "eduhub_take_over": true}'"""],
