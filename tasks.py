@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -110,9 +112,8 @@ def agree(warning: str) -> None:
 
 
 @task(
-    positional=["names"],
     help={
-        "names": "images to build, separated by commas; without it all",
+        "names": "images to build, as edge,bridge:py3.11; without it all",
         "python": "only the images of this Python",
         "base": "build on this image instead of our own root file system",
         "missing": "leave an image alone that was built from the same inputs",
@@ -181,7 +182,8 @@ class Front(Program):
             near = [match for word in self.argv[1:] for match in difflib.get_close_matches(word, verbs, n=1)]
             hint = f"Did you mean `./invoke {near[0]}`?" if near and near[0] not in self.argv else ""
             advice = hint or "`./invoke --list` names the verbs, `./invoke --help VERB` their options."
-            raise Exit(f"invoke: {error} {advice}", code=2) from None
+            what = re.sub(r"Flag <Argument: ([\w-]+).*> needed value.*", r"--\1 needs a value.", str(error))
+            raise Exit(f"invoke: {what} {advice}", code=2) from None
 
 
 images = Collection("images", build, verify_images)
@@ -208,4 +210,7 @@ namespace.configure(
 )  # fmt: skip
 
 if __name__ == "__main__":
-    Front(version="0.1.0", namespace=namespace, name="EduHub rollout", binary="./invoke").run()
+    try:
+        Front(version="0.1.0", namespace=namespace, name="EduHub rollout", binary="./invoke").run()
+    except BrokenPipeError:  # as in `./invoke --list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

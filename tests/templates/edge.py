@@ -32,7 +32,7 @@ def haproxy(folder: Path) -> list[str]:
         return [*CONTAINER, "--volume", f"{folder}:{folder}", "--entrypoint", "haproxy", IMAGE]
     if found := shutil.which("haproxy"):
         return [found]
-    pytest.skip(f"there is neither the image {IMAGE} (./invoke images.build edge) nor a haproxy on this machine")
+    pytest.skip(f"there is neither the image {IMAGE} (./invoke images.build --names edge) nor a haproxy here")
 
 
 def free_ports(count: int) -> list[int]:

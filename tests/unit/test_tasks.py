@@ -70,7 +70,10 @@ def test_removing_data_without_anybody_to_ask_is_refused(monkeypatch):
 
 @pytest.mark.parametrize(
     ("typed", "advice"),
-    [("dploy", "./invoke deploy"), ("deploy --pyton 3.9", "--help"), ("images.biuld", "./invoke images.build")],
+    [
+        ("dploy", "./invoke deploy"), ("deploy --pyton 3.9", "--help"), ("deploy --python", "--python needs a value"),
+        ("images.biuld", "./invoke images.build"),
+    ],
 )
 def test_a_mistyped_line_is_refused_with_what_to_type(typed, advice):
     done = subprocess.run(

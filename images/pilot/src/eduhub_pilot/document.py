@@ -36,7 +36,7 @@ class Document:
         if isinstance(schema, int) and not isinstance(schema, bool) and schema > SCHEMA:
             raise RefusedError(
                 f"{file} was written by a newer pilot (schema {schema}; this one knows {SCHEMA}). "
-                "Use the checkout that wrote it: `./invoke images.build pilot` there builds its pilot."
+                "Use the checkout that wrote it: `./invoke images.build --names pilot` there builds its pilot."
             )
         if schema != SCHEMA or isinstance(schema, bool):
             raise RefusedError(f"{file} has schema {schema!r}, not {SCHEMA}. {remedy}")
