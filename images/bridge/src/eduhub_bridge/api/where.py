@@ -10,6 +10,7 @@ from fastapi import Query
 
 from eduhub_bridge.api.models import PATH
 from eduhub_bridge.paths import RefusedError
+from eduhub_bridge.plone import address
 
 LONGEST = 1000
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -28,6 +29,7 @@ def content(path: str) -> str:
     path = path.rstrip("/") or "/"
     for name in path.split("/")[1:] if path != "/" else ():
         _refuse(name)
+    address(path)
     return path
 
 
