@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from base64 import b64encode
 from typing import Annotated, AsyncIterator, Optional
 from urllib.parse import unquote, urlsplit
 
-import aiohttp
 from fastapi import APIRouter, Header, Query
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from eduhub_bridge.api import where
 from eduhub_bridge.api.answers import answer, content, mapping
 from eduhub_bridge.api.content import created
 from eduhub_bridge.api.etags import etag
-from eduhub_bridge.api.models import Content
+from eduhub_bridge.api.models import NAME, SHAPE, Content
 from eduhub_bridge.api.openapi import answers, binary
+from eduhub_bridge.api.relay import Relay
 from eduhub_bridge.api.strict import check_length
-from eduhub_bridge.passthrough import AnswerCutError
 from eduhub_bridge.plone import Caller, Plone, PloneError, path_of
 
 _TUS = [("tus-resumable", "1.0.0"), ("accept", "application/json")]
@@ -38,7 +36,7 @@ Field = Annotated[
 Filename = Annotated[
     str,
     Query(
-        description="Its name; Plone makes the id of it.", min_length=1, max_length=200,
+        description="Its name; Plone makes the id of it.", min_length=1, max_length=200, json_schema_extra=NAME,
         openapi_examples={"pdf": {"value": "essay.pdf"}},
     ),
 ]  # fmt: skip
@@ -51,7 +49,7 @@ def router(plone: Plone, routes: type[APIRoute], longest: int) -> APIRouter:
     good["responses"][200]["content"] = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
     good["responses"][206] = {**good["responses"][200], "description": "The part of it."}
 
-    @api.get("", response_class=StreamingResponse, **good)
+    @api.get("", response_class=Response, **good)
     async def download(
         request: Request, path: where.At, field: Field = None,
         range: Annotated[Optional[str], Header(description="One part, as in `bytes=0-1023`.")] = None,  # noqa: A002
@@ -67,7 +65,7 @@ def router(plone: Plone, routes: type[APIRoute], longest: int) -> APIRouter:
             raise _no_file(await plone.refusal(said))
         fields = {name: said.headers[name] for name in _FOR_CALLER if name in said.headers}
         fields.update({"cache-control": "private, no-cache", "x-content-type-options": "nosniff"})
-        return StreamingResponse(_parts(plone, said), said.status, fields)
+        return Relay(plone, said, fields)
 
     @api.post(
         "", openapi_extra=binary(_BODY),
@@ -75,7 +73,9 @@ def router(plone: Plone, routes: type[APIRoute], longest: int) -> APIRouter:
     )  # fmt: skip
     async def upload(
         request: Request,
-        parent: Annotated[str, Query(description="Path of what shall hold it.", max_length=where.LONGEST)],
+        parent: Annotated[
+            str, Query(description="Path of what shall hold it.", max_length=where.LONGEST, json_schema_extra=SHAPE)
+        ],
         filename: Filename,
         type: Annotated[  # noqa: A002
             Optional[str],
@@ -110,16 +110,6 @@ def _no_file(error: PloneError) -> PloneError:
     if error.plone and error.plone["status"] == 500 and error.plone["type"] in ("TypeError", "AttributeError"):
         return PloneError(404, "There is no file in this item, or not in this field.", error.plone)
     return error
-
-
-async def _parts(plone: Plone, said: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    try:
-        while not said.content.at_eof():
-            yield await said.content.readany()
-    except (aiohttp.ClientError, asyncio.TimeoutError) as error:
-        raise AnswerCutError from error
-    finally:
-        plone.done(said)
 
 
 async def _send(

@@ -11,13 +11,13 @@ from starlette.responses import Response
 
 from eduhub_bridge.api import where
 from eduhub_bridge.api.answers import answer, group, group_summary, listing, mapping
-from eduhub_bridge.api.models import Group, GroupChange, Groups, NewGroup
+from eduhub_bridge.api.models import NAME, Group, GroupChange, Groups, NewGroup
 from eduhub_bridge.api.openapi import answers
 from eduhub_bridge.api.users import WHOLE, Most, Search
 from eduhub_bridge.plone import Plone
 
 _Id = Annotated[
-    str, Path(alias="group", description="The group's id.", max_length=200,
+    str, Path(alias="group", description="The group's id.", max_length=200, json_schema_extra=NAME,
               openapi_examples={"administrators": {"value": "Administrators"}})
 ]  # fmt: skip
 

@@ -8,6 +8,11 @@ from typing import Any, Optional
 from pydantic import BaseModel, ConfigDict, Field
 
 PATH = "Path below the site, decoded, beginning with `/`; `/` alone is the site itself."
+# What a path looks like, for readers and generators; where.py checks it, in words. No part of it is `.` or `..`, none
+# begins with `@` or `++`.
+_PART = r"([^/@+.\x00-\x1f\x7f][^/\x00-\x1f\x7f]*|\+[^/+\x00-\x1f\x7f]+|\.[^/.\x00-\x1f\x7f]+)"
+SHAPE: dict[str, Any] = {"pattern": rf"^/({_PART}(/{_PART})*/?)?$"}
+NAME: dict[str, Any] = {"pattern": r"^[^/\x00-\x1f\x7f]+$"}
 _COURSE = "/courses/statistics-for-biologists"
 _URL = f"https://hub.example.org/plone{_COURSE}"
 _UID = "3bb5f79449bf4a2893169d000f516d76"
@@ -72,7 +77,9 @@ class SummaryPage(Page):
 class Create(Taken):
     """A new item."""
 
-    parent: str = Field(description=f"Where to put it. {PATH}", examples=["/submissions"], max_length=1000)
+    parent: str = Field(
+        description=f"Where to put it. {PATH}", examples=["/submissions"], max_length=1000, json_schema_extra=SHAPE
+    )
     type: str = Field(description="Plone's content type.", examples=["Document"], min_length=1, max_length=100)
     title: str = Field(examples=["An essay on ponds"], max_length=1000)
     id: Optional[str] = Field(
@@ -102,8 +109,15 @@ class Change(Taken):
 class Transfer(Taken):
     """What goes where."""
 
-    path: str = Field(description=f"What. {PATH}", examples=["/submissions/an-essay-on-ponds"], max_length=1000)
-    to: str = Field(description=f"What shall hold it. {PATH}", examples=["/courses"], max_length=1000)
+    path: str = Field(
+        description=f"What. {PATH}",
+        examples=["/submissions/an-essay-on-ponds"],
+        max_length=1000,
+        json_schema_extra=SHAPE,
+    )
+    to: str = Field(
+        description=f"What shall hold it. {PATH}", examples=["/courses"], max_length=1000, json_schema_extra=SHAPE
+    )
 
 
 class Transferred(Given):
@@ -149,7 +163,7 @@ class Workflow(Given):
 class Step(Taken):
     """A transition to make."""
 
-    transition: str = Field(examples=["publish"], min_length=1, max_length=100)
+    transition: str = Field(examples=["publish"], min_length=1, max_length=100, json_schema_extra=NAME)
     comment: str = Field("", examples=["Well done."], max_length=10_000)
     include_children: bool = Field(False, description="Whether to do the same with everything below.", examples=[False])
 

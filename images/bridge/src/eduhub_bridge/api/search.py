@@ -12,7 +12,7 @@ from starlette.responses import Response
 from eduhub_bridge.api import where
 from eduhub_bridge.api.answers import COLUMNS, answer, page
 from eduhub_bridge.api.content import Limit, Offset
-from eduhub_bridge.api.models import PATH, SummaryPage
+from eduhub_bridge.api.models import PATH, SHAPE, SummaryPage
 from eduhub_bridge.api.openapi import answers
 from eduhub_bridge.plone import Plone
 
@@ -40,7 +40,12 @@ def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
         state: Annotated[list[_Word], Query(description="Workflow states, any of them.", max_length=20)] = [],  # noqa: B006
         subject: Annotated[list[_Word], Query(description="Tags, any of them.", max_length=20)] = [],  # noqa: B006
         path: Annotated[
-            str, Query(description=f"Where to search, itself included. {PATH}", max_length=where.LONGEST)
+            str,
+            Query(
+                description=f"Where to search, itself included. {PATH}",
+                max_length=where.LONGEST,
+                json_schema_extra=SHAPE,
+            ),
         ] = "/",
         depth: Annotated[Optional[int], Query(description="How many levels below it.", ge=0, le=100)] = None,
         sort: Annotated[Sort, Query(description="`position` is the order that editors gave.")] = "relevance",

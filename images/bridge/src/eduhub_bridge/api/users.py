@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from eduhub_bridge.api import where
 from eduhub_bridge.api.answers import answer, listing, mapping, user
-from eduhub_bridge.api.models import NewUser, User, UserChange, Users
+from eduhub_bridge.api.models import NAME, NewUser, User, UserChange, Users
 from eduhub_bridge.api.openapi import answers
 from eduhub_bridge.plone import Plone
 
@@ -20,7 +20,8 @@ WHOLE = [("b_size", "500")]
 Search = Annotated[str, Query(description="Part of id or name.", max_length=200)]
 Most = Annotated[int, Query(description="How many to give at most.", ge=1, le=500)]
 _Id = Annotated[
-    str, Path(alias="user", description="The user's id.", max_length=200, openapi_examples={"ada": {"value": "ada"}})
+    str, Path(alias="user", description="The user's id.", max_length=200, json_schema_extra=NAME,
+              openapi_examples={"ada": {"value": "ada"}})
 ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from fastapi import Query
 
-from eduhub_bridge.api.models import PATH
+from eduhub_bridge.api.models import PATH, SHAPE
 from eduhub_bridge.paths import RefusedError
 from eduhub_bridge.plone import address
 
@@ -16,7 +16,7 @@ LONGEST = 1000
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # What a parameter `path` is, for the signatures of endpoints.
 At = Annotated[
-    str, Query(alias="path", description=PATH, max_length=LONGEST, openapi_examples={
+    str, Query(alias="path", description=PATH, max_length=LONGEST, json_schema_extra=SHAPE, openapi_examples={
         "nested": {"value": "/courses/statistics-for-biologists"}, "the site": {"value": "/"},
     })
 ]  # fmt: skip
