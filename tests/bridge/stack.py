@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import docker
 import pytest
 import requests
-from docker.errors import DockerException, ImageNotFound
+from docker.errors import DockerException, ImageNotFound, NotFound
 
 from builder.catalogue import load
 
@@ -87,7 +87,8 @@ def running(client: docker.DockerClient, tag: str, name: str, **options: Any) ->
     try:
         yield container
     finally:
-        container.remove(force=True, v=True)
+        with suppress(NotFound):  # a test run that cleans up after another one takes what carries the label
+            container.remove(force=True, v=True)
 
 
 @contextmanager

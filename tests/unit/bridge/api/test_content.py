@@ -26,6 +26,13 @@ def test_an_item_is_typed_and_its_other_fields_are_as_plone_says(bridge, plone):
     assert target(plone.seen[0]) == "/courses/t%C3%BCr?include_items=0"
 
 
+def test_a_head_is_the_answer_without_its_body(bridge, plone):
+    plone.tell("GET", OWN, "200 OK", ITEM)
+    whole, head = ask(bridge, "GET", PATH), ask(bridge, "HEAD", PATH)
+    assert (head.status, head.body, head.field("etag")) == (200, b"", whole.field("etag"))
+    assert head.field("content-length") == [str(len(whole.body))]
+
+
 def test_the_site_itself_has_neither_dates_nor_parent(bridge, plone):
     site = {"@id": BASE, "@type": "Plone Site", "id": "Plone", "title": "T", "parent": {}, "review_state": None}
     plone.tell("GET", "", "200 OK", site)

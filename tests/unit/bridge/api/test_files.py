@@ -9,6 +9,7 @@ import pytest
 
 from tests.unit.bridge.api.restapi import BASE, ITEM, ask, problem, target
 from tests.unit.bridge.plone import BLOCK
+from tests.unit.bridge.process import read_answer
 
 TUS = {"POST": "@tus-upload", "PUT": "@tus-replace"}
 UPLOADS = "201 Created", b"", f"Location: {BASE}/a/@tus-upload/0123abc"
@@ -52,6 +53,32 @@ def test_an_item_without_a_file_has_none_though_plone_fails_over_it(bridge, plon
     assert problem(ask(bridge, "GET", "/files?path=/a"), 404)["plone"]["type"] == kind
 
 
+def test_a_head_of_a_file_is_no_download(bridge, plone):
+    with bridge.connect() as connection:
+        connection.sendall(b"HEAD /api/v1/files?path=/endless HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n")
+        answer = read_answer(connection, "HEAD")
+    assert (answer.status, answer.body, answer.field("content-length")) == (200, b"", [str(1024 * len(BLOCK))])
+    assert eventually(lambda: plone.seen[0].lost)
+
+
+def test_a_client_that_leaves_while_uploading_leaves_no_half_file(bridge, plone):
+    takes(plone)
+    with bridge.connect() as connection:
+        head = b"POST /api/v1/files?parent=/a&filename=a HTTP/1.1\r\nHost: bridge.test\r\nContent-Length: 10\r\n\r\nabc"
+        connection.sendall(head)
+        assert eventually(lambda: len(plone.seen) == 3)
+    time.sleep(0.2)
+    assert (plone.seen[-1].method, plone.seen[-1].body) == ("PATCH", b"")  # its head came, its body never ended
+    assert "Traceback" not in bridge.log.read_text()
+
+
+def eventually(true, seconds=5):
+    deadline = time.monotonic() + seconds
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return true()
+
+
 @pytest.mark.parametrize("path", ["cut", "cut-chunked", "reset", "silent-inside"])
 def test_a_download_that_breaks_off_stays_cut(bridge, path):
     answer = ask(bridge, "GET", f"/files?path=/{path}")
@@ -66,10 +93,7 @@ def test_a_slow_client_slows_plone_down_and_one_that_leaves_frees_it(bridge, plo
         while before != (before := plone.seen[0].sent):  # until nothing moves any more
             time.sleep(0.2)
         assert 0 < plone.seen[0].sent < 16 * 1024 * 1024
-    deadline = time.monotonic() + 5
-    while not plone.seen[0].lost and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert plone.seen[0].lost
+    assert eventually(lambda: plone.seen[0].lost)
 
 
 def test_an_upload_is_announced_then_checked_then_streamed(bridge, plone):

@@ -40,13 +40,18 @@ def test_every_endpoint_is_there_and_nothing_of_the_bridges_own(document):
 
 def test_every_endpoint_says_what_it_does_and_how_it_fails(document):
     for name, operation in operations(document).items():
-        assert operation["summary"], name
-        assert operation["description"], name
+        assert re.fullmatch(r"[A-Z].*\.", operation["summary"]), name
         assert set(operation["responses"]) >= USUAL, name
         for parameter in operation.get("parameters", []):
             assert parameter["description"], (name, parameter["name"])
     for response in document["components"]["responses"].values():
         assert list(response["content"]) == ["application/problem+json"]
+
+
+def test_generated_clients_have_good_names(document):
+    names = [operation["operationId"] for operation in operations(document).values()]
+    assert len(names) == len(set(names))
+    assert {"content_read", "files_upload", "login_renew", "users_find"} < set(names)
 
 
 def test_every_reference_leads_somewhere(document):

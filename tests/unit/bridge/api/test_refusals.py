@@ -94,7 +94,7 @@ def test_a_body_that_is_too_long_is_refused_as_soon_as_that_is_known(bridge, plo
 def test_a_method_that_is_not_offered_says_which_are(bridge):
     answer = bridge.get("/api/v1/content", method="PUT")
     problem(answer, 405)
-    assert answer.field("allow") == ["DELETE, GET, PATCH, POST"]
+    assert answer.field("allow") == ["DELETE, GET, HEAD, PATCH, POST"]
     assert bridge.get("/api/v1/login", method="GET").field("allow") == ["POST"]
 
 

@@ -17,14 +17,15 @@ from eduhub_bridge.settings import Settings
 from eduhub_bridge.upstream import UpstreamError
 
 MOUNT = "/api/v1"
+_SUBJECTS = (content, transfer, workflow, search, session, users, groups)
 
 
 def install(app: FastAPI, plone: Plone, settings: Settings) -> None:
     """Add the endpoints, their document, and what their errors look like."""
     routes = strict.route_class(settings.body_bytes)
-    for subject in (content, transfer, workflow, search, session, users, groups):
-        app.include_router(subject.router(plone, routes), prefix=MOUNT)
-    app.include_router(files.router(plone, routes, settings.upload_bytes), prefix=MOUNT)
+    routers = [subject.router(plone, routes) for subject in _SUBJECTS]
+    for router in (*routers, files.router(plone, routes, settings.upload_bytes)):
+        app.include_router(router, prefix=MOUNT, generate_unique_id_function=openapi.operation_id)
     app.add_exception_handler(PloneError, _plone)
     app.add_exception_handler(UpstreamError, _upstream)
     app.add_exception_handler(RefusedError, _refused)

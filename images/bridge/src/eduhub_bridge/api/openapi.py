@@ -8,6 +8,7 @@ from typing import Any, Optional
 import orjson
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
@@ -53,6 +54,8 @@ client can mistake a part of it for something else; `.`, `..`, and names that me
 
 **Credentials** go to Plone as they come: `Authorization: Basic …`, or `Bearer …` with a token of `/api/v1/login`.
 Cookies are ignored. Without credentials you are Plone's anonymous user.
+
+Every GET may be asked with HEAD. What is not documented here, parameter or member, is refused rather than ignored.
 
 **Errors** are problem details (RFC 9457), with Plone's own message where it gave one.
 
@@ -101,7 +104,12 @@ def document(routes: list[BaseRoute]) -> dict[str, Any]:
     }
     failures = made["components"].setdefault("responses", {})
     for operations in made["paths"].values():
+        operations.pop("head", None)  # as GET, without the body
         for operation in operations.values():
+            # The docstring's first sentence, rather than the function's name.
+            operation["summary"], _, rest = operation.pop("description").partition("\n")
+            if rest.strip():
+                operation["description"] = rest.strip()
             operation["security"] = [{}, {"basic": []}, {"token": []}]
             for code, response in operation["responses"].items():
                 if MEDIA_TYPE in response.get("content", {}):
@@ -114,6 +122,11 @@ def document(routes: list[BaseRoute]) -> dict[str, Any]:
 
 def _example(status: int) -> dict[str, Any]:
     return {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": _WHY[status]}
+
+
+def operation_id(route: APIRoute) -> str:
+    """Return what generated clients call the operation: `content_read`, `files_upload`."""
+    return f"{route.tags[0]}_{route.name}" if route.tags else route.name
 
 
 class Document:

@@ -22,10 +22,10 @@ class Relay(Response):
             del self.headers["content-length"]
         self._plone, self._said = plone, said
 
-    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it; raise AnswerCutError when Plone's answer breaks off."""
         # Starlette's own streaming notices late that the caller has left: all of a file was read for nobody.
-        sending = asyncio.ensure_future(self._send(send))
+        sending = asyncio.ensure_future(self._send(send, whole=scope["method"] != "HEAD"))
         leaving = asyncio.ensure_future(_gone(receive))
         try:
             await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -36,10 +36,12 @@ class Relay(Response):
                 task.cancel()
             self._plone.done(self._said)
 
-    async def _send(self, send: Send) -> None:
+    async def _send(self, send: Send, *, whole: bool) -> None:
         content = self._said.content
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        more = True
+        if not whole:
+            await send({"type": "http.response.body", "body": b""})
+        more = whole
         try:
             while more:
                 # One read of what is there: sending waits while the caller is slow, so reading does too.

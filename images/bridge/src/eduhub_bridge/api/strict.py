@@ -53,6 +53,11 @@ def route_class(limit: int) -> type[APIRoute]:
     """Return the class of routes whose bodies are at most `limit` bytes long."""
 
     class StrictRoute(APIRoute):
+        def __init__(self, path: str, endpoint: Callable[..., Any], **more: Any) -> None:
+            super().__init__(path, endpoint, **more)
+            if "GET" in self.methods:
+                self.methods.add("HEAD")  # the server leaves out the body
+
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
             inner = super().get_route_handler()
             parameters = get_flat_dependant(self.dependant).query_params
