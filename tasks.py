@@ -150,7 +150,7 @@ def test(c, stories=""):  # noqa: PT028 - a task, not a test
     builder(c, "--missing")
     for scenario in c.config.scenarios:
         molecule(c, scenario)
-    pytest(c, "tests/images", "tests/rollout", "-v", *(["-k", stories] if stories else []))
+    pytest(c, "tests/images", "tests/bridge", "tests/rollout", "-v", *(["-k", stories] if stories else []))
 
 
 @task

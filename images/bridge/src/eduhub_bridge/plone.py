@@ -26,6 +26,7 @@ _FROM_CALLER = frozenset({"authorization", "accept-language", "x-forwarded-for",
 # Answers are read whole before they are checked; content is texts, files travel by other means.
 _ANSWER_BYTES = 32 * 1024 * 1024
 _KEPT = frozenset({400, 401, 403, 404, 409, 413, 501, 503})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _NO_WORDS = {
     401: "Plone wants other credentials for this.",
     403: "Plone does not allow this.",
@@ -101,7 +102,7 @@ class Plone:
             said += [("content-type", "application/json"), ("content-length", str(len(body)))]
         answer = await self.send(caller, method, path, service, query, said, None if body is None else _once(body))
         try:
-            if answer.status in (301, 302, 303, 307, 308):
+            if answer.status in _REDIRECTS:
                 raise _moved(answer.headers.get("location", ""), service)
             text = await self._whole(answer)
         finally:
@@ -129,11 +130,13 @@ class Plone:
         answer.close()
         self._metrics.plone_in_flight.dec()
 
-    async def refusal(self, answer: aiohttp.ClientResponse) -> PloneError:
-        """Read an answer of `send` that is no success, give it back, and return what it says."""
+    async def refusal(self, answer: aiohttp.ClientResponse, service: str) -> PloneError:
+        """Read an answer of `send` that is not the one hoped for, give it back, and return what it says."""
         try:
+            if answer.status in _REDIRECTS:
+                return _moved(answer.headers.get("location", ""), service)
             if answer.status < 400:
-                return _moved(answer.headers.get("location", ""), "")
+                return PloneError(502, f"Plone answers {answer.status}, of which the bridge can make nothing.")
             return said_no(answer.status, _parsed(answer.content_type, await self._whole(answer)))
         finally:
             self.done(answer)

@@ -36,7 +36,8 @@ def test_a_download_is_plones(bridge, plone):
     assert sorted(fields) == [
         ("accept-ranges", "bytes"), ("cache-control", "private, no-cache"), ("connection", "close"),
         ("content-disposition", "attachment; filename*=UTF-8''a.png"), ("content-length", str(20 * len(BLOCK))),
-        ("content-type", "image/png"), ("x-content-type-options", "nosniff"),
+        ("content-type", "image/png"), ("vary", "authorization, accept-language"),
+        ("x-content-type-options", "nosniff"),
     ]  # fmt: skip
 
 

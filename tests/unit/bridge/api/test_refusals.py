@@ -174,6 +174,17 @@ def test_content_that_has_moved_is_followed(bridge, plone):
     plone.tell("GET", "old/@search", "302 Found", b"", "Location: http://bridge.test/plone/new/@search?b_start=0")
     answer = ask(bridge, "GET", "/content/children?path=/old&limit=3")
     assert answer.field("location") == ["/api/v1/content/children?path=%2Fnew&limit=3"]
+    plone.tell("GET", "old/@@download/file", "302 Found", b"", "Location: http://bridge.test/plone/new/@@download/file")
+    answer = ask(bridge, "GET", "/files?path=/old&field=file")
+    assert answer.field("location") == ["/api/v1/files?path=%2Fnew&field=file"]
+    plone.tell("POST", "old/@tus-replace", "307 Moved", b"", "Location: http://bridge.test/plone/new/@tus-replace")
+    answer = ask(bridge, "PUT", "/files?path=/old&filename=a", b"x")
+    assert answer.field("location") == ["/api/v1/files?path=%2Fnew&filename=a"]
+
+
+def test_a_success_that_brings_nothing_is_none(bridge, plone):
+    plone.tell("GET", "a/@@download", "204 No Content", b"")
+    problem(ask(bridge, "GET", "/files?path=/a"), 502)
 
 
 def test_content_that_has_moved_is_named_where_nothing_can_be_followed(bridge, plone):

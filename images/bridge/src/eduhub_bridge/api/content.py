@@ -19,7 +19,7 @@ from eduhub_bridge.plone import Caller, Plone, PloneError
 
 _ALONE = [("include_items", "0")]
 _NAMED = {"id", "title", "description"}
-_ETAG = "Changes with the content; for `If-None-Match` and `If-Match`"
+ETAG = "Changes with the content; for `If-None-Match` and `If-Match`"
 Offset = Annotated[int, Query(description="Items to leave out.", ge=0, le=1_000_000)]
 Limit = Annotated[int, Query(description="Items to give at most.", ge=1, le=100)]
 IfMatch = Annotated[
@@ -34,7 +34,7 @@ def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
     """Return the routes."""
     api = APIRouter(prefix="/content", tags=["content"], route_class=routes)
 
-    @api.get("", **answers(Content, 304, 307, says="The item.", ETag=_ETAG))
+    @api.get("", **answers(Content, 304, 307, says="The item.", ETag=ETAG))
     async def read(
         request: Request, path: where.At,
         if_none_match: Annotated[Optional[str], Header(description="An `ETag` that the caller has.")] = None,
@@ -56,7 +56,7 @@ def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
         said = await plone.call(caller, "GET", where.content(path), "/@search", query=[*query, *COLUMNS])
         return answer(page(SummaryPage, request, caller, offset, limit, said))
 
-    @api.post("", **answers(Content, 415, status=201, says="The new item.", Location="Its address here", ETag=_ETAG))
+    @api.post("", **answers(Content, 415, status=201, says="The new item.", Location="Its address here", ETag=ETAG))
     async def create(request: Request, new: Create) -> Response:
         """Create an item in another.
 
@@ -67,7 +67,7 @@ def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
         said = await plone.call(caller, "POST", where.content(new.parent), json=values)
         return created(caller, content(mapping(said)))
 
-    @api.patch("", **answers(Content, 307, 412, 415, says="The item as it is now.", ETag=_ETAG))
+    @api.patch("", **answers(Content, 307, 412, 415, says="The item as it is now.", ETag=ETAG))
     async def change(
         request: Request, path: where.At, what: Change, if_match: IfMatch = None, lock_token: LockToken = None
     ) -> Response:

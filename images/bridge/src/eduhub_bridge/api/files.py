@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from eduhub_bridge.api import where
-from eduhub_bridge.api.answers import answer, content, mapping
-from eduhub_bridge.api.content import created
+from eduhub_bridge.api.answers import HEADERS, answer, content, mapping
+from eduhub_bridge.api.content import ETAG, created
 from eduhub_bridge.api.etags import etag
 from eduhub_bridge.api.models import NAME, SHAPE, Content
 from eduhub_bridge.api.openapi import answers, binary
@@ -62,14 +62,14 @@ def router(plone: Plone, routes: type[APIRoute], longest: int) -> APIRouter:
         wanted = [("accept", "application/json")] + ([("range", range)] if range else [])
         said = await plone.send(caller, "GET", where.item(path), service, (), wanted, None)
         if said.status not in (200, 206):
-            raise _no_file(await plone.refusal(said))
+            raise _no_file(await plone.refusal(said, service))
         fields = {name: said.headers[name] for name in _FOR_CALLER if name in said.headers}
-        fields.update({"cache-control": "private, no-cache", "x-content-type-options": "nosniff"})
+        fields.update({**HEADERS, "x-content-type-options": "nosniff"})
         return Relay(plone, said, fields)
 
     @api.post(
         "", openapi_extra=binary(_BODY),
-        **answers(Content, 411, status=201, says="The new item that holds it.", Location="Its address here", ETag="…"),
+        **answers(Content, 411, status=201, says="The new item that holds it.", Location="Its address here", ETag=ETAG),
     )  # fmt: skip
     async def upload(
         request: Request,
@@ -90,7 +90,7 @@ def router(plone: Plone, routes: type[APIRoute], longest: int) -> APIRouter:
         path = await _send(plone, request, caller, where.content(parent), "/@tus-upload", longest, metadata)
         return created(caller, await _item(plone, caller, path))
 
-    @api.put("", openapi_extra=binary(_BODY), **answers(Content, 307, 411, says="The item that holds it.", ETag="…"))
+    @api.put("", openapi_extra=binary(_BODY), **answers(Content, 307, 411, says="The item that holds it.", ETag=ETAG))
     async def replace(request: Request, path: where.At, filename: Filename, field: Field = None) -> Response:
         """Replace the file that an item holds."""
         caller = plone.caller(request)
@@ -139,7 +139,7 @@ async def _step(
 ) -> dict[str, str]:  # fmt: skip
     said = await plone.send(caller, method, path, service, (), fields, body)
     if said.status >= 300:
-        raise await plone.refusal(said)
+        raise await plone.refusal(said, service)
     plone.done(said)
     return {name.lower(): value for name, value in said.headers.items()}
 
