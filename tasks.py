@@ -161,7 +161,8 @@ def test(c, stories=""):  # noqa: PT028 - a task, not a test
     for scenario in c.config.scenarios:
         molecule(c, scenario)
     # The templates once more: on a bare machine there was no HAProxy to read them before the images were built.
-    pytest(c, "tests/templates", "tests/images", "tests/rollout", "-v", *(["-k", stories] if stories else []))
+    suites = ["tests/templates", "tests/images", "tests/bridge", "tests/rollout"]
+    pytest(c, *suites, "-v", *(["-k", stories] if stories else []))
 
 
 @task

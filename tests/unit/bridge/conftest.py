@@ -32,6 +32,7 @@ def _bridge(_plone: Plone, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def plone(_plone: Plone) -> Plone:
     """The Plone that `bridge` calls, with nothing seen yet."""
     _plone.seen.clear()
+    _plone.told.clear()
     _plone.release.clear()
     return _plone
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
+import json
 import socket
 import struct
 import threading
 from dataclasses import dataclass, field
+from typing import Any
 
 SITE = "/Plone"
 BLOCK = bytes(range(256)) * 256  # 64 KiB
@@ -40,6 +42,13 @@ class Plone:
     pids: int = 0
     port: int = 0
     release: threading.Event = field(default_factory=threading.Event)
+    told: dict[tuple[str, str], tuple[str, bytes, tuple[str, ...]]] = field(default_factory=dict)
+
+    def tell(self, method: str, path: str, status: str, document: Any, *fields: str) -> None:
+        """Let plone.restapi's way of answering be: `document` as JSON, bytes as they are."""
+        if not isinstance(document, bytes):
+            document, fields = json.dumps(document).encode(), ("Content-Type: application/json", *fields)
+        self.told[method, path] = (status, document, fields)
 
     def start(self, port: int = 0) -> Plone:
         self._loop = asyncio.new_event_loop()
@@ -91,12 +100,16 @@ class Plone:
             self.probes += 1
             return await _say(writer, f"{self.ok} Whatever", b"OK")
         self.seen.append(seen)
-        behaviour = seen.target.partition("?")[0].rpartition("/_vh_plone/")[2]
+        behaviour = seen.target.partition("?")[0].rpartition("/_vh_plone/")[2].removesuffix("/@@download")
         if behaviour == "early":
             return await _say(writer, "413 Too Large", b"no")
         seen.body = await _body(seen, reader)
         if behaviour == "stale" and answered:
             raise ConnectionResetError  # the connection was kept alive, and dies when it is used again
+        below = seen.target.partition("?")[0].partition("/_vh_plone")[2].lstrip("/")
+        if (seen.method, below) in self.told:
+            status, document, fields = self.told[seen.method, below]
+            return await _say(writer, status, document, *fields, alone=seen.method == "HEAD")
         handler = getattr(self, f"_{behaviour.replace('-', '_')}", None)
         if handler:
             return await handler(seen, writer)
@@ -214,7 +227,7 @@ async def _body(seen: Seen, reader: asyncio.StreamReader) -> bytes:
     return await reader.readexactly(int((seen.field("content-length") or ["0"])[0]))
 
 
-async def _say(writer: asyncio.StreamWriter, status: str, body: bytes, *fields: str) -> None:
+async def _say(writer: asyncio.StreamWriter, status: str, body: bytes, *fields: str, alone: bool = False) -> None:
     head = "\r\n".join([f"HTTP/1.1 {status}", *fields, f"Content-Length: {len(body)}", "", ""])
-    writer.write(head.encode("latin-1") + body)
+    writer.write(head.encode("latin-1") + (b"" if alone else body))
     await writer.drain()

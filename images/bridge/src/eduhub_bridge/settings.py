@@ -13,6 +13,8 @@ the value of `NAME`. Seconds and counts are numbers.
     EDUHUB_PLONE_SECONDS           longest silence of Plone, and longest wait for a free connection  (60)
     EDUHUB_READY_PATH              cheap page below the site that answers 200 when it works          (ok)
     EDUHUB_READY_SECONDS           for that page to answer                         (3)
+    EDUHUB_BODY_BYTES              longest JSON body that the typed endpoints take (4194304)
+    EDUHUB_UPLOAD_BYTES            longest file that they take                     (1073741824)
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ DEFAULT_SOCKET = "/run/eduhub/bridge.sock"
 NAMES = frozenset(
     {"PLONE_URL", "EDUHUB_SOCKET", "EDUHUB_PORT", "EDUHUB_ADDRESS", "EDUHUB_GRACE_SECONDS", "EDUHUB_READY_PATH"}
     | {"EDUHUB_PLONE_CONNECTIONS", "EDUHUB_PLONE_CONNECT_SECONDS", "EDUHUB_PLONE_SECONDS", "EDUHUB_READY_SECONDS"}
+    | {"EDUHUB_BODY_BYTES", "EDUHUB_UPLOAD_BYTES"}
 )
 # Path characters that need no second thought in a request line.
 _PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
@@ -64,6 +67,8 @@ class Settings:
     plone_seconds: float = 60.0
     ready_path: str = "ok"
     ready_seconds: float = 3.0
+    body_bytes: int = 4 * 1024**2
+    upload_bytes: int = 1024**3
 
 
 def read(environment: Mapping[str, str]) -> Settings:
@@ -79,6 +84,8 @@ def read(environment: Mapping[str, str]) -> Settings:
         plone_seconds=_number(environment, "EDUHUB_PLONE_SECONDS", float, 60.0, 0.1, 3600.0),
         ready_path=_ready_path(_text(environment, "EDUHUB_READY_PATH") or "ok"),
         ready_seconds=_number(environment, "EDUHUB_READY_SECONDS", float, 3.0, 0.1, 60.0),
+        body_bytes=_number(environment, "EDUHUB_BODY_BYTES", int, 4 * 1024**2, 1024, 1024**3),
+        upload_bytes=_number(environment, "EDUHUB_UPLOAD_BYTES", int, 1024**3, 1, 1024**4),
     )
 
 
