@@ -6,7 +6,6 @@ import pytest
 
 from eduhub_pilot.facts import Image
 from eduhub_pilot.prove import prove
-from eduhub_pilot.shift import shift
 from eduhub_pilot.status import releases, status
 
 
@@ -40,7 +39,7 @@ def test_the_middle_of_an_upgrade(live):
     assert (host(live)["live"], host(live)["confirmed"], host(live)["lock"]["step"]) == ("blue", True, "begin")
     live.role_bridge(begun.data["slot"], begun.data["record"])
     prove(live.host, "run-2")
-    shift(live.host, "run-2")
+    live.shift("run-2")
     seen = host(live)
     assert (seen["live"], seen["confirmed"], seen["python"]) == ("green", False, "3.11.2")
     assert (seen["release"], seen["rollback"]["to"]) == (begun.data["release"], old)

@@ -27,6 +27,8 @@ class Wish:
     to: str | None = None
     take_over: bool = False
     resume: bool = False
+    hold: bool = False
+    confirm_within: str = ""
 
     @property
     def typed(self) -> str:
@@ -58,6 +60,8 @@ def admit(wish: Wish, lock: Lock | None, rollout: Rollout | None, now: datetime)
     if lock:
         if lock.stale(now):
             found = f"{lock.owner} left run {lock.run} at step {lock.step}, last heard of {stamp(lock.heartbeat)}"
+        elif rollout and rollout.hold and goes_back(wish, rollout) and rollout.step == "shifted":
+            found = f"{lock.owner}'s run {lock.run} waited for its confirmation"
         elif wish.take_over or (wish.resume and rollout and lock.owner == wish.owner):
             found = f"{lock.owner}'s run {lock.run} was at step {lock.step}"
         else:
@@ -68,6 +72,11 @@ def admit(wish: Wish, lock: Lock | None, rollout: Rollout | None, now: datetime)
     if not wish.resume:
         return Admission("undo", f"{found}; undid what it left.")
     return Admission("resume", f"{found}; going on with it.")
+
+
+def goes_back(wish: Wish, rollout: Rollout) -> bool:
+    """Return whether undoing `rollout`, which has traffic, is what a rollback asks for: what served before is back."""
+    return wish.verb == "rollback" and wish.to is None and rollout.moving and rollout.verb != "rollback"
 
 
 def held(wish: Wish, lock: Lock, now: datetime) -> str:
