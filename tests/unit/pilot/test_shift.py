@@ -11,36 +11,7 @@ from eduhub_pilot.errors import FailedError, PersonError
 from eduhub_pilot.facts import Answer
 from eduhub_pilot.prove import prove
 from eduhub_pilot.revert import revert
-from tests.unit.pilot.world import World
-
-
-@pytest.fixture
-def proven(live) -> World:
-    """An upgrade whose green is proven."""
-    begun = live.begin("run-2", "upgrade", python="3.11")
-    live.role_bridge(begun.data["slot"], begun.data["record"])
-    prove(live.host, "run-2")
-    return live
-
-
-def at(world: World, seconds: float, happen) -> None:
-    """Let something happen once the clock has passed `seconds` from now."""
-    due, sleep = world.clock.passed + seconds, world.clock.sleep
-
-    def passing(pause: float) -> None:
-        sleep(pause)
-        if world.clock.passed >= due:
-            world.clock.sleep = sleep
-            happen()
-
-    world.clock.sleep = passing
-
-
-def given_back(world: World) -> bool:
-    """Whether blue serves as if nothing had happened."""
-    world.check()
-    slots = set(world.engine.containers) - {"eduhub-edge", "eduhub-shift"}
-    return (world.haproxy.up and world.haproxy.share, world.store.lock(), slots) == (0, None, {"eduhub-blue"})
+from tests.unit.pilot.world import World, at, given_back
 
 
 def test_traffic_moves_and_the_disk_still_says_the_old_slot(proven):

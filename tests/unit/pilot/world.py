@@ -422,3 +422,23 @@ class World:
         assert container is not None, f"{slot} gets traffic and has no container"
         assert container.runs
         assert container.release in releases
+
+
+def at(world: World, seconds: float, happen: Callable[[], object]) -> None:
+    """Let something happen once the clock has passed `seconds` from now."""
+    due, sleep = world.clock.passed + seconds, world.clock.sleep
+
+    def passing(pause: float) -> None:
+        sleep(pause)
+        if world.clock.passed >= due:
+            world.clock.sleep = sleep
+            happen()
+
+    world.clock.sleep = passing
+
+
+def given_back(world: World) -> bool:
+    """Whether blue serves as if nothing had happened."""
+    world.check()
+    slots = set(world.engine.containers) - {"eduhub-edge", "eduhub-shift"}
+    return (world.haproxy.up and world.haproxy.share, world.store.lock(), slots) == (0, None, {"eduhub-blue"})

@@ -157,7 +157,14 @@ def _claim(host: Host, wish: Wish, opening: Opening, record: Record, slot: Slot)
         f"{state.live.slot} serves {state.live.release} meanwhile." if state.live else "nothing serves yet."
     )
     say = f"{opening.admission.why} {words}".strip()
-    return Outcome(0, say, True, _data(host, state, "roll", slot, record.id, record))
+    data = _data(host, state, "roll", slot, record.id, record)
+    return Outcome(0, say, True, {**data, "warm": verb == "rollback" and _warm(host, slot, record)})
+
+
+def _warm(host: Host, slot: Slot, record: Record) -> bool:
+    """Return whether the slot runs the release already, so that nothing has to be started."""
+    container = host.engine.container(host.settings.container(slot))
+    return bool(container and container.runs and (container.release, container.image) == (record.id, record.image_id))
 
 
 def _data(

@@ -20,6 +20,7 @@ from eduhub_pilot.course import Course
 from eduhub_pilot.errors import FailedError, LostError, PilotError, RefusedError
 from eduhub_pilot.facts import SHIFT, other
 from eduhub_pilot.host import Host, Outcome
+from eduhub_pilot.prove import prove
 from eduhub_pilot.revert import failed, serving
 from eduhub_pilot.state import HostState, Rollout
 from eduhub_pilot.steps import Plan
@@ -43,14 +44,19 @@ def _entered(host: Host, run: str) -> Rollout:
         if _orphan(host, run):
             raise failed(host, run, FailedError(f"The lock of run {run} was removed while traffic was moving."))
         _, state = host.held(run)
-        if state.rollout is None or state.rollout.step == "begin":
+        rollout = state.rollout
+        if rollout is None or (rollout.step == "begin" and rollout.verb != "rollback"):
             raise FailedError(f"Run {run} has nothing proven to shift to: `prove` comes first.")
-        with host.step(run, "shifted" if state.rollout.step in {"shifted", "confirm"} else "shift"):
-            return state.rollout
+        if _unproven(rollout):
+            return rollout
+        with host.step(run, "shifted" if rollout.step in {"shifted", "confirm"} else "shift"):
+            return rollout
 
 
 def _live(host: Host, run: str, rollout: Rollout) -> Outcome:
     try:
+        if _unproven(rollout):
+            prove(host, run)
         course = Course(host, run, rollout, _plan(host, rollout))
         if rollout.step not in {"shifted", "confirm"}:
             course.go()
@@ -65,6 +71,11 @@ def _live(host: Host, run: str, rollout: Rollout) -> Outcome:
         raise
     except PilotError as error:
         raise failed(host, run, error) from None
+
+
+def _unproven(rollout: Rollout) -> bool:
+    """Return whether the proof is still to come: on the way back, where one pilot more would take a second more."""
+    return rollout.verb == "rollback" and rollout.step in {"begin", "prove"}
 
 
 def _plan(host: Host, rollout: Rollout) -> Plan:

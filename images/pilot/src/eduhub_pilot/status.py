@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from eduhub_pilot.errors import EngineDownError, ProxyDownError, RefusedError
-from eduhub_pilot.facts import SLOTS, Container, Image, Slot, slot_of
+from eduhub_pilot.facts import SLOTS, Container, Image, Slot, other, slot_of
 from eduhub_pilot.host import Host, Outcome
+from eduhub_pilot.preflight import MEMORY, SLOT_MEMORY, available, size
 from eduhub_pilot.record import Record
-from eduhub_pilot.state import HostState, Lock
+from eduhub_pilot.revert import ended
+from eduhub_pilot.state import HostState, Last, Lock, Serving
 
 # A status is wanted now; it also has to survive a HAProxy that is just being restarted.
 PATIENCE_SECONDS = 1.0
@@ -26,6 +28,7 @@ class Seen:
     containers: dict[Slot, Container | None] | None
     way_back: Image | None
     notes: list[str]
+    free_bytes: int | None = None
 
 
 def look(host: Host) -> Seen:
@@ -47,7 +50,7 @@ def look(host: Host) -> Seen:
             way_back = host.engine.image(record.image_id)
     except EngineDownError as error:
         notes.append(f"{error.say} What runs in the slots is not known.")
-    return Seen(state, records, lock, share, containers, way_back, notes)
+    return Seen(state, records, lock, share, containers, way_back, notes, available(MEMORY.read_text()))
 
 
 def status(host: Host) -> Outcome:
@@ -70,6 +73,7 @@ def status(host: Host) -> Outcome:
         "lock": _lock(host, seen.lock),
         "rollback": rollback(seen),
         "rollout": _rollout(state),
+        "last": asdict(state.last) if state.last else None,
         "edge": "down" if seen.share is None else "up",
         "share": seen.share,
         "notes": seen.notes + disagreements(seen, slot),
@@ -107,26 +111,49 @@ def _rollout(state: HostState) -> dict[str, Any] | None:
     if rollout is None:
         return None
     return {"run": rollout.run, "verb": rollout.verb, "step": rollout.step, "slot": rollout.slot,
-            "release": rollout.release, "from": rollout.origin}  # fmt: skip
+            "release": rollout.release, "from": rollout.origin, "hold": rollout.hold}  # fmt: skip
 
 
 def rollback(seen: Seen) -> dict[str, Any]:
     """Return whether the way back is open, where it leads, and how many seconds it took when last measured."""
     live, slot = seen.state.live, live_slot(seen)
-    if live and slot != live.slot:
-        # Nothing is committed yet: the release that was live before is still the one to go back to, and runs.
-        return {"ready": True, "to": live.release, "seconds": seen.state.way_back_seconds, "why": None}
     to = seen.state.last_good
-    why = None
-    if to is None:
-        why = "no other release is known to be good here"
-    elif to not in seen.records:
-        why = f"the record of {to} is missing or unreadable"
-    elif seen.containers is None:
-        why = "the engine does not answer"
-    elif seen.way_back is None:
-        why = f"the image of {to} is gone from the engine"
+    if live and slot != live.slot:
+        # Nothing is committed yet: the release that was live before is still the one to go back to.
+        to, why = live.release, _serves_not(seen, live)
+    else:
+        why = _closed(seen, to, slot)
     return {"ready": why is None, "to": to, "seconds": seen.state.way_back_seconds, "why": why}
+
+
+def _serves_not(seen: Seen, live: Serving) -> str | None:
+    """Return why the committed slot could not take traffic back at once, or None."""
+    if seen.containers is None:
+        return "the engine does not answer"
+    container = seen.containers[live.slot]
+    return None if container and container.runs else f"the container of {live.slot} does not run"
+
+
+def _closed(seen: Seen, to: str | None, slot: Slot | None) -> str | None:
+    """Return why the last known-good release could not be gone back to, or None."""
+    if to is None:
+        return "no other release is known to be good here"
+    if to not in seen.records:
+        return f"the record of {to} is missing or unreadable"
+    record = seen.records[to]
+    if not record.intact:
+        return f"the record of {to} was changed since it was written"
+    if seen.containers is None:
+        return "the engine does not answer"
+    if seen.way_back is None:
+        return f"the image of {to} is gone from the engine"
+    warm = seen.containers[other(slot)] if slot else None
+    needed = size(str(record.spec.fields.get("memory") or SLOT_MEMORY))
+    if warm and warm.runs and warm.release == to:
+        return None
+    if needed and seen.free_bytes is not None and seen.free_bytes < needed:
+        return f"its slot is not running and may take {needed >> 20} MiB, of which {seen.free_bytes >> 20} are free"
+    return None
 
 
 def disagreements(seen: Seen, slot: Slot | None) -> list[str]:
@@ -134,7 +161,12 @@ def disagreements(seen: Seen, slot: Slot | None) -> list[str]:
     state, notes = seen.state, []
     if state.live and slot != state.live.slot:
         after = f"restarted, HAProxy serves {state.live.slot} again."
-        if state.rollout:
+        if state.rollout and state.rollout.hold:
+            notes.append(
+                f"{slot} is live but unconfirmed (run {state.rollout.run}): `./invoke confirm` keeps it, `./invoke "
+                f"rollback` goes back, and so does the host by itself in the end; {after}"
+            )
+        elif state.rollout:
             notes.append(f"{slot} is live but unconfirmed (run {state.rollout.run}); {after}")
         else:
             notes.append(f"Traffic is on {slot}, which is not the committed slot; {after}")
@@ -169,6 +201,8 @@ def words(document: dict[str, Any]) -> str:
         lines.append(f"The way back to {back['to']} is open{took}.")
     elif live:
         lines.append(f"There is no way back: {back['why']}.")
+    if (last := document["last"]) and last["result"] == "reverted":
+        lines.append(ended(Last(**last)))
     return " ".join(lines + document["notes"])
 
 

@@ -162,7 +162,14 @@ def judge(new: Side, old: Side, limits: Limits, reference: bool = False) -> tupl
         judged.append("it is not slower on average")
     if judged:
         return "pass", "; ".join(judged)
-    return "inconclusive", f"{new.answers} answers of it and {old.answers} of the other slot are too few to compare"
+    return "inconclusive", (
+        f"nothing amiss in {new.answers} answers beside {old.answers} of the other slot, too few of them timed to "
+        f"compare latencies ({_count(new.requests)} and {_count(old.requests)}, {limits.latencies:g} each are needed)"
+    )
+
+
+def _count(histogram: Histogram | None) -> int:
+    return histogram.count if histogram else 0
 
 
 def _slower(what: str, new: Histogram | None, old: Histogram | None, limits: Limits) -> tuple[Word, str]:
