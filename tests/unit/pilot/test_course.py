@@ -184,3 +184,34 @@ def test_the_public_address_is_asked_two_hundred_times(stepping):
     stepping.shift("run-2")
     (heard,) = noted(stepping, "witnessed")
     assert (heard["answers"], heard["pythons"], heard["slot"]) == (200, 200, "green")
+
+
+def test_a_rehearsal_goes_back_and_forth_and_its_time_is_what_status_promises(stepping):
+    sleep = stepping.clock.sleep
+    stepping.clock.sleep = lambda pause: sleep(pause or 0.05)  # each question takes its time
+    assert stepping.shift("run-2", rehearse=True).code == 0
+    assert [line["share"] for line in noted(stepping, "moved")] == [*STEPS, 0, 100]
+    (back,) = noted(stepping, "back")
+    assert (back["slot"], back["asked"], back["release"]) == ("blue", 20, stepping.store.state().live.release)
+    assert stepping.store.state().way_back_seconds == back["seconds"]
+    assert 0.9 <= back["seconds"] < 1.2
+
+
+def test_a_way_back_that_cannot_be_shown_refuses_the_upgrade(stepping):
+    old = stepping.store.state().live.release
+
+    def mute(base: str, path: str, seconds: float, /, *, most: int = 4096) -> Answer:
+        answer = stepping.ask(base, path, seconds, most=most)
+        return replace(answer, release="none") if answer.release == old else answer
+
+    stepping.host = replace(stepping.host, ask=mute)
+    with pytest.raises(FailedError, match=r"The way back could not be shown: .* by blue, not 20 times in a row"):
+        stepping.shift("run-2", rehearse=True)
+    assert given_back(stepping)
+
+
+def test_a_rollback_rehearses_nothing(live):
+    live.roll("run-1b", "upgrade", python="3.11")
+    live.begin("run-2", "rollback")
+    live.shift("run-2", rehearse=True)
+    assert [line["share"] for line in noted(live, "moved")] == [0]

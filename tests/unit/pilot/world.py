@@ -242,6 +242,7 @@ class World:
         self.behaviour: dict[Slot, Callable[[str], Answer]] = {}
         self.metrics: dict[Slot, Callable[[], str]] = {}
         self.watching: str | None = None
+        self.rehearses = False
         self.effects = 0
         self.kill_after: int | None = None
         self.store = Store(root, "/var/lib/eduhub", guard_seconds=0.2)
@@ -265,6 +266,7 @@ class World:
         for mine, theirs in zip(self.haproxy.maps.values(), copy.haproxy.maps.values(), strict=True):
             theirs.update(mine)
         copy.haproxy.started, copy.watching = self.haproxy.started, self.watching
+        copy.rehearses = self.rehearses
         copy.engine.images, copy.engine.containers = dict(self.engine.images), dict(self.engine.containers)
         return copy
 
@@ -334,13 +336,13 @@ class World:
 
     # --- the shift's own container
 
-    def shift(self, run: str) -> Outcome:
+    def shift(self, run: str, rehearse: bool = False) -> Outcome:
         """Start it, and await what becomes of it: it waits for a confirmation then, or has ended."""
         name = self.settings.container(SHIFT)
         if self.lives() and self.watching != run:
             raise RefusedError(f"The container name {name} is already in use.")
         self.engine.containers[name] = Container(name, "running", "sha256:pilot")
-        self.watching = run
+        self.watching, self.rehearses = run, rehearse
         self._watches()
         return follow(self.host, run)
 
@@ -358,7 +360,7 @@ class World:
     def _watches(self) -> None:
         self.clock.park = self._waits
         try:
-            shift(self.host, self.watching or "")
+            shift(self.host, self.watching or "", self.rehearses)
         except Parked:
             pass
         finally:

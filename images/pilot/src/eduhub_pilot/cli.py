@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     ahead = commands.choices["preflight"]
     ahead.add_argument("--verb", help="what the run does; deploy starts by itself what is stopped")
     ahead.add_argument("--take-over", action="store_true", help="the run takes or goes on with whatever lock there is")
+    commands.choices["shift"].add_argument("--rehearse", action="store_true", help="an upgrade shows the way back too")
     commands.choices["revert"].add_argument("--why", default="asked for", help="for the journal and the operator")
     commands.add_parser("witness", help="the load that watches a rollout", add_help=False)
     return top
@@ -84,7 +85,7 @@ def _prove(host: Host, words: argparse.Namespace) -> Outcome:
 def _shift(host: Host, words: argparse.Namespace) -> Outcome:
     from eduhub_pilot.shift import shift  # noqa: PLC0415
 
-    return shift(host, words.run)
+    return shift(host, words.run, words.rehearse)
 
 
 def _await(host: Host, words: argparse.Namespace) -> Outcome:

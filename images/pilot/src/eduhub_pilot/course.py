@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 
-from eduhub_pilot import ledger, testimony
+from eduhub_pilot import ledger, rehearsal, testimony
 from eduhub_pilot.drain import drained
 from eduhub_pilot.errors import EngineDownError, FailedError, LostError, ProxyDownError
 from eduhub_pilot.facts import Counts, Process, Slot, other, slot_of
@@ -42,8 +42,11 @@ class Course:
         self._same(now.process)
         self._open(Sample(host.proxy.counts(self.slot, PATIENCE_SECONDS)), Sample(self._counts(self.left)))
 
-    def go(self) -> None:
-        """Take the steps that are still ahead, ask the public address, and note that all traffic has moved."""
+    def go(self, rehearse: bool = False) -> None:
+        """Take the steps that are still ahead, ask the public address, and note that all traffic has moved.
+
+        With `rehearse` it goes back and forth once more, and the way back is what that took.
+        """
         seconds, left = None, 0
         for percent in self.plan.ahead(self.percent):
             self._move(percent)
@@ -51,6 +54,8 @@ class Course:
                 seconds, left = self._drain()
             self._watch(percent)
         testimony.hear(self.host, self.run, self.rollout, self.look)
+        if rehearse and self.rollout.origin:
+            seconds = self._rehearse()
         self._finish(seconds, left)
 
     def look(self) -> None:
@@ -111,6 +116,15 @@ class Course:
                 connections=ledger.document(found),
             )
         return seconds, left
+
+    def _rehearse(self) -> float:
+        """Give all traffic back and take it again; return the seconds that going back took."""
+        self._move(0)
+        seconds = rehearsal.back(self.host, self.run, self.rollout, self.moved_at)
+        self._move(100)
+        self.look()
+        testimony.hear(self.host, self.run, self.rollout, self.look)
+        return seconds
 
     def _finish(self, seconds: float | None, left: int) -> None:
         host, rollout = self.host, self.rollout

@@ -30,11 +30,14 @@ HOLD_POLL_SECONDS = 1.0
 ROLLBACK_WATCH_SECONDS = 1.0
 
 
-def shift(host: Host, run: str) -> Outcome:
-    """Return how the shift ended; FailedError, and reverted, when the new slot did not bear it or nobody confirmed."""
+def shift(host: Host, run: str, rehearse: bool = False) -> Outcome:
+    """Return how the shift ended; FailedError, and reverted, when the new slot did not bear it or nobody confirmed.
+
+    With `rehearse` an upgrade also goes back and forth once, and fails where the way back cannot be shown.
+    """
     try:
         rollout = _entered(host, run)
-        return _live(host, run, rollout)
+        return _live(host, run, rollout, rehearse)
     finally:
         _let_end(host, run)
 
@@ -53,13 +56,13 @@ def _entered(host: Host, run: str) -> Rollout:
             return rollout
 
 
-def _live(host: Host, run: str, rollout: Rollout) -> Outcome:
+def _live(host: Host, run: str, rollout: Rollout, rehearse: bool) -> Outcome:
     try:
         if _unproven(rollout):
             prove(host, run)
         course = Course(host, run, rollout, _plan(host, rollout))
         if rollout.step not in {"shifted", "confirm"}:
-            course.go()
+            course.go(rehearse and rollout.verb == "upgrade")
         return _until_decided(host, run, course)
     except LostError:
         state = host.store.state()

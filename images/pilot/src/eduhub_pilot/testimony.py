@@ -19,7 +19,7 @@ BETWEEN = 40
 def hear(host: Host, run: str, rollout: Rollout, look: Callable[[], None]) -> None:
     """Ask 200 times; FailedError for the first answer of another slot, release or Python."""
     record = host.store.record(rollout.release)
-    path = str(record.spec.fields.get("live_path") or record.spec.health_path)
+    path = path_of(record)
     pythons = 0
     for number in range(QUESTIONS):
         if number % BETWEEN == 0:
@@ -32,6 +32,11 @@ def hear(host: Host, run: str, rollout: Rollout, look: Callable[[], None]) -> No
             raise FailedError(f"The public address, asked for {path}, {why}.")
     host.note(run, "shift", "witnessed", path=path, answers=QUESTIONS, slot=rollout.slot, release=rollout.release,
               pythons=pythons)  # fmt: skip
+
+
+def path_of(record: Record) -> str:
+    """Return the page to ask for: one that says who answers and needs nothing else."""
+    return str(record.spec.fields.get("live_path") or record.spec.health_path)
 
 
 def differs(answer: Answer, python: str | None, rollout: Rollout, record: Record) -> str | None:
