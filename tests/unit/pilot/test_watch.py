@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eduhub_pilot.facts import Counts
+from eduhub_pilot.histogram import Histogram, parse_histogram
 from eduhub_pilot.steps import Limits
-from eduhub_pilot.watch import Histogram, Sample, Side, judge, misbehaves, parse_histogram, row, side, wilson
+from eduhub_pilot.watch import Sample, Side, judge, misbehaves, row, side, wilson
 
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, math.inf)
 LIMITS = Limits()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from eduhub_pilot.facts import Slot
+from eduhub_pilot.histogram import parse_histogram
 from eduhub_pilot.host import PATIENCE_SECONDS, Host
-from eduhub_pilot.watch import Sample, parse_histogram
+from eduhub_pilot.watch import Sample
 
 # Both names are our bridge's; an application of somebody else that has them means the same by them.
 REQUESTS, PLONE = "eduhub_bridge_request_seconds", "eduhub_bridge_plone_seconds"

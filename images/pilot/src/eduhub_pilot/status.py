@@ -2,55 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
-from eduhub_pilot.errors import EngineDownError, ProxyDownError, RefusedError
-from eduhub_pilot.facts import SLOTS, Container, Image, Slot, other, slot_of
+from eduhub_pilot.facts import SLOTS, Slot
 from eduhub_pilot.host import Host, Outcome
-from eduhub_pilot.preflight import MEMORY, SLOT_MEMORY, available, size
-from eduhub_pilot.record import Record
 from eduhub_pilot.revert import ended
-from eduhub_pilot.state import HostState, Last, Lock, Serving
-
-# A status is wanted now; it also has to survive a HAProxy that is just being restarted.
-PATIENCE_SECONDS = 1.0
-
-
-@dataclass
-class Seen:
-    """What could be found out, and in `notes` what could not and what does not agree."""
-
-    state: HostState
-    records: dict[str, Record]
-    lock: Lock | None
-    share: int | None
-    containers: dict[Slot, Container | None] | None
-    way_back: Image | None
-    notes: list[str]
-    free_bytes: int | None = None
-
-
-def look(host: Host) -> Seen:
-    """Return what is true of the host now; only an unreadable release.json is an error (RefusedError)."""
-    notes: list[str] = []
-    state, records = host.store.state(), host.store.records()
-    lock, share, containers, way_back = None, None, None, None
-    try:
-        lock = host.store.lock()
-    except RefusedError as error:
-        notes.append(error.say)
-    try:
-        share = host.proxy.now(PATIENCE_SECONDS).share
-    except ProxyDownError as error:
-        notes.append(f"{error.say} `live` is what it will come back with.")
-    try:
-        containers = {slot: host.engine.container(host.settings.container(slot)) for slot in SLOTS}
-        if record := records.get(state.last_good or ""):
-            way_back = host.engine.image(record.image_id)
-    except EngineDownError as error:
-        notes.append(f"{error.say} What runs in the slots is not known.")
-    return Seen(state, records, lock, share, containers, way_back, notes, available(MEMORY.read_text()))
+from eduhub_pilot.seen import Seen, live_slot, look
+from eduhub_pilot.state import HostState, Last, Lock
+from eduhub_pilot.way_back import rollback
 
 
 def status(host: Host) -> Outcome:
@@ -81,13 +41,6 @@ def status(host: Host) -> Outcome:
     return Outcome(0, words(document), False, {"status": document})
 
 
-def live_slot(seen: Seen) -> Slot | None:
-    """Return the slot that gets the public traffic; the committed one while HAProxy is down; None before a deploy."""
-    if not seen.state.live:
-        return None
-    return seen.state.live.slot if seen.share is None else slot_of(seen.share)
-
-
 def _slot(seen: Seen, slot: Slot) -> dict[str, Any]:
     container = seen.containers[slot] if seen.containers else None
     release = container.release if container else seen.state.slots[slot] if seen.containers is None else None
@@ -112,48 +65,6 @@ def _rollout(state: HostState) -> dict[str, Any] | None:
         return None
     return {"run": rollout.run, "verb": rollout.verb, "step": rollout.step, "slot": rollout.slot,
             "release": rollout.release, "from": rollout.origin, "hold": rollout.hold}  # fmt: skip
-
-
-def rollback(seen: Seen) -> dict[str, Any]:
-    """Return whether the way back is open, where it leads, and how many seconds it took when last measured."""
-    live, slot = seen.state.live, live_slot(seen)
-    to = seen.state.last_good
-    if live and slot != live.slot:
-        # Nothing is committed yet: the release that was live before is still the one to go back to.
-        to, why = live.release, _serves_not(seen, live)
-    else:
-        why = _closed(seen, to, slot)
-    return {"ready": why is None, "to": to, "seconds": seen.state.way_back_seconds, "why": why}
-
-
-def _serves_not(seen: Seen, live: Serving) -> str | None:
-    """Return why the committed slot could not take traffic back at once, or None."""
-    if seen.containers is None:
-        return "the engine does not answer"
-    container = seen.containers[live.slot]
-    return None if container and container.runs else f"the container of {live.slot} does not run"
-
-
-def _closed(seen: Seen, to: str | None, slot: Slot | None) -> str | None:
-    """Return why the last known-good release could not be gone back to, or None."""
-    if to is None:
-        return "no other release is known to be good here"
-    if to not in seen.records:
-        return f"the record of {to} is missing or unreadable"
-    record = seen.records[to]
-    if not record.intact:
-        return f"the record of {to} was changed since it was written"
-    if seen.containers is None:
-        return "the engine does not answer"
-    if seen.way_back is None:
-        return f"the image of {to} is gone from the engine"
-    warm = seen.containers[other(slot)] if slot else None
-    needed = size(str(record.spec.fields.get("memory") or SLOT_MEMORY))
-    if warm and warm.runs and warm.release == to:
-        return None
-    if needed and seen.free_bytes is not None and seen.free_bytes < needed:
-        return f"its slot is not running and may take {needed >> 20} MiB, of which {seen.free_bytes >> 20} are free"
-    return None
 
 
 def disagreements(seen: Seen, slot: Slot | None) -> list[str]:
