@@ -96,6 +96,33 @@ class Host(RuleBasedStateMachine):
                              death if name == names[-1] else None):  # fmt: skip
                 return
 
+    @rule(data=st.data(), dies_at=st.none() | st.integers(0, 60))
+    def a_shift_is_disturbed(self, data: st.DataObject, dies_at: int | None) -> None:
+        """A shift gets some of its way or waits, and then something happens to it, and perhaps something else."""
+        self.world.engine.down = False
+        self.a_run_goes_far("upgrade", "3.11" if self.number % 2 else "3.9", 2, dies_at, hold=True)
+        for _ in range(2):
+            how = data.draw(st.sampled_from(
+                ["lock", "haproxy", "engine", "clock", "resume", "time", "confirm", "revert", "nothing"]))  # fmt: skip
+            death = data.draw(DEATH)
+            happen = {
+                "lock": self.the_lock_is_removed_by_hand,
+                "haproxy": lambda: self.haproxy_is_killed(0.2),
+                "engine": lambda: self.the_engine_goes_or_comes(True),
+                "clock": lambda: self.the_clock_jumps(10_000),
+                "resume": lambda death=death: self.begin(
+                    "upgrade", "3.11", "bob@lab", take_over=True, resume=True, death=death
+                ),
+                "time": lambda: self.time_passes(10),
+                "confirm": lambda death=death: self.a_person_confirms(death),
+                "revert": lambda death=death: self.step("revert", 1, death),
+                "nothing": lambda: None,
+            }[how]
+            happen()
+            self.world.check()
+            self.the_shift_goes_on(0.5, None)
+            self.world.check()
+
     @rule(death=DEATH)
     def the_last_run_is_reverted(self, death: int | None) -> None:
         self.step("revert", 1, death)
