@@ -96,11 +96,13 @@ class Host(RuleBasedStateMachine):
                              death if name == names[-1] else None):  # fmt: skip
                 return
 
-    @rule(data=st.data(), dies_at=st.none() | st.integers(0, 60))
+    @rule(data=st.data(), dies_at=st.none() | st.none() | st.integers(0, 60))
     def a_shift_is_disturbed(self, data: st.DataObject, dies_at: int | None) -> None:
         """A shift gets some of its way or waits, and then something happens to it, and perhaps something else."""
         self.world.engine.down = False
-        self.a_run_goes_far("upgrade", "3.11" if self.number % 2 else "3.9", 2, dies_at, hold=True)
+        self.world.behaviour.clear()
+        python = "3.9" if "py3.11" in self.world.store.state().live.release else "3.11"
+        self.a_run_goes_far("upgrade", python, 2, dies_at, hold=True)
         for _ in range(2):
             how = data.draw(st.sampled_from(
                 ["lock", "haproxy", "engine", "clock", "resume", "time", "confirm", "revert", "nothing"]))  # fmt: skip
@@ -111,7 +113,7 @@ class Host(RuleBasedStateMachine):
                 "engine": lambda: self.the_engine_goes_or_comes(True),
                 "clock": lambda: self.the_clock_jumps(10_000),
                 "resume": lambda death=death: self.begin(
-                    "upgrade", "3.11", "bob@lab", take_over=True, resume=True, death=death
+                    "upgrade", python, "bob@lab", take_over=True, resume=True, death=death
                 ),
                 "time": lambda: self.time_passes(10),
                 "confirm": lambda death=death: self.a_person_confirms(death),
