@@ -65,7 +65,7 @@ def admit(wish: Wish, lock: Lock | None, rollout: Rollout | None, now: datetime)
         elif wish.take_over or (wish.resume and rollout and lock.owner == wish.owner):
             found = f"{lock.owner}'s run {lock.run} was at step {lock.step}"
         else:
-            raise RefusedError(held(wish, lock, now))
+            raise RefusedError(held(wish, lock, now, waits=bool(rollout and rollout.hold and rollout.step == "shifted")))
     if not rollout:
         return Admission("enter", f"Took the lock over: {found}." if found else "")
     found = found or f"Run {rollout.run} was interrupted at step {rollout.step}"
@@ -79,13 +79,17 @@ def goes_back(wish: Wish, rollout: Rollout) -> bool:
     return wish.verb == "rollback" and wish.to is None and rollout.moving and rollout.verb != "rollback"
 
 
-def held(wish: Wish, lock: Lock, now: datetime) -> str:
-    """Return the words of a lock that is respected: who, since when, which step, and what to type."""
+def held(wish: Wish, lock: Lock, now: datetime, waits: bool = False) -> str:
+    """Return the words of a lock that is respected: who, since when, which step, and what to type.
+
+    `waits`: its run has moved all traffic and waits for a person.
+    """
     silent = max(0, round((now - lock.heartbeat).total_seconds()))
     resume = f"`{wish.typed} --resume` goes on with it; " if lock.owner == wish.owner and wish.verb == "upgrade" else ""
+    keep = "`./invoke confirm` keeps what it did, `./invoke rollback` does not; " if waits else ""
     return (
         f"{lock.owner} holds the lock of this host since {stamp(lock.since)}: run {lock.run}, verb {lock.verb}, "
-        f"step {lock.step}, last heard of {silent} s ago. Nothing was touched. Wait for it; {resume}"
+        f"step {lock.step}, last heard of {silent} s ago. Nothing was touched. Wait for it; {keep}{resume}"
         f"`{wish.typed} --take-over` undoes what it did and takes the lock."
     )
 
