@@ -65,7 +65,8 @@ def admit(wish: Wish, lock: Lock | None, rollout: Rollout | None, now: datetime)
         elif wish.take_over or (wish.resume and rollout and lock.owner == wish.owner):
             found = f"{lock.owner}'s run {lock.run} was at step {lock.step}"
         else:
-            raise RefusedError(held(wish, lock, now, waits=bool(rollout and rollout.hold and rollout.step == "shifted")))
+            waits = bool(rollout and rollout.hold and rollout.step == "shifted")
+            raise RefusedError(held(wish, lock, now, waits))
     if not rollout:
         return Admission("enter", f"Took the lock over: {found}." if found else "")
     found = found or f"Run {rollout.run} was interrupted at step {rollout.step}"
@@ -79,7 +80,7 @@ def goes_back(wish: Wish, rollout: Rollout) -> bool:
     return wish.verb == "rollback" and wish.to is None and rollout.moving and rollout.verb != "rollback"
 
 
-def held(wish: Wish, lock: Lock, now: datetime, waits: bool = False) -> str:
+def held(wish: Wish, lock: Lock, now: datetime, waits: bool) -> str:
     """Return the words of a lock that is respected: who, since when, which step, and what to type.
 
     `waits`: its run has moved all traffic and waits for a person.
