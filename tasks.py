@@ -63,11 +63,29 @@ def deploy(c, python="", inventory="local", limit="", check=False, take_over=Fal
     play(c, "deploy", *flags, inventory=inventory, limit=limit, verbose=verbose, python=python, take_over=take_over)
 
 
-@task(help={**MOVE, "python": "Python to move to", "resume": "go on with an interrupted run"})
-def upgrade(c, python="", inventory="local", limit="", resume=False, take_over=False, verbose=False):
+@task(
+    help={
+        **MOVE,
+        "python": "Python to move to",
+        "resume": "go on with an interrupted run",
+        "hold": "leave the confirmation to a person, who types ./invoke confirm",
+        "confirm-within": "seconds until a host that nobody confirms goes back by itself; without it 600",
+    }
+)
+def upgrade(
+    c, python="", hold=False, confirm_within="", inventory="local", limit="", resume=False, take_over=False,
+    verbose=False,
+):  # fmt: skip
     """Move the bridge to another Python, blue-green, without a failed request."""
-    values = {"python": python, "resume": resume, "take_over": take_over}
+    values = {"python": python, "hold": hold, "confirm_within": confirm_within, "resume": resume}
+    values |= {"take_over": take_over}
     play(c, "upgrade", inventory=inventory, limit=limit, verbose=verbose, **values)
+
+
+@task(help=PLAY)
+def confirm(c, inventory="local", limit="", verbose=False):
+    """Keep the release that `upgrade --hold` left unconfirmed."""
+    play(c, "confirm", inventory=inventory, limit=limit, verbose=verbose)
 
 
 @task(help={**MOVE, "to": "id of the release to go back to", "list": "list the releases that are kept"})
@@ -189,7 +207,7 @@ class Front(Program):
 
 images = Collection("images", build, verify_images)
 namespace = Collection(
-    deploy, upgrade, rollback, status, verify, preflight, destroy, check, test, lock, images
+    deploy, upgrade, confirm, rollback, status, verify, preflight, destroy, check, test, lock, images
 )  # fmt: skip
 namespace.configure(
     {

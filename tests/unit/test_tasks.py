@@ -39,6 +39,13 @@ VERBS = {
         (tasks.upgrade, {"python": "3.9", "limit": "h", "take_over": True}),
         ["""front upgrade --inventory local --limit h --values '{"eduhub_python": "3.9", "eduhub_take_over": true}'"""],
     ),
+    "upgrade --hold": (
+        (tasks.upgrade, {"hold": True, "confirm_within": "60"}),
+        [
+            """front upgrade --inventory local --values '{"eduhub_hold": true, "eduhub_confirm_within": "60"}'""",
+        ],
+    ),
+    "confirm": ((tasks.confirm, {}), ["front confirm --inventory local"]),
     "rollback": ((tasks.rollback, {}), ["front rollback --inventory local"]),
     "rollback --list": ((tasks.rollback, {"list": True}), ["front releases --inventory local"]),
     "status --json": ((tasks.status, {"json": True}), ["front status --inventory local --json"]),

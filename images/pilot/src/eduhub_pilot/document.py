@@ -78,6 +78,9 @@ class Document:
             raise self.wrong(name, "a number")
         return value
 
+    def maybe_number(self, name: str) -> float | None:
+        return None if self.fields.get(name) is None else self.number(name)
+
     def flag(self, name: str) -> bool:
         value = self.fields.get(name)
         if not isinstance(value, bool):
