@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from contextlib import asynccontextmanager
 from email.utils import formatdate
-from typing import AsyncIterator
+from typing import AsyncIterator, Callable
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from eduhub_bridge import __version__, endpoints, paths, problems
+from eduhub_bridge.calls import UpstreamCaller
 from eduhub_bridge.metrics import Metrics
 from eduhub_bridge.passthrough import ROUTE, PassThrough
 from eduhub_bridge.readiness import Readiness
 from eduhub_bridge.settings import Settings
+from eduhub_bridge.shared import Shared
 from eduhub_bridge.upstream import Upstream
 
 _CLOSE = (b"connection", b"close")
@@ -23,9 +25,17 @@ _CLOSE = (b"connection", b"close")
 class Bridge:
     """The ASGI application. `draining` is set when the server stops: each answer then says that it is the last."""
 
-    def __init__(self, api: ASGIApp, pass_through: ASGIApp, metrics: Metrics) -> None:
+    def __init__(
+        self, api: ASGIApp, pass_through: ASGIApp, metrics: Metrics, on_drain: Callable[[float], None]
+    ) -> None:
         self.draining = False
+        self._on_drain = on_drain
         self._api, self._pass_through, self._metrics = api, pass_through, metrics
+
+    def drain(self, grace_seconds: float) -> None:
+        """The server stops within `grace_seconds`: begin to end what is going on."""
+        self.draining = True
+        self._on_drain(grace_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -56,16 +66,22 @@ class Bridge:
 
 
 def create_app(settings: Settings) -> Bridge:
-    """Return the application. Its connections to Plone live from startup to shutdown of its lifespan."""
+    """Return the application. Its connections to Plone live from startup to shutdown of its lifespan.
+
+    Raises StoreError when what it shares with the other slot cannot be opened.
+    """
     metrics = Metrics()
     upstream = Upstream(settings, metrics)
+    shared = Shared(settings, UpstreamCaller(upstream))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await upstream.open()
+        shared.start()
         try:
             yield
         finally:
+            await shared.stop()
             await upstream.close()
 
     api = FastAPI(
@@ -74,4 +90,5 @@ def create_app(settings: Settings) -> Bridge:
     )  # fmt: skip
     problems.install(api)
     api.include_router(endpoints.router(Readiness(upstream.probe, metrics.ready.set), metrics))
-    return Bridge(api, PassThrough(settings, upstream, metrics), metrics)
+    shared.install(api)
+    return Bridge(api, PassThrough(settings, upstream, metrics), metrics, shared.drain)

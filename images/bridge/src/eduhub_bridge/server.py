@@ -17,6 +17,7 @@ from eduhub_bridge.app import Bridge, create_app
 from eduhub_bridge.logs import say, take_over
 from eduhub_bridge.passthrough import AnswerCutError
 from eduhub_bridge.settings import Listen, Settings, SettingsError, Tcp
+from eduhub_bridge.store.database import StoreError
 
 _MODE = 0o660
 # The edge keeps idle connections for seconds: it is always the one that closes, so no request meets a closed one.
@@ -84,7 +85,7 @@ class _Server(uvicorn.Server):
     def _stop(self, number: int, _: object) -> None:
         if self.stopped_by is None:
             self.stopped_by = signal.Signals(number).name
-            self._bridge.draining = True
+            self._bridge.drain(self.config.timeout_graceful_shutdown or 0.0)
             say("stopping", signal=self.stopped_by, grace_seconds=self.config.timeout_graceful_shutdown)
         else:
             self.force_exit = True  # asked twice: somebody is in a hurry
@@ -99,7 +100,11 @@ def serve(settings: Settings, ignored: list[str]) -> None:
     bound = listen(settings.listen)
     inode = _inode(settings.listen)
     take_over(AnswerCutError)
-    bridge = create_app(settings)
+    try:
+        bridge = create_app(settings)
+    except StoreError as error:
+        bound.close()
+        raise SettingsError(str(error)) from None
     config = uvicorn.Config(
         bridge, loop="uvloop", http="httptools", ws="none", lifespan="on", interface="asgi3", log_config=None,
         access_log=False, proxy_headers=False, server_header=False, date_header=False,

@@ -1,0 +1,66 @@
+"""What both slots share, put together: the store, the jobs in it, the events in it."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Optional
+
+from fastapi import FastAPI
+
+from eduhub_bridge.calls import Caller
+from eduhub_bridge.clients import Clients
+from eduhub_bridge.identity import Identities
+from eduhub_bridge.jobs import routes
+from eduhub_bridge.jobs.seal import Seal
+from eduhub_bridge.jobs.service import Limits, Service
+from eduhub_bridge.logs import say
+from eduhub_bridge.settings import Settings
+from eduhub_bridge.store.database import Database, Sqlite
+from eduhub_bridge.store.jobs import Jobs
+
+
+class Shared:
+    """Lives as long as the application; raises StoreError when the store cannot be opened."""
+
+    def __init__(self, settings: Settings, caller: Caller) -> None:
+        self._settings = settings
+        self._temporary: Optional[tempfile.TemporaryDirectory[str]] = None
+        self._database = self._open()
+        identities = Identities()
+        self._clients = Clients(caller, settings.plone_path, identities)
+        limits = Limits(
+            settings.plone_path, settings.jobs, settings.jobs + 6, settings.job_lease_seconds,
+            settings.job_keep_seconds,
+        )  # fmt: skip
+        seal = Seal(settings.state_key)
+        self._jobs = Service(Jobs(self._database), seal, caller, identities, limits, lambda *_: None)
+
+    def _open(self) -> Database:
+        folder = self._settings.state_dir
+        if folder is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="eduhub-bridge-")
+            folder = Path(self._temporary.name)
+            say("state_is_temporary", level="warning", detail="Jobs end with this process: give EDUHUB_STATE_DIR.")
+        database = Sqlite(folder, self._settings.state_mb)
+        database.open()
+        return database
+
+    def install(self, api: FastAPI) -> None:
+        """Add the routes."""
+        api.include_router(routes.router(self._jobs, self._clients, self._settings.bulk_mb * 1024 * 1024))
+
+    def start(self) -> None:
+        """Begin to work, in the loop that runs now."""
+        self._jobs.start()
+
+    def drain(self, grace_seconds: float) -> None:
+        """Begin to end; called from a signal handler."""
+        self._jobs.drain(grace_seconds)
+
+    async def stop(self) -> None:
+        """End what is going on, within what is left of the grace."""
+        await self._jobs.stop()
+        self._database.close()
+        if self._temporary is not None:
+            self._temporary.cleanup()
