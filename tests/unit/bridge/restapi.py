@@ -102,7 +102,7 @@ class Restapi:
     def put(self, path: str, kind: str = "Document", **fields: Any) -> Item:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         state = fields.pop("state", "private")
-        item = Item(path, kind, f"uid{next(self._numbers)}", fields, now, now, state)
+        item = Item(path, kind, f"{next(self._numbers) * 7919 % 1000003:06d}", fields, now, now, state)
         self.items[path] = item
         return item
 
@@ -173,6 +173,8 @@ class Restapi:
     def _search(self, request: web.Request, user: str, base: str) -> web.Response:
         query = request.query
         found = [item for item in self.items.values() if self._sees(user, item)]
+        if query.get("UID.range") == "min":
+            found = [item for item in found if item.uid >= query["UID.query"]]
         if "UID" in query:
             found = [item for item in found if item.uid in query.getall("UID")]
         if "path.query" in query:
@@ -184,7 +186,7 @@ class Restapi:
             if f"{name}.query" in query:
                 since = query[f"{name}.query"][:16]
                 found = [item for item in found if getattr(item, name)[:16] >= since]
-        found.sort(key=lambda item: getattr(item, sort), reverse=query.get("sort_order") == "descending")
+        found.sort(key=lambda item: getattr(item, "uid" if sort == "UID" else sort), reverse=query.get("sort_order") == "descending")
         start, size = int(query.get("b_start", 0)), int(query.get("b_size", 25))
         page = [self._document(item, base) for item in found[start : start + size]]
         return web.json_response({"items": page, "items_total": len(found)})

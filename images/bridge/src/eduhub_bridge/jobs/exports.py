@@ -1,32 +1,35 @@
 """All items that a search finds, page by page, each once, though content changes meanwhile.
 
-Items come in the order of their creation, which never changes. A page begins at the minute in which the last one
-ended (Plone's date index knows minutes only), so that deletions before it shift nothing; the store knows what was
-there already. What is created or deleted while the export runs may be in it or not.
+A page begins after the UID at which the last one ended. UIDs never change and no two are equal, so that nothing that
+is created or deleted in between shifts anything; such an item itself may be in the export or not. (Plone's order by
+date is no order: its index knows minutes, and items of one minute come in another order with every page.)
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
-from typing import Any, AsyncIterator, Awaitable, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any, AsyncIterator, Awaitable, Callable, List, Mapping, Optional, Tuple
 from urllib.parse import urlencode
 
 import orjson
 
 _PAGE = 50
-# What paging needs for itself, in any spelling (`created`, `created.query`, `created.range:record` …).
-RESERVED = frozenset({"b_start", "b_size", "sort_on", "sort_order", "sort_limit", "created"})
+# What paging needs for itself, in any spelling (`UID`, `UID.query`, `b_size:int` …).
+RESERVED = frozenset({"b_start", "b_size", "sort_on", "sort_order", "sort_limit", "UID"})
 
 
 @dataclass(frozen=True)
 class Page:
-    """Items with their UIDs, where to go on, how many there are in all; or why Plone refused."""
+    """Items with their UIDs, how many there were in all at the beginning; or why Plone refused."""
 
     items: List[Tuple[str, bytes]] = field(default_factory=list)
-    place: str = ""
     total: Optional[int] = None
     refused: str = ""
+
+    @property
+    def place(self) -> str:
+        """Return where the next page begins."""
+        return self.items[-1][0]
 
 
 def reserved(query: Mapping[str, Any]) -> List[str]:
@@ -35,45 +38,27 @@ def reserved(query: Mapping[str, Any]) -> List[str]:
 
 
 async def pages(ask: Callable[[str], Awaitable[Any]], query: Mapping[str, Any], place: str) -> AsyncIterator[Page]:
-    """Yield the pages from `place` on; `ask` takes a query string for @search and returns Plone's reply."""
-    at: Dict[str, Any] = json.loads(place) if place else {"since": None, "start": 0, "total": None}
+    """Yield the pages after `place`; `ask` takes a query string for @search and returns Plone's reply."""
     while True:
-        reply = await ask(_text(query, at))
+        reply = await ask(_text(query, place))
         document = reply.document() if reply.status == 200 else None
         if not isinstance(document, dict):
             yield Page(refused=f"Plone answered {reply.status} to the search.")
             return
-        items = document.get("items") or []
-        if at["total"] is None:
-            at["total"] = document.get("items_total")
+        items = [each for each in document.get("items") or [] if each["UID"] > place]
         if not items:
             return
-        minute = _minute(items[-1].get("created") or "")
-        if minute and minute != at["since"]:
-            at = {**at, "since": minute, "start": 0}
-        else:
-            at = {**at, "start": at["start"] + len(items)}
-        yield Page([(_ref(each), orjson.dumps(each)) for each in items], json.dumps(at), at["total"])
+        total = None if place else document.get("items_total")
+        yield Page([(each["UID"], orjson.dumps(each)) for each in items], total)
+        place = items[-1]["UID"]
 
 
-def _minute(moment: str) -> str:
-    """Return an ISO 8601 moment without its seconds, its zone kept."""
-    return moment[:16] + moment[19:] if len(moment) > 19 else ""
-
-
-def _ref(item: Mapping[str, Any]) -> str:
-    return str(item.get("UID") or item["@id"])
-
-
-def _text(query: Mapping[str, Any], at: Mapping[str, Any]) -> str:
+def _text(query: Mapping[str, Any], place: str) -> str:
     pairs: List[Tuple[str, str]] = []
     for name, value in query.items():
         pairs += [(name, str(each)) for each in (value if isinstance(value, list) else [value])]
-    pairs += [("sort_on", "created"), ("b_size", str(_PAGE)), ("b_start", str(at["start"]))]
-    if "metadata_fields" not in query:
-        pairs.append(("metadata_fields", "_all"))
-    else:
-        pairs += [("metadata_fields", "UID"), ("metadata_fields", "created")]
-    if at["since"]:
-        pairs += [("created.query", at["since"]), ("created.range", "min")]
+    pairs += [("sort_on", "UID"), ("b_size", str(_PAGE))]
+    pairs.append(("metadata_fields", "UID" if "metadata_fields" in query else "_all"))
+    if place:
+        pairs += [("UID.query", place), ("UID.range", "min")]
     return urlencode(pairs)

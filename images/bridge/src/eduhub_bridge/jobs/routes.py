@@ -81,7 +81,7 @@ def router(service: Service, clients: Clients, most_bytes: int) -> APIRouter:
 
     @routes.post("/exports", openapi_extra=export_body, responses=answers, summary="Export what a search finds")
     async def export(request: Request) -> Response:
-        """Every item that a search finds, as NDJSON, in the order of creation."""
+        """Every item that a search finds, as NDJSON, each once, in no order."""
         return await _answered(endpoints.export(request))
 
     @routes.get("/jobs", summary="The newest jobs of this user")

@@ -266,7 +266,7 @@ class Jobs:
                         "INSERT INTO lines (job, seq, state, ended, ok, ref, result) VALUES (?, ?, 2, ?, 1, ?, ?)",
                         job, number, number, ref, result,
                     )  # fmt: skip
-            do.change("UPDATE jobs SET place=?, total=? WHERE id=?", place, total, job)
+            do.change("UPDATE jobs SET place=?, total=coalesce(total, ?) WHERE id=?", place, total, job)
 
         await self._database.write(work)
 
