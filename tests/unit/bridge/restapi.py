@@ -186,7 +186,8 @@ class Restapi:
             if f"{name}.query" in query:
                 since = query[f"{name}.query"][:16]
                 found = [item for item in found if getattr(item, name)[:16] >= since]
-        found.sort(key=lambda item: getattr(item, "uid" if sort == "UID" else sort), reverse=query.get("sort_order") == "descending")
+        downwards = query.get("sort_order") == "descending"
+        found.sort(key=lambda item: getattr(item, sort.lower()), reverse=downwards)
         start, size = int(query.get("b_start", 0)), int(query.get("b_size", 25))
         page = [self._document(item, base) for item in found[start : start + size]]
         return web.json_response({"items": page, "items_total": len(found)})
