@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import asynccontextmanager
 from email.utils import formatdate
-from typing import AsyncIterator, Callable
+from typing import AsyncIterator
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,23 +19,22 @@ from eduhub_bridge.settings import Settings
 from eduhub_bridge.shared import Shared
 from eduhub_bridge.upstream import Upstream
 
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _CLOSE = (b"connection", b"close")
 
 
 class Bridge:
     """The ASGI application. `draining` is set when the server stops: each answer then says that it is the last."""
 
-    def __init__(
-        self, api: ASGIApp, pass_through: ASGIApp, metrics: Metrics, on_drain: Callable[[float], None]
-    ) -> None:
+    def __init__(self, api: ASGIApp, pass_through: ASGIApp, metrics: Metrics, shared: Shared) -> None:
         self.draining = False
-        self._on_drain = on_drain
+        self._shared = shared
         self._api, self._pass_through, self._metrics = api, pass_through, metrics
 
     def drain(self, grace_seconds: float) -> None:
         """The server stops within `grace_seconds`: begin to end what is going on."""
         self.draining = True
-        self._on_drain(grace_seconds)
+        self._shared.drain(grace_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -49,6 +48,10 @@ class Bridge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if passes and status < 300 and scope["method"] not in _READS:
+                    self._shared.passed(
+                        scope["method"], scope["raw_path"], status, message["headers"], _authorization(scope)
+                    )
                 if not any(name == b"date" for name, _ in message["headers"]):
                     message["headers"].append((b"date", formatdate(usegmt=True).encode()))
                 if self.draining:
@@ -65,6 +68,10 @@ class Bridge:
             self._metrics.answered(route, scope["method"], status, time.perf_counter() - started)
 
 
+def _authorization(scope: Scope) -> str:
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"), "")
+
+
 def create_app(settings: Settings) -> Bridge:
     """Return the application. Its connections to Plone live from startup to shutdown of its lifespan.
 
@@ -72,7 +79,7 @@ def create_app(settings: Settings) -> Bridge:
     """
     metrics = Metrics()
     upstream = Upstream(settings, metrics)
-    shared = Shared(settings, UpstreamCaller(upstream))
+    shared = Shared(settings, UpstreamCaller(upstream), metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -91,4 +98,4 @@ def create_app(settings: Settings) -> Bridge:
     problems.install(api)
     api.include_router(endpoints.router(Readiness(upstream.probe, metrics.ready.set), metrics))
     shared.install(api)
-    return Bridge(api, PassThrough(settings, upstream, metrics), metrics, shared.drain)
+    return Bridge(api, PassThrough(settings, upstream, metrics), metrics, shared)

@@ -22,6 +22,8 @@ from eduhub_bridge.store.database import StoreError
 _MODE = 0o660
 # The edge keeps idle connections for seconds: it is always the one that closes, so no request meets a closed one.
 _KEEP_ALIVE_SECONDS = 300
+# What a WebSocket's client may say at a time; it only says where it is.
+_WS_BYTES = 16384
 
 
 def listen(where: Listen) -> socket.socket:
@@ -106,8 +108,9 @@ def serve(settings: Settings, ignored: list[str]) -> None:
         bound.close()
         raise SettingsError(str(error)) from None
     config = uvicorn.Config(
-        bridge, loop="uvloop", http="httptools", ws="none", lifespan="on", interface="asgi3", log_config=None,
-        access_log=False, proxy_headers=False, server_header=False, date_header=False,
+        bridge, loop="uvloop", http="httptools", ws="websockets", ws_max_size=_WS_BYTES, lifespan="on",
+        interface="asgi3", log_config=None, access_log=False, proxy_headers=False, server_header=False,
+        date_header=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.grace_seconds,  # type: ignore[arg-type]  # given to wait_for, which takes it
     )  # fmt: skip

@@ -22,6 +22,7 @@ the value of `NAME`. Seconds and counts are numbers.
     EDUHUB_JOBS                    jobs carried out in the background at a time    (2)
     EDUHUB_JOB_LEASE_SECONDS       after which a silent slot's jobs are the other's (15)
     EDUHUB_JOB_KEEP_SECONDS        how long ended jobs, results and keys are kept  (86400)
+    EDUHUB_LIVE_POLL_SECONDS       how often Plone is asked for changes, for each user who listens  (5)
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ NAMES = frozenset(
     {"PLONE_URL", "EDUHUB_SOCKET", "EDUHUB_PORT", "EDUHUB_ADDRESS", "EDUHUB_GRACE_SECONDS", "EDUHUB_READY_PATH"}
     | {"EDUHUB_PLONE_CONNECTIONS", "EDUHUB_PLONE_CONNECT_SECONDS", "EDUHUB_PLONE_SECONDS", "EDUHUB_READY_SECONDS"}
     | {"EDUHUB_STATE_DIR", "EDUHUB_STATE_MB", "EDUHUB_STATE_KEY", "EDUHUB_BULK_MB", "EDUHUB_JOBS"}
-    | {"EDUHUB_JOB_LEASE_SECONDS", "EDUHUB_JOB_KEEP_SECONDS"}
+    | {"EDUHUB_JOB_LEASE_SECONDS", "EDUHUB_JOB_KEEP_SECONDS", "EDUHUB_LIVE_POLL_SECONDS"}
 )
 DEFAULT_STATE_DIR = "/var/lib/eduhub-bridge"
 LEAST_KEY_BYTES = 32
@@ -85,6 +86,7 @@ class Settings:
     jobs: int = 2
     job_lease_seconds: float = 15.0
     job_keep_seconds: float = 86400.0
+    live_poll_seconds: float = 5.0
 
 
 def read(environment: Mapping[str, str]) -> Settings:
@@ -107,6 +109,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         jobs=_number(environment, "EDUHUB_JOBS", int, 2, 1, 6),
         job_lease_seconds=_number(environment, "EDUHUB_JOB_LEASE_SECONDS", float, 15.0, 0.5, 600.0),
         job_keep_seconds=_number(environment, "EDUHUB_JOB_KEEP_SECONDS", float, 86400.0, 60.0, 31_536_000.0),
+        live_poll_seconds=_number(environment, "EDUHUB_LIVE_POLL_SECONDS", float, 5.0, 0.2, 3600.0),
     )
 
 

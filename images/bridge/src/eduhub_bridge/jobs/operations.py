@@ -28,7 +28,8 @@ _SLUG = re.compile(r"[^a-z0-9]+")
 _SLUG_LETTERS = 40
 
 
-def _path(text: str) -> str:
+def is_path(text: str) -> str:
+    """Return a path of an item; raise ValueError for any other text."""
     if text == "/":
         return text
     if not text.startswith("/") or text.endswith("/"):
@@ -42,7 +43,7 @@ def _path(text: str) -> str:
 def _item_path(text: str) -> str:
     if text == "/":
         raise ValueError("the site itself is no item of this kind")
-    return _path(text)
+    return is_path(text)
 
 
 def _new(item: Dict[str, Any]) -> Dict[str, Any]:
@@ -61,7 +62,7 @@ def _fields(item: Dict[str, Any]) -> Dict[str, Any]:
     return item
 
 
-Place = Annotated[str, Field(max_length=2000), AfterValidator(_path)]
+Place = Annotated[str, Field(max_length=2000), AfterValidator(is_path)]
 ItemPlace = Annotated[str, Field(max_length=2000), AfterValidator(_item_path)]
 
 

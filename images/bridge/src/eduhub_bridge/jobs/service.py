@@ -81,6 +81,10 @@ class Service:
         """A job is waiting to be taken."""
         self._wake.set()
 
+    def running(self) -> int:
+        """Return how many jobs this process works on."""
+        return len(self._runs)
+
     def full(self) -> bool:
         """Return whether a request that wants to be carried out at once has to come back later."""
         return len(self._runs) >= self.limits.most or self._deadline is not None
