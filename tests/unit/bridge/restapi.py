@@ -177,6 +177,8 @@ class Restapi:
             found = [item for item in found if item.uid >= query["UID.query"]]
         if "UID" in query:
             found = [item for item in found if item.uid in query.getall("UID")]
+        if query.get("path.depth") == "0" and "path.query" not in query:
+            return web.json_response({"items": [{"@id": base, "UID": "root"}], "items_total": 1})
         if "path.query" in query:
             found = [item for item in found if item.path in query.getall("path.query")]
         if "portal_type" in query:

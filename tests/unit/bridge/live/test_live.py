@@ -103,6 +103,13 @@ def test_a_listener_that_comes_back_gets_what_it_missed_in_whatever_slot(slots, 
     assert lost.next()["type"] == "reset"
 
 
+def test_a_change_of_the_site_itself_is_told(slots, cms):
+    stream = Events(slots())
+    cms.put("/", "Site", state="published")
+    slots.started[0].bulk([{"op": "change", "path": "/", "item": {"title": "x"}}])
+    assert stream.until("changed", "/")["uid"] == "root"
+
+
 def test_only_what_is_below_the_path_is_told(slots, cms):
     slot = slots()
     cms.put("/news", "Folder", state="published")

@@ -136,8 +136,10 @@ class Audience:
     async def _visible(self, paths: Sequence[str]) -> Dict[str, Tuple[str, str]]:
         """Return uid and modification time of those of the paths that Plone shows."""
         visible: Dict[str, Tuple[str, str]] = {}
-        for some in _portions(paths):
-            pairs = [("path.query", path) for path in some] + [("path.depth", "0"), ("b_size", str(len(some)))]
+        # The site itself has no path below the site: it is what a search without one stands on.
+        root: List[List[str]] = [[]] if "/" in paths else []
+        for some in [*root, *_portions([path for path in paths if path != "/"])]:
+            pairs = [("path.query", path) for path in some] + [("path.depth", "0"), ("b_size", str(len(some) or 1))]
             visible.update({path: (uid, modified) for path, uid, modified, _ in await self._search(pairs)})
         for path in visible:
             self._seen.add(path)
