@@ -50,6 +50,13 @@ def test_a_slots_socket_is_for_the_slot_and_the_edge_only(stack, slot):
     assert (room.uid, room.gid, room.mode) == (10001, 10002, 0o2750)
 
 
+def test_jobs_and_their_key_are_for_the_slots_only(stack):
+    room = stack.host.file(f"/var/lib/{stack.name}/bridge")
+    key = stack.host.file(f"/etc/{stack.name}/bridge/state_key")
+    assert (room.uid, room.gid, room.mode) == (10001, 10001, 0o700)
+    assert (key.uid, key.gid, key.mode) == (0, 10001, 0o440)
+
+
 def test_the_records_are_written_by_root_only(stack):
     for name in ("release.json", "journal.jsonl"):
         file = stack.host.file(f"/var/lib/{stack.name}/{name}")

@@ -32,6 +32,17 @@ def test_the_bridge_stands_before_our_plone_or_the_institutions():
     assert told == ["http://eduhub-plone:8080/Plone", "http://cms:1/P"]
 
 
+def test_both_slots_share_jobs_and_the_key_to_them():
+    mounts = [(each["source"], each["target"]) for each in value("_bridge_state", eduhub_stack="two")]
+    assert mounts == [
+        ("/var/lib/two/bridge", "/var/lib/eduhub-bridge"),
+        ("/etc/two/bridge/state_key", "/run/secrets/bridge_state_key"),
+    ]  # fmt: skip
+    made = {each["path"] for each in value("_release_rooms", eduhub_stack="two")}
+    assert {"/var/lib/two/bridge", "/etc/two/bridge"} <= made
+    assert value("bridge_spec")["environment"]["EDUHUB_STATE_KEY_FILE"] == mounts[1][1]
+
+
 def test_an_image_whose_name_says_no_python_has_none():
     assert (value("bridge_spec")["python"], value("bridge_spec", bridge_image="other:1")["python"]) == ("3.11", None)
 

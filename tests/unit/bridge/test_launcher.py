@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
-import sys
 import time
+from contextlib import closing
 
 import pytest
 
-from tests.unit.bridge.process import Process, environment, read_answer
+from tests.unit.bridge.process import INTERPRETER, Process, environment, read_answer
 
 
 def run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", *words], env={**environment("http://127.0.0.1:9/Plone"), **variables},
+        [INTERPRETER, "-m", *words], env={**environment("http://127.0.0.1:9/Plone"), **variables},
         capture_output=True, text=True, timeout=20, check=False,
     )  # fmt: skip
 
@@ -59,6 +60,11 @@ def test_a_socket_in_use_is_left_alone(bridge):
         ("EDUHUB_SOCKET", "bridge.sock", "absolute path"),
         ("EDUHUB_SOCKET", "/nowhere/bridge.sock", "no such file or directory"),
         ("EDUHUB_READY_PATH", "a/../b", "no path below the site"),
+        ("EDUHUB_STATE_DIR", "state", "no directory"),
+        ("EDUHUB_STATE_DIR", "/nowhere", "no directory: make it"),
+        ("EDUHUB_STATE_KEY", "planted", "EDUHUB_STATE_KEY_FILE"),
+        ("EDUHUB_STATE_KEY_FILE", "/dev/null", "holds 0 bytes: give at least 32"),
+        ("EDUHUB_JOBS", "0", "give a number from 1 to 6"),
     ],
 )
 def test_a_bad_setting_is_one_sentence(name, value, words):
@@ -66,6 +72,20 @@ def test_a_bad_setting_is_one_sentence(name, value, words):
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
     assert words in refused.stderr
     assert "planted" not in refused.stderr
+
+
+@pytest.mark.parametrize("words", ["file is not a database", "has version 7, this bridge reads"])
+def test_a_store_that_cannot_be_read_is_one_sentence(tmp_path, words):
+    store = tmp_path / "bridge.sqlite3"
+    if "version" in words:
+        with closing(sqlite3.connect(store)) as connection:
+            connection.execute("CREATE TABLE eduhub_version (version INTEGER)")
+            connection.execute("INSERT INTO eduhub_version VALUES (7)")
+            connection.commit()
+    else:
+        store.write_bytes(b"no database, but long enough" * 9)
+    refused = run("eduhub_bridge", EDUHUB_STATE_DIR=str(tmp_path), EDUHUB_SOCKET=str(tmp_path / "socket"))
+    assert (refused.returncode, refused.stderr.count("\n"), words in refused.stderr) == (2, 1, True)
 
 
 def test_settings_may_come_from_files_and_slips_of_the_pen_are_named(tmp_path, plone):
@@ -85,7 +105,7 @@ def test_a_port_instead_of_a_socket(plone):
         assert f"cannot listen on 127.0.0.1:{port}: address already in use" in taken.stderr
     tcp = {"EDUHUB_PORT": str(port), "EDUHUB_ADDRESS": "127.0.0.1"}
     running = subprocess.Popen(
-        [sys.executable, "-m", "eduhub_bridge"], env=environment(plone.url, **tcp), stderr=subprocess.DEVNULL
+        [INTERPRETER, "-m", "eduhub_bridge"], env=environment(plone.url, **tcp), stderr=subprocess.DEVNULL
     )
     try:
         deadline = time.monotonic() + 20
@@ -110,7 +130,7 @@ def test_an_idle_bridge_stops_at_once_and_says_so(start, plone):
     started = time.monotonic()
     assert bridge.stop() == 0
     assert time.monotonic() - started < 2
-    assert [line["event"] for line in bridge.lines()] == ["start", "stopping", "stop"]
+    assert [line["event"] for line in bridge.lines()] == ["state_is_temporary", "start", "stopping", "stop"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -11,22 +11,31 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from eduhub_bridge import __version__, api, endpoints, paths, problems
+from eduhub_bridge.calls import UpstreamCaller
 from eduhub_bridge.metrics import Metrics
 from eduhub_bridge.passthrough import ROUTE, PassThrough
 from eduhub_bridge.plone import Plone
 from eduhub_bridge.readiness import Readiness
 from eduhub_bridge.settings import Settings
+from eduhub_bridge.shared import Shared
 from eduhub_bridge.upstream import Upstream
 
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _CLOSE = (b"connection", b"close")
 
 
 class Bridge:
     """The ASGI application. `draining` is set when the server stops: each answer then says that it is the last."""
 
-    def __init__(self, api: ASGIApp, pass_through: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, api: ASGIApp, pass_through: ASGIApp, metrics: Metrics, shared: Shared) -> None:
         self.draining = False
+        self._shared = shared
         self._api, self._pass_through, self._metrics = api, pass_through, metrics
+
+    def drain(self, grace_seconds: float) -> None:
+        """The server stops within `grace_seconds`: begin to end what is going on."""
+        self.draining = True
+        self._shared.drain(grace_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -40,6 +49,10 @@ class Bridge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if passes and status < 300 and scope["method"] not in _READS:
+                    self._shared.passed(
+                        scope["method"], scope["raw_path"], status, message["headers"], _authorization(scope)
+                    )
                 if not any(name == b"date" for name, _ in message["headers"]):
                     message["headers"].append((b"date", formatdate(usegmt=True).encode()))
                 if self.draining:
@@ -56,17 +69,27 @@ class Bridge:
             self._metrics.answered(route, scope["method"], status, time.perf_counter() - started)
 
 
+def _authorization(scope: Scope) -> str:
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"), "")
+
+
 def create_app(settings: Settings) -> Bridge:
-    """Return the application. Its connections to Plone live from startup to shutdown of its lifespan."""
+    """Return the application. Its connections to Plone live from startup to shutdown of its lifespan.
+
+    Raises StoreError when what it shares with the other slot cannot be opened.
+    """
     metrics = Metrics()
     upstream = Upstream(settings, metrics)
+    shared = Shared(settings, UpstreamCaller(upstream), metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await upstream.open()
+        shared.start()
         try:
             yield
         finally:
+            await shared.stop()
             await upstream.close()
 
     app = FastAPI(
@@ -76,4 +99,5 @@ def create_app(settings: Settings) -> Bridge:
     problems.install(app)
     app.include_router(endpoints.router(Readiness(upstream.probe, metrics.ready.set), metrics))
     api.install(app, Plone(settings, upstream, metrics), settings)
-    return Bridge(app, PassThrough(settings, upstream, metrics), metrics)
+    shared.install(app)
+    return Bridge(app, PassThrough(settings, upstream, metrics), metrics, shared)

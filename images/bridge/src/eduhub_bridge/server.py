@@ -17,10 +17,13 @@ from eduhub_bridge.app import Bridge, create_app
 from eduhub_bridge.logs import say, take_over
 from eduhub_bridge.passthrough import AnswerCutError
 from eduhub_bridge.settings import Listen, Settings, SettingsError, Tcp
+from eduhub_bridge.store.database import StoreError
 
 _MODE = 0o660
 # The edge keeps idle connections for seconds: it is always the one that closes, so no request meets a closed one.
 _KEEP_ALIVE_SECONDS = 300
+# What a WebSocket's client may say at a time; it only says where it is.
+_WS_BYTES = 16384
 
 
 def listen(where: Listen) -> socket.socket:
@@ -84,7 +87,7 @@ class _Server(uvicorn.Server):
     def _stop(self, number: int, _: object) -> None:
         if self.stopped_by is None:
             self.stopped_by = signal.Signals(number).name
-            self._bridge.draining = True
+            self._bridge.drain(self.config.timeout_graceful_shutdown or 0.0)
             say("stopping", signal=self.stopped_by, grace_seconds=self.config.timeout_graceful_shutdown)
         else:
             self.force_exit = True  # asked twice: somebody is in a hurry
@@ -99,10 +102,15 @@ def serve(settings: Settings, ignored: list[str]) -> None:
     bound = listen(settings.listen)
     inode = _inode(settings.listen)
     take_over(AnswerCutError)
-    bridge = create_app(settings)
+    try:
+        bridge = create_app(settings)
+    except StoreError as error:
+        bound.close()
+        raise SettingsError(str(error)) from None
     config = uvicorn.Config(
-        bridge, loop="uvloop", http="httptools", ws="none", lifespan="on", interface="asgi3", log_config=None,
-        access_log=False, proxy_headers=False, server_header=False, date_header=False,
+        bridge, loop="uvloop", http="httptools", ws="websockets", ws_max_size=_WS_BYTES, lifespan="on",
+        interface="asgi3", log_config=None, access_log=False, proxy_headers=False, server_header=False,
+        date_header=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.grace_seconds,  # type: ignore[arg-type]  # given to wait_for, which takes it
     )  # fmt: skip

@@ -15,14 +15,25 @@ the value of `NAME`. Seconds and counts are numbers.
     EDUHUB_READY_SECONDS           for that page to answer                         (3)
     EDUHUB_BODY_BYTES              longest JSON body that the typed endpoints take (4194304)
     EDUHUB_UPLOAD_BYTES            longest file that they take                     (1073741824)
+    EDUHUB_STATE_DIR               directory for jobs and keys, the same for both slots; without it
+                                   /var/lib/eduhub-bridge if that can be written, else a temporary one
+    EDUHUB_STATE_MB                most that the store there may take, in MiB      (2048)
+    EDUHUB_STATE_KEY_FILE          file of at least 32 bytes, the same for both slots: seals the credentials of jobs;
+                                   without it nobody but the process that took a job can carry it out
+    EDUHUB_BULK_MB                 longest body of a bulk request, in MiB          (64)
+    EDUHUB_JOBS                    jobs carried out in the background at a time    (2)
+    EDUHUB_JOB_LEASE_SECONDS       after which a silent slot's jobs are the other's (15)
+    EDUHUB_JOB_KEEP_SECONDS        how long ended jobs, results and keys are kept  (86400)
+    EDUHUB_LIVE_POLL_SECONDS       how often Plone is asked for changes, for each user who listens  (5)
 """
 
 from __future__ import annotations
 
+import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Mapping, TypeVar, Union
+from typing import Callable, Mapping, Optional, TypeVar, Union
 from urllib.parse import urlsplit
 
 DEFAULT_SOCKET = "/run/eduhub/bridge.sock"
@@ -30,7 +41,11 @@ NAMES = frozenset(
     {"PLONE_URL", "EDUHUB_SOCKET", "EDUHUB_PORT", "EDUHUB_ADDRESS", "EDUHUB_GRACE_SECONDS", "EDUHUB_READY_PATH"}
     | {"EDUHUB_PLONE_CONNECTIONS", "EDUHUB_PLONE_CONNECT_SECONDS", "EDUHUB_PLONE_SECONDS", "EDUHUB_READY_SECONDS"}
     | {"EDUHUB_BODY_BYTES", "EDUHUB_UPLOAD_BYTES"}
+    | {"EDUHUB_STATE_DIR", "EDUHUB_STATE_MB", "EDUHUB_STATE_KEY", "EDUHUB_BULK_MB", "EDUHUB_JOBS"}
+    | {"EDUHUB_JOB_LEASE_SECONDS", "EDUHUB_JOB_KEEP_SECONDS", "EDUHUB_LIVE_POLL_SECONDS"}
 )
+DEFAULT_STATE_DIR = "/var/lib/eduhub-bridge"
+LEAST_KEY_BYTES = 32
 # Path characters that need no second thought in a request line.
 _PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 _T = TypeVar("_T")
@@ -69,6 +84,14 @@ class Settings:
     ready_seconds: float = 3.0
     body_bytes: int = 4 * 1024**2
     upload_bytes: int = 1024**3
+    state_dir: Optional[Path] = None
+    state_mb: int = 2048
+    state_key: Optional[str] = field(default=None, repr=False)
+    bulk_mb: int = 64
+    jobs: int = 2
+    job_lease_seconds: float = 15.0
+    job_keep_seconds: float = 86400.0
+    live_poll_seconds: float = 5.0
 
 
 def read(environment: Mapping[str, str]) -> Settings:
@@ -86,6 +109,14 @@ def read(environment: Mapping[str, str]) -> Settings:
         ready_seconds=_number(environment, "EDUHUB_READY_SECONDS", float, 3.0, 0.1, 60.0),
         body_bytes=_number(environment, "EDUHUB_BODY_BYTES", int, 4 * 1024**2, 1024, 1024**3),
         upload_bytes=_number(environment, "EDUHUB_UPLOAD_BYTES", int, 1024**3, 1, 1024**4),
+        state_dir=_state_dir(_text(environment, "EDUHUB_STATE_DIR")),
+        state_mb=_number(environment, "EDUHUB_STATE_MB", int, 2048, 16, 1_000_000),
+        state_key=_state_key(environment),
+        bulk_mb=_number(environment, "EDUHUB_BULK_MB", int, 64, 1, 4096),
+        jobs=_number(environment, "EDUHUB_JOBS", int, 2, 1, 6),
+        job_lease_seconds=_number(environment, "EDUHUB_JOB_LEASE_SECONDS", float, 15.0, 0.5, 600.0),
+        job_keep_seconds=_number(environment, "EDUHUB_JOB_KEEP_SECONDS", float, 86400.0, 60.0, 31_536_000.0),
+        live_poll_seconds=_number(environment, "EDUHUB_LIVE_POLL_SECONDS", float, 5.0, 0.2, 3600.0),
     )
 
 
@@ -107,6 +138,33 @@ def unknown(environment: Mapping[str, str]) -> list[str]:
     """Return the names that look like settings of ours and are none (a slip of the pen, most likely), sorted."""
     given = {name.removesuffix("_FILE") for name in environment if name.startswith("EDUHUB_")}
     return sorted(given - NAMES)
+
+
+def _state_dir(path: str) -> Optional[Path]:
+    """Return the directory that was named, or the usual one where there is one; None for a temporary one."""
+    if not path:
+        usual = Path(DEFAULT_STATE_DIR)
+        return usual if os.access(usual, os.W_OK | os.X_OK) else None
+    given = Path(path)
+    if not given.is_absolute() or not given.is_dir():
+        raise SettingsError(f"EDUHUB_STATE_DIR {path!r} is no directory: make it, writable for the bridge's user.")
+    if not os.access(given, os.W_OK | os.X_OK):
+        raise SettingsError(f"EDUHUB_STATE_DIR {path!r} cannot be written: give it to user {os.getuid()}.")
+    return given
+
+
+def _state_key(environment: Mapping[str, str]) -> Optional[str]:
+    if environment.get("EDUHUB_STATE_KEY"):  # the value is not repeated: others can read an environment
+        raise SettingsError("EDUHUB_STATE_KEY is a secret: write it to a file and give EDUHUB_STATE_KEY_FILE.")
+    if not environment.get("EDUHUB_STATE_KEY_FILE"):
+        return None
+    key = _text(environment, "EDUHUB_STATE_KEY")
+    if len(key.encode()) < LEAST_KEY_BYTES:
+        raise SettingsError(
+            f"EDUHUB_STATE_KEY_FILE holds {len(key.encode())} bytes: give at least {LEAST_KEY_BYTES}, "
+            "as `openssl rand -hex 32` prints them."
+        )
+    return key
 
 
 def _text(environment: Mapping[str, str], name: str) -> str:

@@ -139,6 +139,10 @@ class Document:
     def text(self) -> bytes:
         """Return the document."""
         if self._bytes is None:
-            ours = [route for route in self._api.routes if getattr(route, "path", "").startswith(self._below)]
+            ours = [
+                route
+                for route in self._api.routes
+                if getattr(route, "path", "").startswith(self._below) and getattr(route, "include_in_schema", False)
+            ]
             self._bytes = orjson.dumps(document(ours))
         return self._bytes

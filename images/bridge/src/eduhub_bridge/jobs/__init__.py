@@ -1,0 +1,1 @@
+"""Bulk operations and exports: kept, carried out, followed, resumed."""

@@ -1,0 +1,329 @@
+"""`/api/v1/bulk`, `/api/v1/exports` and `/api/v1/jobs`."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+from typing import Any, AsyncIterator, Dict, List, Optional, Union
+
+import orjson
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.responses import Response
+from typing_extensions import Annotated
+
+from eduhub_bridge.clients import NDJSON, Clients, GoneError, ProblemError, Stream, body
+from eduhub_bridge.jobs import exports
+from eduhub_bridge.jobs.operations import Operation
+from eduhub_bridge.jobs.receive import TooLargeError, receive
+from eduhub_bridge.jobs.service import Service
+from eduhub_bridge.problems import problem
+from eduhub_bridge.store import jobs as states
+from eduhub_bridge.store.database import StoreError
+from eduhub_bridge.store.jobs import Job
+
+_NDJSON_TYPES = frozenset({NDJSON, "application/ndjson", "application/jsonl", "application/x-jsonlines"})
+# draft-ietf-httpapi-idempotency-key-header: a quoted string; without the quotes it is understood all the same.
+_KEY = re.compile(r'"(?P<quoted>[!#-~ ]{1,255})"|(?P<plain>[!#-+.-~-]{1,255})')
+_ASYNC = re.compile(r"(^|,)\s*respond-async\s*(,|;|$)", re.IGNORECASE)
+_MOST_UNFINISHED = 20
+_MOST_LISTED = 100
+_EXPORT_BYTES = 65536
+
+
+class Export(BaseModel):
+    """What to export: parameters of Plone's @search, but for those that page and sort."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query: Dict[str, Union[str, int, bool, List[str]]] = Field(
+        {}, description="For example {'portal_type': ['Document'], 'path.query': '/courses'}."
+    )
+
+
+class _Gone(Response):
+    """There is nobody to answer."""
+
+    async def __call__(self, *_: Any) -> None:
+        return
+
+
+def router(service: Service, clients: Clients, most_bytes: int) -> APIRouter:
+    """Return the routes; `most_bytes` bounds the body of a bulk request."""
+    routes = APIRouter(prefix="/api/v1")
+    endpoints = _Endpoints(service, clients, most_bytes)
+    document = {"type": "string", "description": "One operation a line."}
+    operation = {"x-operation": "see the model Operation", **document}
+    bulk_body = {"requestBody": {"required": True, "content": {NDJSON: {"schema": operation}}}}
+    answers: Dict[Union[int, str], Dict[str, Any]] = {
+        200: {"description": "A line for each operation as it ends, and a last line with the sums.",
+              "content": {NDJSON: {}}},
+        202: {"description": "It is carried out in the background; Location says where to look."},
+        401: {"description": "No user"}, 409: {"description": "The same request is being received now"},
+        413: {"description": "Too large"}, 422: {"description": "The key was used for another request"},
+        429: {"description": "Too many unfinished jobs"}, 503: {"description": "Busy, or the store does not work"},
+    }  # fmt: skip
+
+    @routes.post("/bulk", openapi_extra=bulk_body, responses=answers, summary="Carry out many operations")
+    async def bulk(
+        request: Request,
+        dry_run: Annotated[bool, Query(description="Say what would be done, and write nothing.")] = False,
+        stop_on_error: Annotated[bool, Query(description="Leave the rest undone after a failure.")] = False,
+        concurrency: Annotated[
+            int, Query(ge=1, le=8, description="Above 1 the order is free: for operations that do not build on others.")
+        ] = 1,
+    ) -> Response:
+        """NDJSON. Nothing is done before the whole request is here; a failed operation does not stop the rest."""
+        options = {"dry_run": dry_run, "stop_on_error": stop_on_error, "concurrency": concurrency}
+        return await _answered(endpoints.bulk(request, options))
+
+    export_body = {"requestBody": {"content": {"application/json": {"schema": Export.model_json_schema()}}}}
+
+    @routes.post("/exports", openapi_extra=export_body, responses=answers, summary="Export what a search finds")
+    async def export(request: Request) -> Response:
+        """Every item that a search finds, as NDJSON, each once, in no order."""
+        return await _answered(endpoints.export(request))
+
+    @routes.get("/jobs", summary="The newest jobs of this user")
+    async def jobs(request: Request) -> Response:
+        return await _answered(endpoints.list(request))
+
+    @routes.get("/jobs/{job}", summary="How far a job is")
+    async def job(request: Request, job: str) -> Response:
+        return await _answered(endpoints.show(request, job))
+
+    @routes.get("/jobs/{job}/results", summary="What came of a job")
+    async def results(
+        request: Request,
+        job: str,
+        after: Annotated[int, Query(ge=0, description="How many lines are known already.")] = 0,
+        follow: Annotated[bool, Query(description="Stay until the job ends.")] = False,
+    ) -> Response:
+        return await _answered(endpoints.results(request, job, after, follow=follow))
+
+    @routes.post("/jobs/{job}/resume", summary="Let a waiting job go on, with this request's credential")
+    async def resume(request: Request, job: str) -> Response:
+        return await _answered(endpoints.resume(request, job))
+
+    @routes.delete("/jobs/{job}", summary="Cancel a job; forget one that has ended")
+    async def cancel(request: Request, job: str) -> Response:
+        return await _answered(endpoints.cancel(request, job))
+
+    return routes
+
+
+class _Endpoints:
+    def __init__(self, service: Service, clients: Clients, most_bytes: int) -> None:
+        self._service, self._clients, self._most_bytes = service, clients, most_bytes
+        self._store = service.store
+
+    async def bulk(self, request: Request, options: Dict[str, Any]) -> Response:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind not in _NDJSON_TYPES:
+            raise ProblemError(problem(415, f"Send operations as {NDJSON}, one JSON object a line."))
+        if int(request.headers.get("content-length") or 0) > self._most_bytes:
+            raise ProblemError(problem(413, f"At most {self._most_bytes} bytes: send several requests."))
+        return await self._submit(request, "bulk", options, body(request))
+
+    async def export(self, request: Request) -> Response:
+        text = bytearray()
+        async for chunk in body(request):
+            text += chunk
+            if len(text) > _EXPORT_BYTES:
+                raise ProblemError(problem(413, f"At most {_EXPORT_BYTES} bytes say what to export."))
+        try:
+            wanted = Export.model_validate_json(bytes(text) or b"{}")
+        except ValidationError as error:
+            wrong = [
+                {"where": ".".join(str(part) for part in each["loc"]), "what": each["msg"]} for each in error.errors()
+            ]
+            raise ProblemError(problem(422, "The request does not say what to export.", errors=wrong)) from None
+        taken = exports.reserved(wanted.query)
+        if taken:
+            raise ProblemError(problem(422, f"The export itself decides about {', '.join(taken)}: leave it out."))
+        return await self._submit(request, "export", {"query": wanted.query}, None)
+
+    async def _submit(
+        self, request: Request, kind: str, options: Dict[str, Any], chunks: Optional[AsyncIterator[bytes]]
+    ) -> Response:
+        site = self._clients.site(request)
+        owner = await self._clients.user(site)
+        authorization = site.authorization or ""
+        background = bool(_ASYNC.search(", ".join(request.headers.getlist("prefer"))))
+        if not background and self._service.full():
+            wait = {"retry-after": "5"}
+            raise ProblemError(problem(503, "Too much is going on: come back, or send Prefer: respond-async.", wait))
+        if await self._store.unfinished(owner) >= _MOST_UNFINISHED:
+            raise ProblemError(problem(429, f"There are {_MOST_UNFINISHED} unfinished jobs of this user already."))
+        origin = self._clients.origin(request)
+        salt = orjson.dumps([kind, options], option=orjson.OPT_SORT_KEYS)
+        options = {**options, "scheme": origin.scheme, "host": origin.host}
+        job = self._service.new(kind, owner, _key(request), options, authorization, attached=not background)
+        kept = await self._store.create(job)
+        if kept.id == job.id:
+            await self._receive(job, chunks, salt)
+        else:
+            await self._same(kept, chunks, salt)
+            if kept.state == states.WAITING:
+                await self._service.resume(kept, authorization, attached=not background)
+        self._service.wake()
+        applied = {"preference-applied": "respond-async"} if background else {}
+        if background:
+            return await self._told(kept.id, 202, {"location": _address(kept.id), **applied})
+        return self._stream(kept.id, 0, authorization)
+
+    async def _receive(self, job: Job, chunks: Optional[AsyncIterator[bytes]], salt: bytes) -> None:
+        async def keep(lines: "list[tuple[int, bytes]]") -> None:
+            await self._store.add(job.id, lines)
+
+        try:
+            count, digest = await receive(chunks or _nothing(), keep, self._most_bytes, salt)
+        except BaseException:
+            await self._store.remove(job.id)
+            raise
+        if chunks is not None and not count:
+            await self._store.remove(job.id)
+            raise ProblemError(problem(422, "There is no operation in the request."))
+        await self._store.received(job.id, count if chunks is not None else None, digest, job.created)
+
+    async def _same(self, kept: Job, chunks: Optional[AsyncIterator[bytes]], salt: bytes) -> None:
+        if kept.state == states.RECEIVING:
+            raise ProblemError(problem(409, "The same request is being received now.", {"retry-after": "1"}))
+
+        async def drop(_: object) -> None:
+            return
+
+        _, digest = await receive(chunks or _nothing(), drop, self._most_bytes, salt)
+        if digest != kept.fingerprint:
+            raise ProblemError(problem(422, "This Idempotency-Key was given with another request before."))
+
+    def _stream(self, job: str, after: int, attached: Optional[str]) -> Response:
+        async def lines() -> AsyncIterator[bytes]:
+            async for line in self._service.follow(job, after, attached):
+                yield line + b"\n"
+            if attached:
+                yield orjson.dumps(_document(await self._get(job))) + b"\n"
+
+        async def left() -> None:
+            await self._service.left(job)
+
+        return Stream(lines(), NDJSON, left if attached else None, {"x-eduhub-job": job})
+
+    async def _get(self, job: str) -> Job:
+        found = await self._store.get(job)
+        if found is None:
+            raise ProblemError(problem(404, "There is no such job, or it is kept no longer."))
+        return found
+
+    async def _own(self, request: Request, job: str) -> Job:
+        """Return the job if it is this user's; nobody learns of another's."""
+        owner = await self._clients.user(self._clients.site(request))
+        found = await self._store.get(job)
+        if found is None or found.owner != owner:
+            raise ProblemError(problem(404, "There is no such job, or it is kept no longer."))
+        return found
+
+    async def _told(self, job: str, status: int, fields: Dict[str, str]) -> Response:
+        return _json(_document(await self._get(job)), status, fields)
+
+    async def list(self, request: Request) -> Response:
+        owner = await self._clients.user(self._clients.site(request))
+        return _json({"items": [_document(each) for each in await self._store.of(owner, _MOST_LISTED)]})
+
+    async def show(self, request: Request, job: str) -> Response:
+        found = await self._own(request, job)
+        unfinished = found.state in (states.QUEUED, states.RUNNING, states.RECEIVING)
+        return _json(_document(found), 200, {"retry-after": "1"} if unfinished else {})
+
+    async def results(self, request: Request, job: str, after: int, *, follow: bool) -> Response:
+        found = await self._own(request, job)
+        if follow:
+            return self._stream(job, after, None)
+
+        async def lines() -> AsyncIterator[bytes]:
+            at = after
+            while at < found.done:
+                page = await self._store.results(job, at, 200)
+                if not page:
+                    return
+                at += len(page)
+                yield b"\n".join(page) + b"\n"
+
+        return Stream(lines(), NDJSON)
+
+    async def resume(self, request: Request, job: str) -> Response:
+        found = await self._own(request, job)
+        if found.state != states.WAITING:
+            raise ProblemError(problem(409, f"The job does not wait, it is {found.state}."))
+        await self._service.resume(found, request.headers["authorization"], attached=False)
+        return await self._told(job, 202, {"location": _address(job)})
+
+    async def cancel(self, request: Request, job: str) -> Response:
+        found = await self._own(request, job)
+        if found.state in states.ENDED:
+            await self._store.remove(job)
+            return Response(status_code=204)
+        await self._service.order(job, "cancel")
+        return await self._told(job, 202, {})
+
+
+async def _answered(answer: Any) -> Response:
+    try:
+        response: Response = await answer
+    except ProblemError as error:
+        return error.response
+    except TooLargeError as error:
+        return problem(413, str(error))
+    except GoneError:
+        return _Gone()
+    except StoreError as error:
+        full = "full" in str(error)
+        return problem(507 if full else 503, "The bridge's store is full." if full else "The bridge's store fails.")
+    return response
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""
+
+
+def _key(request: Request) -> Optional[str]:
+    given = request.headers.getlist("idempotency-key")
+    if not given:
+        return None
+    match = _KEY.fullmatch(given[0].strip()) if len(given) == 1 else None
+    if match is None:
+        raise ProblemError(problem(400, 'Idempotency-Key is one quoted string of at most 255 letters, as in "7f3a".'))
+    return match["quoted"] or match["plain"]
+
+
+def _address(job: str) -> str:
+    return f"/api/v1/jobs/{job}"
+
+
+def _json(document: Any, status: int = 200, fields: Optional[Dict[str, str]] = None) -> Response:
+    named = {"cache-control": "no-store", **(fields or {})}
+    return Response(orjson.dumps(document), status, named, media_type="application/json")
+
+
+def _document(job: Job) -> Dict[str, Any]:
+    return {
+        "job": job.id,
+        "kind": job.kind,
+        "state": job.state,
+        **({"why": job.why} if job.why else {}),
+        "total": job.total,
+        "done": job.done,
+        "failed": job.failed,
+        "created": _moment(job.created),
+        "changed": _moment(job.changed),
+        "options": {name: value for name, value in job.options.items() if name not in ("scheme", "host")},
+        "links": {"self": _address(job.id), "results": f"{_address(job.id)}/results"},
+    }
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+__all__ = ["Operation", "router"]

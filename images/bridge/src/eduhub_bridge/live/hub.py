@@ -1,0 +1,191 @@
+"""Brings listeners together with what happens: in this process, in the other slot, and in Plone itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass, field
+from typing import Awaitable, Dict, List, Set
+
+from eduhub_bridge.calls import NoAnswerError, Site
+from eduhub_bridge.identity import Identities, UnknownUserError
+from eduhub_bridge.live.audience import Audience
+from eduhub_bridge.live.listener import Listener
+from eduhub_bridge.live.presence import Presence
+from eduhub_bridge.logs import Seldom
+from eduhub_bridge.store.database import StoreError
+from eduhub_bridge.store.events import Events
+
+MOST_LISTENERS = 1000
+# Each is polled for on its own.
+MOST_AUDIENCES = 64
+# How soon changes of the other slot are seen.
+_TICK_SECONDS = 0.25
+_IDLE_SECONDS = 5.0
+_TIDY_SECONDS = 60.0
+_LONGEST_PAUSE_SECONDS = 5.0
+
+
+class CrowdedError(Exception):
+    """No more can listen here."""
+
+
+@dataclass(eq=False)
+class _Room:
+    """An audience, and the task that serves it; `news` is set when there may be something to tell."""
+
+    audience: Audience
+    news: asyncio.Event
+    task: List["asyncio.Task[None]"] = field(default_factory=list)
+    since: List[float] = field(default_factory=list)
+
+
+class Hub:
+    """`start` and `stop` belong to the application's lifespan; `drain` to the signal."""
+
+    def __init__(self, events: Events, identities: Identities, poll_seconds: float) -> None:
+        self.events = events
+        self.presence = Presence(events)
+        self.slow = 0
+        self._identities, self._poll_seconds = identities, poll_seconds
+        self._rooms: Dict[bytes, _Room] = {}
+        self._where: Dict[Listener, bytes] = {}
+        self._writing: Set[asyncio.Future[None]] = set()
+        self._log = Seldom()
+        self._stopping = False
+
+    def start(self) -> None:
+        """Begin to look at the store."""
+        self._ticking = asyncio.ensure_future(self._tick())
+
+    def drain(self) -> None:
+        """Tell every listener that this process stops."""
+        self._stopping = True
+        for listener in list(self._where):
+            listener.end("stopping")
+
+    async def stop(self) -> None:
+        """End what is going on; what was written is kept first."""
+        tasks = [self._ticking, *(task for room in self._rooms.values() for task in room.task)]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._writing, return_exceptions=True)
+
+    def listeners(self) -> int:
+        """Return how many listen here."""
+        return len(self._where)
+
+    # What happens
+
+    def wrote(self, kind: str, path: str, old_path: str, author: str) -> None:
+        """A write through the bridge succeeded; tell it at once, without waiting here."""
+        self._later(self._wrote(kind, path, old_path, author))
+
+    async def _wrote(self, kind: str, path: str, old_path: str, author: str) -> None:
+        await self.events.wrote(kind, path, old_path, author, time.time())
+        self._news()
+
+    def _later(self, work: Awaitable[None]) -> None:
+        future = asyncio.ensure_future(work)
+        self._writing.add(future)
+        future.add_done_callback(self._written)
+
+    def _written(self, future: "asyncio.Future[None]") -> None:
+        self._writing.discard(future)
+        if not future.cancelled() and future.exception() is not None:
+            self._log.say("event_lost", detail=str(future.exception()))
+
+    def _news(self) -> None:
+        for room in self._rooms.values():
+            room.news.set()
+
+    async def _tick(self) -> None:
+        newest, tidied = 0, time.monotonic()
+        while True:
+            try:
+                if self._where:
+                    at = (await self.events.span())[1]
+                    if at != newest:
+                        newest = at
+                        self._news()
+                    await self.presence.tick()
+                if time.monotonic() - tidied > _TIDY_SECONDS:
+                    await self.events.tidy(time.time())
+                    tidied = time.monotonic()
+            except StoreError as error:
+                self._log.say("store_failed", detail=str(error))
+            await asyncio.sleep(_TICK_SECONDS if self._where else _IDLE_SECONDS / 5)
+
+    # Who listens
+
+    async def join(self, site: Site, user: str, listener: Listener) -> Audience:
+        """Let somebody listen with an authority; raise CrowdedError."""
+        digest = self._identities.digest(site.authorization) if site.authorization else b""
+        if len(self._where) >= MOST_LISTENERS or self._stopping:
+            raise CrowdedError
+        moment = await self.events.moment(listener.last) if listener.last is not None else None
+        room = self._rooms.get(digest)
+        if room is None:
+            if len(self._rooms) >= MOST_AUDIENCES:
+                raise CrowdedError
+            room = self._rooms[digest] = _Room(Audience(site, user, self.events), asyncio.Event())
+        if moment is not None:
+            room.since.append(moment)
+        room.audience.listeners.add(listener)
+        self._where[listener] = digest
+        if not room.task:
+            room.task.append(asyncio.ensure_future(self._serve(digest, room)))
+        room.news.set()
+        return room.audience
+
+    def leave(self, listener: Listener) -> None:
+        """Somebody listens no more; the last one of an audience takes its polls with him."""
+        digest = self._where.pop(listener, None)
+        room = self._rooms.get(digest) if digest is not None else None
+        self.slow += listener.ended == "slow"
+        if room is None or digest is None:
+            return
+        room.audience.listeners.discard(listener)
+        if not room.audience.listeners:
+            del self._rooms[digest]
+            for task in room.task:
+                task.cancel()
+
+    async def _serve(self, digest: bytes, room: _Room) -> None:
+        audience, pause = room.audience, _TICK_SECONDS
+        while True:
+            try:
+                await self._told(room)
+                pause = _TICK_SECONDS
+            except UnknownUserError:
+                for listener in list(audience.listeners):
+                    listener.end("unknown user")
+                self._rooms.pop(digest, None)
+                return
+            except (NoAnswerError, StoreError) as error:
+                # Nothing is lost: what could not be judged now is judged when Plone answers again.
+                self._log.say("live_waits", level="warning", detail=str(error))
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+                continue
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(room.news.wait(), self._interval())
+
+    async def _told(self, room: _Room) -> None:
+        audience = room.audience
+        room.news.clear()
+        if audience.user:
+            await self._identities.user(audience.site)
+        while await audience.deliver():
+            pass
+        if time.monotonic() - audience.polled >= self._interval():
+            await audience.poll(min(room.since) if room.since else None)
+            audience.polled = time.monotonic()
+            while await audience.deliver():
+                pass
+
+    def _interval(self) -> float:
+        """Return how often each audience is polled for: all together no more than one poll a second."""
+        return max(self._poll_seconds, float(len(self._rooms)) if self._poll_seconds >= 1 else 0.0)

@@ -1,0 +1,68 @@
+"""One who listens: a bounded queue, and an end for those who do not keep up."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, Callable, Optional
+
+import orjson
+
+QUEUE = 256
+# For a listener that was told it is too slow to read that and leave, before its connection is cut.
+CUT_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Message:
+    """One object for all who get it. `id` is what a listener names when it comes back; 0 if there is no coming back."""
+
+    kind: str
+    data: bytes
+    id: int = 0
+
+
+class Listener:
+    """Gets messages in order. `ended` says why there will be no more: "slow", "stopping" or "unknown user"."""
+
+    def __init__(self, path: str, last: Optional[int]) -> None:
+        self.path, self.last = path.rstrip("/"), last
+        self.ended = ""
+        # Cuts the connection, whatever it is waiting for.
+        self.cut: Callable[[], object] = lambda: None
+        self._queue: asyncio.Queue[Optional[Message]] = asyncio.Queue(QUEUE)
+
+    def wants(self, path: str) -> bool:
+        """Return whether an item is at or below the path that is listened to."""
+        return not self.path or path == self.path or path.startswith(f"{self.path}/")
+
+    def put(self, message: Message) -> None:
+        """Queue a message; a listener whose queue is full is told so, and is then cut."""
+        if self.ended:
+            return
+        try:
+            self._queue.put_nowait(message)
+        except asyncio.QueueFull:
+            self.end("slow")
+            asyncio.get_running_loop().call_later(CUT_SECONDS, self.cut)
+
+    def end(self, why: str) -> None:
+        """No more messages: those that wait are dropped."""
+        if self.ended:
+            return
+        self.ended = why
+        while not self._queue.empty():
+            self._queue.get_nowait()
+        self._queue.put_nowait(None)
+
+    async def get(self, seconds: float) -> Optional[Message]:
+        """Return the next message; None at the end, or when there was none for `seconds` (then `ended` is empty)."""
+        try:
+            return await asyncio.wait_for(self._queue.get(), seconds)
+        except asyncio.TimeoutError:
+            return None
+
+
+def message(kind: str, **more: Any) -> Message:
+    """Return a message with these members."""
+    return Message(kind, orjson.dumps({"type": kind, **more}), more.get("id", 0))

@@ -1,0 +1,97 @@
+"""What both slots share, put together: the store, the jobs in it, the events in it."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Iterable, Optional, Tuple
+
+from fastapi import FastAPI
+from prometheus_client import Gauge
+
+from eduhub_bridge.calls import Caller
+from eduhub_bridge.clients import Clients
+from eduhub_bridge.identity import Identities, claimed
+from eduhub_bridge.jobs import routes
+from eduhub_bridge.jobs.seal import Seal
+from eduhub_bridge.jobs.service import Limits, Service
+from eduhub_bridge.live import routes as live
+from eduhub_bridge.live.changes import OPERATIONS, change
+from eduhub_bridge.live.hub import Hub
+from eduhub_bridge.logs import say
+from eduhub_bridge.metrics import Metrics
+from eduhub_bridge.settings import Settings
+from eduhub_bridge.store.database import Database, Sqlite
+from eduhub_bridge.store.events import Events
+from eduhub_bridge.store.jobs import Jobs
+
+Headers = Iterable[Tuple[bytes, bytes]]
+
+
+class Shared:
+    """Lives as long as the application; raises StoreError when the store cannot be opened."""
+
+    def __init__(self, settings: Settings, caller: Caller, metrics: Metrics) -> None:
+        self._settings = settings
+        self._temporary: Optional[tempfile.TemporaryDirectory[str]] = None
+        self._database = self._open()
+        identities = Identities()
+        self._clients = Clients(caller, settings.plone_path, identities)
+        limits = Limits(
+            settings.plone_path, settings.jobs, settings.jobs + 6, settings.job_lease_seconds,
+            settings.job_keep_seconds,
+        )  # fmt: skip
+        seal = Seal(settings.state_key)
+        self._hub = Hub(Events(self._database), identities, settings.live_poll_seconds)
+        self._jobs = Service(Jobs(self._database), seal, caller, identities, limits, self._operated)
+        listeners = Gauge("eduhub_bridge_listeners", "Who listens for changes here", registry=metrics.registry)
+        listeners.set_function(self._hub.listeners)
+        jobs = Gauge("eduhub_bridge_jobs", "Jobs carried out here now", registry=metrics.registry)
+        jobs.set_function(self._jobs.running)
+
+    def _operated(self, operation: str, path: str, old_path: str, author: str) -> None:
+        self._hub.wrote(OPERATIONS[operation], path, old_path, author)
+
+    def passed(self, method: str, raw_path: bytes, status: int, fields: Headers, authorization: str) -> None:
+        """Tell listeners of a write that was passed through."""
+        location = next((value.decode("latin-1") for name, value in fields if name == b"location"), "")
+        found = change(method, raw_path, status, location)
+        if found is not None:
+            # Plone has just accepted the credential, so it is whose it says it is.
+            author = claimed(authorization)
+            self._hub.wrote(found[0], found[1], "", author[1] if author else "")
+
+    def _open(self) -> Database:
+        folder = self._settings.state_dir
+        if folder is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="eduhub-bridge-")
+            folder = Path(self._temporary.name)
+            say("state_is_temporary", level="warning", detail="Jobs end with this process: give EDUHUB_STATE_DIR.")
+        database = Sqlite(folder, self._settings.state_mb)
+        database.open()
+        return database
+
+    def install(self, api: FastAPI) -> None:
+        """Add the routes."""
+        # OpenAPI has no words for streams of lines and events: docs/reference/bulk-and-live.md describes them.
+        api.include_router(live.router(self._hub, self._clients), include_in_schema=False)
+        jobs = routes.router(self._jobs, self._clients, self._settings.bulk_mb * 1024 * 1024)
+        api.include_router(jobs, include_in_schema=False)
+
+    def start(self) -> None:
+        """Begin to work, in the loop that runs now."""
+        self._jobs.start()
+        self._hub.start()
+
+    def drain(self, grace_seconds: float) -> None:
+        """Begin to end; called from a signal handler."""
+        self._jobs.drain(grace_seconds)
+        self._hub.drain()
+
+    async def stop(self) -> None:
+        """End what is going on, within what is left of the grace."""
+        await self._jobs.stop()
+        await self._hub.stop()
+        self._database.close()
+        if self._temporary is not None:
+            self._temporary.cleanup()

@@ -1,0 +1,181 @@
+"""One transaction at a time on one connection, in a thread of its own so that a slow disk stops no request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, Callable, Iterator, List, Mapping, Optional, Tuple, TypeVar
+
+from eduhub_bridge.store import schema
+
+T = TypeVar("T")
+Row = Tuple[Any, ...]
+
+FILE = "bridge.sqlite3"
+LOCK = "bridge.lock"
+# How long a slot waits for the other one's transaction; each takes milliseconds.
+_BUSY_SECONDS = 10.0
+_LOOK_SECONDS = 0.005
+
+
+class StoreError(Exception):
+    """The store cannot be used; the text is one sentence for the operator."""
+
+
+class Transaction:
+    """What a piece of work may do: `?` stands for a value, in both databases."""
+
+    def all(self, sql: str, *values: Any) -> List[Row]:
+        """Return the rows."""
+        raise NotImplementedError
+
+    def change(self, sql: str, *values: Any) -> int:
+        """Return how many rows were changed."""
+        raise NotImplementedError
+
+    def one(self, sql: str, *values: Any) -> Optional[Row]:
+        """Return the first row, or None."""
+        return next(iter(self.all(sql, *values)), None)
+
+
+class Database:
+    """Runs pieces of work. A write sees no other write from its beginning to its end, in any process."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+
+    async def write(self, work: Callable[[Transaction], T]) -> T:
+        """Return what `work` returns, once it is on disk; raise StoreError, or what `work` raises, undoing it."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(self.transact, work, True))
+
+    async def read(self, work: Callable[[Transaction], T]) -> T:
+        """Return what `work` returns; raise StoreError."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(self.transact, work, False))
+
+    def transact(self, work: Callable[[Transaction], T], writes: bool) -> T:
+        """Do it, in the thread."""
+        raise NotImplementedError
+
+    def connect(self) -> None:
+        """Connect, in the thread, and make the tables that are missing."""
+        raise NotImplementedError
+
+    def disconnect(self) -> None:
+        """Close the connection, in the thread."""
+        raise NotImplementedError
+
+    def open(self) -> None:
+        """Connect before any event loop runs; raise StoreError."""
+        self._thread.submit(self.connect).result()
+
+    def close(self) -> None:
+        """Close, once what was begun has ended."""
+        self._thread.submit(self.disconnect).result()
+        self._thread.shutdown()
+
+
+class _Cursor(Transaction):
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def all(self, sql: str, *values: Any) -> List[Row]:
+        return self._connection.execute(sql, values).fetchall()
+
+    def change(self, sql: str, *values: Any) -> int:
+        return self._connection.execute(sql, values).rowcount
+
+
+class Sqlite(Database):
+    """A file in a directory that both slots share.
+
+    Write-ahead log, so that readers and the writer do not wait for each other; `synchronous=FULL`, so that what was
+    recorded before a write to Plone is still there after a power cut. A few hundred bytes a time: milliseconds.
+
+    Whoever writes holds a lock of the operating system until its checkpoint is over too: SQLite before 3.51.3, that
+    is, both of Debian's, can lose a commit when two processes checkpoint at the same instant ("WAL-reset bug").
+    """
+
+    _connection: sqlite3.Connection
+
+    def __init__(self, folder: Path, megabytes: int) -> None:
+        super().__init__()
+        self._path, self._lock, self._megabytes = folder / FILE, folder / LOCK, megabytes
+
+    def connect(self) -> None:
+        try:
+            with self._alone():
+                self._path.touch(mode=0o600)
+                self._connection = sqlite3.connect(
+                    str(self._path), timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+                )
+                for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
+                    self._connection.execute(f"PRAGMA {pragma}").fetchall()
+                size = self._connection.execute("PRAGMA page_size").fetchone()[0]
+                self._connection.execute(f"PRAGMA max_page_count={self._megabytes * 1024 * 1024 // size}").fetchall()
+            version = self.transact(prepare(schema.SQLITE), writes=True)
+        except (sqlite3.Error, OSError) as error:
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            raise StoreError(f"The store {str(self._path)!r} cannot be opened: {why}.") from None
+        if version != schema.VERSION:
+            raise StoreError(
+                f"The store {str(self._path)!r} has version {version}, this bridge reads {schema.VERSION}: "
+                "give it another EDUHUB_STATE_DIR."
+            )
+
+    def disconnect(self) -> None:
+        with contextlib.suppress(OSError), self._alone():
+            self._connection.close()
+
+    def transact(self, work: Callable[[Transaction], T], writes: bool) -> T:
+        connection = self._connection
+        try:
+            with self._alone() if writes else contextlib.nullcontext():
+                connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+                try:
+                    result = work(_Cursor(connection))
+                    connection.execute("COMMIT")
+                except BaseException:
+                    if connection.in_transaction:  # a full disk has ended it already
+                        connection.execute("ROLLBACK")
+                    raise
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(f"The store {str(self._path)!r} failed: {error}.") from error
+        return result
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        number = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            deadline = time.monotonic() + _BUSY_SECONDS
+            while True:
+                try:
+                    fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(_LOOK_SECONDS)
+            yield
+        finally:
+            os.close(number)
+
+
+def prepare(dialect: Mapping[str, str]) -> Callable[[Transaction], int]:
+    """Return the work that makes the missing tables and returns the version of those that are there."""
+
+    def work(transaction: Transaction) -> int:
+        for statement in schema.statements(dialect):
+            transaction.change(statement)
+        row = transaction.one("SELECT version FROM eduhub_version")
+        if row is None:
+            transaction.change("INSERT INTO eduhub_version VALUES (?)", schema.VERSION)
+        return int(row[0]) if row else schema.VERSION
+
+    return work

@@ -1,0 +1,238 @@
+"""Jobs go on without their client, and in another process when their own one ends: each operation exactly once."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from typing import Any
+
+import pytest
+
+from tests.unit.bridge.jobs.conftest import create, results, titles
+from tests.unit.bridge.restapi import basic, token
+
+ASYNC = "Prefer: respond-async"
+
+
+def until(what, seconds=10.0) -> Any:
+    """Return what `what` returns once it is true."""
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline, "it does not come true"
+        time.sleep(0.02)
+    return found
+
+
+def ended(slot, job):
+    return until(lambda: (found := slot.job(job))["state"] in ("done", "failed", "cancelled") and found)
+
+
+def test_a_job_is_accepted_followed_and_forgotten(bridge, cms):
+    accepted = bridge.bulk([create(f"t{number}") for number in range(10)], ASYNC)
+    assert (accepted.status, accepted.field("preference-applied")) == (202, ["respond-async"])
+    job = accepted.json()["job"]
+    assert accepted.field("location") == [f"/api/v1/jobs/{job}"]
+    assert ended(bridge, job)["done"] == 10
+    lines = results(bridge.api("GET", f"/jobs/{job}/results?after=7"))
+    assert [line["seq"] for line in lines] == [7, 8, 9]
+    assert len(results(bridge.api("GET", f"/jobs/{job}/results?follow=true"))) == 10
+    assert job in [each["job"] for each in bridge.api("GET", "/jobs").json()["items"]]
+    assert (bridge.api("DELETE", f"/jobs/{job}").status, bridge.api("GET", f"/jobs/{job}").status) == (204, 404)
+    assert len(cms.writes) == 10
+
+
+def test_a_job_is_nobody_elses_business(bridge):
+    job = bridge.bulk([create("a")], ASYNC).json()["job"]
+    for method, path in [("GET", ""), ("GET", "/results"), ("DELETE", ""), ("POST", "/resume")]:
+        assert bridge.api(method, f"/jobs/{job}{path}", as_user="editor").status == 404
+        assert bridge.api(method, f"/jobs/{job}{path}", as_user="").status == 401
+    assert bridge.api("GET", f"/jobs/{job}", as_user=token("admin", "renewed")).status == 200
+    assert bridge.api("GET", "/jobs", as_user="editor").json()["items"] == []
+
+
+def test_the_same_request_in_the_background_is_the_same_job(bridge, cms):
+    operations, key = [create("a")], 'Idempotency-Key: "background"'
+    jobs = {bridge.bulk(operations, key, ASYNC).json()["job"] for _ in range(3)}
+    assert len(jobs) == 1
+    ended(bridge, jobs.pop())
+    assert (bridge.bulk(operations, key).status, len(cms.writes)) == (200, 1)
+
+
+def test_a_cancelled_job_stops_after_the_operation_in_hand(bridge, cms):
+    cms.delay = 0.05
+    job = bridge.bulk([create(f"t{number}") for number in range(100)], ASYNC).json()["job"]
+    until(lambda: bridge.job(job)["done"] > 2)
+    assert bridge.api("DELETE", f"/jobs/{job}").status == 202
+    state = ended(bridge, job)
+    assert (state["state"], state["done"]) == ("cancelled", len(cms.writes))
+    assert state["done"] < 20
+
+
+def test_a_killed_process_loses_nothing_and_another_ends_its_job(slots, cms):
+    cms.delay = 0.02
+    first = slots()
+    job = first.bulk([create(f"t{number}") for number in range(60)], ASYNC).json()["job"]
+    until(lambda: len(cms.writes) > 10)
+    first.kill()
+    second = slots()
+    state = ended(second, job)
+    assert (state["state"], state["done"], state["failed"]) == ("done", 60, 0)
+    assert titles(cms) == [f"t{number}" for number in range(60)]
+    lines = results(second.api("GET", f"/jobs/{job}/results"))
+    assert [line["seq"] for line in lines] == list(range(60))
+
+
+@pytest.mark.parametrize("round_", range(4))
+def test_a_process_killed_at_any_moment_writes_no_operation_twice(slots, cms, round_):
+    cms.put("/courses/old", title="Old", id="old")
+    cms.delay = 0.03
+    operations = [
+        create("new"), create("id", item={"@type": "Document", "title": "id", "id": "given"}),
+        {"op": "change", "path": "/courses/old", "item": {"title": "Older"}}, {"op": "publish", "path": "/courses/old"},
+        {"op": "move", "path": "/courses/old", "to": "/"}, {"op": "delete", "path": "/old"},
+    ]  # fmt: skip
+    first, second = slots(), slots()
+    cms.fault(("POST", "POST", "PATCH", "DELETE")[round_], "wait after")  # written, and not yet answered
+    job = first.bulk(operations, ASYNC).json()["job"]
+    until(lambda: len(cms.writes) == (1, 1, 3, 6)[round_])
+    first.kill()
+    state = ended(second, job)
+    assert (state["state"], state["failed"]) == ("done", 0)
+    assert [kind for kind, _ in cms.writes] == ["create", "create", "change", "publish", "move", "delete"]
+
+
+def test_a_stopped_process_hands_over_what_it_cannot_finish_at_once(slots, cms):
+    cms.delay = 0.05
+    first, second = slots(EDUHUB_GRACE_SECONDS="2"), slots(EDUHUB_GRACE_SECONDS="2")
+    job = first.bulk([create(f"t{number}") for number in range(60)], ASYNC).json()["job"]
+    until(lambda: second.job(job)["done"] > 3)
+    working = first if any(line["event"] == "job_begun" for line in first.lines()) else second
+    other = second if working is first else first
+    started = time.monotonic()
+    assert working.stop() == 0
+    took = time.monotonic() - started
+    state = ended(other, job)
+    assert (state["state"], state["done"], state["failed"]) == ("done", 60, 0)
+    assert titles(cms) == [f"t{number}" for number in range(60)]
+    assert took < 1.5
+
+
+def test_what_fits_into_the_grace_is_finished(slots, cms):
+    cms.delay = 0.05
+    alone = slots()
+    job = alone.bulk([create(f"t{number}") for number in range(20)], ASYNC).json()["job"]
+    until(lambda: alone.job(job)["done"] > 3)
+    assert alone.stop() == 0
+    assert len(cms.writes) == 20
+
+
+def test_a_job_too_long_for_the_grace_stops_at_once_and_goes_on_at_the_next_start(slots, cms):
+    cms.delay = 0.05
+    first = slots(EDUHUB_GRACE_SECONDS="2")
+    job = first.bulk([create(f"t{number}") for number in range(60)], ASYNC).json()["job"]
+    until(lambda: first.job(job)["done"] > 3)
+    started = time.monotonic()
+    assert (first.stop(), time.monotonic() - started < 1.5) == (0, True)
+    assert len(cms.writes) < 20
+    assert ended(slots(), job)["done"] == 60
+    assert titles(cms) == [f"t{number}" for number in range(60)]
+
+
+def test_without_a_key_for_both_nobody_else_carries_it_out_until_its_user_comes_back(slots, cms):
+    cms.delay = 0.05
+    first = slots(EDUHUB_STATE_KEY_FILE="")
+    job = first.bulk([create(f"t{number}") for number in range(30)], ASYNC).json()["job"]
+    until(lambda: len(cms.writes) > 3)
+    first.kill()
+    second = slots(EDUHUB_STATE_KEY_FILE="")
+    until(lambda: second.job(job)["state"] == "waiting")
+    assert len(cms.writes) < 15
+    assert second.api("POST", f"/jobs/{job}/resume").status == 202
+    assert ended(second, job)["done"] == 30
+    assert titles(cms) == [f"t{number}" for number in range(30)]
+
+
+def test_a_credential_that_ends_makes_the_job_wait_for_a_fresh_one(bridge, cms):
+    cms.delay = 0.05
+    old, fresh = token("admin", "old"), token("admin", "fresh")
+    job = bridge.bulk([create(f"t{number}") for number in range(20)], ASYNC, as_user=old).json()["job"]
+    until(lambda: len(cms.writes) > 3)
+    cms.revoked.add(old)
+    waiting = until(lambda: (found := bridge.job(job))["state"] == "waiting" and found)
+    assert "fresh one" in waiting["why"]
+    assert bridge.api("POST", f"/jobs/{job}/resume", as_user=fresh).status == 202
+    assert ended(bridge, job)["done"] == 20
+    assert titles(cms) == [f"t{number}" for number in range(20)]
+
+
+def test_a_plone_that_restarts_is_waited_for(bridge, cms):
+    cms.delay = 0.02
+    job = bridge.bulk([create(f"t{number}") for number in range(20)], ASYNC).json()["job"]
+    until(lambda: len(cms.writes) > 3)
+    port = cms.port
+    cms.stop()
+    time.sleep(0.7)
+    cms.start(port)
+    state = ended(bridge, job)
+    assert (state["done"], state["failed"]) == (20, 0)
+    assert titles(cms) == [f"t{number}" for number in range(20)]
+
+
+def test_an_export_has_every_item_once_and_resumes_where_it_was_cut(slots, cms):
+    for number in range(230):
+        cms.put(f"/courses/c{number}", title=f"c{number}")
+    first, second = slots(), slots()
+    body = b'{"query": {"portal_type": ["Document"]}}'
+    job = first.api("POST", "/exports", ASYNC, body=body).json()["job"]
+    until(lambda: second.job(job)["done"] > 0)
+    first.kill()
+    ended(second, job)
+    lines = results(second.api("GET", f"/jobs/{job}/results"))
+    assert sorted(line["title"] for line in lines) == sorted(f"c{number}" for number in range(230))
+    assert second.job(job)["total"] == 230
+    *items, last = results(second.api("POST", "/exports", body=body))
+    assert (len(items), last["state"]) == (230, "done")
+    assert second.api("POST", "/exports", body=b'{"query": {"sort_on": "modified"}}').status == 422
+    assert second.api("POST", "/exports", body=b'{"quer": {}}').status == 422
+    assert second.api("POST", "/exports", body=b"{}", as_user="").status == 401
+
+
+def test_credentials_are_neither_in_the_log_nor_in_clear_on_the_disk(slots, cms):
+    cms.delay = 0.05
+    slot = slots()
+    planted = token("admin", "planted")
+    job = slot.bulk([create(f"t{number}") for number in range(40)], ASYNC, as_user=planted).json()["job"]
+    until(lambda: len(cms.writes) > 3)
+    kept = b"".join(path.read_bytes() for path in (slots.folder / "state").iterdir())
+    assert job.encode() in kept
+    for secret in (planted, planted.removeprefix("Bearer "), basic("admin"), "admin:secret"):
+        assert secret.encode() not in kept
+        assert secret not in slot.log.read_text()
+    assert {oct(path.stat().st_mode & 0o777) for path in (slots.folder / "state").iterdir()} == {"0o600"}
+
+
+def test_ten_thousand_operations_need_no_memory(slots, cms, record_property):
+    cms.record = False
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
+        _ten_thousand(slots(EDUHUB_STATE_DIR=memory), record_property)
+
+
+def _ten_thousand(slot, record_property):
+
+    def resident() -> int:
+        with open(f"/proc/{slot.popen.pid}/status") as status:  # noqa: PTH123 - a file of the kernel
+            (line,) = [line for line in status if line.startswith("VmRSS")]
+        return int(line.split()[1])
+
+    slot.bulk([create(f"warm{number}") for number in range(200)])
+    before = resident()
+    started = time.monotonic()
+    # Few of them are written, so that this takes seconds: the way through the store is the same for all.
+    operations = [{"op": "eat", "number": number, "filler": "x" * 400} for number in range(9_600)]
+    answer = slot.bulk([*operations, *(create(f"t{number}") for number in range(400))])
+    seconds = time.monotonic() - started
+    grown = resident() - before
+    record_property("grown_kib", grown)
+    print(f"10,000 operations in {seconds:.1f} s: {before} KiB grew by {grown} KiB, results {len(answer.body)} bytes")
+    assert len(results(answer)) == 10_001
+    assert grown < 16 * 1024

@@ -1,0 +1,232 @@
+"""Changes reach those who may know of them, in both slots, in order and once; and nobody else."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from tests.unit.bridge.jobs.conftest import create
+from tests.unit.bridge.live.conftest import Events, heard, live
+from tests.unit.bridge.restapi import basic, token
+
+
+def passed(slot, method, path, document=None):
+    body = json.dumps(document or {}).encode()
+    length = f"Content-Length: {len(body)}"
+    return slot.get(f"/plone{path}", f"Authorization: {basic('admin')}", length, method=method, body=body)
+
+
+def test_a_write_through_either_slot_is_told_in_both_at_once(slots, cms):
+    one, other = slots(), slots()
+    streams = [Events(one, "editor"), Events(other, "editor")]
+    started = time.monotonic()
+    assert passed(one, "POST", "/courses", {"@type": "Document", "id": "a", "title": "A"}).status == 201
+    told = [stream.until("created", "/courses/a") for stream in streams]
+    assert time.monotonic() - started < 2
+    assert told[0] == told[1]
+    assert (told[0]["uid"], told[0]["by"]) == (cms.items["/courses/a"].uid, "admin")
+    change = {"op": "change", "path": "/courses/a", "item": {"title": "B"}}
+    other.bulk([change, {"op": "publish", "path": "/courses/a"}])
+    for stream in streams:
+        assert [stream.next()["type"] for _ in range(2)] == ["changed", "published"]
+    one.bulk([{"op": "delete", "path": "/courses/a"}])
+    for stream in streams:
+        assert stream.next()["type"] == "deleted"
+        assert stream.next(0.7) is None  # the poll finds nothing that was not told already
+        stream.close()
+
+
+def test_what_is_written_in_plone_itself_is_found_while_somebody_listens(slots, cms):
+    slot = slots()
+    cms.put("/courses/before", state="published")
+    time.sleep(0.7)
+    assert [path for _, path, _ in cms.asked if path == "/@search"] == []  # nobody listens, nobody asks
+    stream = Events(slot)
+    assert stream.next(1.0) is None
+    cms.put("/courses/new", state="published")
+    assert stream.next()["path"] == "/courses/new"
+    assert stream.next(0.7) is None
+    stream.close()
+    time.sleep(0.3)
+    searches = len([path for _, path, _ in cms.asked if path == "/@search"])
+    time.sleep(1.2)
+    assert len([path for _, path, _ in cms.asked if path == "/@search"]) == searches
+
+
+def test_nobody_learns_of_an_item_that_plone_does_not_show_him(slots, cms):
+    slot = slots()
+    anybody, editor = Events(slot), Events(slot, "editor")
+    slot.bulk([create("secret", item={"@type": "Document", "id": "secret", "title": "x"})])
+    assert editor.next()["type"] == "created"
+    slot.bulk([{"op": "change", "path": "/courses/secret", "item": {"title": "y"}}])
+    assert editor.next()["type"] == "changed"
+    slot.bulk([{"op": "delete", "path": "/courses/secret"}])
+    assert editor.next()["type"] == "deleted"
+    cms.put("/courses/hidden")
+    assert editor.next()["path"] == "/courses/hidden"
+    cms.put("/courses/open", state="published")
+    assert anybody.next()["path"] == "/courses/open"  # the first it hears of
+    assert "by" not in (anybody.next(0.1) or {})
+    for stream in (anybody, editor):
+        stream.close()
+
+
+def test_the_name_of_who_changed_it_is_for_users_only(slots, cms):
+    slot = slots()
+    cms.put("/courses/open", state="published")
+    anybody, editor = Events(slot), Events(slot, "editor")
+    change = {"op": "change", "path": "/courses/open", "item": {"title": "y"}}
+    for operation in (change, {"op": "delete", "path": "/courses/open"}):
+        slot.bulk([operation])
+        assert ("by" in anybody.next(), editor.next()["by"]) == (False, "admin")
+
+
+def test_a_listener_that_comes_back_gets_what_it_missed_in_whatever_slot(slots, cms):
+    one, other = slots(), slots()
+    time.sleep(2.5)  # what there was before is older than any doubt about clocks
+    stream = Events(one, "editor")
+    one.bulk([create(f"t{number}", item={"@type": "Document", "id": f"t{number}"}) for number in range(5)])
+    seen = [stream.next() for _ in range(2)]
+    assert [each["path"] for each in seen] == ["/courses/t0", "/courses/t1"]
+    stream.close()
+    again = Events(other, "editor", last=seen[-1]["id"])
+    assert [again.next()["path"] for _ in range(3)] == [f"/courses/t{number}" for number in range(2, 5)]
+    cms.put("/courses/meanwhile")
+    assert again.next()["path"] == "/courses/meanwhile"
+    one.bulk([{"op": "publish", "path": "/courses/t0"}])
+    assert again.next()["type"] == "published"
+    again.close()
+    lost = Events(other, "editor", last=10**9)
+    assert lost.next()["type"] == "reset"
+
+
+def test_a_change_of_the_site_itself_is_told(slots, cms):
+    stream = Events(slots())
+    cms.put("/", "Site", state="published")
+    slots.started[0].bulk([{"op": "change", "path": "/", "item": {"title": "x"}}])
+    assert stream.until("changed", "/")["uid"] == "root"
+
+
+def test_only_what_is_below_the_path_is_told(slots, cms):
+    slot = slots()
+    cms.put("/news", "Folder", state="published")
+    stream = Events(slot, "editor", "?path=/news")
+    item = {"@type": "Document", "id": "b"}
+    slot.bulk([create("a", item=item), create("b", "/news", item=item)])
+    assert stream.next()["path"] == "/news/b"
+    assert slot.get("/api/v1/events?path=news").status == 422
+
+
+def test_who_is_too_slow_is_told_and_cut_and_the_others_hear_everything(slots, cms, record_property):
+    slot = slots()
+    slow, quick = Events(slot, "editor"), Events(slot, "editor")
+    title, count = "x" * 700, 700
+    for number in range(count):
+        cms.put(f"/courses/{title}{number}", state="published")
+    before = _resident(slot)
+    with slot.connect() as connection:
+        for number in range(count):
+            body = b"{}"
+            connection.sendall(
+                f"PATCH /plone/courses/{title}{number} HTTP/1.1\r\nHost: b\r\nAuthorization: {basic('admin')}\r\n"
+                f"Content-Length: {len(body)}\r\n\r\n".encode() + body
+            )
+            while not connection.recv(65536).endswith(b"\r\n\r\n"):
+                pass
+            if number % 50 == 0:
+                _drain(quick)
+    heard_quick = _drain(quick, 3)
+    grown = _resident(slot) - before
+    record_property("grown_kib", grown)
+    assert heard_quick[-1]["path"].endswith(str(count - 1))
+    kinds = [event["type"] for event in _drain(slow, 2)]
+    assert kinds[-1] == "bye"
+    assert 0 < len(kinds) < count
+    assert grown < 32 * 1024
+    assert slow.next(1) is None
+
+
+def _drain(stream, seconds=0.0):
+    events = []
+    while (event := stream.next(seconds or 0.001)) is not None:
+        events.append(event)
+    return events
+
+
+def _resident(slot):
+    with open(f"/proc/{slot.popen.pid}/status") as status:  # noqa: PTH123 - a file of the kernel
+        (line,) = [line for line in status if line.startswith("VmRSS")]
+    return int(line.split()[1])
+
+
+def test_people_at_one_item_know_of_each_other_in_both_slots(slots, cms):
+    one, other = slots(), slots()
+    cms.put("/courses/a", state="published")
+    admin, editor, anybody = live(one, "admin"), live(other, "editor"), live(one)
+    admin.send('{"type": "join", "path": "/courses/a"}')
+    assert [each["name"] for each in heard(admin, "presence")["people"]] == ["admin"]
+    editor.send('{"type": "join", "path": "/courses/a", "mode": "viewing"}')
+    for socket, me in ((admin, "admin"), (editor, "editor")):
+        people = heard(socket, "presence")["people"]
+        assert [(each["name"], each["mode"], each["you"]) for each in people] == [
+            ("admin", "editing", me == "admin"), ("editor", "viewing", me == "editor"),
+        ]  # fmt: skip
+    anybody.send('{"type": "join", "path": "/courses/a"}')
+    assert "Only users" in heard(anybody, "error")["detail"]
+    admin.send('{"type": "join", "path": "/courses/nothing"}')
+    assert "There is no item" in heard(admin, "error")["detail"]
+    editor.close()
+    assert [each["name"] for each in heard(admin, "presence")["people"]] == ["admin"]
+    admin.send('{"type": "leave", "path": "/courses/a"}')
+    admin.send("rubbish")
+    assert "Not understood" in heard(admin, "error")["detail"]
+
+
+def test_a_websocket_hears_changes_and_may_say_later_who_it_is(slots, cms):
+    slot = slots()
+    socket = live(slot)
+    cms.put("/courses/hidden")
+    slot.bulk([{"op": "change", "path": "/courses/hidden", "item": {"title": "x"}}])
+    socket.send(json.dumps({"type": "authenticate", "authorization": token("editor")}))
+    assert heard(socket, "hello")["user"] == "editor"
+    slot.bulk([{"op": "change", "path": "/courses/hidden", "item": {"title": "y"}}])
+    assert heard(socket, "changed")["path"] == "/courses/hidden"
+    socket.send(json.dumps({"type": "authenticate", "authorization": "Bearer rubbish"}))
+    with pytest.raises(ConnectionClosed) as closed:
+        heard(socket, "hello")
+    assert closed.value.rcvd.code == 1008
+
+
+def test_a_stopped_bridge_says_goodbye_at_once(slots):
+    slot = slots()
+    socket, stream = live(slot, "admin"), Events(slot)
+    started = time.monotonic()
+    assert slot.stop() == 0
+    assert time.monotonic() - started < 3
+    with pytest.raises(ConnectionClosed) as closed:
+        heard(socket, "hello")
+    assert closed.value.rcvd.code == 1012
+    assert stream.next()["type"] == "bye"
+    assert not [line for line in slot.lines() if line["level"] == "error"]
+
+
+def test_a_plone_that_fails_delays_changes_and_loses_none(slots, cms):
+    slot = slots()
+    stream = Events(slot, "editor")
+    assert stream.next(0.3) is None
+    port = cms.port
+    slot.bulk([create("a", item={"@type": "Document", "id": "a"})])
+    cms.stop()
+    time.sleep(0.5)
+    cms.start(port)
+    slot.bulk([create("b", item={"@type": "Document", "id": "b"})])
+    assert [stream.next()["path"] for _ in range(2)] == ["/courses/a", "/courses/b"]
+
+
+def test_who_may_not_listen_gets_a_problem(slots):
+    slot = slots()
+    answer = slot.get("/api/v1/events", "Authorization: Bearer rubbish")
+    assert (answer.status, answer.field("content-type")) == (401, ["application/problem+json"])
