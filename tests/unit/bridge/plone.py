@@ -37,9 +37,12 @@ class Plone:
     seen: list[Seen] = field(default_factory=list)
     ok: int = 200
     probes: int = 0
+    slow: float = 0.0
     pids: int = 0
     port: int = 0
     release: threading.Event = field(default_factory=threading.Event)
+    inside: dict[str, int] = field(default_factory=dict)
+    most: dict[str, int] = field(default_factory=dict)
 
     def start(self, port: int = 0) -> Plone:
         self._loop = asyncio.new_event_loop()
@@ -97,10 +100,17 @@ class Plone:
         seen.body = await _body(seen, reader)
         if behaviour == "stale" and answered:
             raise ConnectionResetError  # the connection was kept alive, and dies when it is used again
-        handler = getattr(self, f"_{behaviour.replace('-', '_')}", None)
-        if handler:
+        handler = getattr(self, f"_{behaviour.rpartition('/')[2].replace('-', '_')}", self._hello)
+        self.inside[seen.method] = self.inside.get(seen.method, 0) + 1
+        self.most[seen.method] = max(self.most.get(seen.method, 0), self.inside[seen.method])
+        try:
             return await handler(seen, writer)
-        return await _say(writer, "200 OK", b"hello", "Content-Type: text/plain", "X-Plone: yes")
+        finally:
+            self.inside[seen.method] -= 1
+
+    async def _hello(self, _: Seen, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(self.slow)
+        await _say(writer, "200 OK", b"hello", "Content-Type: text/plain", "X-Plone: yes")
 
     async def _headers(self, _: Seen, writer: asyncio.StreamWriter) -> None:
         await _say(
@@ -160,6 +170,15 @@ class Plone:
 
     async def _released(self) -> bool:
         return await asyncio.get_running_loop().run_in_executor(None, self.release.wait, 10)
+
+    async def _block(self, _: Seen, writer: asyncio.StreamWriter) -> None:
+        await _say(writer, "200 OK", BLOCK)
+
+    async def _broken(self, _: Seen, writer: asyncio.StreamWriter) -> None:
+        await _say(writer, "500 Internal Server Error", b"bug")
+
+    async def _unavailable(self, _: Seen, writer: asyncio.StreamWriter) -> None:
+        await _say(writer, "503 Service Unavailable", b"busy")
 
     async def _silent(self, _: Seen, __: asyncio.StreamWriter) -> None:
         await asyncio.sleep(5)

@@ -46,21 +46,25 @@ class PassThrough:
             await problem(400, str(refusal))(scope, receive, send)
             return
         client = _Client(receive, request.has_body)
-        self._metrics.plone_in_flight.inc()
         try:
             body = client.body() if request.has_body else None
-            answer = await self._upstream.fetch(scope["method"], path, request.fields, body)
-            await self._relay(answer, send)
+            answer = await self._upstream.fetch(scope["method"], path, request.fields, body, begins=client.hold)
+            client.let_go()
+            if client.gone:
+                answer.close()
+            else:
+                await self._relay(answer, send)
         except UpstreamError as error:
             if not client.gone:
                 self._log.say("plone_failed", kind=error.kind, detail=str(error))
-                await problem(error.status, str(error))(scope, receive, send)
+                await problem(error.status, str(error), error.headers)(scope, receive, send)
+        except _ClientGoneError:
+            pass
         except asyncio.CancelledError:
             if not client.gone:
                 raise
         finally:
             client.forget()
-            self._metrics.plone_in_flight.dec()
 
     async def _relay(self, answer: aiohttp.ClientResponse, send: Send) -> None:
         try:
@@ -88,6 +92,7 @@ class _Client:
     def __init__(self, receive: Receive, has_body: bool) -> None:
         self.gone = False
         self._receive, self._sending = receive, has_body
+        self._on_hold = False
         self._exchange = asyncio.current_task()
         self._watch: Optional[asyncio.Task[None]] = None
         self._loop = asyncio.get_running_loop()
@@ -113,10 +118,18 @@ class _Client:
     async def _wait(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        # Plone's work for nobody ends here: a download would otherwise be read to its end.
+        # Waiting for nobody ends here, and so does a download, which would otherwise be read to its end.
         self.gone = True
-        if self._exchange:
+        if self._exchange and not self._on_hold:
             self._exchange.cancel()
+
+    def hold(self) -> None:
+        """From now on Plone works on this, whether its client is there or not."""
+        self._on_hold = True
+
+    def let_go(self) -> None:
+        """Plone has answered."""
+        self._on_hold = False
 
     def forget(self) -> None:
         """Stop watching."""

@@ -1,0 +1,1 @@
+"""Small asynchronous pieces that the endpoints are made of; each stands alone."""
