@@ -31,10 +31,10 @@ def metric(bridge, name, **labels):
     raise AssertionError(f"there is no {name} {labels}")
 
 
-def send(bridge, target, *fields, method="GET", body=b""):
+def send(bridge, target, *fields, method="GET", body=b"", host="b"):
     """Send a request and return the connection, nothing read."""
     connection = bridge.connect()
-    head = [f"{method} {target} HTTP/1.1", "Host: b", "Connection: close", *fields, "", ""]
+    head = [f"{method} {target} HTTP/1.1", f"Host: {host}", "Connection: close", *fields, "", ""]
     connection.sendall("\r\n".join(head).encode() + body)
     return connection
 

@@ -59,6 +59,7 @@ def create_app(settings: Settings) -> Bridge:
     """Return the application. Its connections to Plone live from startup to shutdown of its lifespan."""
     metrics = Metrics()
     upstream = Upstream(settings, metrics)
+    pass_through = PassThrough(settings, upstream, metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -66,6 +67,7 @@ def create_app(settings: Settings) -> Bridge:
         try:
             yield
         finally:
+            await pass_through.close()
             await upstream.close()
 
     api = FastAPI(
@@ -74,4 +76,4 @@ def create_app(settings: Settings) -> Bridge:
     )  # fmt: skip
     problems.install(api)
     api.include_router(endpoints.router(Readiness(upstream.probe, metrics.ready.set), metrics))
-    return Bridge(api, PassThrough(settings, upstream, metrics), metrics)
+    return Bridge(api, pass_through, metrics)

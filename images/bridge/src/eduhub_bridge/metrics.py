@@ -48,6 +48,11 @@ class Metrics:
         self.plone_retries = Counter(
             "eduhub_bridge_plone_retries", "Requests sent again on a new connection", registry=self.registry
         )
+        self.cache = Counter(
+            "eduhub_bridge_cache", "Reads by what a stored page did for them", ["result"], registry=self.registry
+        )
+        self._cache_pages = Gauge("eduhub_bridge_cache_pages", "Pages stored", registry=self.registry)
+        self._cache_bytes = Gauge("eduhub_bridge_cache_bytes", "Memory that they take", registry=self.registry)
         self.ready = Gauge("eduhub_bridge_ready", "1 while /health/ready answers 200", registry=self.registry)
         self._requests = Histogram(
             "eduhub_bridge_request_seconds", "First byte asked to last byte answered", ["route", "method", "status"],
@@ -86,6 +91,11 @@ class Metrics:
 
         for each in (CLOSED, HALF_OPEN, OPEN):
             self._breaker.labels(each).set_function(is_in(each))
+
+    def watch_cache(self, pages: Callable[[], float], size: Callable[[], float]) -> None:
+        """Ask for these two whenever somebody scrapes."""
+        self._cache_pages.set_function(pages)
+        self._cache_bytes.set_function(size)
 
     def text(self, accept: str) -> Tuple[bytes, str]:
         """Return the exposition and its content type, in the format that `accept` prefers."""

@@ -18,6 +18,12 @@ the value of `NAME`. Seconds and counts are numbers.
     EDUHUB_PLONE_WRITE_WAIT_SECONDS  how long a write may                          (30)
     EDUHUB_PLONE_FAILURES          failures in a row after which Plone is left alone  (5)
     EDUHUB_PLONE_PAUSE_SECONDS     between two attempts then                       (1)
+    EDUHUB_CACHE_SECONDS           for which an anonymous reader's page serves others too; 0 stores nothing. Sites that
+                                   know their users by address must set 0          (1)
+    EDUHUB_CACHE_STALE_SECONDS     after that it still serves while Plone is asked for a new one       (10)
+    EDUHUB_CACHE_ERROR_SECONDS     and while Plone gives none                      (3600)
+    EDUHUB_CACHE_MB                memory for such pages, in MiB                   (32)
+    EDUHUB_CACHE_PAGES             number of such pages                            (4096)
     EDUHUB_READY_PATH              cheap page below the site that answers 200 when it works          (ok)
     EDUHUB_READY_SECONDS           for that page to answer                         (3)
 """
@@ -35,7 +41,8 @@ NAMES = frozenset(
     {"PLONE_URL", "EDUHUB_SOCKET", "EDUHUB_PORT", "EDUHUB_ADDRESS", "EDUHUB_GRACE_SECONDS", "EDUHUB_READY_PATH"}
     | {"EDUHUB_PLONE_CONNECTIONS", "EDUHUB_PLONE_CONNECT_SECONDS", "EDUHUB_PLONE_SECONDS", "EDUHUB_READY_SECONDS"}
     | {"EDUHUB_PLONE_READS", "EDUHUB_PLONE_QUEUE", "EDUHUB_PLONE_READ_WAIT_SECONDS", "EDUHUB_PLONE_WRITE_WAIT_SECONDS"}
-    | {"EDUHUB_PLONE_FAILURES", "EDUHUB_PLONE_PAUSE_SECONDS"}
+    | {"EDUHUB_PLONE_FAILURES", "EDUHUB_PLONE_PAUSE_SECONDS", "EDUHUB_CACHE_SECONDS", "EDUHUB_CACHE_STALE_SECONDS"}
+    | {"EDUHUB_CACHE_ERROR_SECONDS", "EDUHUB_CACHE_MB", "EDUHUB_CACHE_PAGES"}
 )
 # Path characters that need no second thought in a request line.
 _PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
@@ -79,6 +86,11 @@ class Settings:
     plone_write_wait_seconds: float = 30.0
     plone_failures: int = 5
     plone_pause_seconds: float = 1.0
+    cache_seconds: float = 1.0
+    cache_stale_seconds: float = 10.0
+    cache_error_seconds: float = 3600.0
+    cache_mb: int = 32
+    cache_pages: int = 4096
 
 
 def read(environment: Mapping[str, str]) -> Settings:
@@ -101,6 +113,11 @@ def read(environment: Mapping[str, str]) -> Settings:
         plone_write_wait_seconds=_number(environment, "EDUHUB_PLONE_WRITE_WAIT_SECONDS", float, 30.0, 0.1, 600.0),
         plone_failures=_number(environment, "EDUHUB_PLONE_FAILURES", int, 5, 1, 1000),
         plone_pause_seconds=_number(environment, "EDUHUB_PLONE_PAUSE_SECONDS", float, 1.0, 0.1, 60.0),
+        cache_seconds=_number(environment, "EDUHUB_CACHE_SECONDS", float, 1.0, 0.0, 3600.0),
+        cache_stale_seconds=_number(environment, "EDUHUB_CACHE_STALE_SECONDS", float, 10.0, 0.0, 86_400.0),
+        cache_error_seconds=_number(environment, "EDUHUB_CACHE_ERROR_SECONDS", float, 3600.0, 0.0, 604_800.0),
+        cache_mb=_number(environment, "EDUHUB_CACHE_MB", int, 32, 1, 65_536),
+        cache_pages=_number(environment, "EDUHUB_CACHE_PAGES", int, 4096, 1, 1_000_000),
     )
 
 
