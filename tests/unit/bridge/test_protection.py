@@ -201,8 +201,8 @@ def test_a_plone_that_is_gone_is_left_alone_and_found_again_when_it_is_back(star
     assert time.monotonic() - back < 1.5
     assert metric(bridge, "eduhub_bridge_plone_breaker", state="closed") == 1
     again.stop()
-    states = [line["state"] for line in bridge.lines() if line["event"] == "breaker"]
-    assert (states[0], states[-2:]) == ("open", ["half_open", "closed"])
+    said = [line["event"] for line in bridge.lines() if line["event"] in ("plone_left_alone", "plone_is_back")]
+    assert said == ["plone_left_alone", "plone_is_back"]  # a line each, however long it took
 
 
 def test_answers_that_say_out_of_order_count_and_errors_of_a_page_do_not(start, plone):

@@ -9,7 +9,6 @@ used again, not even for want of anything better, because that write may have wi
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from functools import partial
 from typing import Callable, NamedTuple, Optional, Union
@@ -75,6 +74,13 @@ class Alone:
             answer.close()
 
 
+class _Refresh(NamedTuple):
+    """A new page on its way: None comes if Plone failed, a closed Alone if there is no page any more."""
+
+    task: asyncio.Task[Union[Page, Alone, None]]
+    begun: float
+
+
 class _FailedError(Exception):
     """Plone answered with an error, where there is an old page."""
 
@@ -89,7 +95,7 @@ class AnonymousReads:
         self._upstream, self._target = upstream, target
         self._pages = Pages(settings.cache_pages, settings.cache_mb * 1024 * 1024)
         self._flights: SingleFlight[Union[Page, Alone]] = SingleFlight()
-        self._refreshes: dict[Key, asyncio.Task[Union[Page, Alone, None]]] = {}
+        self._refreshes: dict[Key, _Refresh] = {}
         self._count = {
             name: metrics.cache.labels(name)
             for name in ("hit", "stale", "error", "revalidated", "miss", "collapsed", "bypass")
@@ -98,10 +104,10 @@ class AnonymousReads:
 
     async def close(self) -> None:
         """Stop asking for what nobody waits for."""
-        refreshes = list(self._refreshes.values())
-        for task in refreshes:
+        tasks = [refresh.task for refresh in self._refreshes.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*refreshes, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def at_hand(self, asked: Asked, scope: Scope) -> Optional[Found]:
         """Return a page that will do without asking Plone first, None if there is none."""
@@ -119,7 +125,7 @@ class AnonymousReads:
                 self._refresh(asked.key, page, scope)
         else:
             return None
-        return Found(page, page.age + int(seconds), b"eduhub-bridge; hit; ttl=%d" % left)
+        return Found(page, page.age + int(seconds), b"eduhub-bridge; hit; ttl=%d" % (left // 1))
 
     async def fetch(self, asked: Asked, scope: Scope) -> Union[Found, Alone, None]:
         """Return a page, or an answer for this client alone, or None: then the client has to ask for itself.
@@ -152,18 +158,19 @@ class AnonymousReads:
         return Found(got, got.age, MISS + b"; " + how)
 
     async def _renewed(self, asked: Asked, page: Page, scope: Scope) -> Union[Found, Alone, None]:
-        task = self._refreshes.get(asked.key) or self._refresh(asked.key, page, scope)
-        # Not cancelled with this client: others, and the next one, gain from it.
-        await asyncio.wait({task}, timeout=PATIENCE_SECONDS)
-        if not task.done():
-            page.quiet_until = math.inf  # nobody else has to find out how slow Plone is: see _ask_again
-        got = task.result() if task.done() and not task.cancelled() else None
+        refresh = self._refreshes.get(asked.key) or self._refresh(asked.key, page, scope)
+        # Whoever found out how slow Plone is found out for all.
+        patience = refresh.begun + PATIENCE_SECONDS - time.monotonic()
+        if patience > 0 and self._upstream.well:
+            # Not cancelled with this client: others, and the next one, gain from it.
+            await asyncio.wait({refresh.task}, timeout=patience)
+        got = refresh.task.result() if refresh.task.done() and not refresh.task.cancelled() else None
         if isinstance(got, Alone):
             return None
         if got is None:
             self._count["error"].inc()
             seconds = time.monotonic() - page.asked_at
-            status = b"eduhub-bridge; hit; ttl=%d; detail=stale-if-error" % (page.life.fresh - seconds)
+            status = b"eduhub-bridge; hit; ttl=%d; detail=stale-if-error" % ((page.life.fresh - seconds) // 1)
             return Found(page, page.age + int(seconds), status)
         self._count["revalidated"].inc()
         why = b"request" if asked.again else b"stale"
@@ -173,11 +180,11 @@ class AnonymousReads:
     def _too_old(page: Page) -> bool:
         return time.monotonic() - page.asked_at >= page.life.error
 
-    def _refresh(self, key: Key, page: Page, scope: Scope) -> asyncio.Task[Union[Page, Alone, None]]:
+    def _refresh(self, key: Key, page: Page, scope: Scope) -> _Refresh:
         task = asyncio.get_running_loop().create_task(self._ask_again(key, page, scope))
-        self._refreshes[key] = task
+        refresh = self._refreshes[key] = _Refresh(task, time.monotonic())
         task.add_done_callback(lambda _: self._refreshes.pop(key, None))
-        return task
+        return refresh
 
     async def _ask_again(self, key: Key, page: Page, scope: Scope) -> Union[Page, Alone, None]:
         """Return the new page, an Alone that is closed if there is none any more, or None if Plone failed."""

@@ -65,7 +65,8 @@ class PassThrough:
         except paths.RefusedError as refusal:
             await problem(400, str(refusal))(scope, receive, send)
         except UpstreamError as error:
-            self._log.say("plone_failed", kind=error.kind, detail=str(error))
+            if error.kind != "breaker_open":  # said once, when it opened
+                self._log.say("plone_failed", kind=error.kind, detail=str(error))
             await problem(error.status, str(error), error.headers)(scope, receive, send)
 
     def _target(self, scope: Scope) -> tuple[Target, headers.Request]:

@@ -64,6 +64,7 @@ class Upstream:
         others = settings.plone_connections - settings.plone_reads - 1
         self._transfers = lane("transfers", others, settings.plone_write_wait_seconds)
         self._breaker = CircuitBreaker(settings.plone_failures, settings.plone_pause_seconds, self._turned)
+        self._resting = False
         metrics.watch_breaker(lambda: self._breaker.state)
         self._budget = RetryBudget()
         self._last_answer = 0.0
@@ -83,6 +84,11 @@ class Upstream:
             task.cancel()
         await asyncio.gather(*abandoned, return_exceptions=True)
         await self._transport.close()
+
+    @property
+    def well(self) -> bool:
+        """Return whether Plone answers, as far as is known: false while it is left alone."""
+        return self._breaker.state == CLOSED
 
     async def probe(self) -> Optional[str]:
         """Ask the cheap page once, past every lane; return None if it answered 200, else what happened, in words."""
@@ -186,8 +192,15 @@ class Upstream:
     ) -> ClientResponse:
         started = time.perf_counter()
         sent = True
+        self._budget.earn()
         try:
-            answer = await self._repeated(method, path, fields, body, seconds, held)
+            try:
+                answer = await self._attempt(method, path, fields, body, seconds, held)
+            except UpstreamError as failure:
+                # Nothing special is paid for what goes well.
+                attempt = partial(self._attempt, method, path, fields, body, seconds, held)
+                told = self._metrics.plone_retries.inc
+                answer = await retried(attempt, self._again, self._budget, failure=failure, told=told)
         except UpstreamError as error:
             held.free()
             sent = error.kind not in _NOT_SENT
@@ -219,49 +232,45 @@ class Upstream:
                 return
         connection.add_callback(held.free)
 
-    async def _repeated(
+    def _again(self, error: Exception) -> bool:
+        """Return whether to ask again: nothing was sent, so all may be repeated, but not while others are refused."""
+        return isinstance(error, UpstreamError) and error.kind == "connect" and self.well
+
+    async def _attempt(
         self, method: str, path: str, fields: list[tuple[str, str]], body: Body, seconds: float, held: _Held
     ) -> ClientResponse:
-        def again(error: Exception) -> bool:
-            # Nothing was sent, so this is safe for everything; but not while everybody else is refused.
-            return isinstance(error, UpstreamError) and error.kind == "connect" and self._breaker.state == CLOSED
-
-        async def attempt() -> ClientResponse:
-            try:
-                answer = await self._ask(method, path, fields, body, seconds)
-            except UpstreamError as error:
-                if held.error is None:
-                    self._breaker.failed(str(error))
-                raise
-            if answer.status in _OUT_OF_ORDER:
-                self._breaker.failed(f"Plone answers {answer.status}.")
-            else:
-                self._breaker.succeeded()
-            return answer
-
-        return await retried(attempt, again, self._budget, told=self._metrics.plone_retries.inc)
-
-    async def _ask(
-        self, method: str, path: str, fields: list[tuple[str, str]], body: Body, seconds: float
-    ) -> ClientResponse:
-        if method not in traffic.READING or body is not None:
-            return await self._transport.ask(method, path, fields, body, kept=False, seconds=seconds)
+        kept = body is None and method in traffic.READING
         try:
-            return await self._transport.ask(method, path, fields, None, kept=True, seconds=seconds)
+            try:
+                answer = await self._transport.ask(method, path, fields, body, kept=kept, seconds=seconds)
+            except UpstreamError as error:
+                # A kept connection may die at the very moment it is used again: that is nobody's failure yet.
+                if not kept or error.kind != "severed" or not self._budget.spend():
+                    raise
+                self._metrics.plone_retries.inc()
+                answer = await self._transport.ask(method, path, fields, None, kept=False, seconds=seconds)
         except UpstreamError as error:
-            # A kept connection may die at the very moment it is used again: that is nobody's failure yet.
-            if error.kind != "severed" or not self._budget.spend():
-                raise
-            self._metrics.plone_retries.inc()
-        return await self._transport.ask(method, path, fields, None, kept=False, seconds=seconds)
+            if held.error is None:
+                self._breaker.failed(str(error))
+            raise
+        if answer.status in _OUT_OF_ORDER:
+            self._breaker.failed(f"Plone answers {answer.status}.")
+        else:
+            self._breaker.succeeded()
+        return answer
 
     def _counted(self, error: UpstreamError) -> UpstreamError:
         self._metrics.plone_errors.labels(error.kind).inc()
         return error
 
-    @staticmethod
-    def _turned(state: str, why: str) -> None:
-        say("breaker", level="info" if state == CLOSED else "warning", state=state, why=why)
+    def _turned(self, state: str, why: str) -> None:
+        """Say when Plone is left alone and when that is over; the trials in between are in the metrics."""
+        if self._resting != (state != CLOSED):
+            self._resting = not self._resting
+            if self._resting:
+                say("plone_left_alone", level="warning", why=why)
+            else:
+                say("plone_is_back", was=why)
 
 
 class _Held:

@@ -48,19 +48,20 @@ async def retried(
     budget: RetryBudget,
     attempts: int = 3,
     wait_seconds: float = 0.1,
+    failure: Optional[Exception] = None,
     told: Callable[[], object] = lambda: None,
 ) -> T:
     """Return what `call` returns, asked at most `attempts` times; raise its last error.
 
     It is asked again after an error for which `again` is true and the budget has something left; `told` is called
-    each time.
+    each time. With a `failure`, the caller has made the first attempt, and counted it, already.
     """
-    budget.earn()
-    failure: Optional[Exception]
-    try:
-        return await call()
-    except Exception as error:
-        failure = error
+    if failure is None:
+        budget.earn()
+        try:
+            return await call()
+        except Exception as error:
+            failure = error
 
     def may_repeat(error: Exception) -> bool:
         return again(error) and budget.spend()
