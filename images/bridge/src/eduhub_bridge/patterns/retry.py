@@ -15,6 +15,8 @@ from typing import Awaitable, Callable, Optional, TypeVar
 import stamina
 
 T = TypeVar("T")
+# Stamina would log each retry and count it in prometheus_client's global registry: `told` is told instead.
+stamina.instrumentation.set_on_retry_hooks(())
 
 
 class RetryBudget:
