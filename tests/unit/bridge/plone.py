@@ -70,7 +70,7 @@ class Plone:
 
     def _run(self, started: threading.Event) -> None:
         async def main() -> None:
-            await asyncio.start_server(self._serve, sock=self._listening)
+            await asyncio.start_server(self._serve, sock=self._listening, limit=1 << 20)
             started.set()
 
         self._loop.run_until_complete(main())

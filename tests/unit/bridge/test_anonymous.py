@@ -16,6 +16,7 @@ from tests.unit.bridge.process import Process, read_answer
 from tests.unit.bridge.test_failures import is_problem
 from tests.unit.bridge.test_protection import USER, all_at_once, metric, send, until
 
+JSON = "Accept: application/json"
 MODIFIED = "Sat, 01 Jan 2000 00:00:00 GMT"
 _numbers = itertools.count()
 # Nothing of a test's own takes that long.
@@ -134,8 +135,8 @@ def test_requests_that_differ_in_what_may_change_the_answer_share_no_page(fresh,
 
 
 def test_requests_that_differ_in_nothing_that_counts_share_one(fresh, page, plone):
-    fresh.get(f"{page}/count", "Accept: a/b", "User-Agent: one", "X-Forwarded-For: 10.0.0.1", "X-B: 1")
-    again = fresh.get(f"{page}/count", "X-B: 1", "User-Agent: two", "Accept: a/b", "X-Request-Id: 7", "Referer: x")
+    fresh.get(f"{page}/count", JSON, "User-Agent: one", "X-Forwarded-For: 10.0.0.1", "X-B: 1")
+    again = fresh.get(f"{page}/count", "X-B: 1", "User-Agent: two", JSON, "X-Request-Id: 7", "Referer: x")
     assert (again.body, len(plone.seen)) == (b"1", 1)
 
 
@@ -326,6 +327,16 @@ def test_after_a_write_a_failing_plone_shows_no_older_page(start, own):
 def test_a_broken_off_page_is_a_problem_and_not_half_a_page(fresh, page):
     assert is_problem(fresh.get(f"{page}/cut"), 502) == "Plone's answer broke off."
     assert metric(fresh, "eduhub_bridge_plone_in_flight", lane="reads") == 0
+
+
+def test_an_address_or_field_as_long_as_the_memory_is_answered_and_not_stored(start, plone):
+    bridge = start(plone.url, EDUHUB_CACHE_MB="1", **FRESH)
+    assert [bridge.get("/plone/count", f"X-Long: {'x' * 50_000}").status for _ in range(6)] == [200] * 6
+    assert len(plone.seen) == 1
+    assert bridge.get("/plone/status?200").status == 200
+    many = [f"X-{number}: {'x' * 50_000}" for number in range(6)]
+    assert {bridge.get("/plone/status?200", *many).status for _ in range(2)} == {200}
+    assert metric(bridge, "eduhub_bridge_cache_pages") == 2
 
 
 def memory(bridge):

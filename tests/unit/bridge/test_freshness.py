@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from eduhub_bridge.freshness import Life, Limits, asked, life
+from eduhub_bridge.freshness import Life, Limits, asked, for_everybody, life
 
 LIMITS = Limits(fresh=1.0, stale=10.0, error=100.0)
 DATE = (b"date", b"Sat, 01 Jan 2000 00:00:00 GMT")
@@ -53,3 +53,13 @@ def test_the_order_of_different_fields_means_nothing_and_that_of_equal_ones_some
 def test_a_connection_that_names_fields_is_for_plone_to_understand():
     assert asked(scope((b"connection", b"Keep-Alive"))) is not None
     assert asked(scope((b"connection", b"close, x-private"))) is None
+
+
+def test_a_referer_is_part_of_a_page_and_no_part_of_json():
+    page, json, referer = (b"accept", b"text/html"), (b"accept", b"application/json"), (b"referer", b"/x")
+    sent = [("referer", "/x"), ("if-none-match", "*"), ("accept", "a")]
+    with_it, without = asked(scope(page, referer)).key, asked(scope(page)).key
+    assert with_it != without
+    assert for_everybody(with_it, sent) == [("referer", "/x"), ("accept", "a")]
+    assert asked(scope(referer, json)).key == asked(scope(json)).key
+    assert for_everybody(asked(scope(referer, json)).key, sent) == [("accept", "a")]

@@ -225,16 +225,16 @@ def test_a_plone_that_hangs_is_noticed_by_those_who_wait(start, plone):
     assert bridge.get("/plone/x", USER).status == 200  # an answer to an old question is one
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_plone_that_is_away_for_a_moment_is_asked_again(start, method):
+@pytest.mark.parametrize(("method", "body"), [("GET", b"abc"), ("POST", b"abc"), ("PUT", b"x" * LONG)])
+def test_a_plone_that_is_away_for_a_moment_is_asked_again(start, method, body):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     bridge = start(f"http://127.0.0.1:{port}/Plone", EDUHUB_PLONE_FAILURES="1000")
-    asking = send(bridge, "/plone/digest", "Content-Length: 3", USER, method=method, body=b"abc")
+    asking = send(bridge, "/plone/digest", f"Content-Length: {len(body)}", USER, method=method, body=body)
     time.sleep(0.05)
     again = Plone().start(port)
     assert read_answer(asking).status == 201
-    assert [(seen.method, seen.body) for seen in again.seen] == [(method, b"abc")]
+    assert [(seen.method, seen.body) for seen in again.seen] == [(method, body)]
     again.stop()
 
 

@@ -203,7 +203,7 @@ class AnonymousReads:
     async def _ask(self, key: Key, target: Target, page: Optional[Page]) -> Union[Page, Alone]:
         """Ask Plone, on condition if there is a `page`, and store what may be; raise UpstreamError or _FailedError."""
         asked_at, writes = time.monotonic(), self._upstream.writes
-        fields = freshness.unconditional(target.fields)
+        fields = freshness.for_everybody(key, target.fields)
         if page is not None and page.etag:
             fields.append(("if-none-match", page.etag.decode("latin-1")))
         elif page is not None and page.modified:

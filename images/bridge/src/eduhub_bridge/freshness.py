@@ -22,13 +22,15 @@ _PERSONAL = frozenset(
 )
 # They change no answer of Plone's. An answer that names one of them in Vary is not stored.
 _MEANINGLESS = frozenset(
-    {b"user-agent", b"referer", b"via", b"x-forwarded-for", b"x-real-ip", b"priority", b"dnt", b"save-data", b"from"}
+    {b"user-agent", b"via", b"x-forwarded-for", b"x-real-ip", b"priority", b"dnt", b"save-data", b"from"}
     | {b"x-request-id", b"x-correlation-id", b"traceparent", b"tracestate", b"baggage", b"upgrade-insecure-requests"}
     | {b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest", b"sec-fetch-user", b"sec-gpc", b"keep-alive", b"te"}
     | {b"sec-ch-ua", b"sec-ch-ua-mobile", b"sec-ch-ua-platform", b"cache-control", b"pragma", b"connection"}
     | {b"if-none-match", b"if-modified-since"}
 )
-_OWN = frozenset({b"connection", b"cache-control", b"pragma", b"if-none-match", b"if-modified-since"})
+# They mean something to us.
+_OWN = frozenset({b"connection", b"cache-control", b"pragma", b"if-none-match", b"if-modified-since", b"referer"})
+_JSON = b"application/json"
 _CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 _NEUTRAL_CONNECTIONS = frozenset({b"keep-alive", b"close"})
 _PLAIN = _MEANINGLESS - _OWN
@@ -74,35 +76,37 @@ class Life:
 def asked(scope: Scope) -> Optional[Asked]:
     """Return what a GET or HEAD asks for; None if it is for Plone alone to answer."""
     telling: list[tuple[bytes, bytes]] = []
-    none_match = since = None
-    again = False
+    own: dict[bytes, bytes] = {}
     for field in scope["headers"]:
-        name, value = field
+        name = field[0]
         if name in _PLAIN:
             continue
         if name in _PERSONAL:
             return None
-        if name not in _OWN:
-            telling.append(field)
-        elif name == b"connection":
-            if value.lower() not in _NEUTRAL_CONNECTIONS:
-                return None
-        elif name == b"if-none-match":
-            none_match = value if none_match is None else none_match + b"," + value
-        elif name == b"if-modified-since":
-            since = value
-        elif b"no-store" in value:
-            return None
+        if name in _OWN:
+            own[name] = own[name] + b"," + field[1] if name in own else field[1]
         else:
-            again = again or b"no-cache" in value or b"max-age=0" in value
+            telling.append(field)
+    again = False
+    if own:
+        wishes = own.get(b"cache-control", b"") + own.get(b"pragma", b"")
+        if b"no-store" in wishes or own.get(b"connection", b"close").lower() not in _NEUTRAL_CONNECTIONS:
+            return None
+        again = b"no-cache" in wishes or b"max-age=0" in wishes
+        if b"referer" in own and not any(name == b"accept" and _JSON in value for name, value in telling):
+            telling.append((b"referer", own[b"referer"]))  # the login form remembers it, JSON does not
     telling.sort(key=itemgetter(0))  # by name only: the order of repeated fields has a meaning
     key = (scope["raw_path"], scope["query_string"], scope["scheme"], *telling)
-    return Asked(key, none_match, since, again)
+    return Asked(key, own.get(b"if-none-match"), own.get(b"if-modified-since"), again)
 
 
-def unconditional(fields: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return `fields` without the client's own conditions: its answer is made from the page."""
-    return [field for field in fields if field[0] not in _CONDITIONS]
+def for_everybody(key: Key, fields: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return `fields` without the client's own conditions, and without a Referer that is not in `key`.
+
+    Nothing that tells one client's page from another's may reach Plone and not be in the key.
+    """
+    dropped = _CONDITIONS if any(part[0] == b"referer" for part in key[3:]) else _CONDITIONS | {"referer"}
+    return [field for field in fields if field[0] not in dropped]
 
 
 def life(status: int, fields: Fields, limits: Limits) -> Optional[Life]:

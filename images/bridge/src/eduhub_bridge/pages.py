@@ -82,16 +82,15 @@ class Pages:
         return self._stored.currsize
 
     def put(self, key: Key, stored: Stored) -> None:
-        """Store, and make room for it."""
+        """Store, and make room for it; what would take too much of it is not stored."""
         stored.size += sum(len(part) if isinstance(part, (bytes, str)) else sum(map(len, part)) for part in key)
+        if stored.size > self._stored.maxsize // 4:
+            self._stored.pop(key, None)
+            return
         if key not in self._stored:
             while len(self._stored) >= self._most:
                 self._stored.popitem()
         self._stored[key] = stored
-
-    def drop(self, key: Key) -> None:
-        """Forget a page, if there is one."""
-        self._stored.pop(key, None)
 
 
 def _size(stored: Stored) -> int:

@@ -210,7 +210,7 @@ class Upstream:
             raise
         finally:
             # Before anybody can know of it. Also when it failed: a lost answer is no proof that nothing was written.
-            if kind is Kind.WRITE and sent:
+            if kind is Kind.WRITE and held.begun and sent:
                 self.writes += 1
         self._metrics.plone_answered(method, answer.status, time.perf_counter() - started)
         self._last_answer = time.monotonic()

@@ -12,7 +12,7 @@ from eduhub_bridge import patterns
 from tests.unit.bridge.process import PYTHON, environment
 
 PAGE = Path(__file__).resolve().parents[4] / "docs/patterns.md"
-EXAMPLES = re.findall(r"^### (.+?)\n.*?^```python\n(.+?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+EXAMPLES = re.findall(r"(?ms)^### (.+?)\n.*?^```python\n(.+?)^```", PAGE.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(("title", "example"), EXAMPLES, ids=[title for title, _ in EXAMPLES])
