@@ -36,6 +36,7 @@ def plone(_plone: Plone) -> Plone:
     _plone.most.clear()
     _plone.says.clear()
     _plone.slow, _plone.trouble = 0.0, ""
+    _plone.told.clear()
     _plone.release.clear()
     return _plone
 

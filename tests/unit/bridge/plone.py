@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
+import json
 import socket
 import struct
 import threading
 from dataclasses import dataclass, field
+from typing import Any
 
 SITE = "/Plone"
 BLOCK = bytes(range(256)) * 256  # 64 KiB
@@ -46,6 +48,13 @@ class Plone:
     release: threading.Event = field(default_factory=threading.Event)
     inside: dict[str, int] = field(default_factory=dict)
     most: dict[str, int] = field(default_factory=dict)
+    told: dict[tuple[str, str], tuple[str, bytes, tuple[str, ...]]] = field(default_factory=dict)
+
+    def tell(self, method: str, path: str, status: str, document: Any, *fields: str) -> None:
+        """Let plone.restapi's way of answering be: `document` as JSON, bytes as they are."""
+        if not isinstance(document, bytes):
+            document, fields = json.dumps(document).encode(), ("Content-Type: application/json", *fields)
+        self.told[method, path] = (status, document, fields)
 
     def start(self, port: int = 0) -> Plone:
         self._loop = asyncio.new_event_loop()
@@ -104,12 +113,16 @@ class Plone:
             self.probes += 1
             return await _say(writer, f"{self.ok} Whatever", b"OK")
         self.seen.append(seen)
-        behaviour = seen.target.partition("?")[0].rpartition("/_vh_plone/")[2]
+        behaviour = seen.target.partition("?")[0].rpartition("/_vh_plone/")[2].removesuffix("/@@download")
         if behaviour == "early":
             return await _say(writer, "413 Too Large", b"no")
         seen.body = await _body(seen, reader)
         if behaviour == "stale" and answered:
             raise ConnectionResetError  # the connection was kept alive, and dies when it is used again
+        below = seen.target.partition("?")[0].partition("/_vh_plone")[2].lstrip("/")
+        if (seen.method, below) in self.told:
+            status, document, fields = self.told[seen.method, below]
+            return await _say(writer, status, document, *fields, alone=seen.method == "HEAD")
         behaviour = self.trouble or behaviour
         handler = getattr(self, f"_{behaviour.rpartition('/')[2].replace('-', '_')}", self._hello)
         self.inside[seen.method] = self.inside.get(seen.method, 0) + 1
@@ -214,6 +227,9 @@ class Plone:
     async def _broken(self, _: Seen, writer: asyncio.StreamWriter) -> None:
         await _say(writer, "500 Internal Server Error", b"bug")
 
+    async def _key_error(self, _: Seen, writer: asyncio.StreamWriter) -> None:
+        await _say(writer, "503 Service Unavailable", b"KeyError", "X-Powered-By: Zope (www.zope.dev)")
+
     async def _unavailable(self, _: Seen, writer: asyncio.StreamWriter) -> None:
         await _say(writer, "503 Service Unavailable", b"busy")
 
@@ -270,7 +286,7 @@ async def _body(seen: Seen, reader: asyncio.StreamReader) -> bytes:
     return await reader.readexactly(int((seen.field("content-length") or ["0"])[0]))
 
 
-async def _say(writer: asyncio.StreamWriter, status: str, body: bytes, *fields: str) -> None:
+async def _say(writer: asyncio.StreamWriter, status: str, body: bytes, *fields: str, alone: bool = False) -> None:
     head = "\r\n".join([f"HTTP/1.1 {status}", *fields, f"Content-Length: {len(body)}", "", ""])
-    writer.write(head.encode("latin-1") + body)
+    writer.write(head.encode("latin-1") + (b"" if alone else body))
     await writer.drain()

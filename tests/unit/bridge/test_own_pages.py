@@ -12,7 +12,8 @@ from tests.unit.bridge.process import PYTHON_VERSION
 
 def test_the_index_says_where_to_go(bridge):
     answer = bridge.get("/")
-    assert (answer.status, answer.json()["links"]) == (200, {"plone": "/plone/", "health": "/health"})
+    links = {"plone": "/plone/", "api": "/api/v1/openapi.json", "health": "/health"}
+    assert (answer.status, answer.json()["links"]) == (200, links)
     assert bridge.get("/", method="HEAD").status == 200
 
 

@@ -208,6 +208,7 @@ def test_a_plone_that_is_gone_is_left_alone_and_found_again_when_it_is_back(star
 def test_answers_that_say_out_of_order_count_and_errors_of_a_page_do_not(start, plone):
     bridge = start(plone.url, EDUHUB_PLONE_FAILURES="3")
     assert [bridge.get("/plone/broken", USER).status for _ in range(5)] == [500] * 5
+    assert [bridge.get("/plone/key-error", USER).body for _ in range(5)] == [b"KeyError"] * 5
     answers = [bridge.get("/plone/unavailable", USER) for _ in range(4)]
     assert [(answer.status, answer.body == b"busy") for answer in answers] == [(503, True)] * 3 + [(503, False)]
 

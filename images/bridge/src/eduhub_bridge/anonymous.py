@@ -24,7 +24,7 @@ from eduhub_bridge.pages import Page, Pages, Solitary
 from eduhub_bridge.paths import RefusedError
 from eduhub_bridge.patterns.single_flight import SingleFlight
 from eduhub_bridge.settings import Settings
-from eduhub_bridge.upstream import Upstream, UpstreamError
+from eduhub_bridge.upstream import Upstream, UpstreamError, promise
 
 # A client waits so long for a new page while there is an old one; Plone may take longer, the next client has it then.
 PATIENCE_SECONDS = 1.0
@@ -208,7 +208,7 @@ class AnonymousReads:
             fields.append(("if-none-match", page.etag.decode("latin-1")))
         elif page is not None and page.modified:
             fields.append(("if-modified-since", page.modified.decode("latin-1")))
-        answer = await self._upstream.fetch("GET", target.path, fields, begins=_promise)
+        answer = await self._upstream.fetch("GET", target.path, fields, begins=promise)
         try:
             return await self._made(key, page, answer, asked_at, writes)
         except BaseException:
@@ -266,7 +266,3 @@ def _framed(fields: list[tuple[bytes, bytes]], body: bytes) -> list[tuple[bytes,
     if any(name == b"content-length" for name, _ in fields):
         return fields
     return [*fields, (b"content-length", b"%d" % len(body))]
-
-
-def _promise() -> None:
-    """Whoever asks here is not called off when a client leaves: see Upstream.fetch."""

@@ -10,9 +10,10 @@ from typing import AsyncIterator
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from eduhub_bridge import __version__, endpoints, paths, problems
+from eduhub_bridge import __version__, api, endpoints, paths, problems
 from eduhub_bridge.metrics import Metrics
 from eduhub_bridge.passthrough import ROUTE, PassThrough
+from eduhub_bridge.plone import Plone
 from eduhub_bridge.readiness import Readiness
 from eduhub_bridge.settings import Settings
 from eduhub_bridge.upstream import Upstream
@@ -70,10 +71,11 @@ def create_app(settings: Settings) -> Bridge:
             await pass_through.close()
             await upstream.close()
 
-    api = FastAPI(
+    app = FastAPI(
         title="EduHub bridge", version=__version__, lifespan=lifespan, redirect_slashes=False,
         openapi_url=None, docs_url=None, redoc_url=None,
     )  # fmt: skip
-    problems.install(api)
-    api.include_router(endpoints.router(Readiness(upstream.probe, metrics.ready.set), metrics))
-    return Bridge(api, pass_through, metrics)
+    problems.install(app)
+    app.include_router(endpoints.router(Readiness(upstream.probe, metrics.ready.set), metrics))
+    api.install(app, Plone(settings, upstream, metrics), settings)
+    return Bridge(app, pass_through, metrics)

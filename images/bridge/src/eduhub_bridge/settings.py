@@ -26,6 +26,8 @@ the value of `NAME`. Seconds and counts are numbers.
     EDUHUB_CACHE_PAGES             number of such pages                            (4096)
     EDUHUB_READY_PATH              cheap page below the site that answers 200 when it works          (ok)
     EDUHUB_READY_SECONDS           for that page to answer                         (3)
+    EDUHUB_BODY_BYTES              longest JSON body that the typed endpoints take (4194304)
+    EDUHUB_UPLOAD_BYTES            longest file that they take                     (1073741824)
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ NAMES = frozenset(
     | {"EDUHUB_PLONE_READS", "EDUHUB_PLONE_QUEUE", "EDUHUB_PLONE_READ_WAIT_SECONDS", "EDUHUB_PLONE_WRITE_WAIT_SECONDS"}
     | {"EDUHUB_PLONE_FAILURES", "EDUHUB_PLONE_PAUSE_SECONDS", "EDUHUB_CACHE_SECONDS", "EDUHUB_CACHE_STALE_SECONDS"}
     | {"EDUHUB_CACHE_ERROR_SECONDS", "EDUHUB_CACHE_MB", "EDUHUB_CACHE_PAGES"}
+    | {"EDUHUB_BODY_BYTES", "EDUHUB_UPLOAD_BYTES"}
 )
 # Path characters that need no second thought in a request line.
 _PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
@@ -91,6 +94,8 @@ class Settings:
     cache_error_seconds: float = 3600.0
     cache_mb: int = 32
     cache_pages: int = 4096
+    body_bytes: int = 4 * 1024**2
+    upload_bytes: int = 1024**3
 
 
 def read(environment: Mapping[str, str]) -> Settings:
@@ -118,6 +123,8 @@ def read(environment: Mapping[str, str]) -> Settings:
         cache_error_seconds=_number(environment, "EDUHUB_CACHE_ERROR_SECONDS", float, 3600.0, 0.0, 604_800.0),
         cache_mb=_number(environment, "EDUHUB_CACHE_MB", int, 32, 1, 65_536),
         cache_pages=_number(environment, "EDUHUB_CACHE_PAGES", int, 4096, 1, 1_000_000),
+        body_bytes=_number(environment, "EDUHUB_BODY_BYTES", int, 4 * 1024**2, 1024, 1024**3),
+        upload_bytes=_number(environment, "EDUHUB_UPLOAD_BYTES", int, 1024**3, 1, 1024**4),
     )
 
 

@@ -40,16 +40,21 @@ from eduhub_bridge.settings import Settings
 from eduhub_bridge.traffic import Kind
 from eduhub_bridge.transport import Body, Transport, UpstreamError
 
-__all__ = ["Body", "Upstream", "UpstreamError"]
+__all__ = ["Body", "Upstream", "UpstreamError", "promise"]
 
 # What aiohttp reads ahead of a slow client, so that an answer of this length ends whatever its client does.
 BUFFERED_BYTES = 128 * 1024
 # Bodies up to here are collected before Plone is asked.
 COLLECTED_BYTES = 64 * 1024
-# Plone, or what stands in front of it, says itself that it is out of order.
+# What stands in front of Plone says that Plone is out of order. When Zope itself says so, it means a mistake in the
+# code of one page: KeyError and NameError are 503 there.
 _OUT_OF_ORDER = frozenset({502, 503, 504})
 # After these no byte of a request has left: Plone cannot have changed anything.
 _NOT_SENT = frozenset({"connect", "connect_timeout"})
+
+
+def promise() -> None:
+    """Nobody cancels the caller of this fetch, whether or not its client is there: see Upstream.fetch."""
 
 
 class Upstream:
@@ -110,7 +115,8 @@ class Upstream:
         if not the usual. The caller reads the body to its end or closes the response: until then a place is taken.
 
         The caller may be cancelled at any time. One that gives `begins`, which is called when Plone begins, promises
-        not to be from then until the answer, and is spared the task that waits for Plone in its stead.
+        not to be from then until the answer, and is spared the task that waits for Plone in its stead; `promise` is
+        for those who are never cancelled.
         """
         kind = traffic.kind(method, path)
         lane = self._reads if kind is Kind.READ else self._writes
@@ -253,7 +259,7 @@ class Upstream:
             if held.error is None:
                 self._breaker.failed(str(error))
             raise
-        if answer.status in _OUT_OF_ORDER:
+        if answer.status in _OUT_OF_ORDER and "Zope" not in answer.headers.get("x-powered-by", ""):
             self._breaker.failed(f"Plone answers {answer.status}.")
         else:
             self._breaker.succeeded()

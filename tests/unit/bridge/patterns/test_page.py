@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from eduhub_bridge import patterns
-from tests.unit.bridge.process import PYTHON, environment
+from tests.unit.bridge.process import INTERPRETER, environment
 
 PAGE = Path(__file__).resolve().parents[4] / "docs/patterns.md"
 EXAMPLES = re.findall(r"(?ms)^### (.+?)\n.*?^```python\n(.+?)^```", PAGE.read_text(encoding="utf-8"))
@@ -18,7 +18,7 @@ EXAMPLES = re.findall(r"(?ms)^### (.+?)\n.*?^```python\n(.+?)^```", PAGE.read_te
 @pytest.mark.parametrize(("title", "example"), EXAMPLES, ids=[title for title, _ in EXAMPLES])
 def test_an_example_runs(title, example):
     ran = subprocess.run(
-        [PYTHON, "-X", "dev", "-W", "error", "-c", example], env=environment(""), capture_output=True, text=True,
+        [INTERPRETER, "-X", "dev", "-W", "error", "-c", example], env=environment(""), capture_output=True, text=True,
         timeout=20, check=False,
     )  # fmt: skip
     assert (ran.returncode, ran.stderr) == (0, ""), title
