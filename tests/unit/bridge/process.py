@@ -13,9 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-SOURCE = Path(__file__).resolve().parents[3] / "images/bridge/src"
 # Any interpreter that has the bridge's packages: the same tests hold on each.
 INTERPRETER = os.environ.get("EDUHUB_TEST_BRIDGE_PYTHON", sys.executable)
+PYTHON_VERSION = subprocess.run(
+    [INTERPRETER, "-c", "import platform; print(platform.python_version())"], capture_output=True, text=True, check=True
+).stdout.strip()
+SOURCE = Path(__file__).resolve().parents[3] / "images/bridge/src"
 
 
 @dataclass

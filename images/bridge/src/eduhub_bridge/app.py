@@ -81,6 +81,7 @@ def create_app(settings: Settings) -> Bridge:
     metrics = Metrics()
     upstream = Upstream(settings, metrics)
     shared = Shared(settings, UpstreamCaller(upstream), metrics)
+    pass_through = PassThrough(settings, upstream, metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -90,6 +91,7 @@ def create_app(settings: Settings) -> Bridge:
             yield
         finally:
             await shared.stop()
+            await pass_through.close()
             await upstream.close()
 
     app = FastAPI(
@@ -100,4 +102,4 @@ def create_app(settings: Settings) -> Bridge:
     app.include_router(endpoints.router(Readiness(upstream.probe, metrics.ready.set), metrics))
     api.install(app, Plone(settings, upstream, metrics), settings)
     shared.install(app)
-    return Bridge(app, PassThrough(settings, upstream, metrics), metrics, shared)
+    return Bridge(app, pass_through, metrics, shared)

@@ -18,7 +18,7 @@ from starlette.types import Scope
 from eduhub_bridge import headers, paths
 from eduhub_bridge.metrics import Metrics
 from eduhub_bridge.settings import Settings
-from eduhub_bridge.upstream import Upstream
+from eduhub_bridge.upstream import Upstream, promise
 
 # Whose request it is, in which language, and what ties log lines together. Cookies stay out: a typed endpoint that
 # took a browser's cookie could be called from any page that the browser shows.
@@ -118,17 +118,11 @@ class Plone:
         Give the answer back with `done`, read to its end or not.
         """
         target = caller.prefix + address(path, service, query)
-        self._metrics.plone_in_flight.inc()
-        try:
-            return await self._upstream.fetch(method, target, [*caller.fields, *fields], body)
-        except BaseException:
-            self._metrics.plone_in_flight.dec()
-            raise
+        return await self._upstream.fetch(method, target, [*caller.fields, *fields], body, begins=promise)
 
     def done(self, answer: aiohttp.ClientResponse) -> None:
         """Give an answer back."""
         answer.close()
-        self._metrics.plone_in_flight.dec()
 
     async def refusal(self, answer: aiohttp.ClientResponse, service: str) -> PloneError:
         """Read an answer of `send` that is not the one hoped for, give it back, and return what it says."""

@@ -6,7 +6,7 @@ from typing import Any, cast
 from urllib.parse import urlencode
 
 from fastapi import FastAPI
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from eduhub_bridge.api import content, files, groups, openapi, search, session, strict, transfer, users, workflow
@@ -28,6 +28,7 @@ def install(app: FastAPI, plone: Plone, settings: Settings) -> None:
         app.include_router(router, prefix=MOUNT, generate_unique_id_function=openapi.operation_id)
     app.add_exception_handler(PloneError, _plone)
     app.add_exception_handler(UpstreamError, _upstream)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(RefusedError, _refused)
     described = openapi.Document(app, f"{MOUNT}/")
 
@@ -59,7 +60,11 @@ async def _plone(request: Request, error: Exception) -> Response:
 
 async def _upstream(_: Request, error: Exception) -> Response:
     error = cast("UpstreamError", error)
-    return problem(error.status, str(error), {"retry-after": "1"} if error.status == 503 else None)
+    return problem(error.status, str(error), error.headers)
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    return problem(400, "The body broke off before its end.")  # for nobody: they left while they sent it
 
 
 async def _refused(_: Request, error: Exception) -> Response:
