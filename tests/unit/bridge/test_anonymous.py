@@ -254,6 +254,22 @@ def test_a_stale_page_serves_at_once_while_plone_is_asked_behind_its_back(start,
     assert len(plone.seen) <= 3
 
 
+def test_pages_that_nobody_waits_for_are_asked_for_one_at_a_time(start, plone):
+    bridge = start(plone.url, **STALE)
+    targets = [f"/plone/count?{number}" for number in range(10)]
+    for target in targets:
+        bridge.get(target)
+    plone.most.clear()
+    plone.slow = 0.05
+    asked = len(plone.seen)
+    for _ in range(5):
+        for target in targets:
+            assert said(bridge.get(target)).startswith("hit; ttl=")
+    until(lambda: metric(bridge, "eduhub_bridge_plone_in_flight", lane="reads") == 0)
+    assert len(plone.seen) > asked
+    assert plone.most["GET"] == 1
+
+
 def test_a_client_that_wants_it_new_gets_it_new(fresh, page, plone):
     fresh.get(f"{page}/count")
     for field in ("Cache-Control: no-cache", "Cache-Control: max-age=0", "Pragma: no-cache"):
