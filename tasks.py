@@ -142,6 +142,18 @@ def molecule(c: Context, scenario: str) -> None:
         run(c, sys.executable, "-m", "molecule", "test", "--scenario-name", scenario)
 
 
+@task(
+    help={
+        "only": "in-process, http, latency or plone, or some of them, separated by commas",
+        "quick": "about a minute; its numbers are only indicative",
+    }
+)
+def bench(c, only="", quick=False):
+    """Measure the bridge: both Pythons, CPU, added latency, a real Plone behind; report below reports/bench."""
+    flags = [*(["--only", only] if only else []), *(["--quick"] if quick else [])]
+    run(c, sys.executable, "-m", "tests.bench", *flags, PYTHONPATH="images:images/pilot/src")
+
+
 @task
 def check(c):
     """Run what takes seconds: lint, types, unit, contract and template tests."""
@@ -186,7 +198,7 @@ class Front(Program):
 
 images = Collection("images", build, verify_images)
 namespace = Collection(
-    deploy, upgrade, rollback, status, verify, preflight, destroy, check, test, lock, images
+    deploy, upgrade, rollback, status, verify, preflight, destroy, bench, check, test, lock, images
 )  # fmt: skip
 namespace.configure(
     {
@@ -198,6 +210,7 @@ namespace.configure(
         ],
         "locks": {
             "images/bridge/requirements.txt": "--python-version 3.9 images/bridge/requirements.in",
+            "tests/bench/requirements.txt": "--python-version 3.9 tests/bench/requirements.in",
             "images/pilot/requirements.txt":
                 "--python-version 3.11 -c images/bridge/requirements.txt images/pilot/requirements.in",
             "requirements.txt":
