@@ -146,11 +146,13 @@ def molecule(c: Context, scenario: str) -> None:
     help={
         "only": "in-process, http, latency or plone, or some of them, separated by commas",
         "quick": "about a minute; its numbers are only indicative",
+        "rounds": "rounds of every comparison, instead of 11 or, quick, 2",
     }
 )
-def bench(c, only="", quick=False):
+def bench(c, only="", quick=False, rounds=""):
     """Measure the bridge: both Pythons, CPU, added latency, a real Plone behind; report below reports/bench."""
-    flags = [*(["--only", only] if only else []), *(["--quick"] if quick else [])]
+    options = {"--only": only, "--rounds": rounds}
+    flags = [word for pair in options.items() if pair[1] for word in pair] + (["--quick"] if quick else [])
     run(c, sys.executable, "-m", "tests.bench", *flags, PYTHONPATH="images:images/pilot/src")
 
 

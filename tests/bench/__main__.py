@@ -22,7 +22,7 @@ from builder.engine import Engine
 from tests.bench import VoidError, conditions, goals, http, inprocess, plot, saturation, site, tables
 from tests.bench.arrivals import FailedError
 from tests.bench.compare import BASE, CONTROL, OTHER
-from tests.bench.plan import FULL, PARTS, QUICK, Plan, least_seconds, parts
+from tests.bench.plan import FULL, PARTS, Plan, chosen_plan, least_seconds, parts
 from tests.bench.stage import Stage, bridges, demand, open_stage
 
 REPORTS = conditions.CHECKOUT / "reports" / "bench"
@@ -42,6 +42,7 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = Parser(prog="bench", description=DOES, allow_abbrev=False)
     parser.add_argument("--only", default="", metavar="PARTS", help=f"some of {', '.join(PARTS)}; without it all")
     parser.add_argument("--quick", action="store_true", help="about a minute in all; its numbers are only indicative")
+    parser.add_argument("--rounds", default="", metavar="N", help=f"rounds of a comparison; without it {FULL.rounds}")
     return parser.parse_args(words)
 
 
@@ -163,7 +164,7 @@ def write(document: dict[str, Any], raw: dict[str, Any], home: Path) -> Path:
 def main(words: Sequence[str]) -> int:
     """Measure, write and print the report; return the exit code."""
     wanted = arguments(words)
-    plan, chosen = QUICK if wanted.quick else FULL, parts(wanted.only)
+    plan, chosen = chosen_plan(wanted.quick, wanted.rounds), parts(wanted.only)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     with alone():

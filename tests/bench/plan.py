@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from builder import Refusal
 
+MOST_ROUNDS = 99
 PARTS = ("in-process", "http", "latency", "plone")
 
 
@@ -50,6 +51,16 @@ QUICK = Plan(
     connections=8, latency_rate=200, latency_seconds=1.0, pages=10, hot_seconds=1.5, hot_requests=2000,
     first_requests=20, users=200, think_seconds=5.0, accounts=4, mixed_seconds=6.0, mixed_rounds=1,
 )  # fmt: skip
+
+
+def chosen_plan(quick: bool, rounds: str) -> Plan:
+    """Return the plan, with another number of rounds where one is given; raise Refusal where that is none."""
+    plan = QUICK if quick else FULL
+    if not rounds:
+        return plan
+    if not rounds.isdecimal() or not 1 <= int(rounds) <= MOST_ROUNDS:
+        raise Refusal(f"--rounds is {rounds!r}: give a number from 1 to {MOST_ROUNDS}.")
+    return replace(plan, rounds=int(rounds))
 
 
 def parts(only: str) -> tuple[str, ...]:

@@ -9,21 +9,20 @@ import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from docker.models.containers import Container
 
 from builder.catalogue import Image
 from eduhub_pilot import stats
-from tests.bench import VoidError, saturation, upstream
+from tests.bench import VoidError, cpu, saturation, upstream
 from tests.bench.arrivals import Door, FailedError, Samples, player, until
 from tests.bench.compare import BASE, OTHER
 from tests.bench.http import Play, Say, bridge, checked
 from tests.bench.operations import SITE, request
 from tests.bench.plan import Plan
 from tests.bench.scenario import Step, timetable
-from tests.bench.stage import DOORS, FILES, Stage
+from tests.bench.stage import DOORS, FILES, Running, Stage
 
 PLONE = "plone"
 ADMIN = "admin"
@@ -67,14 +66,14 @@ def measure(
     door = stage.doors / f"{COUNTER}.sock"
     stage.wait(site.container, door, f"{SITE}/ok", START_SECONDS)
     del counter  # removed with everything else
-    doors = {PLONE: door}
+    arms = {PLONE: Running(PLONE, door, stage.pid(site.container))}
     for arm, image in zip((BASE, OTHER), pair, strict=True):
-        doors[arm] = bridge(stage, f"{arm}-plone", image, PORT, beside=PLONE).door
+        arms[arm] = bridge(stage, f"{arm}-plone", image, PORT, beside=PLONE)
     with player() as run:
         say("preparing pages and accounts")
         checked(run, furnish(Door(door), site, plan))
-        hot = [_hot(stage, arm, doors[arm], site.pages, plan, say) for arm in (PLONE, BASE, OTHER)]
-        mixed = _mixed(stage, doors, site, plan, say, run)
+        hot = [_hot(stage, arm, arms[arm], site.pages, plan, say) for arm in arms]
+        mixed = _mixed(stage, arms, site, plan, say, run)
     return {
         "pages": len(site.pages), "hot": hot, "mixed": mixed, "users": plan.users,
         "think_seconds": plan.think_seconds, "mixed_seconds": plan.mixed_seconds, "mixed_rounds": plan.mixed_rounds,
@@ -115,19 +114,22 @@ async def _more_pages(door: Door, token: dict[str, str], wanted: int) -> list[st
     return paths
 
 
-def _hot(stage: Stage, arm: str, door: Path, pages: Sequence[str], plan: Plan, say: Say) -> dict[str, Any]:
-    """Return how fast `arm` answers anonymous readers of `pages`, and how often Plone was asked meanwhile."""
+def _hot(stage: Stage, arm: str, running: Running, pages: Sequence[str], plan: Plan, say: Say) -> dict[str, Any]:
+    """Return how fast `arm` answers anonymous readers of `pages`, its CPU for each, how often Plone was asked."""
     say(f"hot set of {len(pages)} pages, {arm}")
     paths = [prefix(arm) + page for page in pages]
-    saturation.run(door, paths, max(len(paths), plan.first_requests), _CONNECTIONS, stage.files)
-    first = saturation.run(door, paths, plan.first_requests, _CONNECTIONS, stage.files)
+    saturation.run(running.door, paths, max(len(paths), plan.first_requests), _CONNECTIONS, stage.files)
+    first = saturation.run(running.door, paths, plan.first_requests, _CONNECTIONS, stage.files)
     requests = int(min(max(first.rate * plan.hot_seconds, plan.first_requests), plan.hot_requests))
-    before = asked(stage)
-    begun = time.perf_counter()
-    done = saturation.run(door, paths, requests, _CONNECTIONS, stage.files)
+    before, cpu_before, begun = asked(stage), cpu.seconds(running.pid), time.perf_counter()
+    done = saturation.run(running.door, paths, requests, _CONNECTIONS, stage.files)
     seconds = time.perf_counter() - begun
     plone = asked(stage) - before
-    return {"arm": arm, "requests": done.requests, "rate": done.rate, "plone": plone, "plone_rate": plone / seconds}
+    cpu_us = (cpu.seconds(running.pid) - cpu_before) / done.requests * 1e6
+    return {
+        "arm": arm, "requests": done.requests, "rate": done.rate, "cpu_us": cpu_us,
+        "plone": plone, "plone_rate": plone / seconds,
+    }  # fmt: skip
 
 
 def asked(stage: Stage) -> int:
@@ -171,15 +173,15 @@ class _Account:
 
 
 def _mixed(
-    stage: Stage, doors: dict[str, Path], site: Site, plan: Plan, say: Say, run: Play
+    stage: Stage, running: dict[str, Running], site: Site, plan: Plan, say: Say, run: Play
 ) -> list[dict[str, Any]]:
     arms = (PLONE, OTHER)
     accounts = {arm: _Account() for arm in arms}
     for number, arm in stats.interleaved(arms, plan.mixed_rounds):
         say(f"round {number + 1} of {plan.mixed_rounds}, {plan.users} users for {plan.mixed_seconds:g} s, {arm}")
-        checked(run, _calm(Door(doors[PLONE])))
+        checked(run, _calm(Door(running[PLONE].door)))
         before, begun = asked(stage), time.perf_counter()
-        run(_users(Door(doors[arm]), arm, site, plan, accounts[arm]))
+        run(_users(Door(running[arm].door), arm, site, plan, accounts[arm]))
         accounts[arm].seconds += time.perf_counter() - begun
         accounts[arm].plone += asked(stage) - before
     return [_mixed_row(arm, account) for arm, account in accounts.items()]

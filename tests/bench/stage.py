@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import tempfile
 import time
@@ -23,7 +24,7 @@ from requests import RequestException
 from builder import Refusal
 from builder.catalogue import Image
 from builder.engine import Engine
-from tests.bench import VoidError
+from tests.bench import VoidError, cpu
 
 STACK = "eduhub-bench"
 LABEL = "org.eduhub.stack"
@@ -94,7 +95,12 @@ class Stage:
         container = self.start(name, image, **options)
         door = self.doors / f"{name}.sock"
         self.wait(container, door, path, START_SECONDS)
-        return Running(name, door, self._pid(container))
+        pid = self.pid(container)
+        try:
+            cpu.seconds(pid)
+        except ProcessLookupError:
+            raise VoidError(f"{container.name} runs elsewhere: measure on the engine's own machine.") from None
+        return Running(name, door, pid)
 
     def wait(self, container: Container, door: Path, path: str, seconds: float) -> None:
         """Wait until `door` answers `path` with 200; raise VoidError with the container's last lines where not."""
@@ -139,7 +145,8 @@ class Stage:
             for container in self._client.containers.list(all=True, filters={"label": f"{LABEL}={STACK}"}):
                 self.remove(container)
 
-    def _pid(self, container: Container) -> int:
+    def pid(self, container: Container) -> int:
+        """Return the container's first process, as this machine numbers it."""
         with _plainly():
             container.reload()
         return int(container.attrs["State"]["Pid"])
@@ -159,6 +166,11 @@ def own_user() -> str | None:
 @contextmanager
 def open_stage(run: str) -> Iterator[Stage]:
     """Give a stage, empty before and after; raise Refusal where no engine answers."""
+    if not os.environ.get("DOCKER_HOST", "unix://").startswith("unix://"):
+        raise Refusal(
+            "The bench shares sockets with its containers, so the engine must be on this machine; "
+            "unset DOCKER_HOST, or type it there."
+        )
     Engine()  # says in one sentence why there is none
     directory = Path(tempfile.mkdtemp(prefix=f"{STACK}-"))
     client = docker.from_env(timeout=120)
@@ -166,12 +178,29 @@ def open_stage(run: str) -> Iterator[Stage]:
     try:
         stage.clear()
         yield stage
+    except BaseException:
+        # The engine may still be making what it was asked for when the signal came.
+        with _undisturbed():
+            time.sleep(1.0)
+        raise
     finally:
-        try:
-            stage.clear()
-        finally:
-            client.close()
-            shutil.rmtree(directory, ignore_errors=True)
+        with _undisturbed():
+            try:
+                stage.clear()
+            finally:
+                client.close()
+                shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let no further signal interrupt the tidying up: once is enough."""
+    heard = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in heard.items():
+            signal.signal(number, handler)
 
 
 def bridges(images: Sequence[Image]) -> tuple[Image, Image]:

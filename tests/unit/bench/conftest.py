@@ -73,7 +73,7 @@ def document() -> dict[str, Any]:
             "plone": {
                 "pages": 50, "users": 200, "think_seconds": 5.0, "mixed_seconds": 60.0, "mixed_rounds": 2,
                 "hot": [
-                    {"arm": arm, "requests": 9000, "rate": 1600.0, "plone": 90, "plone_rate": 40.0}
+                    {"arm": arm, "requests": 9000, "rate": 1600.0, "cpu_us": 350.0, "plone": 90, "plone_rate": 40.0}
                     for arm in ("plone", "base", "other")
                 ],
                 "mixed": [

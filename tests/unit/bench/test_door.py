@@ -28,12 +28,19 @@ def bench(*words: str, cache: Path, **environment: str) -> subprocess.CompletedP
 @pytest.mark.parametrize(
     ("words", "said"),
     [(["--only", "htp"], "There is no part 'htp'"), (["--slow"], "--slow"), (["--quick"], "No Docker Engine answers")],
+    ids=["an unknown part", "an unknown option", "no engine"],
 )
 def test_it_is_refused(words, said, tmp_path):
     done = bench(*words, cache=tmp_path, DOCKER_HOST=f"unix://{tmp_path}/none.sock")
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_an_engine_elsewhere_is_refused(monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", "tcp://10.0.0.1:2376")
+    with pytest.raises(Refusal, match="on this machine"), stage.open_stage("x"):
+        pass
 
 
 def test_two_at_once_are_refused(tmp_path, monkeypatch):

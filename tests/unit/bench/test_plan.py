@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from builder import Refusal
-from tests.bench.plan import FULL, PARTS, QUICK, least_seconds, parts
+from tests.bench.plan import FULL, PARTS, QUICK, chosen_plan, least_seconds, parts
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,17 @@ def test_parts_come_in_their_order(only, expected):
 def test_an_unknown_part_is_refused_with_the_choices():
     with pytest.raises(Refusal, match=r"'htp'.*in-process, http, latency, plone"):
         parts("htp")
+
+
+def test_rounds_can_be_asked_for():
+    assert (chosen_plan(False, "").rounds, chosen_plan(True, "").rounds, chosen_plan(True, "5").rounds) == (11, 2, 5)
+    assert chosen_plan(True, "5").quick
+
+
+@pytest.mark.parametrize("rounds", ["0", "-1", "100", "many", "1.5"])
+def test_a_number_of_rounds_that_is_none_is_refused(rounds):
+    with pytest.raises(Refusal, match="from 1 to 99"):
+        chosen_plan(False, rounds)
 
 
 def test_quick_is_about_a_minute_and_full_is_more():
