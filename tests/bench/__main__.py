@@ -117,7 +117,7 @@ class Bench:
             found = {"void": str(error)}
         except FailedError as error:
             found = {"void": f"A request failed ({error.error}: {error})."}
-        return {**found, "seconds": round(time.monotonic() - begun, 1)}
+        return {**found, "took_seconds": round(time.monotonic() - begun, 1)}
 
     def _sayer(self, part: str) -> Callable[[str], None]:
         def say(text: str) -> None:

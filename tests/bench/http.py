@@ -205,7 +205,7 @@ def latency(stage: Stage, pair: tuple[Image, Image], edge: Image, plan: Plan, sa
             )
             rounds[arm].append(checked(run, one)[0])
     return {
-        "rounds": plan.rounds, "rate": plan.latency_rate, "seconds": plan.latency_seconds,
+        "rounds": plan.rounds, "rate": plan.latency_rate, "window_seconds": plan.latency_seconds,
         "rows": [_latency_row(arm, rounds) for arm in order],
     }  # fmt: skip
 

@@ -152,7 +152,7 @@ def _latency(part: Part, pythons: Mapping[str, str]) -> list[str]:
     head = ("ms", "requests", "p50", "p99", "max", "added p50 [95%]", "added p99 [95%]", "own lag p99")
     title = (
         f"Added latency, open arrivals of {part['rate']:g}/s on one worker: {part['rounds']} rounds of "
-        f"{part['seconds']:g} s; `direct again` is the noise"
+        f"{part['window_seconds']:g} s; `direct again` is the noise"
     )
     return [title, *table(head, rows)]
 

@@ -64,7 +64,7 @@ def document() -> dict[str, Any]:
                 ],
             },
             "latency": {
-                "rounds": 11, "rate": 200.0, "seconds": 5.0,
+                "rounds": 11, "rate": 200.0, "window_seconds": 5.0,
                 "rows": [
                     {"arm": arm, "requests": 11000, "ms": ms, "lag_ms": ms, **({"added_ms": added} if more else {})}
                     for arm, more in (("direct", False), ("base", True), ("other", True), ("direct again", True))
