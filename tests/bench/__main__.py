@@ -117,6 +117,8 @@ class Bench:
             found = {"void": str(error)}
         except FailedError as error:
             found = {"void": f"A request failed ({error.error}: {error})."}
+        except OSError as error:  # a container that ended under its measurement: no door, no process
+            found = {"void": f"{error.strerror or error}."}
         return {**found, "took_seconds": round(time.monotonic() - begun, 1)}
 
     def _sayer(self, part: str) -> Callable[[str], None]:

@@ -30,15 +30,15 @@ def render(document: Mapping[str, Any]) -> str:
         lines.append("")
     if document["goals"]:
         rows = [(each["goal"], each["measured"], "met" if each["met"] else "missed") for each in document["goals"]]
-        lines += ["Goals", *table(("", "measured", ""), rows), ""]
+        lines += ["Goals" + (" (indicative)" if document["quick"] else ""), *table(("", "measured", ""), rows), ""]
     return "\n".join([*lines, "Conditions", *_conditions(document), ""])
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return aligned lines, numbers to the right; a first column and words to the left."""
+    """Return aligned lines: the first column and words to the left, numbers to the right."""
     every = [tuple(head), *map(tuple, rows)]
     widths = [max(len(row[column]) for row in every) for column in range(len(head))]
-    left = [not any(row[column][:1].isdigit() for row in rows) for column in range(len(head))]
+    left = [not column or not any(row[column][:1].isdigit() for row in rows) for column in range(len(head))]
     return [
         "  " + "  ".join(
             cell.ljust(width) if side else cell.rjust(width)
