@@ -15,14 +15,14 @@ Part = Mapping[str, Any]
 
 
 def judged(parts: Mapping[str, Part]) -> list[dict[str, Any]]:
-    """Return {"goal", "measured", "met"} for each goal whose part was measured."""
+    """Return {"goal", "measured", "met"} for each goal whose part was measured; met is None where noise forbids it."""
     by_part: dict[str, Callable[[Part], list[dict[str, Any]]]] = {
         "in-process": _gains, "http": _proxies, "latency": _added, "plone": _plone,
     }  # fmt: skip
     return [goal for name, part in parts.items() if "void" not in part for goal in by_part[name](part)]
 
 
-def _goal(goal: str, measured: str, met: bool) -> dict[str, Any]:
+def _goal(goal: str, measured: str, met: bool | None) -> dict[str, Any]:
     return {"goal": goal, "measured": measured, "met": met}
 
 
@@ -33,10 +33,11 @@ def _row(part: Part, name: str, key: str = "operation") -> Any:
 def _gains(part: Part) -> list[dict[str, Any]]:
     found = []
     for name in (PASS_THROUGH.name, HEALTH.name):
-        ratio = _row(part, name)["cpu"]["ratio"]
+        gain = _row(part, name)["cpu"]
+        ratio, resolved = gain["ratio"], gain["finding"] in ("faster", "slower")
         goal = f"newer Python, {name} in process: at least {GAIN:.2f} times"
-        found.append(_goal(goal, f"{ratio['value']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]",
-                           ratio["value"] >= GAIN))  # fmt: skip
+        said = f"{ratio['value']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]"
+        found.append(_goal(goal, said, ratio["value"] >= GAIN if resolved else None))
     if any(row["cpu"]["finding"] == TOO_FEW for row in part["rows"]):
         return found
     slower = [row["operation"] for row in part["rows"] if row["cpu"]["finding"] == "slower"]

@@ -29,7 +29,8 @@ def render(document: Mapping[str, Any]) -> str:
         lines += [f"{name}: VOID. {part['void']}"] if "void" in part else sections[name](part, pythons)
         lines.append("")
     if document["goals"]:
-        rows = [(each["goal"], each["measured"], "met" if each["met"] else "missed") for each in document["goals"]]
+        words = {True: "met", False: "missed", None: "unresolved"}
+        rows = [(each["goal"], each["measured"], words[each["met"]]) for each in document["goals"]]
         lines += ["Goals" + (" (indicative)" if document["quick"] else ""), *table(("", "measured", ""), rows), ""]
     return "\n".join([*lines, "Conditions", *_conditions(document), ""])
 
