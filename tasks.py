@@ -161,6 +161,20 @@ def molecule(c: Context, scenario: str) -> None:
         run(c, sys.executable, "-m", "molecule", "test", "--scenario-name", scenario)
 
 
+@task(
+    help={
+        "only": "in-process, http, latency or plone, or some of them, separated by commas",
+        "quick": "about a minute; its numbers are only indicative",
+        "rounds": "rounds of every comparison, instead of 11 or, quick, 2",
+    }
+)
+def bench(c, only="", quick=False, rounds=""):
+    """Measure the bridge: both Pythons, CPU, added latency, a real Plone behind; report below reports/bench."""
+    options = {"--only": only, "--rounds": rounds}
+    flags = [word for pair in options.items() if pair[1] for word in pair] + (["--quick"] if quick else [])
+    run(c, sys.executable, "-m", "tests.bench", *flags, PYTHONPATH="images:images/pilot/src")
+
+
 @task
 def check(c):
     """Run what takes seconds: lint, types, unit, contract and template tests."""
@@ -207,7 +221,7 @@ class Front(Program):
 
 images = Collection("images", build, verify_images)
 namespace = Collection(
-    deploy, upgrade, confirm, rollback, status, verify, preflight, destroy, check, test, lock, images
+    deploy, upgrade, confirm, rollback, status, verify, preflight, destroy, bench, check, test, lock, images
 )  # fmt: skip
 namespace.configure(
     {
@@ -219,6 +233,7 @@ namespace.configure(
         ],
         "locks": {
             "images/bridge/requirements.txt": "--python-version 3.9 images/bridge/requirements.in",
+            "tests/bench/requirements.txt": "--python-version 3.9 tests/bench/requirements.in",
             "images/pilot/requirements.txt":
                 "--python-version 3.11 -c images/bridge/requirements.txt images/pilot/requirements.in",
             "requirements.txt":

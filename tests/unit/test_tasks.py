@@ -54,6 +54,10 @@ VERBS = {
         (tasks.destroy, {"data": True, "yes": True}),
         ["""front destroy --inventory local --values '{"eduhub_data": true}'"""],
     ),
+    "bench": (
+        (tasks.bench, {"only": "http,plone", "quick": True, "rounds": "5"}),
+        ["tests.bench --only http,plone --rounds 5 --quick"],
+    ),
     "images.build": (
         (tasks.build, {"names": "edge,pilot", "no_cache": True, "base": "debian:12"}),
         ["builder edge pilot --base debian:12 --no-cache"],
