@@ -180,7 +180,7 @@ def check(c):
     """Run what takes seconds: lint, types, unit, contract and template tests."""
     run(c, sys.executable, "-m", "ruff", "check", ".")
     run(c, sys.executable, "-m", "mypy")
-    run(c, "ansible-lint", "--offline", "--quiet", ANSIBLE_ROLES_PATH="ansible/roles")
+    run(c, "ansible-lint", "--offline", "-q", ANSIBLE_ROLES_PATH="ansible/roles")
     pytest(c)
 
 
