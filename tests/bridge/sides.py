@@ -24,6 +24,7 @@ class Sides:
 
     def __init__(self, plone: Server, bridges: dict[str, Server]) -> None:
         password = plone.admin[1]
+        self.bridges = bridges
         self.doors = {"plone": Door(plone.url, _address(plone), password, root=f"/{SITE}")}
         for number, (python, server) in enumerate(bridges.items(), 1):
             self.doors[python] = Door(f"http://{HOST}/plone", _address(server), password, who=f"ada{number}")
@@ -48,6 +49,7 @@ class Sides:
         return answers
 
     def close(self) -> None:
+        """Close the connections; whoever asks next opens new ones."""
         for door in self.doors.values():
             door.close()
 

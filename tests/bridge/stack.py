@@ -98,22 +98,21 @@ def plone(client: docker.DockerClient, folder: Path, name: str = "plone", **sett
     password.write_text(secrets.token_urlsafe(12))
     password.chmod(0o444)
     inside = "/run/secrets/plone_admin_password"
+    port = _free_port()  # the engine would choose another one when the container is started again
     options = {
         "environment": {"SITE": SITE, "SAMPLE_CONTENT": "courses", "ADMIN_PASSWORD_FILE": inside, **settings},
         "volumes": {str(password): {"bind": inside, "mode": "ro"}},
-        "ports": {"8080/tcp": ("127.0.0.1", None)},
+        "ports": {"8080/tcp": ("127.0.0.1", port)},
     }
     with running(client, image("plone"), name, **options) as container:
         _until(container, PLONE_SECONDS, lambda: container.attrs["State"]["Health"]["Status"] == "healthy")
-        port = container.attrs["NetworkSettings"]["Ports"]["8080/tcp"][0]["HostPort"]
         yield Server(f"http://127.0.0.1:{port}/{SITE}", container, ("admin", password.read_text()))
 
 
 @contextmanager
 def bridge(client: docker.DockerClient, before: Server, python: str, **settings: str) -> Iterator[Server]:
     """Run the checkout's bridge on `python`, in the image of that Python, in front of the Plone `before`."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = _free_port()
     environment = {"PLONE_URL": before.url, "EDUHUB_PORT": str(port), "EDUHUB_ADDRESS": "127.0.0.1", **settings}
     with _bridge(client, python, environment, {}) as container:
         server = Server(f"http://127.0.0.1:{port}", container, before.admin, python)
@@ -130,6 +129,11 @@ def slot(
     environment = {"PLONE_URL": plone_url, "EDUHUB_SOCKET": str(folder / "bridge.sock"), **settings}
     with _bridge(client, python, environment, {str(folder): {"bind": str(folder)}}) as container:
         yield container
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
 
 
 def _bridge(client: docker.DockerClient, python: str, environment: dict[str, str], volumes: dict[str, Any]) -> Any:

@@ -143,6 +143,10 @@ class Plone:
             "Date: Sat, 01 Jan 2000 00:00:00 GMT",
         )  # fmt: skip
 
+    async def _whoami(self, seen: Seen, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(self.slow)
+        await _say(writer, "200 OK", ", ".join(seen.field("authorization") + seen.field("cookie")).encode())
+
     async def _gzip(self, _: Seen, writer: asyncio.StreamWriter) -> None:
         await _say(writer, "200 OK", gzip.compress(BLOCK, mtime=0), "Content-Encoding: gzip", "Vary: Accept-Encoding")
 
