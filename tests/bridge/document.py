@@ -28,6 +28,21 @@ this Plone registers is among them; a test reads Plone's own list.
 """
 
 
+BESIDE = """
+## What else is proven, on each Python
+
+- `test_big_transfers.py`: a gigabyte either way, with a length or chunked, arrives whole, and the bridge's memory grows
+  by less than 32 MiB.
+- `test_graceful_stop.py`: twenty stops behind the edge. No request fails once drained, streams end whole, WebSockets
+  close with 1012.
+- `test_faults.py`: Plone stopped, paused, slow, resetting connections, answering garbage or half, its queue full. The
+  bridge says which, readers of stored pages notice nothing, and it answers again within 5 s of Plone.
+- `test_edge_input.py`: nothing is smuggled past the edge, oversized and forged requests are refused, nobody gets
+  another's page, no secret is logged.
+- `test_openapi.py`, `test_api.py`: the typed endpoints answer what their document says, and nothing else.
+"""
+
+
 def service(path: str, about: str = "") -> str:
     """Return what a path asks for: a service's name, or a word of WHAT."""
     for kept, place in KEPT.items():
@@ -76,7 +91,7 @@ def document() -> str:
         "\n## What is not compared\n", _table("| field | because |", fields),
         "\nNor what Plone itself tells differently each time:\n", *volatile,
         f"- what a story makes: {', '.join(alike.MADE)}; the same thing must still be the same in all its answers",
-        "- patterns that stand beside single requests in `reads.py`, with their reasons",
+        "- patterns that stand beside single requests in `reads.py`, with their reasons", BESIDE.rstrip("\n"),
     ]  # fmt: skip
     return "\n".join(parts) + "\n"
 
