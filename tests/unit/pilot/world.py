@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,9 @@ from eduhub_pilot.begin import begin
 from eduhub_pilot.clock import Clock
 from eduhub_pilot.confirm import confirm, end
 from eduhub_pilot.errors import EngineDownError, PilotError, ProxyDownError
-from eduhub_pilot.facts import SLOTS, Answer, Container, Image, Slot, slot_of
+from eduhub_pilot.facts import SLOTS, Answer, Container, Image, Look, Slot, slot_of
+from eduhub_pilot.gates.bench import Bench
+from eduhub_pilot.gates.criteria import criteria
 from eduhub_pilot.haproxy import Proxy
 from eduhub_pilot.host import Host, Outcome
 from eduhub_pilot.init import init
@@ -35,6 +37,13 @@ IMAGES = {
     "eduhub/bridge:py3.9": Image("sha256:" + "39" * 32, "3.9.2"),
     "eduhub/bridge:py3.11": Image("sha256:" + "11" * 32, "3.11.2"),
 }
+
+
+# What the gate `runtime` is told of an image in which all is well.
+CLEAN = {
+    "python": "3.11.2", "files": 90, "modules": 80, "packages": 7, "distributions": {"click": "8.1.8"},
+    "findings": [], "dropped": 0, "unexamined": [],
+}  # fmt: skip
 
 
 class Killed(BaseException):
@@ -147,6 +156,8 @@ class FakeEngine:
     images: dict[str, Image] = field(default_factory=lambda: dict(IMAGES))
     containers: dict[str, Container] = field(default_factory=dict)
     logs: dict[str, list[str]] = field(default_factory=dict)
+    looks: dict[str, Look] = field(default_factory=dict)
+    looked: list[tuple[str, Sequence[str]]] = field(default_factory=list)
     down: bool = False
 
     def _asked(self) -> None:
@@ -181,6 +192,17 @@ class FakeEngine:
         self._asked()
         self.before("remove")
         self.containers.pop(name, None)
+
+    def look(
+        self, like: str, command: Sequence[str], memory: str, seconds: float, between: Callable[[], None]
+    ) -> Look:
+        assert memory
+        assert seconds > 0
+        self._asked()
+        between()
+        self.looked.append((like, command))
+        version = next((i.python for i in self.images.values() if i.id == self.containers[like].image), None)
+        return self.looks.get(like) or Look(0, json.dumps({**CLEAN, "python": version or "3.11.2"}))
 
 
 class World:
@@ -290,6 +312,15 @@ class World:
     def begin(self, run: str, verb: str = "deploy", owner: str = "ana@desk", **words: Any) -> Outcome:
         spec = words.pop("spec", None)
         return begin(self.host, Wish(run, owner, verb, **words), parse_spec(spec or self.spec()))
+
+    def bench(self, run: str, **given: str) -> Bench:
+        """The slot of `run` as gates see it; `given` are their variables without EDUHUB_."""
+        state = self.store.state()
+        assert state.rollout
+        record = self.store.record(state.rollout.release)
+        judged_by = criteria({f"EDUHUB_{name}": value for name, value in given.items()}, record.spec)
+        blue = self.host.known(state.live.release) if state.live else None
+        return Bench(self.host, state.rollout, record, blue, judged_by, self.host.heart(run).beat)
 
     def steps(self, run: str) -> list[Callable[[], Outcome]]:
         """The commands that follow `begin`."""

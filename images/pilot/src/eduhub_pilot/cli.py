@@ -116,8 +116,11 @@ def _releases(host: Host, _: argparse.Namespace) -> Outcome:
 
 def _preflight(host: Host, words: argparse.Namespace) -> Outcome:
     from eduhub_pilot.preflight import preflight  # noqa: PLC0415
+    from eduhub_pilot.record import parse_spec  # noqa: PLC0415
 
-    return preflight(host, words.run, words.verb, words.take_over)
+    given = "" if sys.stdin.isatty() else sys.stdin.read().strip()
+    spec = parse_spec(given) if given not in {"", "{}"} else None
+    return preflight(host, words.run, words.verb, words.take_over, spec)
 
 
 COMMANDS: Mapping[str, Command] = {

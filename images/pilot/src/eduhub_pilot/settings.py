@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,12 +12,17 @@ from eduhub_pilot.errors import RefusedError
 from eduhub_pilot.facts import SLOTS, Slot
 
 DOORS = {"EDGE": 8080, "BLUE": 8101, "GREEN": 8102, "STATISTICS": 8404}
+GATES = ("EDUHUB_GATE_", "EDUHUB_RUNTIME_", "EDUHUB_CONTRACT_")
 SECONDS = {"START": 60.0, "PROBE": 5.0, "DRAIN": 30.0, "WATCH": 5.0, "LOCK": 900.0}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Names, addresses and budgets; all budgets in seconds."""
+    """Names, addresses and budgets; all budgets in seconds.
+
+    `gates` holds the variables of the gates as they came: what is wrong with one keeps a rollout from beginning, but
+    nobody from asking what serves or from going back.
+    """
 
     stack: str
     root: Path
@@ -29,6 +34,7 @@ class Settings:
     watch_seconds: float = 5
     lock_seconds: float = 900
     plone: str | None = None
+    gates: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def shown(self) -> str:
@@ -49,6 +55,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         doors={slot: urls[slot.upper()] for slot in SLOTS},
         edge=urls["EDGE"],
         plone=environment.get("EDUHUB_PLONE") or None,
+        gates={name: value for name, value in environment.items() if name.startswith(GATES)},
         **{f"{name.lower()}_seconds": _seconds(environment, name, default) for name, default in SECONDS.items()},
     )
 
