@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ from eduhub_pilot.begin import begin
 from eduhub_pilot.clock import Clock
 from eduhub_pilot.confirm import confirm, end
 from eduhub_pilot.errors import EngineDownError, PilotError, ProxyDownError
-from eduhub_pilot.facts import SLOTS, Answer, Container, Image, Look, Slot, slot_of
+from eduhub_pilot.facts import SLOTS, Answer, Container, Image, Look, Reply, Slot, slot_of
 from eduhub_pilot.gates.bench import Bench
 from eduhub_pilot.gates.criteria import criteria
 from eduhub_pilot.haproxy import Proxy
@@ -215,16 +215,17 @@ class World:
         self.haproxy = Haproxy(root / "edge", self.clock)
         self.engine = FakeEngine(self._before)
         self.behaviour: dict[Slot, Callable[[str], Answer]] = {}
+        self.replies: dict[Slot, Callable[[str, str, Mapping[str, str]], Reply]] = {}
         self.effects = 0
         self.kill_after: int | None = None
         self.store = Store(root, "/var/lib/eduhub", guard_seconds=0.2)
         self.settings = Settings(
             "eduhub", root, {"blue": "http://127.0.0.1:8101", "green": "http://127.0.0.1:8102"}, "http://127.0.0.1:8080",
-            start_seconds=10, probe_seconds=2, drain_seconds=3, watch_seconds=1,
+            start_seconds=10, probe_seconds=2, drain_seconds=3, watch_seconds=1, config=root / "etc",
         )  # fmt: skip
         admin, maps = root / "admin.sock", str(root / "edge")
         proxy = FakeProxy(admin, maps, self.clock, haproxy=self.haproxy, before=self._before)
-        self.host = Host(self.settings, self.store, proxy, self.engine, self.ask, self.clock, "vm")
+        self.host = Host(self.settings, self.store, proxy, self.engine, self.ask, self.clock, "vm", self.fetch)
         init(self.host)
         self.haproxy.start()
 
@@ -292,6 +293,14 @@ class World:
             self.clock.sleep(seconds)
         names = self.haproxy.maps[f"{self.haproxy.folder}/releases.map"]
         return answer if answer.trouble else replace(answer, slot=slot, release=names[slot])
+
+    def fetch(self, base: str, path: str, seconds: float, method: str, headers: Mapping[str, str]) -> Reply:
+        """One whole reply through a slot's door."""
+        slot: Slot = "blue" if base.endswith("8101") else "green"
+        if slot in self.replies and self.haproxy.up:
+            return self.replies[slot](path, method, headers)
+        answer = self.ask(base, path, seconds)
+        return Reply(answer.status, answer.seconds, answer.trouble, {}, answer.body.encode())
 
     def role_bridge(self, slot: Slot, record: dict[str, Any]) -> None:
         """Start the slot's container from the record, unless it is there."""

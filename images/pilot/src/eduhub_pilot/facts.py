@@ -61,6 +61,17 @@ class Container:
 
 
 @dataclass(frozen=True)
+class Reply:
+    """A whole reply: as `Answer`, with all headers, their names in lower case, and the body as it came."""
+
+    status: int | None
+    seconds: float
+    trouble: Trouble | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True)
 class Look:
     """What a program printed that was run in a container's image, and its exit code.
 

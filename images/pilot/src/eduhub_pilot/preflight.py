@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from eduhub_pilot.errors import EngineDownError, ProxyDownError, RefusedError
+from eduhub_pilot.gates.contract import secret
 from eduhub_pilot.gates.criteria import criteria
+from eduhub_pilot.gates.questions import credentials_of
 from eduhub_pilot.host import Host, Outcome
 from eduhub_pilot.record import Record, Spec
 from eduhub_pilot.state import HostState, stamp
@@ -49,7 +51,9 @@ def preflight(
 
 def _gates(host: Host, spec: Spec | None) -> Iterator[Finding]:
     try:
-        criteria(host.settings.gates, spec)
+        judged_by = criteria(host.settings.gates, spec)
+        for name in credentials_of(judged_by.contract.requests):
+            secret(host, name)
     except RefusedError as error:
         yield error.say, "docs/gates.md has what each gate takes."
 

@@ -35,6 +35,7 @@ class Settings:
     lock_seconds: float = 900
     plone: str | None = None
     gates: Mapping[str, str] = field(default_factory=dict)
+    config: Path = Path("/etc/eduhub")
 
     @property
     def shown(self) -> str:
@@ -56,6 +57,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         edge=urls["EDGE"],
         plone=environment.get("EDUHUB_PLONE") or None,
         gates={name: value for name, value in environment.items() if name.startswith(GATES)},
+        config=Path(environment.get("EDUHUB_CONFIG", "/etc/eduhub")),
         **{f"{name.lower()}_seconds": _seconds(environment, name, default) for name, default in SECONDS.items()},
     )
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eduhub_pilot.errors import RefusedError
-from eduhub_pilot.gates.allowed import Allowance, allowance, parse_allowed
+from eduhub_pilot.gates.allowed import Allowance, allowance, fits, parse_allowed
 
 DAY = date(2026, 6, 1)
 
@@ -19,6 +19,15 @@ def test_an_entry_says_what_where_until_and_why():
     assert entry == Allowance("/a*", "body.x", date(2026, 12, 31), "ticket 4")
     asked = [("/abc", "body.x"), ("/abc", "body.y"), ("/b", "body.x")]
     assert [entry.fits(path, where) for path, where in asked] == [True, False, False]
+
+
+def test_brackets_are_those_of_rows_and_nothing_of_a_shells():
+    assert [fits("body.a[*].b", where) for where in ("body.a[*].b", "body.a[7].b", "body.a*.b")] == [True, True, False]
+
+
+@given(st.text(st.characters(exclude_characters="*?")))
+def test_a_pattern_without_wildcards_fits_itself_and_nothing_longer(text):
+    assert (fits(text, text), fits(text, text + "x")) == (True, False)
 
 
 def test_without_a_place_it_is_every_place():

@@ -12,6 +12,8 @@ from eduhub_pilot.gates.runner import GATES
 from eduhub_pilot.record import Spec
 
 SPEC = Spec({"image": "eduhub/bridge:py3.11", "python": "3.11", "health_path": "/health", "smoke_paths": ["/"]})
+# An image of somebody else, of which nobody says what to ask.
+BARE = Spec({"image": "example.edu/bridge:1", "health_path": "/health"})
 
 
 def test_every_gate_has_a_mode_and_enforces_without_being_told():
@@ -36,6 +38,12 @@ BAD = {
     "no size": ({"RUNTIME_MEMORY": "much"}, "pilot_runtime_memory is 'much', not a size like 512m"),
     "no last day": ({"RUNTIME_ALLOWED": '[{"path": "/a"}]'}, "An entry of pilot_runtime_allowed looks like"),
     "no criterion": ({"RUNTIME_FINDINGS": "[]"}, "The gate runtime has no criterion, since pilot_runtime_findings is"),
+    "no criterion, since nobody says what to ask": (
+        {"GATE_RUNTIME": "off"}, "The gate contract has no criterion, since bridge_smoke_paths and pilot_contract_requ",
+    ),
+    "no request": ({"CONTRACT_REQUESTS": '["/"]'}, "An entry of pilot_contract_requests looks like"),
+    "no header": ({"CONTRACT_HEADERS": '["a b"]'}, "pilot_contract_headers has 'a b'"),
+    "no last day there": ({"CONTRACT_ALLOWED": '[{"path": "/"}]'}, "An entry of pilot_contract_allowed looks like"),
     "no criterion, observed": (
         {"RUNTIME_FINDINGS": "[]", "GATE_RUNTIME": "observe"}, 'or set pilot_gate_runtime: "off"',
     ),
@@ -46,7 +54,7 @@ BAD = {
 def test_what_makes_no_sense_is_refused_by_name(given, words):
     given = {f"EDUHUB_{name}": value for name, value in given.items()}
     with pytest.raises(RefusedError) as refused:
-        criteria(given, SPEC)
+        criteria(given, BARE if "nobody" in words or "bridge_smoke" in words else SPEC)
     assert words in refused.value.say
     # Nobody is kept from going back by a misspelt variable.
     assert for_verb(given, "rollback", SPEC).modes == {"smoke": "enforce"}

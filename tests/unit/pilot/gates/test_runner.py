@@ -95,11 +95,11 @@ def journal(world) -> list[dict]:
 def test_verdicts_are_in_the_answer_and_in_the_journal(started):
     outcome = prove(started.host, "run-2")
     assert [(each["gate"], each["verdict"], each["mode"]) for each in outcome.data["verdicts"]] == [
-        ("smoke", "pass", "enforce"), ("runtime", "pass", "enforce"),
+        ("smoke", "pass", "enforce"), ("runtime", "pass", "enforce"), ("contract", "pass", "enforce"),
     ]  # fmt: skip
     first, *lines = outcome.say.splitlines()
     assert first.startswith("green was ready after ")
-    assert [line.split(":")[0] for line in lines] == ["smoke passed", "runtime passed"]
+    assert [line.split(":")[0] for line in lines] == ["smoke passed", "runtime passed", "contract passed"]
     told = [line for line in journal(started) if line["run"] == "run-2" and line["event"] == "passed"]
     assert [{name: line[name] for name in outcome.data["verdicts"][0]} for line in told] == outcome.data["verdicts"]
 

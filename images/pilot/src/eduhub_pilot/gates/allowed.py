@@ -13,7 +13,7 @@ from eduhub_pilot.errors import RefusedError
 
 @dataclass(frozen=True)
 class Allowance:
-    """One entry: `path` and `where` are patterns as a shell has them, `until` is the last day on which it counts."""
+    """One entry: `path` and `where` are patterns with `*` and `?`, `until` is the last day on which it counts."""
 
     path: str
     where: str
@@ -21,7 +21,12 @@ class Allowance:
     why: str
 
     def fits(self, path: str, where: str) -> bool:
-        return fnmatchcase(path, self.path) and fnmatchcase(where, self.where)
+        return fits(self.path, path) and fits(self.where, where)
+
+
+def fits(pattern: str, text: str) -> bool:
+    """Return whether `text` is `pattern` with its `*` and `?` filled in; brackets are those of a list's rows."""
+    return fnmatchcase(text, pattern.replace("[", "[[]"))
 
 
 def allowance(allowed: Iterable[Allowance], path: str, where: str, today: date) -> Allowance | None:

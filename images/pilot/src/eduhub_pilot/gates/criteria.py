@@ -9,16 +9,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
 from eduhub_pilot.errors import RefusedError
 from eduhub_pilot.gates.allowed import Allowance, parse_allowed
+from eduhub_pilot.gates.questions import ContractCriteria, contract_criteria
 from eduhub_pilot.record import Spec
 
 Mode = Literal["off", "observe", "enforce"]
 # In the order in which they are asked.
-NAMES = ("smoke", "runtime")
+NAMES = ("smoke", "runtime", "contract")
 KINDS = ("compile", "import", "abi", "removed", "deprecated", "boot")
 STOPPING = KINDS[:4]
 # YAML takes a bare `off` for false.
@@ -41,7 +42,8 @@ class Criteria:
     """The mode of each gate, and what it judges by."""
 
     modes: Mapping[str, Mode]
-    runtime: RuntimeCriteria = RuntimeCriteria()
+    runtime: RuntimeCriteria = field(default_factory=RuntimeCriteria)
+    contract: ContractCriteria = field(default_factory=ContractCriteria)
 
 
 def criteria(given: Mapping[str, str], spec: Spec | None = None) -> Criteria:
@@ -49,7 +51,7 @@ def criteria(given: Mapping[str, str], spec: Spec | None = None) -> Criteria:
 
     Whether every gate has a criterion is only known with the `spec` of the release; without it that is not judged.
     """
-    found = Criteria({name: _mode(given, name) for name in NAMES}, _runtime(given))
+    found = Criteria({name: _mode(given, name) for name in NAMES}, _runtime(given), _contract(given, spec))
     if missing := [] if spec is None else without_criterion(found, spec):
         raise RefusedError(" ".join(missing))
     return found
@@ -68,6 +70,7 @@ def without_criterion(found: Criteria, spec: Spec) -> list[str]:
     empty = {
         "smoke": (not spec.paths, "bridge_health_path and bridge_smoke_paths name no page"),
         "runtime": (not found.runtime.kinds, "pilot_runtime_findings is empty"),
+        "contract": (not found.contract.requests, "bridge_smoke_paths and pilot_contract_requests are empty"),
     }
     return [
         f"The gate {name} has no criterion, since {why}: it would pass whatever comes. Give it one, or set "
@@ -94,6 +97,14 @@ def _runtime(given: Mapping[str, str]) -> RuntimeCriteria:
         tuple(kinds), tuple(interpreters), number(given, "RUNTIME_SECONDS", 120),
         _memory(given),
         parse_allowed(listed(given, "RUNTIME_ALLOWED", []), "pilot_runtime_allowed"),
+    )  # fmt: skip
+
+
+def _contract(given: Mapping[str, str], spec: Spec | None) -> ContractCriteria:
+    return contract_criteria(
+        spec, listed(given, "CONTRACT_REQUESTS", []), texts(given, "CONTRACT_HEADERS", []),
+        listed(given, "CONTRACT_IGNORED", []), listed(given, "CONTRACT_ALLOWED", []),
+        number(given, "CONTRACT_SECONDS", 120),
     )  # fmt: skip
 
 
