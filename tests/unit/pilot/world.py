@@ -19,7 +19,7 @@ from eduhub_pilot.begin import begin
 from eduhub_pilot.clock import Clock
 from eduhub_pilot.confirm import confirm, end
 from eduhub_pilot.errors import EngineDownError, PilotError, ProxyDownError
-from eduhub_pilot.facts import SLOTS, Answer, Container, Image, Look, Reply, Slot, slot_of
+from eduhub_pilot.facts import SLOTS, Answer, Container, Image, Look, Reply, Slot, other, slot_of
 from eduhub_pilot.gates.bench import Bench
 from eduhub_pilot.gates.criteria import criteria
 from eduhub_pilot.haproxy import Proxy
@@ -193,6 +193,14 @@ class FakeEngine:
         self.before("remove")
         self.containers.pop(name, None)
 
+    def lay(
+        self, name: str, image: str, folder: str, files: Mapping[str, str], environment: Mapping[str, str], stack: str
+    ) -> None:
+        raise NotImplementedError
+
+    def discard(self, name: str) -> None:
+        raise NotImplementedError
+
     def look(
         self, like: str, command: Sequence[str], memory: str, seconds: float, between: Callable[[], None]
     ) -> Look:
@@ -329,7 +337,9 @@ class World:
         record = self.store.record(state.rollout.release)
         judged_by = criteria({f"EDUHUB_{name}": value for name, value in given.items()}, record.spec)
         blue = self.host.known(state.live.release) if state.live else None
-        return Bench(self.host, state.rollout, record, blue, judged_by, self.host.heart(run).beat)
+        live = self.engine.containers.get(self.name(other(state.rollout.slot)))
+        runs = bool(live and live.runs)
+        return Bench(self.host, state.rollout, record, blue, judged_by, self.host.heart(run).beat, runs)
 
     def steps(self, run: str) -> list[Callable[[], Outcome]]:
         """The commands that follow `begin`."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -44,6 +46,14 @@ class Engine(Protocol):
 
     def remove(self, name: str, stop_seconds: int) -> None:
         """Stop a container, killing it after `stop_seconds`, and remove it; fine when there is none."""
+
+    def lay(
+        self, name: str, image: str, folder: str, files: Mapping[str, str], environment: Mapping[str, str], stack: str
+    ) -> None:
+        """Make a container of `image` with files in a volume at `folder`, to be looked into, never to be started."""
+
+    def discard(self, name: str) -> None:
+        """Remove a container that never served, with its volumes; fine when there is none."""
 
     def look(
         self, like: str, command: Sequence[str], memory: str, seconds: float, between: Callable[[], None]
@@ -125,11 +135,24 @@ class DockerEngine:
             _or_none(client.stop, name, timeout=stop_seconds)
             _or_none(client.remove_container, name, force=True)
 
+    def lay(
+        self, name: str, image: str, folder: str, files: Mapping[str, str], environment: Mapping[str, str], stack: str
+    ) -> None:
+        self.discard(name)
+        labels = {"org.eduhub.stack": stack, "org.eduhub.role": "look"}
+        with self._asking() as client:
+            client.create_container(image, name=name, volumes=[folder], environment=dict(environment), labels=labels)
+            client.put_archive(name, folder, _archive(files))
+
+    def discard(self, name: str) -> None:
+        with self._asking() as client:
+            _or_none(client.remove_container, name, force=True, v=True)
+
     def look(
         self, like: str, command: Sequence[str], memory: str, seconds: float, between: Callable[[], None]
     ) -> Look:
         name = f"{like}-look"
-        self._remove_look(name)  # left by a pilot that was killed
+        self.discard(name)  # left by a pilot that was killed
         try:
             with self._asking() as client:
                 found = _or_none(client.inspect_container, like)
@@ -140,7 +163,7 @@ class DockerEngine:
                     return Look(127, "", "absent")
             return self._waited(name, seconds, between)
         finally:
-            self._remove_look(name)
+            self.discard(name)
 
     def _waited(self, name: str, seconds: float, between: Callable[[], None]) -> Look:
         deadline = time.monotonic() + seconds
@@ -155,9 +178,15 @@ class DockerEngine:
                 return Look(137, "", "memory")
             return Look(state["ExitCode"], client.logs(name, stderr=False).decode(errors="replace"))
 
-    def _remove_look(self, name: str) -> None:
-        with self._asking() as client:
-            _or_none(client.remove_container, name, force=True, v=True)
+
+def _archive(files: Mapping[str, str]) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for name, text in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(text.encode()), 0o644
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    return packed.getvalue()
 
 
 def _create_look(client: APIClient, name: str, like: Any, command: Sequence[str], memory: str) -> None:

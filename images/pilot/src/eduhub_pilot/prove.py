@@ -6,7 +6,7 @@ import re
 from typing import Any, cast
 
 from eduhub_pilot.errors import FailedError
-from eduhub_pilot.facts import Answer, Container, Trouble
+from eduhub_pilot.facts import Answer, Container, Trouble, other
 from eduhub_pilot.gates import smoke
 from eduhub_pilot.gates.bench import Bench
 from eduhub_pilot.gates.criteria import for_verb
@@ -43,8 +43,10 @@ def prove(host: Host, run: str) -> Outcome:
     readiness = _readiness(host, run, rollout, record, container)
     host.note(run, "prove", "ready", attempts=readiness.attempts, seconds=round(readiness.elapsed, 3))
     blue = host.known(state.live.release) if state.live else None
+    live = host.engine.container(host.settings.container(other(rollout.slot)))
+    bench = Bench(host, rollout, record, blue, judged_by, host.heart(run).beat, bool(live and live.runs))
     asked = []
-    for each in ask(Bench(host, rollout, record, blue, judged_by, host.heart(run).beat)):
+    for each in ask(bench):
         asked.append(each)
         event = EVENTS[each.found.verdict] if isinstance(each.found, Verdict) else "skipped"
         host.note(run, "prove", event, **each.document)

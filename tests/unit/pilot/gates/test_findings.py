@@ -104,7 +104,8 @@ def test_the_sentence_of_the_verdict():
     assert decide(report(), one, "") == ("fail", "On Python 3.11.2: /lib/x.py:3 is bad.")
     assert decide(report(), two, "")[1].endswith("That is the first of 2 findings.")
     fine = judge(report(), None, WANTED, TODAY)
-    assert decide(report(), fine, "x is new") == ("pass", "8 modules of 7 packages import on Python 3.11.2; x is new.")
+    passed = "8 modules of 7 packages can be imported on Python 3.11.2; x is new."
+    assert decide(report(), fine, "x is new") == ("pass", passed)
     left = Report("3.11.2", 9, 8, 7, {}, [], unexamined=["app.slow"])
     word, reason = decide(left, fine, "")
     assert (word, "app.slow among them. Raise pilot_runtime_seconds." in reason) == ("inconclusive", True)

@@ -32,7 +32,7 @@ def started(live) -> World:
 def test_green_alone_is_looked_into_as_blue_was_when_it_was_proven(started):
     verdict = runtime.run(started.bench("run-2"))
     assert (verdict.verdict, [like for like, _ in started.engine.looked]) == ("pass", ["eduhub-green"])
-    assert verdict.reason == "80 modules of 7 packages import on Python 3.11.2; the distributions are blue's."
+    assert verdict.reason == "80 modules of 7 packages can be imported on Python 3.11.2; the distributions are blue's."
     assert verdict.measured["compared_with"] == started.store.state().live.release
 
 
@@ -59,7 +59,7 @@ def test_an_allowed_finding_passes_and_is_told(started):
     started.engine.looks["eduhub-green"] = looks(findings=[FOUND])
     allowed = json.dumps([{"path": "/app/*", "until": "2026-12-31", "why": "ticket 4"}])
     verdict = runtime.run(started.bench("run-2", RUNTIME_ALLOWED=allowed))
-    assert (verdict.verdict, "allowed for a time: 1 findings" in verdict.reason) == ("pass", True)
+    assert (verdict.verdict, "allowed for a time: 1 finding" in verdict.reason) == ("pass", True)
     assert verdict.measured["allowed"] == ["/app/a.py:3 uses imp. Allowed until 2026-12-31: ticket 4."]
 
 

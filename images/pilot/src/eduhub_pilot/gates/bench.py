@@ -14,7 +14,9 @@ from eduhub_pilot.state import Rollout
 
 @dataclass(frozen=True)
 class Bench:
-    """A slot on which a gate looks: `record` is of the release in it, `blue` of the live one, None where none serves.
+    """A slot on which a gate looks: `record` is of the release in it, `blue` of the live one, None where none is.
+
+    `live_runs`: whether the live release answers through its own door, so that it can be compared with.
 
     A gate calls `between` every few seconds at most: it keeps the run's lock fresh, and ends a run that lost the host.
     """
@@ -25,6 +27,7 @@ class Bench:
     blue: Record | None
     criteria: Criteria
     between: Callable[[], None]
+    live_runs: bool = True
 
     @property
     def container(self) -> str:

@@ -60,8 +60,7 @@ def nothing_to_compare(bench: Bench) -> str | None:
     """Return why there is nothing that green should answer like, or None."""
     if bench.blue is None:
         return "nothing is live that could be compared with."
-    container = bench.host.engine.container(bench.live_container)
-    if container is None or not container.runs:
+    if not bench.live_runs:
         return "the live slot does not run, so there is nothing to compare with."
     theirs, ours = repository(bench.blue), repository(bench.record)
     if theirs != ours:

@@ -44,7 +44,7 @@ class Finding:
     def sentence(self) -> str:
         """Where and what, to be read."""
         place = f"{self.path}:{self.line}" if self.line else self.path
-        return f"{place} {self.what}."
+        return f"{place} {self.what}{'' if self.what.endswith(('.', '?', '!')) else '.'}"
 
     @property
     def key(self) -> tuple[str, ...]:

@@ -70,7 +70,7 @@ def run(bench: Bench) -> Verdict | Skipped:
 
 def decide(green: Report, judgement: Judgement, dependencies: str) -> tuple[Word, str]:
     """Return the verdict's word and its sentence."""
-    what = f"{green.modules} modules of {green.packages} packages"
+    what = f"{counted(green.modules, 'module')} of {counted(green.packages, 'package')}"
     if judgement.stops:
         count = len(judgement.stops)
         several = f" That is the first of {count} findings." if count > 1 else ""
@@ -80,8 +80,13 @@ def decide(green: Report, judgement: Judgement, dependencies: str) -> tuple[Word
             f"{len(green.unexamined)} of {what} were not examined in time, {green.unexamined[0]} among them. "
             "Raise pilot_runtime_seconds."
         )
-    allowed = f", allowed for a time: {len(judgement.allowed)} findings" if judgement.allowed else ""
-    return "pass", f"{what} import on Python {green.python}{allowed}; {dependencies}."
+    allowed = f", allowed for a time: {counted(len(judgement.allowed), 'finding')}" if judgement.allowed else ""
+    return "pass", f"{what} can be imported on Python {green.python}{allowed}; {dependencies}."
+
+
+def counted(number: int, thing: str) -> str:
+    """Return a number of things in words."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def _wrong_python(green: Report, wanted: str | None) -> str | None:
