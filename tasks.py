@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -21,7 +23,8 @@ MOVE = {**PLAY, "take-over": "take the lock from the run that holds it, undoing 
 
 def run(c: Context, *words: str, **env: str) -> None:
     """Run one program with `env` added to its environment; its exit code becomes ours."""
-    c.run(shlex.join(words), env=env, pty=sys.stdout.isatty())
+    # Nothing of ours reads stdin; where Invoke copied it, a Ctrl-C found it closed and became a traceback.
+    c.run(shlex.join(words), env=env, pty=sys.stdout.isatty(), in_stream=False)
 
 
 def play(c: Context, verb: str, *flags: str, inventory: str, limit: str, verbose: bool, **values: Any):
@@ -44,19 +47,45 @@ def pytest(c: Context, *words: str) -> None:
     run(c, sys.executable, "-m", "pytest", *words)
 
 
-@task(help={**MOVE, "python": "Python of the bridge; without it the one that is live stays, at first 3.11"})
-def deploy(c, python="", inventory="local", limit="", take_over=False, verbose=False):
+@task(
+    help={
+        **MOVE,
+        "python": "Python of the bridge; without it the one that is live stays, at first 3.11",
+        "check": "change nothing, say what would change",
+    }
+)
+def deploy(c, python="", inventory="local", limit="", check=False, take_over=False, verbose=False):
     """Bring the stack to what the inventory says: engine, images, Plone, edge, bridge."""
-    play(c, "engine", inventory=inventory, limit=limit, verbose=verbose, python=python)
-    builder(c, "--missing")
-    play(c, "deploy", inventory=inventory, limit=limit, verbose=verbose, python=python, take_over=take_over)
+    flags = ["--check"] if check else []
+    play(c, "engine", *flags, inventory=inventory, limit=limit, verbose=verbose, python=python)
+    if not check:
+        builder(c, "--missing")
+    play(c, "deploy", *flags, inventory=inventory, limit=limit, verbose=verbose, python=python, take_over=take_over)
 
 
-@task(help={**MOVE, "python": "Python to move to", "resume": "go on with an interrupted run"})
-def upgrade(c, python="", inventory="local", limit="", resume=False, take_over=False, verbose=False):
+@task(
+    help={
+        **MOVE,
+        "python": "Python to move to",
+        "resume": "go on with an interrupted run",
+        "hold": "leave the confirmation to a person, who types ./invoke confirm",
+        "confirm-within": "seconds until a host that nobody confirms goes back by itself; without it 600",
+    }
+)
+def upgrade(
+    c, python="", hold=False, confirm_within="", inventory="local", limit="", resume=False, take_over=False,
+    verbose=False,
+):  # fmt: skip
     """Move the bridge to another Python, blue-green, without a failed request."""
-    values = {"python": python, "resume": resume, "take_over": take_over}
+    values = {"python": python, "hold": hold, "confirm_within": confirm_within, "resume": resume}
+    values |= {"take_over": take_over}
     play(c, "upgrade", inventory=inventory, limit=limit, verbose=verbose, **values)
+
+
+@task(help=PLAY)
+def confirm(c, inventory="local", limit="", verbose=False):
+    """Keep the release that `upgrade --hold` left unconfirmed."""
+    play(c, "confirm", inventory=inventory, limit=limit, verbose=verbose)
 
 
 @task(help={**MOVE, "to": "id of the release to go back to", "list": "list the releases that are kept"})
@@ -101,9 +130,8 @@ def agree(warning: str) -> None:
 
 
 @task(
-    positional=["names"],
     help={
-        "names": "images to build, separated by commas; without it all",
+        "names": "images to build, as edge,bridge:py3.11; without it all",
         "python": "only the images of this Python",
         "base": "build on this image instead of our own root file system",
         "missing": "leave an image alone that was built from the same inputs",
@@ -150,7 +178,9 @@ def test(c, stories=""):  # noqa: PT028 - a task, not a test
     builder(c, "--missing")
     for scenario in c.config.scenarios:
         molecule(c, scenario)
-    pytest(c, "tests/images", "tests/rollout", "-v", *(["-k", stories] if stories else []))
+    # The templates once more: on a bare machine there was no HAProxy to read them before the images were built.
+    suites = ["tests/templates", "tests/images", "tests/bridge", "tests/rollout"]
+    pytest(c, *suites, "-v", *(["-k", stories] if stories else []))
 
 
 @task
@@ -171,12 +201,13 @@ class Front(Program):
             near = [match for word in self.argv[1:] for match in difflib.get_close_matches(word, verbs, n=1)]
             hint = f"Did you mean `./invoke {near[0]}`?" if near and near[0] not in self.argv else ""
             advice = hint or "`./invoke --list` names the verbs, `./invoke --help VERB` their options."
-            raise Exit(f"invoke: {error} {advice}", code=2) from None
+            what = re.sub(r"Flag <Argument: ([\w-]+).*> needed value.*", r"--\1 needs a value.", str(error))
+            raise Exit(f"invoke: {what} {advice}", code=2) from None
 
 
 images = Collection("images", build, verify_images)
 namespace = Collection(
-    deploy, upgrade, rollback, status, verify, preflight, destroy, check, test, lock, images
+    deploy, upgrade, confirm, rollback, status, verify, preflight, destroy, check, test, lock, images
 )  # fmt: skip
 namespace.configure(
     {
@@ -198,4 +229,7 @@ namespace.configure(
 )  # fmt: skip
 
 if __name__ == "__main__":
-    Front(version="0.1.0", namespace=namespace, name="EduHub rollout", binary="./invoke").run()
+    try:
+        Front(version="0.1.0", namespace=namespace, name="EduHub rollout", binary="./invoke").run()
+    except BrokenPipeError:  # as in `./invoke --list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

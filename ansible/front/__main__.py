@@ -121,7 +121,8 @@ def played(options: argparse.Namespace, hosts: Sequence[Target], signals: Signal
     if cut_off and done.outcome and done.outcome.begun:
         note(f"Undoing run {run.id}, please wait.")
         done = replace(recover(run, signals), interrupted=True)
-    elif cut_off and done.interrupted and run.verb != "destroy":  # half a removal is nothing that serves as before
+    # Half a removal is nothing that serves as before, and a confirmation may have come through.
+    elif cut_off and done.interrupted and run.verb not in {"confirm", "destroy"}:
         say(report.after(REFUSED, again(options), interrupted=True))
         return REFUSED
     return told(options, run, names, done)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from ansible.cli import CLI  # type: ignore[import-untyped]
-from ansible.constants import DEFAULT_VAULT_IDENTITY_LIST  # type: ignore[import-untyped]
 from ansible.errors import AnsibleError  # type: ignore[import-untyped]
 from ansible.inventory.manager import InventoryManager, split_host_pattern  # type: ignore[import-untyped]
 from ansible.parsing.dataloader import DataLoader  # type: ignore[import-untyped]
@@ -17,18 +16,20 @@ from ansible.plugins.loader import init_plugin_loader  # type: ignore[import-unt
 from ansible.utils.collection_loader import AnsibleCollectionConfig  # type: ignore[import-untyped]
 from ansible.vars.manager import VariableManager  # type: ignore[import-untyped]
 
+from ansible import constants  # type: ignore[attr-defined] # mypy takes our own folder for it
 from front.inventory import RefusalError, Target, shown
 
 
 def targets(inventory: Path, limit: str) -> Iterator[Target]:
     """Yield the hosts as Ansible's own inventory and variable managers see them. Raises RefusalError."""
+    constants.INVENTORY_ANY_UNPARSED_IS_FAILED = True  # half an inventory would leave hosts out in silence
     if not AnsibleCollectionConfig.collection_finder:  # it may be set only once in a process
         init_plugin_loader()
     try:
         loader = DataLoader()
         loader.set_vault_secrets(
             CLI.setup_vault_secrets(
-                loader, list(DEFAULT_VAULT_IDENTITY_LIST), auto_prompt=False, initialize_context=False
+                loader, list(constants.DEFAULT_VAULT_IDENTITY_LIST), auto_prompt=False, initialize_context=False
             )
         )
         manager = InventoryManager(loader=loader, sources=[str(inventory)])

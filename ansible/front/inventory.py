@@ -100,10 +100,7 @@ def load(inventory: Path, limit: str) -> list[Target]:
     broken = [why for path in files(inventory) if path.suffix in YAML for why in (unreadable(path),) if why]
     if broken:
         raise RefusalError(*broken)
-    os.environ |= {
-        "LC_ALL": "C.UTF-8",  # Ansible ends the process in any other
-        "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true",
-    }
+    os.environ["LC_ALL"] = "C.UTF-8"  # Ansible ends the process in any other
     from front import hosts  # noqa: PLC0415 - Ansible reads its settings when it is imported
 
     with contextlib.redirect_stderr(io.StringIO()):  # Ansible warns there about what becomes a sentence here

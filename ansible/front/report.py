@@ -8,7 +8,7 @@ from typing import Any
 
 from front.outcome import DONE, NEEDS_PERSON, REFUSED, REVERTED, Host, Outcome, host_code, word
 
-CHANGING = frozenset({"deploy", "upgrade", "rollback", "destroy"})
+CHANGING = frozenset({"deploy", "upgrade", "rollback", "confirm", "destroy"})
 NONE = "-"
 
 

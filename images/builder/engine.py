@@ -92,10 +92,7 @@ class Engine:
         """Return the Python inside `image`, which must be a CPython on glibc."""
         self.demand(image)
         try:
-            with _plainly():
-                output = self._client.containers.run(
-                    image, ["-c", ASK], entrypoint=["python3"], network_mode="none", remove=True, user="65534:65534"
-                )
+            output = self._output(image, ["python3", "-c", ASK])
             version, libc, libc_version, machine, implementation = json.loads(output)
         except (Refusal, DockerException, ValueError):
             raise Refusal(
@@ -107,6 +104,20 @@ class Engine:
                 f"{libc or 'another C library'}; name a Debian image with --base."
             )
         return Target(version=version, glibc=libc_version, machine=machine)
+
+    def _output(self, image: str, command: list[str]) -> bytes:
+        """Return what `command` prints in a container of `image`; b"" where it fails."""
+        with _plainly():
+            # Not `run(remove=True)`: that leaves the volumes an image declares behind.
+            container = self._client.containers.create(
+                image, command[1:], entrypoint=command[:1], network_mode="none", user="65534:65534"
+            )
+            try:
+                container.start()
+                code = container.wait()["StatusCode"]
+                return bytes(container.logs(stderr=False)) if code == 0 else b""
+            finally:
+                container.remove(v=True, force=True)
 
     @contextmanager
     def exported(self, image: str) -> Iterator[Iterable[bytes]]:

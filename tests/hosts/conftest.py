@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,23 @@ class Stack:
         """What `url` answers on the host; its path is sent as it stands and no redirect is followed."""
         said = json.loads(self.host.check_output("python3 -c %s %s %s", ASK, url, json.dumps(headers)))
         return Answer(said["status"], {name.lower(): value for name, value in said["headers"]}, said["body"])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what is not true of the host: a line a test, in the test's own words, with its reason."""
+    for report in (*terminalreporter.getreports("failed"), *terminalreporter.getreports("error")):
+        name, _, which = report.location[2].removeprefix("test_").partition("[")
+        which = which.rstrip("]").partition("-")[2]
+        crash = getattr(report.longrepr, "reprcrash", None)
+        why = reason(crash.message if crash else report.longreprtext)
+        terminalreporter.line(f"not so: {name.replace('_', ' ')}{f' ({which})' if which else ''}: {why}")
+
+
+def reason(message: str) -> str:
+    """Return the first line of a failure; of a command that failed on the host, the last line that it printed."""
+    printed = re.search(r"""_stderr=b?(['"])(.*?)\1\)""", message, re.DOTALL)
+    lines = printed[2].replace("\\n", "\n").strip().splitlines() if printed else message.splitlines()[:1]
+    return (lines or ["it failed and printed nothing"])[-1].removeprefix("AssertionError: ")[:200]
 
 
 SERVING = {"edge", "bridge", "plone"}

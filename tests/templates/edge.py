@@ -9,6 +9,7 @@ import socketserver
 import subprocess
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -25,14 +26,18 @@ CONTAINER = ["docker", "run", "--rm", "--label", "org.eduhub.stack=eduhub-test",
 PLACES = {"/var/lib/eduhub/edge": "maps", "/etc/eduhub/edge": "config", "/run/eduhub": "run"}
 
 
-def haproxy(folder: Path) -> list[str]:
-    """Return how to run HAProxy where it sees `folder`: from its image, else from this machine; skip without both."""
+def haproxy(folder: Path, name: str = "") -> list[str]:
+    """Return how to run HAProxy where it sees `folder`: from its image, else from this machine; skip without both.
+
+    `name` is for its container.
+    """
     asked = ["docker", "image", "inspect", IMAGE]
     if shutil.which("docker") and subprocess.run(asked, capture_output=True, check=False).returncode == 0:
-        return [*CONTAINER, "--volume", f"{folder}:{folder}", "--entrypoint", "haproxy", IMAGE]
+        named = ["--name", name] if name else []
+        return [*CONTAINER, *named, "--volume", f"{folder}:{folder}", "--entrypoint", "haproxy", IMAGE]
     if found := shutil.which("haproxy"):
         return [found]
-    pytest.skip(f"there is neither the image {IMAGE} (./invoke images.build edge) nor a haproxy on this machine")
+    pytest.skip(f"there is neither the image {IMAGE} (./invoke images.build --names edge) nor a haproxy here")
 
 
 def free_ports(count: int) -> list[int]:
@@ -71,13 +76,23 @@ class Edge:
     @contextmanager
     def running(self, green: int = 0) -> Iterator[Edge]:
         """Run HAProxy until the block ends."""
-        words = [*haproxy(self.folder), "-W", "-db", "-f", str(self.write(green))]
+        name = f"eduhub-test-{uuid.uuid4().hex[:12]}"
+        words = [*haproxy(self.folder, name), "-W", "-db", "-f", str(self.write(green))]
         with (self.folder / "log").open("w") as log, subprocess.Popen(words, stdout=log, stderr=log) as process:
             try:
                 self._until_it_listens(process)
                 yield self
             finally:
-                process.terminate()
+                self._stop(process, name)
+
+    def _stop(self, process: subprocess.Popen[bytes], name: str) -> None:
+        """End HAProxy; harder where the signal came before anybody in the container listened to it."""
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            subprocess.run(["docker", "rm", "--force", name], capture_output=True, check=False)
+            process.kill()
 
     def _until_it_listens(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + 20

@@ -31,10 +31,21 @@ VERBS = {
             """front deploy --inventory local --values '{"eduhub_python": "3.9"}'""",
         ],
     ),
+    "deploy --check": (
+        (tasks.deploy, {"check": True}),
+        ["front engine --inventory local --check", "front deploy --inventory local --check"],
+    ),
     "upgrade": (
         (tasks.upgrade, {"python": "3.9", "limit": "h", "take_over": True}),
         ["""front upgrade --inventory local --limit h --values '{"eduhub_python": "3.9", "eduhub_take_over": true}'"""],
     ),
+    "upgrade --hold": (
+        (tasks.upgrade, {"hold": True, "confirm_within": "60"}),
+        [
+            """front upgrade --inventory local --values '{"eduhub_hold": true, "eduhub_confirm_within": "60"}'""",
+        ],
+    ),
+    "confirm": ((tasks.confirm, {}), ["front confirm --inventory local"]),
     "rollback": ((tasks.rollback, {}), ["front rollback --inventory local"]),
     "rollback --list": ((tasks.rollback, {"list": True}), ["front releases --inventory local"]),
     "status --json": ((tasks.status, {"json": True}), ["front status --inventory local --json"]),
@@ -66,7 +77,10 @@ def test_removing_data_without_anybody_to_ask_is_refused(monkeypatch):
 
 @pytest.mark.parametrize(
     ("typed", "advice"),
-    [("dploy", "./invoke deploy"), ("deploy --pyton 3.9", "--help"), ("images.biuld", "./invoke images.build")],
+    [
+        ("dploy", "./invoke deploy"), ("deploy --pyton 3.9", "--help"), ("deploy --python", "--python needs a value"),
+        ("images.biuld", "./invoke images.build"),
+    ],
 )
 def test_a_mistyped_line_is_refused_with_what_to_type(typed, advice):
     done = subprocess.run(

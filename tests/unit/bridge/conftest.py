@@ -23,7 +23,8 @@ def _plone() -> Iterator[Plone]:
 
 @pytest.fixture(scope="session")
 def _bridge(_plone: Plone, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    process = Process(tmp_path_factory.mktemp("bridge"), _plone.url, EDUHUB_PLONE_SECONDS="0.5")
+    settings = {"EDUHUB_PLONE_SECONDS": "0.5", "EDUHUB_PLONE_FAILURES": "1000", "EDUHUB_CACHE_SECONDS": "0"}
+    process = Process(tmp_path_factory.mktemp("bridge"), _plone.url, **settings)
     yield process
     process.kill()
 
@@ -32,13 +33,17 @@ def _bridge(_plone: Plone, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def plone(_plone: Plone) -> Plone:
     """The Plone that `bridge` calls, with nothing seen yet."""
     _plone.seen.clear()
+    _plone.most.clear()
+    _plone.says.clear()
+    _plone.slow, _plone.trouble = 0.0, ""
+    _plone.told.clear()
     _plone.release.clear()
     return _plone
 
 
 @pytest.fixture
 def bridge(_bridge: Process, plone: Plone) -> Process:  # noqa: ARG001 - the one it calls comes with it
-    """A running bridge that gives Plone half a second."""
+    """A running bridge that gives Plone half a second and never a rest, and stores nothing."""
     return _bridge
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
+import json
 import socket
 import struct
 import threading
 from dataclasses import dataclass, field
+from typing import Any
 
 SITE = "/Plone"
 BLOCK = bytes(range(256)) * 256  # 64 KiB
@@ -37,9 +39,22 @@ class Plone:
     seen: list[Seen] = field(default_factory=list)
     ok: int = 200
     probes: int = 0
+    slow: float = 0.0
+    trouble: str = ""
+    says: list[str] = field(default_factory=list)
+    running: bool = False
     pids: int = 0
     port: int = 0
     release: threading.Event = field(default_factory=threading.Event)
+    inside: dict[str, int] = field(default_factory=dict)
+    most: dict[str, int] = field(default_factory=dict)
+    told: dict[tuple[str, str], tuple[str, bytes, tuple[str, ...]]] = field(default_factory=dict)
+
+    def tell(self, method: str, path: str, status: str, document: Any, *fields: str) -> None:
+        """Let plone.restapi's way of answering be: `document` as JSON, bytes as they are."""
+        if not isinstance(document, bytes):
+            document, fields = json.dumps(document).encode(), ("Content-Type: application/json", *fields)
+        self.told[method, path] = (status, document, fields)
 
     def start(self, port: int = 0) -> Plone:
         self._loop = asyncio.new_event_loop()
@@ -49,9 +64,11 @@ class Plone:
         self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
         self._thread.start()
         assert started.wait(5)
+        self.running = True
         return self
 
     def stop(self) -> None:
+        self.running = False
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._listening.close()
@@ -62,14 +79,19 @@ class Plone:
 
     def _run(self, started: threading.Event) -> None:
         async def main() -> None:
-            await asyncio.start_server(self._serve, sock=self._listening)
+            await asyncio.start_server(self._serve, sock=self._listening, limit=1 << 20)
             started.set()
 
         self._loop.run_until_complete(main())
         self._loop.run_forever()
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0.01))
+
+        async def end() -> None:
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+        self._loop.run_until_complete(end())
         self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -91,16 +113,28 @@ class Plone:
             self.probes += 1
             return await _say(writer, f"{self.ok} Whatever", b"OK")
         self.seen.append(seen)
-        behaviour = seen.target.partition("?")[0].rpartition("/_vh_plone/")[2]
+        behaviour = seen.target.partition("?")[0].rpartition("/_vh_plone/")[2].removesuffix("/@@download")
         if behaviour == "early":
             return await _say(writer, "413 Too Large", b"no")
         seen.body = await _body(seen, reader)
         if behaviour == "stale" and answered:
             raise ConnectionResetError  # the connection was kept alive, and dies when it is used again
-        handler = getattr(self, f"_{behaviour.replace('-', '_')}", None)
-        if handler:
+        below = seen.target.partition("?")[0].partition("/_vh_plone")[2].lstrip("/")
+        if (seen.method, below) in self.told:
+            status, document, fields = self.told[seen.method, below]
+            return await _say(writer, status, document, *fields, alone=seen.method == "HEAD")
+        behaviour = self.trouble or behaviour
+        handler = getattr(self, f"_{behaviour.rpartition('/')[2].replace('-', '_')}", self._hello)
+        self.inside[seen.method] = self.inside.get(seen.method, 0) + 1
+        self.most[seen.method] = max(self.most.get(seen.method, 0), self.inside[seen.method])
+        try:
             return await handler(seen, writer)
-        return await _say(writer, "200 OK", b"hello", "Content-Type: text/plain", "X-Plone: yes")
+        finally:
+            self.inside[seen.method] -= 1
+
+    async def _hello(self, _: Seen, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(self.slow)
+        await _say(writer, "200 OK", b"hello", "Content-Type: text/plain", "X-Plone: yes")
 
     async def _headers(self, _: Seen, writer: asyncio.StreamWriter) -> None:
         await _say(
@@ -161,6 +195,44 @@ class Plone:
     async def _released(self) -> bool:
         return await asyncio.get_running_loop().run_in_executor(None, self.release.wait, 10)
 
+    async def _count(self, seen: Seen, writer: asyncio.StreamWriter) -> None:
+        """How often it was asked for, or 304 if the client's condition says that it has what `says` says."""
+        await asyncio.sleep(self.slow)
+        said = {value for _, _, value in (line.partition(": ") for line in self.says)}
+        if said.intersection(seen.field("if-none-match") + seen.field("if-modified-since")):
+            writer.write(b"HTTP/1.1 304 Not Modified\r\n\r\n")
+            return
+        number = sum("count" in each.target for each in self.seen)
+        await _say(writer, "200 OK", b"%d" % number, "X-Plone: yes", *self.says)
+
+    async def _status(self, seen: Seen, writer: asyncio.StreamWriter) -> None:
+        await _say(writer, f"{seen.target.partition('?')[2]} Whatever", b"said")
+
+    async def _refused(self, _: Seen, writer: asyncio.StreamWriter) -> None:
+        await _say(writer, "401 Unauthorized", b"no")
+
+    async def _long(self, _: Seen, writer: asyncio.StreamWriter) -> None:
+        await _say(writer, "200 OK", 32 * BLOCK)
+
+    async def _long_chunked(self, _: Seen, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _each in range(32):
+            writer.write(b"10000\r\n" + BLOCK + b"\r\n")
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
+
+    async def _block(self, _: Seen, writer: asyncio.StreamWriter) -> None:
+        await _say(writer, "200 OK", BLOCK)
+
+    async def _broken(self, _: Seen, writer: asyncio.StreamWriter) -> None:
+        await _say(writer, "500 Internal Server Error", b"bug")
+
+    async def _key_error(self, _: Seen, writer: asyncio.StreamWriter) -> None:
+        await _say(writer, "503 Service Unavailable", b"KeyError", "X-Powered-By: Zope (www.zope.dev)")
+
+    async def _unavailable(self, _: Seen, writer: asyncio.StreamWriter) -> None:
+        await _say(writer, "503 Service Unavailable", b"busy")
+
     async def _silent(self, _: Seen, __: asyncio.StreamWriter) -> None:
         await asyncio.sleep(5)
 
@@ -214,7 +286,7 @@ async def _body(seen: Seen, reader: asyncio.StreamReader) -> bytes:
     return await reader.readexactly(int((seen.field("content-length") or ["0"])[0]))
 
 
-async def _say(writer: asyncio.StreamWriter, status: str, body: bytes, *fields: str) -> None:
+async def _say(writer: asyncio.StreamWriter, status: str, body: bytes, *fields: str, alone: bool = False) -> None:
     head = "\r\n".join([f"HTTP/1.1 {status}", *fields, f"Content-Length: {len(body)}", "", ""])
-    writer.write(head.encode("latin-1") + body)
+    writer.write(head.encode("latin-1") + (b"" if alone else body))
     await writer.drain()

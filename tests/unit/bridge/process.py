@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Another interpreter for the bridge, with its packages: the tests themselves need 3.11.
-PYTHON = os.environ.get("EDUHUB_BRIDGE_PYTHON", sys.executable)
+# Any interpreter that has the bridge's packages: the same tests hold on each.
+INTERPRETER = os.environ.get("EDUHUB_TEST_BRIDGE_PYTHON", sys.executable)
+PYTHON_VERSION = subprocess.run(
+    [INTERPRETER, "-c", "import platform; print(platform.python_version())"], capture_output=True, text=True, check=True
+).stdout.strip()
 SOURCE = Path(__file__).resolve().parents[3] / "images/bridge/src"
 
 
@@ -46,7 +49,7 @@ class Process:
         self.log = folder / "bridge.log"
         self.environment = environment(plone_url, EDUHUB_SOCKET=str(self.socket), **more)
         with self.log.open("wb") as log:
-            self.popen = subprocess.Popen([PYTHON, "-m", "eduhub_bridge"], env=self.environment, stderr=log)
+            self.popen = subprocess.Popen([INTERPRETER, "-m", "eduhub_bridge"], env=self.environment, stderr=log)
         deadline = time.monotonic() + 20
         while not self._answers():
             assert self.popen.poll() is None, self.log.read_text()

@@ -13,12 +13,12 @@ from contextlib import closing
 
 import pytest
 
-from tests.unit.bridge.process import PYTHON, Process, environment, read_answer
+from tests.unit.bridge.process import INTERPRETER, Process, environment, read_answer
 
 
 def run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [PYTHON, "-m", *words], env={**environment("http://127.0.0.1:9/Plone"), **variables},
+        [INTERPRETER, "-m", *words], env={**environment("http://127.0.0.1:9/Plone"), **variables},
         capture_output=True, text=True, timeout=20, check=False,
     )  # fmt: skip
 
@@ -55,7 +55,13 @@ def test_a_socket_in_use_is_left_alone(bridge):
         ("EDUHUB_GRACE_SECONDS_FILE", "/nowhere", "cannot be read: No such file"),
         ("EDUHUB_GRACE_SECONDS", "soon", "give a number from 0.0 to 3600.0"),
         ("EDUHUB_PLONE_SECONDS", "nan", "give a number from"),
-        ("EDUHUB_PLONE_CONNECTIONS", "1", "give a number from 2 to 1000"),
+        ("EDUHUB_PLONE_CONNECTIONS", "1", "give a number from 3 to 1000"),
+        ("EDUHUB_PLONE_CONNECTIONS", "5", "give at least 6"),
+        ("EDUHUB_PLONE_READS", "0", "give a number from 1 to 998"),
+        ("EDUHUB_PLONE_QUEUE", "-1", "give a number from 0 to 100000"),
+        ("EDUHUB_PLONE_READ_WAIT_SECONDS", "0", "give a number from 0.1 to 600.0"),
+        ("EDUHUB_CACHE_SECONDS", "-1", "give a number from 0.0 to 3600.0"),
+        ("EDUHUB_CACHE_MB", "0", "give a number from 1 to 65536"),
         ("EDUHUB_PORT", "http", "give a number from 1 to 65535"),
         ("EDUHUB_SOCKET", "bridge.sock", "absolute path"),
         ("EDUHUB_SOCKET", "/nowhere/bridge.sock", "no such file or directory"),
@@ -105,7 +111,7 @@ def test_a_port_instead_of_a_socket(plone):
         assert f"cannot listen on 127.0.0.1:{port}: address already in use" in taken.stderr
     tcp = {"EDUHUB_PORT": str(port), "EDUHUB_ADDRESS": "127.0.0.1"}
     running = subprocess.Popen(
-        [PYTHON, "-m", "eduhub_bridge"], env=environment(plone.url, **tcp), stderr=subprocess.DEVNULL
+        [INTERPRETER, "-m", "eduhub_bridge"], env=environment(plone.url, **tcp), stderr=subprocess.DEVNULL
     )
     try:
         deadline = time.monotonic() + 20
@@ -135,7 +141,7 @@ def test_an_idle_bridge_stops_at_once_and_says_so(start, plone):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_requests_in_flight_are_finished_before_the_end(start, plone, number):
-    bridge = start(plone.url)
+    bridge = start(plone.url, EDUHUB_CACHE_SECONDS="0")
     with bridge.connect() as stream, bridge.connect() as waiting, bridge.connect() as idle:
         stream.sendall(b"GET /plone/drip HTTP/1.1\r\nHost: b\r\n\r\n")
         assert stream.recv(1000).endswith(b"\r\n\r\na") or stream.recv(1) == b"a"
@@ -154,7 +160,7 @@ def test_requests_in_flight_are_finished_before_the_end(start, plone, number):
 
 
 def test_a_request_that_outlasts_the_grace_is_cut_and_the_process_ends_all_the_same(start, plone):
-    bridge = start(plone.url, EDUHUB_GRACE_SECONDS="0.5")
+    bridge = start(plone.url, EDUHUB_GRACE_SECONDS="0.5", EDUHUB_CACHE_SECONDS="0")
     with bridge.connect() as stream:
         stream.sendall(b"GET /plone/drip HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n")
         while not plone.seen:
@@ -166,7 +172,7 @@ def test_a_request_that_outlasts_the_grace_is_cut_and_the_process_ends_all_the_s
 
 
 def test_a_second_signal_does_not_wait(start, plone):
-    bridge = start(plone.url)
+    bridge = start(plone.url, EDUHUB_CACHE_SECONDS="0")
     with bridge.connect() as stream:
         stream.sendall(b"GET /plone/drip HTTP/1.1\r\nHost: b\r\n\r\n")
         stream.recv(1)

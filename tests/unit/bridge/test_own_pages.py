@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import platform
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 from eduhub_bridge import __version__
+from tests.unit.bridge.process import PYTHON_VERSION
 
 
 def test_the_index_says_where_to_go(bridge):
     answer = bridge.get("/")
-    assert (answer.status, answer.json()["links"]) == (200, {"plone": "/plone/", "health": "/health"})
+    links = {"plone": "/plone/", "api": "/api/v1/openapi.json", "health": "/health"}
+    assert (answer.status, answer.json()["links"]) == (200, links)
     assert bridge.get("/", method="HEAD").status == 200
 
 
@@ -52,7 +53,7 @@ def test_a_plone_that_hangs_is_not_ready(start):
 
 def test_the_summary_says_what_runs_here(bridge):
     summary = bridge.get("/health").json()
-    assert (summary["version"], summary["python"]) == (__version__, platform.python_version())
+    assert (summary["version"], summary["python"]) == (__version__, PYTHON_VERSION)
     assert summary["plone"] == {"ready": True, "why": None}
 
 
@@ -81,7 +82,9 @@ def test_metrics_count_by_template_method_and_status(start, plone):
     assert value("eduhub_bridge_plone_seconds_count", method="GET", status="200") == 2
     assert value("eduhub_bridge_plone_errors_total", kind="severed") == 1
     assert value("eduhub_bridge_plone_retries_total") == 1
-    assert value("eduhub_bridge_plone_in_flight") == 0
+    assert [value("eduhub_bridge_plone_in_flight", lane=lane) for lane in ("reads", "writes", "transfers")] == [0, 0, 0]
+    assert value("eduhub_bridge_plone_queue", lane="reads") == 0
+    assert [value("eduhub_bridge_plone_breaker", state=state) for state in ("closed", "half_open", "open")] == [1, 0, 0]
     assert value("eduhub_bridge_in_flight") == 1  # the one that asks
     assert value("eduhub_bridge_ready") == 1
-    assert value("eduhub_bridge_build_info", python=platform.python_version()) == 1
+    assert value("eduhub_bridge_build_info", python=PYTHON_VERSION) == 1

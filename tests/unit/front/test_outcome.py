@@ -33,6 +33,12 @@ HOSTS = {
     "failed in a task that says what this means": (
         Host(phases=("preflight", "engine"), failed="engine", code=2), 2, "refused",
     ),
+    "was to be confirmed, and nothing waited": (
+        Host(phases=("confirm",), failed="confirm", pilot={"confirm": 2}), 2, "refused",
+    ),
+    "was to be confirmed, and had gone back": (
+        Host(phases=("confirm",), failed="confirm", pilot={"confirm": 1}, code=1), 1, "reverted",
+    ),
     "was reverted by a recovery that did not fail": (Host(phases=("revert",), pilot={"revert": 1}), 1, "reverted"),
     "was never reached": (Host(phases=("preflight",), failed="preflight", unreachable=True), 2, "unreachable"),
     "was lost in the middle": (Host(phases=ROLLED, failed="prove", unreachable=True), 3, "unreachable"),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from eduhub_pilot.prove import prove
 from tests.unit.pilot.world import World
 
 if TYPE_CHECKING:
@@ -30,3 +31,12 @@ def live(world: World) -> World:
     world.roll("run-1", python="3.9")
     world.clock.sleep(60)
     return world
+
+
+@pytest.fixture
+def proven(live) -> World:
+    """An upgrade whose green is proven."""
+    begun = live.begin("run-2", "upgrade", python="3.11")
+    live.role_bridge(begun.data["slot"], begun.data["record"])
+    prove(live.host, "run-2")
+    return live

@@ -85,7 +85,7 @@ def test_a_slots_answers_get_a_release(proxy, running, tmp_path):
 def test_sessions_answers_and_errors_are_those_of_the_public_backend(proxy, running):
     running.sessions["green"] = 3
     running.answers["green"] = {"2xx": 40, "5xx": 2}
-    assert proxy.counts("green", patience=0) == Counts(sessions=3, answers=42, errors=2)
+    assert proxy.counts("green", patience=0) == Counts(3, 42, 2, 0, 0, 0.003, 42)
 
 
 def test_a_map_that_haproxy_does_not_have_is_an_error_in_its_words(running, tmp_path):
@@ -124,16 +124,19 @@ def test_a_haproxy_that_accepts_and_says_nothing_is_given_up(tmp_path, monkeypat
         Proxy(tmp_path / "admin.sock").now(patience=0)
 
 
-# What HAProxy 2.6.12 sent for "show stat blue 2 -1", shortened to the columns that are read and a few around them.
+# What HAProxy 2.6.12 sent for "show stat blue 6 -1", shortened to the columns that are read and a few around them.
 TABLE = (
-    "# pxname,svname,qcur,qmax,scur,smax,slim,hrsp_1xx,hrsp_2xx,hrsp_3xx,hrsp_4xx,hrsp_5xx,hrsp_other,hanafail,\n"
-    "blue,BACKEND,0,0,7,9,999,1,20,3,4,5,6,,\n\n"
+    "# pxname,svname,qcur,qmax,scur,smax,slim,stot,econ,eresp,wretr,wredis,rtime,"
+    "hrsp_1xx,hrsp_2xx,hrsp_3xx,hrsp_4xx,hrsp_5xx,hrsp_other,hanafail,\n"
+    "blue,slot,0,0,7,9,,50,,1,1,0,12,1,20,3,4,5,6,,\n"
+    "blue,wait,0,0,2,2,,2,,0,0,0,0,0,0,0,0,0,0,,\n"
+    "blue,BACKEND,1,0,7,9,999,52,8,1,1,0,12,1,20,3,4,5,6,,\n\n"
 )
 
 
-def test_all_classes_of_answers_are_counted(tmp_path):
+def test_all_classes_of_answers_are_counted_and_whoever_waits(tmp_path):
     with listening(tmp_path / "admin.sock", lambda _: TABLE.encode()):
-        assert Proxy(tmp_path / "admin.sock").counts("blue", patience=0) == Counts(7, 39, 5)
+        assert Proxy(tmp_path / "admin.sock").counts("blue", patience=0) == Counts(7, 39, 5, 3, 10, 0.012, 52)
 
 
 def test_a_table_without_the_backend_is_an_error(tmp_path):

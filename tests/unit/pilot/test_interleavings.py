@@ -13,16 +13,20 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from eduhub_pilot.confirm import confirm, end
+from eduhub_pilot.confirm import confirm, end, pending
 from eduhub_pilot.errors import PilotError
 from eduhub_pilot.facts import Answer
 from eduhub_pilot.prove import prove
 from eduhub_pilot.revert import revert
-from eduhub_pilot.shift import shift
 from tests.unit.pilot.world import Killed, World
 
-STEPS = {"prove": prove, "shift": shift, "confirm": confirm, "end": end}
-STEPS["revert"] = lambda host, run: revert(host, run, "why")
+STEPS = {
+    "prove": lambda world, run: prove(world.host, run),
+    "shift": lambda world, run: world.shift(run, rehearse=run.endswith(("2", "5", "8"))),
+    "confirm": lambda world, run: confirm(world.host, run),
+    "end": lambda world, run: end(world.host, run),
+    "revert": lambda world, run: revert(world.host, run, "why"),
+}
 OWNERS = st.sampled_from(["ana@desk", "bob@lab"])
 # Rarely, and then anywhere.
 DEATH = st.none() | st.none() | st.integers(0, 20)
@@ -56,10 +60,13 @@ class Host(RuleBasedStateMachine):
         verb=st.sampled_from(["deploy", "upgrade", "rollback"]), python=st.sampled_from(["3.9", "3.11"]), owner=OWNERS,
         take_over=st.booleans(), resume=st.booleans(), death=DEATH,
     )  # fmt: skip
-    def begin(self, verb: str, python: str, owner: str, take_over: bool, resume: bool, death: int | None) -> None:
+    def begin(
+        self, verb: str, python: str, owner: str, take_over: bool, resume: bool, death: int | None, hold: bool = False
+    ) -> None:
         self.number += 1
         run = f"run-{self.number}"
-        options = {"take_over": take_over, "resume": resume, "python": None if verb == "rollback" else python}
+        python = None if verb == "rollback" else python
+        options = {"take_over": take_over, "resume": resume, "python": python, "hold": hold, "confirm_within": "60"}
         self.does(lambda: self.world.begin(run, verb, owner, **options), death)
         self.runs.append(run)
         self.world.clock.sleep(1)
@@ -75,23 +82,80 @@ class Host(RuleBasedStateMachine):
     def step(self, step: str, back: int, death: int | None) -> None:
         """One of the last runs types a command, in or out of order."""
         if len(self.runs) >= back:
-            self.does(lambda: STEPS[step](self.world.host, self.runs[-back]), death)
+            self.does(lambda: STEPS[step](self.world, self.runs[-back]), death)
 
     @rule(verb=st.sampled_from(["upgrade", "rollback"]), python=st.sampled_from(["3.9", "3.11"]),
-          after=st.integers(1, 4), death=DEATH)  # fmt: skip
-    def a_run_goes_far(self, verb: str, python: str, after: int, death: int | None) -> None:
+          after=st.integers(1, 4), death=DEATH, hold=st.booleans())  # fmt: skip
+    def a_run_goes_far(self, verb: str, python: str, after: int, death: int | None, hold: bool) -> None:
         """A run begins properly and goes through its first steps, the last of which may kill it."""
-        self.begin(verb, python, "ana@desk", take_over=True, resume=False, death=None)
+        self.begin(verb, python, "ana@desk", take_over=True, resume=False, death=None, hold=hold)
         names = ["prove", "shift", "confirm", "end"][:after]
         for name in names:
             self.role_bridge()
-            if not self.does(lambda name=name: STEPS[name](self.world.host, self.runs[-1]),
+            if not self.does(lambda name=name: STEPS[name](self.world, self.runs[-1]),
                              death if name == names[-1] else None):  # fmt: skip
                 return
+
+    @rule(data=st.data(), dies_at=st.none() | st.none() | st.integers(0, 60))
+    def a_shift_is_disturbed(self, data: st.DataObject, dies_at: int | None) -> None:
+        """A shift gets some of its way or waits, and then something happens to it, and perhaps something else."""
+        self.world.engine.down = False
+        self.world.behaviour.clear()
+        python = "3.9" if "py3.11" in self.world.store.state().live.release else "3.11"
+        self.a_run_goes_far("upgrade", python, 2, dies_at, hold=True)
+        for _ in range(2):
+            how = data.draw(st.sampled_from(
+                ["lock", "haproxy", "engine", "clock", "resume", "time", "confirm", "revert", "nothing"]))  # fmt: skip
+            death = data.draw(DEATH)
+            happen = {
+                "lock": self.the_lock_is_removed_by_hand,
+                "haproxy": lambda: self.haproxy_is_killed(0.2),
+                "engine": lambda: self.the_engine_goes_or_comes(True),
+                "clock": lambda: self.the_clock_jumps(10_000),
+                "resume": lambda death=death: self.begin(
+                    "upgrade", python, "bob@lab", take_over=True, resume=True, death=death
+                ),
+                "time": lambda: self.time_passes(10),
+                "confirm": lambda death=death: self.a_person_confirms(death),
+                "revert": lambda death=death: self.step("revert", 1, death),
+                "nothing": lambda: None,
+            }[how]
+            happen()
+            self.world.check()
+            self.the_shift_goes_on(0.5, None)
+            self.world.check()
 
     @rule(death=DEATH)
     def the_last_run_is_reverted(self, death: int | None) -> None:
         self.step("revert", 1, death)
+
+    @rule(seconds=st.sampled_from([0.1, 5, 100]), death=DEATH)
+    def the_shift_goes_on(self, seconds: float, death: int | None) -> None:
+        """The shift's container has its turn after a while, started again where a pilot was killed."""
+        self.world.clock.sleep(seconds)
+        with self.world.killing(death), suppress(Killed):
+            self.world.goes_on()
+
+    @rule(death=DEATH)
+    def a_person_confirms(self, death: int | None) -> None:
+        self.does(lambda: pending(self.world.host), death)
+
+    @rule(down=st.booleans())
+    def the_engine_goes_or_comes(self, down: bool) -> None:
+        self.world.engine.down = down
+
+    @rule(seconds=st.sampled_from([-10_000, -30, 30, 10_000]))
+    def the_clock_jumps(self, seconds: int) -> None:
+        self.world.clock.jumped += seconds
+
+    @rule()
+    def the_lock_is_removed_by_hand(self) -> None:
+        (self.room / "lock.json").unlink(missing_ok=True)
+
+    @rule(errors=st.sampled_from([0, 5, 50]))
+    def green_answers_with_errors(self, errors: int) -> None:
+        counts = self.world.haproxy.answers["green"]
+        self.world.haproxy.answers["green"] = {"2xx": counts["2xx"] + 20, "5xx": counts["5xx"] + errors}
 
     @rule(seconds=st.sampled_from([0.2, 1.0, 4.0]))
     def haproxy_is_killed(self, seconds: float) -> None:
@@ -115,10 +179,22 @@ class Host(RuleBasedStateMachine):
     def legal(self) -> None:
         self.world.check()
 
+    def left_alone(self) -> None:
+        """Nobody types anything any more: within the deadline the host is in a legal state by itself."""
+        for _ in range(4):
+            self.world.clock.sleep(40)
+            self.world.goes_on()
+        self.world.check()
+        rollout = self.world.store.state().rollout
+        assert self.world.haproxy.share == self.world.store.share()
+        assert not self.world.lives()
+        assert not (rollout and rollout.moving)
+
     def teardown(self) -> None:
         try:
             self.world.behaviour.clear()
-            self.world.clock.sleep(10)
+            self.world.engine.down = False
+            self.left_alone()
             done = self.world.roll("last", take_over=True, spec=self.world.spec(environment={"LAST": "1"}))
             assert (done.code, self.world.store.lock(), self.world.store.state().rollout) == (0, None, None)
             self.world.check()

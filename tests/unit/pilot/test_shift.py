@@ -7,45 +7,15 @@ from dataclasses import replace
 import pytest
 
 from eduhub_pilot.confirm import confirm
-from eduhub_pilot.errors import FailedError, LostError, PersonError
+from eduhub_pilot.errors import FailedError, PersonError
 from eduhub_pilot.facts import Answer
 from eduhub_pilot.prove import prove
 from eduhub_pilot.revert import revert
-from eduhub_pilot.shift import shift
-from tests.unit.pilot.world import World
-
-
-@pytest.fixture
-def proven(live) -> World:
-    """An upgrade whose green is proven."""
-    begun = live.begin("run-2", "upgrade", python="3.11")
-    live.role_bridge(begun.data["slot"], begun.data["record"])
-    prove(live.host, "run-2")
-    return live
-
-
-def at(world: World, seconds: float, happen) -> None:
-    """Let something happen once the clock has passed `seconds` from now."""
-    due, sleep = world.clock.passed + seconds, world.clock.sleep
-
-    def passing(pause: float) -> None:
-        sleep(pause)
-        if world.clock.passed >= due:
-            world.clock.sleep = sleep
-            happen()
-
-    world.clock.sleep = passing
-
-
-def given_back(world: World) -> bool:
-    """Whether blue serves as if nothing had happened."""
-    world.check()
-    slots = {name for name in world.engine.containers if name != "eduhub-edge"}
-    return (world.haproxy.up and world.haproxy.share, world.store.lock(), slots) == (0, None, {"eduhub-blue"})
+from tests.unit.pilot.world import World, at, given_back
 
 
 def test_traffic_moves_and_the_disk_still_says_the_old_slot(proven):
-    outcome = shift(proven.host, "run-2")
+    outcome = proven.shift("run-2")
     state = proven.store.state()
     assert (outcome.code, outcome.data) == (0, {"slot": "green", "seconds": 0.0, "left": 0})
     assert (proven.haproxy.share, proven.store.share()) == (100, 0)
@@ -54,24 +24,24 @@ def test_traffic_moves_and_the_disk_still_says_the_old_slot(proven):
 
 def test_a_slot_that_empties_is_measured(proven):
     proven.haproxy.sessions["blue"] = 4
-    at(proven, 1.5, lambda: proven.haproxy.sessions.update(blue=0))
-    outcome = shift(proven.host, "run-2")
+    at(proven, 2.6, lambda: proven.haproxy.sessions.update(blue=0))
+    outcome = proven.shift("run-2")
     assert outcome.data["left"] == 0
-    assert 1.5 <= outcome.data["seconds"] < 1.8
+    assert 1.3 <= outcome.data["seconds"] < 1.8
     assert proven.store.state().way_back_seconds == outcome.data["seconds"]
 
 
 def test_a_slot_that_never_empties_is_left_at_the_deadline_and_told(proven):
     proven.haproxy.sessions["blue"] = 4
-    outcome = shift(proven.host, "run-2")
+    outcome = proven.shift("run-2")
     assert outcome.data["left"] == 4
     assert proven.settings.drain_seconds <= outcome.data["seconds"] < proven.settings.drain_seconds + 0.5
-    assert "4 requests still there go on where they are" in outcome.say
+    assert "4 connections still there go on until it is confirmed" in outcome.say
 
 
 def test_a_haproxy_killed_right_before_is_waited_for(proven):
     proven.haproxy.kill(seconds=2)
-    assert shift(proven.host, "run-2").code == 0
+    assert proven.shift("run-2").code == 0
     assert (proven.haproxy.up, proven.haproxy.share) == (True, 100)
 
 
@@ -81,20 +51,20 @@ def test_a_haproxy_killed_while_it_is_told_is_told_again(proven):
 
     def once(command: str) -> str:
         said = answer(command)
-        if command.endswith("green 100") and next(dying, False):
+        if command.endswith("green 25") and next(dying, False):
             proven.haproxy.kill(seconds=1)
             return ""  # the connection ends without its answer
         return said
 
     proven.haproxy.answer = once
-    assert shift(proven.host, "run-2").code == 0
+    assert proven.shift("run-2").code == 0
     assert (proven.haproxy.up, proven.haproxy.share, proven.haproxy.pid) == (True, 100, 2)
 
 
 def test_a_haproxy_restarted_after_traffic_moved_ends_the_shift(proven):
     at(proven, 0.5, lambda: proven.haproxy.kill(seconds=1))
-    with pytest.raises(FailedError, match=r"HAProxy was restarted 0\.6 s after .* Reverted: blue serves"):
-        shift(proven.host, "run-2")
+    with pytest.raises(FailedError, match=r"HAProxy was restarted 1\.\d s after .* Reverted: blue serves"):
+        proven.shift("run-2")
     assert given_back(proven)
     assert revert(proven.host, "run-2", "rescue").code == 1
 
@@ -102,7 +72,7 @@ def test_a_haproxy_restarted_after_traffic_moved_ends_the_shift(proven):
 def test_a_haproxy_that_stays_away_ends_the_shift(proven):
     at(proven, 0.5, lambda: proven.haproxy.kill(seconds=1000))
     with pytest.raises(FailedError, match="HAProxy was gone"):
-        shift(proven.host, "run-2")
+        proven.shift("run-2")
     proven.haproxy.start()
     assert given_back(proven)
 
@@ -110,7 +80,7 @@ def test_a_haproxy_that_stays_away_ends_the_shift(proven):
 def test_traffic_moved_by_hand_ends_the_shift(proven):
     at(proven, 0.5, lambda: proven.host.proxy.move(0, patience=0))
     with pytest.raises(FailedError, match="Traffic was moved to blue by somebody else"):
-        shift(proven.host, "run-2")
+        proven.shift("run-2")
     assert given_back(proven)
 
 
@@ -126,33 +96,33 @@ def fails(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "words"),
-    [(exits, "eduhub-green exited with code 139"), (fails, "30 of 40 public answers of green were errors")],
+    [(exits, "eduhub-green exited with code 139"), (fails, "green answered 30 of 40 requests with errors")],
 )
 def test_a_green_that_does_not_bear_traffic_loses_it_at_once(proven, fault, words):
     at(proven, 0.5, lambda: fault(proven))
     with pytest.raises(FailedError, match=words):
-        shift(proven.host, "run-2")
+        proven.shift("run-2")
     assert given_back(proven)
 
 
 def test_a_few_errors_are_not_held_against_a_slot(proven):
     proven.haproxy.answers["green"] = {"2xx": 100, "5xx": 100}  # of before: pages asked through no door of ours
     at(proven, 0.5, lambda: proven.haproxy.answers.update(green={"2xx": 108, "5xx": 109}))
-    assert shift(proven.host, "run-2").code == 0
+    assert proven.shift("run-2").code == 0
 
 
 def test_a_run_that_is_reverted_meanwhile_touches_nothing_any_more(proven):
     at(proven, 0.5, lambda: revert(proven.host, "run-2", "Ctrl-C"))
-    with pytest.raises(LostError, match="Run run-2 ends here: it was reverted meanwhile"):
-        shift(proven.host, "run-2")
+    with pytest.raises(FailedError, match=r"^Ctrl-C\. Reverted: blue serves"):
+        proven.shift("run-2")
     assert given_back(proven)
 
 
 def test_a_run_that_is_taken_over_meanwhile_says_by_whom(proven):
     words = {"owner": "bob@lab", "python": "3.11", "take_over": True}
     at(proven, 0.5, lambda: proven.begin("run-3", "upgrade", **words))
-    with pytest.raises(LostError, match="run run-3 of bob@lab took this host over"):
-        shift(proven.host, "run-2")
+    with pytest.raises(FailedError, match=r"^run run-3 of bob@lab began\. Reverted: blue serves"):
+        proven.shift("run-2")
     assert proven.store.lock().run == "run-3"
     proven.check()
 
@@ -161,12 +131,12 @@ def test_a_long_shift_keeps_its_lock_fresh(proven):
     proven.haproxy.sessions["blue"] = 1
     proven.host = replace(proven.host, settings=replace(proven.settings, drain_seconds=600, lock_seconds=30))
     at(proven, 500, lambda: proven.haproxy.sessions.update(blue=0))
-    shift(proven.host, "run-2")
+    proven.shift("run-2")
     assert (proven.clock.now() - proven.store.lock().heartbeat).total_seconds() < 1
 
 
 def test_a_haproxy_restarted_between_shift_and_confirmation_is_noticed(proven):
-    shift(proven.host, "run-2")
+    proven.shift("run-2")
     proven.haproxy.kill(seconds=1)
     with pytest.raises(FailedError, match=r"HAProxy serves blue, not green: it was restarted .* Reverted: blue serves"):
         confirm(proven.host, "run-2")
@@ -174,14 +144,14 @@ def test_a_haproxy_restarted_between_shift_and_confirmation_is_noticed(proven):
 
 
 def test_a_confirmation_may_be_repeated(proven):
-    shift(proven.host, "run-2")
+    proven.shift("run-2")
     first, second = confirm(proven.host, "run-2"), confirm(proven.host, "run-2")
     assert (first.changed, second.code, second.changed) == (True, 0, False)
     assert second.say.startswith("Confirmed already: green serves")
 
 
 def test_a_haproxy_that_runs_and_cannot_be_told_keeps_both_slots_and_calls_a_person(proven):
-    shift(proven.host, "run-2")
+    proven.shift("run-2")
     proven.haproxy.kill(seconds=1000)
     proven.engine.containers["eduhub-edge"] = replace(proven.engine.containers["eduhub-blue"], name="eduhub-edge")
     with pytest.raises(PersonError, match=r"`docker restart eduhub-edge` brings back blue"):

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eduhub_pilot.errors import RefusedError
-from eduhub_pilot.state import HostState, Lock, Rollout, Serving, parse_lock, parse_state
+from eduhub_pilot.facts import Process
+from eduhub_pilot.state import HostState, Last, Lock, Rollout, Serving, Traffic, parse_lock, parse_state
 
 A, B, C = (f"20260101T00000{n}Z-py3.9-0000000{n}" for n in range(3))
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -20,7 +21,12 @@ ROLLING = LIVE.begun(Rollout("run", "green", B, A, "prove", "upgrade"))
 LOCK = Lock("ana@desk", "run", "upgrade", "prove", NOW, NOW, 900)
 
 ids = st.sampled_from([A, B, C])
-rollouts = st.builds(Rollout, st.just("run"), st.just("green"), ids, st.none() | ids, st.just("shift"), st.just("up"))
+seconds = st.none() | st.floats(0, 1000)
+traffic = st.none() | st.builds(Traffic, st.builds(Process, st.integers(1, 9), st.integers(0, 2**31)), seconds, seconds)
+rollouts = st.builds(
+    Rollout, st.just("run"), st.just("green"), ids, st.none() | ids, st.just("shift"), st.just("up"),
+    st.booleans(), st.floats(10, 86400), traffic,
+)  # fmt: skip
 states = st.builds(
     HostState,
     live=st.none() | st.builds(Serving, st.just("blue"), ids, st.just("2026-01-01T00:00:00Z")),
@@ -29,7 +35,10 @@ states = st.builds(
     slots=st.fixed_dictionaries({"blue": st.none() | ids, "green": st.none() | ids}),
     rollout=st.none() | rollouts,
     way_back_seconds=st.none() | st.floats(0, 1000),
-    reverted=st.none() | st.just("run"),
+    last=st.none() | st.builds(
+        Last, st.just("run"), st.just("up"), ids, st.sampled_from(["confirmed", "reverted"]), st.just("then"),
+        st.none() | st.just("why"),
+    ),
 )
 
 

@@ -6,7 +6,6 @@ import pytest
 
 from eduhub_pilot.facts import Image
 from eduhub_pilot.prove import prove
-from eduhub_pilot.shift import shift
 from eduhub_pilot.status import releases, status
 
 
@@ -40,7 +39,7 @@ def test_the_middle_of_an_upgrade(live):
     assert (host(live)["live"], host(live)["confirmed"], host(live)["lock"]["step"]) == ("blue", True, "begin")
     live.role_bridge(begun.data["slot"], begun.data["record"])
     prove(live.host, "run-2")
-    shift(live.host, "run-2")
+    live.shift("run-2")
     seen = host(live)
     assert (seen["live"], seen["confirmed"], seen["python"]) == ("green", False, "3.11.2")
     assert (seen["release"], seen["rollback"]["to"]) == (begun.data["release"], old)
@@ -129,3 +128,33 @@ def test_releases_are_listed_newest_first_with_what_they_are(live):
     assert [(each["python_version"], each["is"].split(":")[0]) for each in listed] == [
         ("3.11.2", "not known to be good"), ("3.11.2", "live"), ("3.9.2", "last known-good"),
     ]  # fmt: skip
+
+
+def test_a_way_back_whose_record_was_changed_is_closed(live):
+    live.roll("run-2", "upgrade", python="3.11")
+    path = live.settings.root / f"releases/{live.store.state().last_good}/release.json"
+    path.write_text(path.read_text().replace('"stop_seconds": 5', '"stop_seconds": 6'))
+    back = host(live)["rollback"]
+    assert (back["ready"], "was changed since it was written" in back["why"]) == (False, True)
+
+
+def test_a_way_back_to_a_stopped_slot_needs_memory(live, monkeypatch, tmp_path):
+    live.roll("run-2", "upgrade", python="3.11")
+    little = tmp_path / "meminfo"
+    little.write_text("MemAvailable:     102400 kB\n")
+    monkeypatch.setattr("eduhub_pilot.seen.MEMORY", little)
+    assert host(live)["rollback"]["ready"] is True  # blue is warm
+    live.engine.containers.pop("eduhub-blue")
+    back = host(live)["rollback"]
+    words = "its slot is not running and may take 512 MiB, of which 100 are free"
+    assert (back["ready"], back["why"]) == (False, words)
+    assert f"There is no way back: {words}." in status(live.host).say
+
+
+def test_an_unconfirmed_slot_whose_other_does_not_run_has_no_way_back(live):
+    begun = live.begin("run-2", "upgrade", python="3.11")
+    live.role_bridge(begun.data["slot"], begun.data["record"])
+    prove(live.host, "run-2")
+    live.shift("run-2")
+    live.engine.containers.pop("eduhub-blue")
+    assert host(live)["rollback"]["why"] == "the container of blue does not run"

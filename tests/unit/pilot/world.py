@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,8 +18,9 @@ from typing import Any
 from eduhub_pilot.begin import begin
 from eduhub_pilot.clock import Clock
 from eduhub_pilot.confirm import confirm, end
-from eduhub_pilot.errors import EngineDownError, PilotError, ProxyDownError
-from eduhub_pilot.facts import SLOTS, Answer, Container, Image, Slot, slot_of
+from eduhub_pilot.errors import EngineDownError, PilotError, ProxyDownError, RefusedError
+from eduhub_pilot.facts import SHIFT, SLOTS, Answer, Container, Image, Slot, slot_of
+from eduhub_pilot.follow import follow
 from eduhub_pilot.haproxy import Proxy
 from eduhub_pilot.host import Host, Outcome
 from eduhub_pilot.init import init
@@ -29,6 +30,7 @@ from eduhub_pilot.record import parse_spec
 from eduhub_pilot.revert import revert
 from eduhub_pilot.settings import Settings
 from eduhub_pilot.shift import shift
+from eduhub_pilot.steps import Plan
 from eduhub_pilot.store import Store
 
 IMAGES = {
@@ -41,19 +43,27 @@ class Killed(BaseException):
     """kill -9."""
 
 
+class Parked(BaseException):
+    """The test leaves a shift alone for a while, where it waits."""
+
+
 class FakeClock(Clock):
-    """Time that passes only by sleeping."""
+    """Time that passes only by sleeping. `jumped` are the seconds that somebody set the wall clock ahead, or back."""
 
     def __init__(self) -> None:
         self.passed = 0.0
+        self.jumped = 0.0
+        self.park: Callable[[], bool] = lambda: False
 
     def now(self) -> datetime:
-        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.passed)
+        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.passed + self.jumped)
 
     def monotonic(self) -> float:
         return self.passed
 
     def sleep(self, seconds: float) -> None:
+        if self.park():
+            raise Parked
         self.passed += seconds
 
 
@@ -68,6 +78,9 @@ class Haproxy:
     back_at: float | None = None
     sessions: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SLOTS, 0))
     answers: dict[str, dict[str, int]] = field(default_factory=lambda: {slot: {"2xx": 0, "5xx": 0} for slot in SLOTS})
+    faults: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SLOTS, 0))
+    waiting: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SLOTS, 0))
+    unanswered: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SLOTS, 0))
     started: float = 0.0
 
     def start(self) -> None:
@@ -103,13 +116,41 @@ class Haproxy:
             case ["show", "info"]:
                 epoch = 1795477976 + int(self.started)
                 return f"Name: HAProxy\nPid: {self.pid}\nUptime: 0d 0h00m01s\nStart_time_sec: {epoch}\n\n"
-            case ["show", "stat", slot, "2", "-1"]:
-                counts = self.answers[slot]
-                return (
-                    "# pxname,svname,qcur,scur,hrsp_1xx,hrsp_2xx,hrsp_3xx,hrsp_4xx,hrsp_5xx,hrsp_other,\n"
-                    f"{slot},BACKEND,0,{self.sessions[slot]},0,{counts['2xx']},0,0,{counts['5xx']},0,\n\n"
-                )
+            case ["show", "stat", slot, "6", "-1"]:
+                return self._statistics(slot)
+            case ["show", "sess", "all"]:
+                pairs = [(slot, number) for slot in SLOTS for number in range(self.sessions[slot])]
+                return "".join(self._session(slot, number) for slot, number in pairs) + "\n"
+            case ["show", "table", "inflight"]:
+                ports = range(sum(self.sessions.values()))
+                lines = (f"0x1: key=10.0.0.1:{port}\\ /plone/{port} use=1 exp=7012 conn_cur=1\n" for port in ports)
+                return "# table: inflight, type: string, size:4000, used:1\n" + "".join(lines) + "\n"
+            case ["shutdown", "sessions", "server", server]:
+                slot, _, name = server.partition("/")
+                self.sessions[slot] = 0 if name == "slot" else self.sessions[slot]
+                return "\n"
         return "Unknown map identifier. Please use #<id> or <file>.\n\n" if "map" in words else "Unknown command.\n\n"
+
+    def _statistics(self, slot: str) -> str:
+        counts = self.answers[slot]
+        total = sum(counts.values()) + self.unanswered[slot]
+        return (
+            "# pxname,svname,qcur,scur,stot,econ,eresp,wretr,rtime,"
+            "hrsp_1xx,hrsp_2xx,hrsp_3xx,hrsp_4xx,hrsp_5xx,hrsp_other,\n"
+            f"{slot},slot,0,{self.sessions[slot]},{total},0,0,0,3,0,{counts['2xx']},0,0,{counts['5xx']},0,\n"
+            f"{slot},wait,0,{self.waiting[slot]},0,0,0,0,0,0,0,0,0,0,0,\n"
+            f"{slot},BACKEND,0,{self.sessions[slot]},{total},{self.faults[slot]},0,0,3,"
+            f"0,{counts['2xx']},0,0,{counts['5xx']},0,\n\n"
+        )
+
+    def _session(self, slot: str, number: int) -> str:
+        port = number + (self.sessions["blue"] if slot == "green" else 0)
+        return (
+            f"0x{port:x}: [25/Nov/2026:02:22:02.786393] id=1 proto=tcpv4 source=10.0.0.1:{port}\n"
+            f"  frontend=public (id=2 mode=http), listener=? (id=1) addr=127.0.0.1:8080\n"
+            f"  backend={slot} (id=4 mode=http) addr=unix\n  task=0x1 (state=0x00 nice=0 exp=57s age=1m{number}s)\n"
+            f"  txn=0x1 flags=0x3000 meth=1 status=-1 req.st=MSG_DONE rsp.st=MSG_RPBEFORE req.f=0x4c rsp.f=0x00\n"
+        )
 
     def _set(self, name: str, key: str, value: str) -> str:
         if name not in self.maps:
@@ -129,7 +170,7 @@ class FakeProxy(Proxy):
 
     def _ask(self, *commands: str) -> list[str]:
         for command in commands:
-            if command.startswith("set"):
+            if command.startswith(("set", "shutdown")):
                 self.before(command)
         if not self.haproxy.up:
             raise ProxyDownError("HAProxy does not answer on its admin socket (Connection refused).")
@@ -182,6 +223,12 @@ class FakeEngine:
         self.before("remove")
         self.containers.pop(name, None)
 
+    def let_end(self, name: str) -> None:
+        self._asked()
+        if name in self.containers:
+            self.before("let_end")
+            self.containers[name] = replace(self.containers[name], state="exited")
+
 
 class World:
     """A host, and what operators, roles and accidents do to it."""
@@ -193,12 +240,15 @@ class World:
         self.haproxy = Haproxy(root / "edge", self.clock)
         self.engine = FakeEngine(self._before)
         self.behaviour: dict[Slot, Callable[[str], Answer]] = {}
+        self.metrics: dict[Slot, Callable[[], str]] = {}
+        self.watching: str | None = None
+        self.rehearses = False
         self.effects = 0
         self.kill_after: int | None = None
         self.store = Store(root, "/var/lib/eduhub", guard_seconds=0.2)
         self.settings = Settings(
             "eduhub", root, {"blue": "http://127.0.0.1:8101", "green": "http://127.0.0.1:8102"}, "http://127.0.0.1:8080",
-            start_seconds=10, probe_seconds=2, drain_seconds=3, watch_seconds=1,
+            start_seconds=10, probe_seconds=2, drain_seconds=3, watch_seconds=1, plan=Plan((25, 100), seconds=1),
         )  # fmt: skip
         admin, maps = root / "admin.sock", str(root / "edge")
         proxy = FakeProxy(admin, maps, self.clock, haproxy=self.haproxy, before=self._before)
@@ -215,6 +265,8 @@ class World:
         copy.haproxy.pid, copy.haproxy.back_at = self.haproxy.pid, self.haproxy.back_at
         for mine, theirs in zip(self.haproxy.maps.values(), copy.haproxy.maps.values(), strict=True):
             theirs.update(mine)
+        copy.haproxy.started, copy.watching = self.haproxy.started, self.watching
+        copy.rehearses = self.rehearses
         copy.engine.images, copy.engine.containers = dict(self.engine.images), dict(self.engine.containers)
         return copy
 
@@ -257,9 +309,13 @@ class World:
     def name(self, slot: Slot) -> str:
         return self.settings.container(slot)
 
-    def ask(self, base: str, path: str, seconds: float) -> Answer:
-        """One answer through a slot's door."""
+    def ask(self, base: str, path: str, seconds: float, /, *, most: int = 4096) -> Answer:
+        """One answer through a slot's door, or the public one; `metrics` of a slot are what it says of itself."""
         slot: Slot = "blue" if base.endswith("8101") else "green"
+        if base == self.settings.edge and self.haproxy.up:
+            slot = slot_of(self.haproxy.share)
+        if path == "/metrics" and slot in self.metrics:
+            return Answer(200, 0.01, body=self.metrics[slot]()[:most])
         if not self.haproxy.up:
             return Answer(None, 0.0, "door")
         container = self.engine.containers.get(self.name(slot))
@@ -278,6 +334,42 @@ class World:
             labels = {"org.eduhub.release": record["id"]}
             self.engine.containers[name] = Container(name, "running", record["image"]["id"], labels)
 
+    # --- the shift's own container
+
+    def shift(self, run: str, rehearse: bool = False) -> Outcome:
+        """Start it, and await what becomes of it: it waits for a confirmation then, or has ended."""
+        name = self.settings.container(SHIFT)
+        if self.lives() and self.watching != run:
+            raise RefusedError(f"The container name {name} is already in use.")
+        self.engine.containers[name] = Container(name, "running", "sha256:pilot")
+        self.watching, self.rehearses = run, rehearse
+        self._watches()
+        return follow(self.host, run)
+
+    def lives(self) -> bool:
+        """Whether the shift's container runs, or the engine will start it again."""
+        container = self.engine.containers.get(self.settings.container(SHIFT))
+        return self.watching is not None and container is not None and container.runs
+
+    def goes_on(self) -> None:
+        """Let the shift's container have its turn, started again by the engine if it was killed, until it waits."""
+        if self.lives() and not self.engine.down:
+            with suppress(PilotError):
+                self._watches()
+
+    def _watches(self) -> None:
+        self.clock.park = self._waits
+        try:
+            shift(self.host, self.watching or "", self.rehearses)
+        except Parked:
+            pass
+        finally:
+            self.clock.park = lambda: False
+
+    def _waits(self) -> bool:
+        rollout = self.store.state().rollout
+        return bool(rollout and rollout.run == self.watching and rollout.step in {"shifted", "confirm"})
+
     # --- what operators do
 
     def spec(self, **more: Any) -> str:
@@ -293,7 +385,7 @@ class World:
 
     def steps(self, run: str) -> list[Callable[[], Outcome]]:
         """The commands that follow `begin`."""
-        return [lambda: prove(self.host, run), lambda: shift(self.host, run), lambda: confirm(self.host, run),
+        return [lambda: prove(self.host, run), lambda: self.shift(run), lambda: confirm(self.host, run),
                 lambda: end(self.host, run)]  # fmt: skip
 
     def roll(self, run: str, verb: str = "deploy", **words: Any) -> Outcome:
@@ -324,9 +416,31 @@ class World:
             self._serves(slot_of(self.store.share()), {state.live.release, *rolling})
             if self.haproxy.up:
                 self._serves(slot_of(self.haproxy.share), {state.live.release, *filter(None, state.slots.values())})
+                # Traffic is on what nobody confirmed only while somebody keeps watch, who will undo it.
+                assert self.haproxy.share == self.store.share() or self.lives()
 
     def _serves(self, slot: Slot, releases: set[str]) -> None:
         container = self.engine.containers.get(self.name(slot))
         assert container is not None, f"{slot} gets traffic and has no container"
         assert container.runs
         assert container.release in releases
+
+
+def at(world: World, seconds: float, happen: Callable[[], object]) -> None:
+    """Let something happen once the clock has passed `seconds` from now."""
+    due, sleep = world.clock.passed + seconds, world.clock.sleep
+
+    def passing(pause: float) -> None:
+        sleep(pause)
+        if world.clock.passed >= due:
+            world.clock.sleep = sleep
+            happen()
+
+    world.clock.sleep = passing
+
+
+def given_back(world: World) -> bool:
+    """Whether blue serves as if nothing had happened."""
+    world.check()
+    slots = set(world.engine.containers) - {"eduhub-edge", "eduhub-shift"}
+    return (world.haproxy.up and world.haproxy.share, world.store.lock(), slots) == (0, None, {"eduhub-blue"})

@@ -10,10 +10,11 @@ from typing import AsyncIterator
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from eduhub_bridge import __version__, endpoints, paths, problems
+from eduhub_bridge import __version__, api, endpoints, paths, problems
 from eduhub_bridge.calls import UpstreamCaller
 from eduhub_bridge.metrics import Metrics
 from eduhub_bridge.passthrough import ROUTE, PassThrough
+from eduhub_bridge.plone import Plone
 from eduhub_bridge.readiness import Readiness
 from eduhub_bridge.settings import Settings
 from eduhub_bridge.shared import Shared
@@ -80,6 +81,7 @@ def create_app(settings: Settings) -> Bridge:
     metrics = Metrics()
     upstream = Upstream(settings, metrics)
     shared = Shared(settings, UpstreamCaller(upstream), metrics)
+    pass_through = PassThrough(settings, upstream, metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -89,13 +91,15 @@ def create_app(settings: Settings) -> Bridge:
             yield
         finally:
             await shared.stop()
+            await pass_through.close()
             await upstream.close()
 
-    api = FastAPI(
+    app = FastAPI(
         title="EduHub bridge", version=__version__, lifespan=lifespan, redirect_slashes=False,
         openapi_url=None, docs_url=None, redoc_url=None,
     )  # fmt: skip
-    problems.install(api)
-    api.include_router(endpoints.router(Readiness(upstream.probe, metrics.ready.set), metrics))
-    shared.install(api)
-    return Bridge(api, PassThrough(settings, upstream, metrics), metrics, shared)
+    problems.install(app)
+    app.include_router(endpoints.router(Readiness(upstream.probe, metrics.ready.set), metrics))
+    api.install(app, Plone(settings, upstream, metrics), settings)
+    shared.install(app)
+    return Bridge(app, pass_through, metrics, shared)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any, AsyncIterator, Dict, List, Mapping, Optional, Protocol, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Protocol, Tuple
 from urllib.parse import quote
 
 import aiohttp
@@ -65,7 +65,7 @@ class UpstreamCaller:
         if body is not None:
             fields = [*fields, ("content-length", str(len(body)))]
         try:
-            answer = await self._upstream.fetch(method, path, fields, _once(body) if body is not None else None)
+            answer = await self._upstream.fetch(method, path, fields, body)
         except UpstreamError as error:
             # 503 is the bridge's own word for "not now": a full lane, an open breaker.
             sent = error.kind not in _NOT_SENT and error.status != 503
@@ -82,10 +82,6 @@ class UpstreamCaller:
             answer.close()
         named = {name.lower(): value for name, value in answer.headers.items()}
         return Reply(answer.status, named, bytes(whole))
-
-
-async def _once(body: bytes) -> AsyncIterator[bytes]:
-    yield body
 
 
 @dataclass(frozen=True)

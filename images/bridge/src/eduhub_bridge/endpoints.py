@@ -29,7 +29,7 @@ def router(readiness: Readiness, metrics: Metrics) -> APIRouter:
 
     @routes.api_route("/", methods=_READ)
     async def index() -> Response:
-        links = {"plone": f"{paths.MOUNT}/", "health": "/health"}
+        links = {"plone": f"{paths.MOUNT}/", "api": "/api/v1/openapi.json", "health": "/health"}
         return _json({"name": "EduHub bridge", "version": __version__, "links": links})
 
     @routes.api_route("/health/live", methods=_READ)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import platform
 from functools import lru_cache
-from typing import Tuple
+from typing import Callable, Tuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.gc_collector import GCCollector
 
 from eduhub_bridge import __version__
+from eduhub_bridge.patterns.breaker import CLOSED, HALF_OPEN, OPEN
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 # Clients may invent methods; each one would be a new time series.
@@ -27,15 +28,31 @@ class Metrics:
         build = Gauge("eduhub_bridge_build_info", "What runs here", ["version", "python"], registry=self.registry)
         build.labels(__version__, platform.python_version()).set(1)
         self.in_flight = Gauge("eduhub_bridge_in_flight", "Requests being answered now", registry=self.registry)
-        self.plone_in_flight = Gauge(
-            "eduhub_bridge_plone_in_flight", "Requests waiting for Plone or read from it now", registry=self.registry
+        self._plone_in_flight = Gauge(
+            "eduhub_bridge_plone_in_flight", "Requests that Plone is busy with now", ["lane"], registry=self.registry
         )
+        self._plone_queue = Gauge(
+            "eduhub_bridge_plone_queue", "Requests that wait for a place at Plone", ["lane"], registry=self.registry
+        )
+        self._plone_wait = Histogram(
+            "eduhub_bridge_plone_wait_seconds", "Time in the queue of those that had to wait", ["lane"],
+            buckets=SECONDS, registry=self.registry,
+        )  # fmt: skip
+        self._breaker = Gauge(
+            "eduhub_bridge_plone_breaker", "1 for the state that the circuit breaker is in", ["state"],
+            registry=self.registry,
+        )  # fmt: skip
         self.plone_errors = Counter(
             "eduhub_bridge_plone_errors", "Requests that Plone did not answer well", ["kind"], registry=self.registry
         )
         self.plone_retries = Counter(
             "eduhub_bridge_plone_retries", "Requests sent again on a new connection", registry=self.registry
         )
+        self.cache = Counter(
+            "eduhub_bridge_cache", "Reads by what a stored page did for them", ["result"], registry=self.registry
+        )
+        self._cache_pages = Gauge("eduhub_bridge_cache_pages", "Pages stored", registry=self.registry)
+        self._cache_bytes = Gauge("eduhub_bridge_cache_bytes", "Memory that they take", registry=self.registry)
         self.ready = Gauge("eduhub_bridge_ready", "1 while /health/ready answers 200", registry=self.registry)
         self._requests = Histogram(
             "eduhub_bridge_request_seconds", "First byte asked to last byte answered", ["route", "method", "status"],
@@ -56,6 +73,29 @@ class Metrics:
     def plone_answered(self, method: str, status: int, seconds: float) -> None:
         """Count an answer of Plone, whatever its status."""
         self._plone_child(method if method in _METHODS else "other", status).observe(seconds)
+
+    def waited(self, lane: str) -> Callable[[float], None]:
+        """Return what is to be told, in seconds, of each wait in `lane`."""
+        return self._plone_wait.labels(lane).observe
+
+    def watch_lane(self, lane: str, busy: Callable[[], float], waiting: Callable[[], float]) -> None:
+        """Ask these two whenever somebody scrapes: nothing is paid for it in between."""
+        self._plone_in_flight.labels(lane).set_function(busy)
+        self._plone_queue.labels(lane).set_function(waiting)
+
+    def watch_breaker(self, state: Callable[[], str]) -> None:
+        """Ask for the breaker's state whenever somebody scrapes."""
+
+        def is_in(one: str) -> Callable[[], float]:
+            return lambda: float(state() == one)
+
+        for each in (CLOSED, HALF_OPEN, OPEN):
+            self._breaker.labels(each).set_function(is_in(each))
+
+    def watch_cache(self, pages: Callable[[], float], size: Callable[[], float]) -> None:
+        """Ask for these two whenever somebody scrapes."""
+        self._cache_pages.set_function(pages)
+        self._cache_bytes.set_function(size)
 
     def text(self, accept: str) -> Tuple[bytes, str]:
         """Return the exposition and its content type, in the format that `accept` prefers."""

@@ -1,14 +1,16 @@
-"""`/plone/…`: every request goes to Plone and every answer comes back, streamed both ways, nothing rewritten."""
+"""`/plone/…`: what goes to Plone and back, streamed both ways, nothing rewritten; anonymous reads from stored pages."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import AsyncIterator, Optional
+from typing import AsyncIterator, Optional, Union
 
 import aiohttp
 from starlette.types import Message, Receive, Scope, Send
 
-from eduhub_bridge import headers, paths
+from eduhub_bridge import freshness, headers, paths
+from eduhub_bridge.anonymous import BY_METHOD, BYPASS, MISS, Alone, AnonymousReads, Found, Target
+from eduhub_bridge.freshness import Asked
 from eduhub_bridge.logs import Seldom
 from eduhub_bridge.metrics import Metrics
 from eduhub_bridge.problems import problem
@@ -16,6 +18,7 @@ from eduhub_bridge.settings import Settings
 from eduhub_bridge.upstream import Upstream, UpstreamError
 
 ROUTE = f"{paths.MOUNT}/{{path}}"
+_STORED_METHODS = frozenset({"GET", "HEAD"})
 # Before this, nobody looks whether the client is still there: most requests are over by then.
 _PATIENCE_SECONDS = 0.25
 
@@ -34,38 +37,97 @@ class PassThrough:
     def __init__(self, settings: Settings, upstream: Upstream, metrics: Metrics) -> None:
         self._site_path = settings.plone_path
         self._upstream, self._metrics = upstream, metrics
+        self._anonymous: Optional[AnonymousReads] = None
+        if settings.cache_seconds:
+            self._anonymous = AnonymousReads(settings, upstream, metrics, lambda scope: self._target(scope)[0])
         self._log = Seldom()
+
+    async def close(self) -> None:
+        """Stop what goes on for no client; the connections to Plone are closed after this."""
+        if self._anonymous:
+            await self._anonymous.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; raise AnswerCutError when the answer breaks off after its head was sent."""
         try:
-            request = headers.request(scope["headers"], scope["scheme"])
-            prefix = paths.prefix(request.scheme, request.host, self._site_path)
-            path = prefix + paths.rest(scope["raw_path"], scope["query_string"])
+            status = BY_METHOD
+            if scope["method"] in _STORED_METHODS:
+                status = BYPASS
+                reads = self._anonymous
+                asked = freshness.asked(scope) if reads else None
+                if reads and asked:
+                    status = MISS
+                    if await self._answered(reads, asked, scope, receive, send):
+                        return
+                elif reads:
+                    reads.count_bypass()
+            await self._pass(scope, receive, send, status)
         except paths.RefusedError as refusal:
             await problem(400, str(refusal))(scope, receive, send)
-            return
-        client = _Client(receive, request.has_body)
-        self._metrics.plone_in_flight.inc()
-        try:
-            body = client.body() if request.has_body else None
-            answer = await self._upstream.fetch(scope["method"], path, request.fields, body)
-            await self._relay(answer, send)
         except UpstreamError as error:
-            if not client.gone:
+            if error.kind != "breaker_open":  # said once, when it opened
                 self._log.say("plone_failed", kind=error.kind, detail=str(error))
-                await problem(error.status, str(error))(scope, receive, send)
+            await problem(error.status, str(error), error.headers)(scope, receive, send)
+
+    def _target(self, scope: Scope) -> tuple[Target, headers.Request]:
+        request = headers.request(scope["headers"], scope["scheme"])
+        prefix = paths.prefix(request.scheme, request.host, self._site_path)
+        return Target(prefix + paths.rest(scope["raw_path"], scope["query_string"]), request.fields), request
+
+    async def _answered(
+        self, reads: AnonymousReads, asked: Asked, scope: Scope, receive: Receive, send: Send
+    ) -> bool:
+        """Answer an anonymous read and return True, or return False: then it has to be passed on."""
+        found: Union[Found, Alone, None] = reads.at_hand(asked, scope)
+        if found is None:
+            if scope["method"] == "HEAD":  # not worth a page: the next GET brings one
+                return False
+            found = await reads.fetch(asked, scope)
+        if isinstance(found, Found):
+            await _send_page(found, asked, scope["method"], send)
+            return True
+        answer = found.take() if found is not None else None
+        if found is None or answer is None:
+            return False
+        client = _Client(receive, has_body=False)
+        try:
+            await self._relay(answer, send, MISS, found.begun)
         except asyncio.CancelledError:
             if not client.gone:
                 raise
         finally:
             client.forget()
-            self._metrics.plone_in_flight.dec()
+        return True
 
-    async def _relay(self, answer: aiohttp.ClientResponse, send: Send) -> None:
+    async def _pass(self, scope: Scope, receive: Receive, send: Send, status: bytes) -> None:
+        target, request = self._target(scope)
+        client = _Client(receive, request.has_body)
+        body = client.body() if request.has_body else None
+        try:
+            answer = await self._upstream.fetch(scope["method"], target.path, target.fields, body, begins=client.hold)
+            client.let_go()
+            if client.gone:
+                answer.close()
+            else:
+                await self._relay(answer, send, status)
+        except UpstreamError:
+            if not client.gone:
+                raise
+        except _ClientGoneError:
+            pass
+        except asyncio.CancelledError:
+            if not client.gone:
+                raise
+        finally:
+            client.forget()
+
+    async def _relay(self, answer: aiohttp.ClientResponse, send: Send, status: bytes, begun: bytes = b"") -> None:
         try:
             fields = headers.response(answer.raw_headers, answer.status)
+            fields.append((b"cache-status", status))
             await send({"type": "http.response.start", "status": answer.status, "headers": fields})
+            if begun:
+                await send({"type": "http.response.body", "body": begun, "more_body": True})
             content = answer.content
             more = True
             while more:
@@ -82,12 +144,24 @@ class PassThrough:
             answer.close()
 
 
+async def _send_page(found: Found, asked: Asked, method: str, send: Send) -> None:
+    page = found.page
+    if page.unchanged(asked):
+        status, fields, body = 304, page.fields_304, b""
+    else:
+        status, fields, body = page.status, page.fields, b"" if method == "HEAD" else page.body
+    fields = [*fields, (b"age", b"%d" % found.age), (b"cache-status", found.status)]
+    await send({"type": "http.response.start", "status": status, "headers": fields})
+    await send({"type": "http.response.body", "body": body})
+
+
 class _Client:
     """The other end: its body, and whether it is still there."""
 
     def __init__(self, receive: Receive, has_body: bool) -> None:
         self.gone = False
         self._receive, self._sending = receive, has_body
+        self._on_hold = False
         self._exchange = asyncio.current_task()
         self._watch: Optional[asyncio.Task[None]] = None
         self._loop = asyncio.get_running_loop()
@@ -113,10 +187,18 @@ class _Client:
     async def _wait(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        # Plone's work for nobody ends here: a download would otherwise be read to its end.
+        # Waiting for nobody ends here, and so does a download, which would otherwise be read to its end.
         self.gone = True
-        if self._exchange:
+        if self._exchange and not self._on_hold:
             self._exchange.cancel()
+
+    def hold(self) -> None:
+        """From now on Plone works on this, whether its client is there or not."""
+        self._on_hold = True
+
+    def let_go(self) -> None:
+        """Plone has answered."""
+        self._on_hold = False
 
     def forget(self) -> None:
         """Stop watching."""

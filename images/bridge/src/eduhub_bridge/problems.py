@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -27,8 +28,17 @@ async def _http(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         return problem(404, "Nothing is here. / lists what the bridge offers.")
     if error.status_code == 405:
-        return problem(405, f"{request.method} is not offered here.", error.headers)
+        return problem(405, f"{request.method} is not offered here.", {"allow": ", ".join(_methods(request))})
     return problem(error.status_code, str(error.detail), error.headers)
+
+
+def _methods(request: Request) -> list[str]:
+    # Starlette names those of the first route that has this path; there may be a route for each method.
+    found: set[str] = set()
+    for route in request.app.routes:
+        if route.matches({**request.scope, "method": "GET"})[0] is not Match.NONE:
+            found |= route.methods
+    return sorted(found)
 
 
 async def _invalid(_: Request, error: Exception) -> Response:

@@ -8,11 +8,26 @@ the value of `NAME`. Seconds and counts are numbers.
     EDUHUB_PORT                    TCP port to listen on instead of the socket
     EDUHUB_ADDRESS                 address for that port                           (0.0.0.0)
     EDUHUB_GRACE_SECONDS           how long requests in flight may take after SIGTERM       (25)
-    EDUHUB_PLONE_CONNECTIONS       connections to Plone, at least 2                (16)
     EDUHUB_PLONE_CONNECT_SECONDS   for Plone to accept a connection                (5)
-    EDUHUB_PLONE_SECONDS           longest silence of Plone, and longest wait for a free connection  (60)
+    EDUHUB_PLONE_SECONDS           longest silence of Plone                        (60)
+    EDUHUB_PLONE_READS             reads that Plone is given at a time             (4)
+    EDUHUB_PLONE_CONNECTIONS       connections to Plone; what reads and the one write leave of them is for long bodies,
+                                   so at least two more than reads                 (16)
+    EDUHUB_PLONE_QUEUE             requests that may wait for Plone, reads and writes each; more are answered 503  (256)
+    EDUHUB_PLONE_READ_WAIT_SECONDS   how long a read may wait for its turn, then it is answered 503     (10)
+    EDUHUB_PLONE_WRITE_WAIT_SECONDS  how long a write may                          (30)
+    EDUHUB_PLONE_FAILURES          failures in a row after which Plone is left alone  (5)
+    EDUHUB_PLONE_PAUSE_SECONDS     between two attempts then                       (1)
+    EDUHUB_CACHE_SECONDS           for which an anonymous reader's page serves others too; 0 stores nothing. Sites that
+                                   know their users by address must set 0          (1)
+    EDUHUB_CACHE_STALE_SECONDS     after that it still serves while Plone is asked for a new one       (10)
+    EDUHUB_CACHE_ERROR_SECONDS     and while Plone gives none                      (3600)
+    EDUHUB_CACHE_MB                memory for such pages, in MiB                   (32)
+    EDUHUB_CACHE_PAGES             number of such pages                            (4096)
     EDUHUB_READY_PATH              cheap page below the site that answers 200 when it works          (ok)
     EDUHUB_READY_SECONDS           for that page to answer                         (3)
+    EDUHUB_BODY_BYTES              longest JSON body that the typed endpoints take (4194304)
+    EDUHUB_UPLOAD_BYTES            longest file that they take                     (1073741824)
     EDUHUB_STATE_DIR               directory for jobs and keys, the same for both slots; without it
                                    /var/lib/eduhub-bridge if that can be written, else a temporary one
     EDUHUB_STATE_MB                most that the store there may take, in MiB      (2048)
@@ -38,6 +53,10 @@ DEFAULT_SOCKET = "/run/eduhub/bridge.sock"
 NAMES = frozenset(
     {"PLONE_URL", "EDUHUB_SOCKET", "EDUHUB_PORT", "EDUHUB_ADDRESS", "EDUHUB_GRACE_SECONDS", "EDUHUB_READY_PATH"}
     | {"EDUHUB_PLONE_CONNECTIONS", "EDUHUB_PLONE_CONNECT_SECONDS", "EDUHUB_PLONE_SECONDS", "EDUHUB_READY_SECONDS"}
+    | {"EDUHUB_PLONE_READS", "EDUHUB_PLONE_QUEUE", "EDUHUB_PLONE_READ_WAIT_SECONDS", "EDUHUB_PLONE_WRITE_WAIT_SECONDS"}
+    | {"EDUHUB_PLONE_FAILURES", "EDUHUB_PLONE_PAUSE_SECONDS", "EDUHUB_CACHE_SECONDS", "EDUHUB_CACHE_STALE_SECONDS"}
+    | {"EDUHUB_CACHE_ERROR_SECONDS", "EDUHUB_CACHE_MB", "EDUHUB_CACHE_PAGES"}
+    | {"EDUHUB_BODY_BYTES", "EDUHUB_UPLOAD_BYTES"}
     | {"EDUHUB_STATE_DIR", "EDUHUB_STATE_MB", "EDUHUB_STATE_KEY", "EDUHUB_BULK_MB", "EDUHUB_JOBS"}
     | {"EDUHUB_JOB_LEASE_SECONDS", "EDUHUB_JOB_KEEP_SECONDS", "EDUHUB_LIVE_POLL_SECONDS"}
 )
@@ -79,6 +98,19 @@ class Settings:
     plone_seconds: float = 60.0
     ready_path: str = "ok"
     ready_seconds: float = 3.0
+    plone_reads: int = 4
+    plone_queue: int = 256
+    plone_read_wait_seconds: float = 10.0
+    plone_write_wait_seconds: float = 30.0
+    plone_failures: int = 5
+    plone_pause_seconds: float = 1.0
+    cache_seconds: float = 1.0
+    cache_stale_seconds: float = 10.0
+    cache_error_seconds: float = 3600.0
+    cache_mb: int = 32
+    cache_pages: int = 4096
+    body_bytes: int = 4 * 1024**2
+    upload_bytes: int = 1024**3
     state_dir: Optional[Path] = None
     state_mb: int = 2048
     state_key: Optional[str] = field(default=None, repr=False)
@@ -92,16 +124,30 @@ class Settings:
 def read(environment: Mapping[str, str]) -> Settings:
     """Return the settings in `environment`; raise SettingsError for the first that is missing or wrong."""
     origin, path = _plone(_text(environment, "PLONE_URL"))
+    reads = _number(environment, "EDUHUB_PLONE_READS", int, 4, 1, 998)
     return Settings(
         listen=listen_on(environment),
         plone_origin=origin,
         plone_path=path,
         grace_seconds=_number(environment, "EDUHUB_GRACE_SECONDS", float, 25.0, 0.0, 3600.0),
-        plone_connections=_number(environment, "EDUHUB_PLONE_CONNECTIONS", int, 16, 2, 1000),
+        plone_connections=_connections(environment, reads),
         plone_connect_seconds=_number(environment, "EDUHUB_PLONE_CONNECT_SECONDS", float, 5.0, 0.1, 600.0),
         plone_seconds=_number(environment, "EDUHUB_PLONE_SECONDS", float, 60.0, 0.1, 3600.0),
         ready_path=_ready_path(_text(environment, "EDUHUB_READY_PATH") or "ok"),
         ready_seconds=_number(environment, "EDUHUB_READY_SECONDS", float, 3.0, 0.1, 60.0),
+        plone_reads=reads,
+        plone_queue=_number(environment, "EDUHUB_PLONE_QUEUE", int, 256, 0, 100_000),
+        plone_read_wait_seconds=_number(environment, "EDUHUB_PLONE_READ_WAIT_SECONDS", float, 10.0, 0.1, 600.0),
+        plone_write_wait_seconds=_number(environment, "EDUHUB_PLONE_WRITE_WAIT_SECONDS", float, 30.0, 0.1, 600.0),
+        plone_failures=_number(environment, "EDUHUB_PLONE_FAILURES", int, 5, 1, 1000),
+        plone_pause_seconds=_number(environment, "EDUHUB_PLONE_PAUSE_SECONDS", float, 1.0, 0.1, 60.0),
+        cache_seconds=_number(environment, "EDUHUB_CACHE_SECONDS", float, 1.0, 0.0, 3600.0),
+        cache_stale_seconds=_number(environment, "EDUHUB_CACHE_STALE_SECONDS", float, 10.0, 0.0, 86_400.0),
+        cache_error_seconds=_number(environment, "EDUHUB_CACHE_ERROR_SECONDS", float, 3600.0, 0.0, 604_800.0),
+        cache_mb=_number(environment, "EDUHUB_CACHE_MB", int, 32, 1, 65_536),
+        cache_pages=_number(environment, "EDUHUB_CACHE_PAGES", int, 4096, 1, 1_000_000),
+        body_bytes=_number(environment, "EDUHUB_BODY_BYTES", int, 4 * 1024**2, 1024, 1024**3),
+        upload_bytes=_number(environment, "EDUHUB_UPLOAD_BYTES", int, 1024**3, 1, 1024**4),
         state_dir=_state_dir(_text(environment, "EDUHUB_STATE_DIR")),
         state_mb=_number(environment, "EDUHUB_STATE_MB", int, 2048, 16, 1_000_000),
         state_key=_state_key(environment),
@@ -186,6 +232,16 @@ def _number(
     if value is None or not low <= value <= high:  # type: ignore[operator]
         raise SettingsError(f"{name} is {text!r}: give a number from {low} to {high}.")
     return value
+
+
+def _connections(environment: Mapping[str, str], reads: int) -> int:
+    connections = _number(environment, "EDUHUB_PLONE_CONNECTIONS", int, max(16, reads + 2), 3, 1000)
+    if connections < reads + 2:
+        raise SettingsError(
+            f"EDUHUB_PLONE_CONNECTIONS is {connections}: beside EDUHUB_PLONE_READS ({reads}) a write and a long body "
+            f"need one each, give at least {reads + 2}."
+        )
+    return connections
 
 
 def _plone(url: str) -> tuple[str, str]:

@@ -73,8 +73,10 @@ class Shared:
 
     def install(self, api: FastAPI) -> None:
         """Add the routes."""
-        api.include_router(live.router(self._hub, self._clients))
-        api.include_router(routes.router(self._jobs, self._clients, self._settings.bulk_mb * 1024 * 1024))
+        # OpenAPI has no words for streams of lines and events: docs/reference/bulk-and-live.md describes them.
+        api.include_router(live.router(self._hub, self._clients), include_in_schema=False)
+        jobs = routes.router(self._jobs, self._clients, self._settings.bulk_mb * 1024 * 1024)
+        api.include_router(jobs, include_in_schema=False)
 
     def start(self) -> None:
         """Begin to work, in the loop that runs now."""

@@ -1,151 +1,326 @@
-"""Plone, called over bounded, kept-alive connections; every way it can fail has a name."""
+"""The one door to Plone: whoever asks it anything asks here, and so waits, is refused and is repeated alike.
+
+    answer = await upstream.fetch("GET", path, fields)      # raises UpstreamError
+    try:
+        body = await answer.read()
+    finally:
+        answer.close()
+
+Plone computes a few reads at a time and one write, so that is all it is given; the others wait in the order in
+which they came, and those who would wait too long are told so at once. A place is held for as long as Plone is
+busy, which is neither when the client is there nor when it is gone:
+
+- A read has its place until Plone's answer is whole. A client that leaves before leaves it to the bridge to wait:
+  Plone computes on, and the next read would be one too many.
+- An answer too long to be buffered here moves to a lane of its own. Zope hands all of a page to its server before
+  the head leaves, and files are sent by the server alone, so Plone's thread is free while such a body takes as long
+  as its client does. Where that lane is full, it keeps its read's place: late is better than cut.
+- A body that is sent, likewise: Plone's server collects it before a thread sees it. Short ones are collected here
+  too, so that a slow sender holds nothing; long ones are passed on as they come, in the same lane, and their write
+  begins, and waits for its place, with the last piece.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-from typing import AsyncIterator, Optional
+from functools import partial
+from typing import Any, AsyncIterator, Callable, Coroutine, Optional
 
-import aiohttp
-from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, ClientSession
-from yarl import URL
+from aiohttp import ClientResponse
 
+from eduhub_bridge import traffic
+from eduhub_bridge.logs import say
 from eduhub_bridge.metrics import Metrics
+from eduhub_bridge.patterns.breaker import CLOSED, CircuitBreaker, CircuitOpenError
+from eduhub_bridge.patterns.lane import Lane, LaneBusyError, Place
+from eduhub_bridge.patterns.retry import RetryBudget, retried
+from eduhub_bridge.patterns.streams import hold_end
 from eduhub_bridge.settings import Settings
+from eduhub_bridge.traffic import Kind
+from eduhub_bridge.transport import Body, Transport, UpstreamError
 
-# May be sent again when the connection broke before an answer: asking twice changes nothing.
-_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
-# Shorter than the idle time of any common server (waitress: 120 s), so that it is we who close.
-_IDLE_SECONDS = 30.0
-# What Plone may send; the edge in front of us has its own, lower limits.
-_HEADER_BYTES = 65536
-_CONNECT_ERRORS = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+__all__ = ["Body", "Upstream", "UpstreamError", "promise"]
 
-
-class UpstreamError(Exception):
-    """Plone did not answer. `kind` is for the metrics, `status` for the client, the text says what happened."""
-
-    def __init__(self, kind: str, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.kind, self.status = kind, status
+# What aiohttp reads ahead of a slow client, so that an answer of this length ends whatever its client does.
+BUFFERED_BYTES = 128 * 1024
+# Bodies up to here are collected before Plone is asked.
+COLLECTED_BYTES = 64 * 1024
+# What stands in front of Plone says that Plone is out of order. When Zope itself says so, it means a mistake in the
+# code of one page: KeyError and NameError are 503 there.
+_OUT_OF_ORDER = frozenset({502, 503, 504})
+# After these no byte of a request has left: Plone cannot have changed anything.
+_NOT_SENT = frozenset({"connect", "connect_timeout"})
 
 
-class _Severed(aiohttp.ClientError):
-    """The connection broke between the request and the head of its answer."""
-
-
-async def _no_hidden_retry(request: ClientRequest, send: ClientHandlerType) -> ClientResponse:
-    """Keep aiohttp from sending a request again by itself: it would do so with a body already consumed."""
-    try:
-        return await send(request)
-    except _CONNECT_ERRORS:
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise _Severed(str(error) or type(error).__name__) from error
+def promise() -> None:
+    """Nobody cancels the caller of this fetch, whether or not its client is there: see Upstream.fetch."""
 
 
 class Upstream:
-    """Two pools: kept-alive connections for what may be repeated, fresh ones for what may not.
-
-    A kept-alive connection can break at the very moment it is used again. A repeatable request is then sent
-    once more, on a fresh connection; any other never travels on a used one, so it cannot meet that fate.
-    """
-
-    _pooled: ClientSession
-    _fresh: ClientSession
-    _probe: ClientSession
+    """Plone behind its lanes, its circuit breaker and its retry budget; made once for each application."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings, self._metrics = settings, metrics
+        self._transport = Transport(settings)
+        lane = partial(_lane, metrics, settings.plone_queue)
+        self._reads = lane("reads", settings.plone_reads, settings.plone_read_wait_seconds)
+        self._writes = lane("writes", 1, settings.plone_write_wait_seconds)
+        others = settings.plone_connections - settings.plone_reads - 1
+        self._transfers = lane("transfers", others, settings.plone_write_wait_seconds)
+        self._breaker = CircuitBreaker(settings.plone_failures, settings.plone_pause_seconds, self._turned)
+        self._resting = False
+        metrics.watch_breaker(lambda: self._breaker.state)
+        self._budget = RetryBudget()
+        self._last_answer = 0.0
+        self._abandoned: set[asyncio.Task[ClientResponse]] = set()
+        self.writes = 0
+        """How many requests that may have changed content have ended. What was read before the last is old."""
 
     async def open(self) -> None:
-        """Make the sessions, in the loop that will use them; nothing is connected yet."""
-        fresh = max(1, self._settings.plone_connections // 4)
-        self._pooled = self._session(self._settings.plone_connections - fresh, force_close=False)
-        self._fresh = self._session(fresh, force_close=True)
-        # Readiness must not queue behind the requests whose fate it judges.
-        self._probe = self._session(1, force_close=False)
+        """Make the connections' pools, in the loop that will use them."""
+        await self._transport.open()
+        self._last_answer = time.monotonic()
 
     async def close(self) -> None:
-        """Close every connection."""
-        for session in (self._pooled, self._fresh, self._probe):
-            await session.close()
+        """Close every connection, also those on which nobody waits any more."""
+        abandoned = list(self._abandoned)
+        for task in abandoned:
+            task.cancel()
+        await asyncio.gather(*abandoned, return_exceptions=True)
+        await self._transport.close()
 
-    def _session(self, limit: int, *, force_close: bool) -> ClientSession:
-        settings = self._settings
-        keep = {} if force_close else {"keepalive_timeout": _IDLE_SECONDS}
-        return ClientSession(
-            connector=aiohttp.TCPConnector(limit=limit, force_close=force_close, **keep),  # type: ignore[arg-type]
-            timeout=aiohttp.ClientTimeout(
-                total=None, connect=settings.plone_seconds, sock_connect=settings.plone_connect_seconds,
-                sock_read=settings.plone_seconds,
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
-            auto_decompress=False,
-            max_line_size=_HEADER_BYTES,
-            max_field_size=_HEADER_BYTES,
-            middlewares=(_no_hidden_retry,),
-        )  # fmt: skip
-
-    async def fetch(
-        self, method: str, path: str, fields: list[tuple[str, str]], body: Optional[AsyncIterator[bytes]]
-    ) -> ClientResponse:
-        """Return Plone's answer, its body not read yet; raise UpstreamError.
-
-        `path` goes out as it is, after the origin. The caller reads the body to its end or closes the response.
-        """
-        url = URL(self._settings.plone_origin + path, encoded=True)
-        repeatable = body is None and method in _REPEATABLE
-        started = time.perf_counter()
-        try:
-            try:
-                answer = await _ask(self._pooled if repeatable else self._fresh, method, url, fields, body)
-            except _Severed:
-                if not repeatable:
-                    raise
-                self._metrics.plone_retries.inc()
-                answer = await _ask(self._fresh, method, url, fields, None)
-        except (aiohttp.ClientError, asyncio.TimeoutError, ValueError) as error:
-            failure = self._named(error)
-            self._metrics.plone_errors.labels(failure.kind).inc()
-            raise failure from error
-        self._metrics.plone_answered(method, answer.status, time.perf_counter() - started)
-        return answer
+    @property
+    def well(self) -> bool:
+        """Return whether Plone answers, as far as is known: false while it is left alone."""
+        return self._breaker.state == CLOSED
 
     async def probe(self) -> Optional[str]:
-        """Ask the cheap page once; return None if it answered 200, else what happened, in words."""
-        settings = self._settings
-        path = f"{settings.plone_path}/{settings.ready_path}"
+        """Ask the cheap page once, past every lane; return None if it answered 200, else what happened, in words."""
+        return await self._transport.probe()
+
+    async def fetch(
+        self,
+        method: str,
+        path: str,
+        fields: list[tuple[str, str]],
+        body: Body = None,
+        *,
+        seconds: Optional[float] = None,
+        begins: Optional[Callable[[], None]] = None,
+    ) -> ClientResponse:
+        """Return Plone's answer, its body not read yet; raise UpstreamError, or what `body` raises.
+
+        `path` goes out as it is, after the origin. `seconds` is the longest silence of Plone that is put up with,
+        if not the usual. The caller reads the body to its end or closes the response: until then a place is taken.
+
+        The caller may be cancelled at any time. One that gives `begins`, which is called when Plone begins, promises
+        not to be from then until the answer, and is spared the task that waits for Plone in its stead; `promise` is
+        for those who are never cancelled.
+        """
+        kind = traffic.kind(method, path)
+        lane = self._reads if kind is Kind.READ else self._writes
+        seconds = seconds or self._settings.plone_seconds
+        held = _Held(begins)
+        if body is None or isinstance(body, bytes):
+            self._admit()
+            held.begin(await self._enter(lane))
+        else:
+            length = _length(fields)
+            if length is not None and length <= COLLECTED_BYTES:
+                body = b"".join([chunk async for chunk in body])
+                self._admit()
+                held.begin(await self._enter(lane))
+            else:
+                self._admit()
+                held.add(await self._enter(self._transfers))
+                body = self._paced(body, length, held, lane)
+        exchange = self._exchange(method, path, fields, body, kind, seconds, held)
+        return await (self._shielded(exchange, held) if begins is None else exchange)
+
+    def _admit(self) -> None:
         try:
-            async with self._probe.get(
-                URL(settings.plone_origin + path, encoded=True), allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=settings.ready_seconds),
-            ) as answer:  # fmt: skip
-                return None if answer.status == 200 else f"Plone answers {answer.status} on {path}."
-        except asyncio.TimeoutError:
-            return f"Plone does not answer {path} within {settings.ready_seconds:g} s."
-        except (aiohttp.ClientError, ValueError) as error:
-            return str(self._named(error))
+            self._breaker.admit()
+        except CircuitOpenError as refusal:
+            detail = f"The bridge gives Plone a rest: {refusal}"
+            raise self._counted(UpstreamError("breaker_open", 503, detail, refusal.retry_seconds)) from None
 
-    def _named(self, error: Exception) -> UpstreamError:
-        settings = self._settings
-        if isinstance(error, aiohttp.ConnectionTimeoutError):
-            return UpstreamError("connect_timeout", 504, "Plone accepted no connection in time.")
-        if isinstance(error, aiohttp.ClientConnectorError):
-            # By its number: the text names addresses, which are none of the client's business.
-            number = error.errno or 0
-            why = os.strerror(number) if number > 0 else (error.strerror or "unknown address")
-            return UpstreamError("connect", 502, f"Plone cannot be reached: {why.lower()}.")
-        if isinstance(error, asyncio.TimeoutError):
-            return UpstreamError("timeout", 504, f"Plone did not answer within {settings.plone_seconds:g} s.")
-        if isinstance(error, (_Severed, aiohttp.ClientConnectionError)):
-            return UpstreamError("severed", 502, "Plone closed the connection without an answer.")
-        return UpstreamError("protocol", 502, "Plone answered with something that is not HTTP.")
+    async def _enter(self, lane: Lane) -> Place:
+        try:
+            return await lane.enter()
+        except LaneBusyError as busy:
+            silence = time.monotonic() - self._last_answer
+            if lane is self._reads and not busy.full and silence >= lane.seconds:
+                # Every place was taken all that time and not one answer came: Plone hangs.
+                self._breaker.trip(f"Plone has answered nothing for {silence:.0f} s.")
+            kind = "queue_full" if busy.full else "queue_late"
+            detail = (
+                "Too many requests wait for Plone already."
+                if busy.full
+                else f"Plone was too busy to begin with this within {lane.seconds:g} s."
+            )
+            raise self._counted(UpstreamError(kind, 503, detail, busy.retry_seconds)) from None
+
+    async def _paced(
+        self, body: AsyncIterator[bytes], length: Optional[int], held: _Held, lane: Lane
+    ) -> AsyncIterator[bytes]:
+        """Yield `body`, its end when there is a place in `lane`; what goes wrong here is not Plone's fault."""
+
+        async def begin() -> None:
+            held.begin(await self._enter(lane))
+
+        try:
+            async for chunk in hold_end(body, length, until=begin):
+                yield chunk
+        except Exception as error:
+            held.error = error
+            raise
+
+    async def _shielded(self, exchange: Coroutine[Any, Any, ClientResponse], held: _Held) -> ClientResponse:
+        """Await the exchange; called off, let what Plone has begun come to its end, and its place with it."""
+        task: asyncio.Task[ClientResponse] = asyncio.get_running_loop().create_task(exchange)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not held.begun:
+                task.cancel()
+            self._abandoned.add(task)
+            task.add_done_callback(self._close_abandoned)
+            raise
+
+    def _close_abandoned(self, task: asyncio.Task[ClientResponse]) -> None:
+        self._abandoned.discard(task)
+        if not task.cancelled() and task.exception() is None:
+            task.result().close()
+
+    async def _exchange(
+        self, method: str, path: str, fields: list[tuple[str, str]], body: Body, kind: Kind, seconds: float, held: _Held
+    ) -> ClientResponse:
+        started = time.perf_counter()
+        sent = True
+        self._budget.earn()
+        try:
+            try:
+                answer = await self._attempt(method, path, fields, body, seconds, held)
+            except UpstreamError as failure:
+                # Nothing special is paid for what goes well.
+                attempt = partial(self._attempt, method, path, fields, body, seconds, held)
+                told = self._metrics.plone_retries.inc
+                answer = await retried(attempt, self._again, self._budget, failure=failure, told=told)
+        except UpstreamError as error:
+            held.free()
+            sent = error.kind not in _NOT_SENT
+            raise (held.error or self._counted(error)) from error
+        except BaseException:
+            held.free()
+            raise
+        finally:
+            # Before anybody can know of it. Also when it failed: a lost answer is no proof that nothing was written.
+            if kind is Kind.WRITE and held.begun and sent:
+                self.writes += 1
+        self._metrics.plone_answered(method, answer.status, time.perf_counter() - started)
+        self._last_answer = time.monotonic()
+        self._keep(answer, held)
+        return answer
+
+    def _keep(self, answer: ClientResponse, held: _Held) -> None:
+        """Free the places when the answer's body has come, or at once if that may take as long as its client likes."""
+        connection = answer.connection
+        if connection is None:  # the end came with the head
+            held.free()
+            return
+        length = answer.content_length
+        if length is None or length > BUFFERED_BYTES:
+            transfer = self._transfers.enter_now()
+            if transfer is not None:
+                held.free()
+                connection.add_callback(transfer.free)
+                return
+        connection.add_callback(held.free)
+
+    def _again(self, error: Exception) -> bool:
+        """Return whether to ask again: nothing was sent, so all may be repeated, but not while others are refused."""
+        return isinstance(error, UpstreamError) and error.kind == "connect" and self.well
+
+    async def _attempt(
+        self, method: str, path: str, fields: list[tuple[str, str]], body: Body, seconds: float, held: _Held
+    ) -> ClientResponse:
+        kept = body is None and method in traffic.READING
+        try:
+            try:
+                answer = await self._transport.ask(method, path, fields, body, kept=kept, seconds=seconds)
+            except UpstreamError as error:
+                # A kept connection may die at the very moment it is used again: that is nobody's failure yet.
+                if not kept or error.kind != "severed" or not self._budget.spend():
+                    raise
+                self._metrics.plone_retries.inc()
+                answer = await self._transport.ask(method, path, fields, None, kept=False, seconds=seconds)
+        except UpstreamError as error:
+            if held.error is None:
+                self._breaker.failed(str(error))
+            raise
+        if answer.status in _OUT_OF_ORDER and "Zope" not in answer.headers.get("x-powered-by", ""):
+            self._breaker.failed(f"Plone answers {answer.status}.")
+        else:
+            self._breaker.succeeded()
+        return answer
+
+    def _counted(self, error: UpstreamError) -> UpstreamError:
+        self._metrics.plone_errors.labels(error.kind).inc()
+        return error
+
+    def _turned(self, state: str, why: str) -> None:
+        """Say when Plone is left alone and when that is over; the trials in between are in the metrics."""
+        if self._resting != (state != CLOSED):
+            self._resting = not self._resting
+            if self._resting:
+                say("plone_left_alone", level="warning", why=why)
+            else:
+                say("plone_is_back", was=why)
 
 
-async def _ask(
-    session: ClientSession, method: str, url: URL, fields: list[tuple[str, str]], body: Optional[AsyncIterator[bytes]]
-) -> ClientResponse:
-    return await session.request(method, url, headers=fields, data=body, allow_redirects=False)
+class _Held:
+    """The places of one request, and what is known of it: whether Plone may have begun, and whose fault an error is."""
+
+    __slots__ = ("_begins", "_ended", "_places", "begun", "error")
+
+    def __init__(self, begins: Optional[Callable[[], None]]) -> None:
+        self._begins = begins
+        self._places: list[Place] = []
+        self._ended = False
+        self.begun = False
+        self.error: Optional[Exception] = None
+
+    def add(self, place: Place) -> None:
+        """Hold `place` too, unless all is over."""
+        if self._ended:
+            place.free()
+        else:
+            self._places.append(place)
+
+    def begin(self, place: Place) -> None:
+        """Hold the place at which Plone begins."""
+        self.add(place)
+        self.begun = True
+        if self._begins is not None:
+            self._begins()
+
+    def free(self) -> None:
+        """Give all places back."""
+        self._ended = True
+        for place in self._places:
+            place.free()
+
+
+def _lane(metrics: Metrics, queue: int, name: str, places: int, seconds: float) -> Lane:
+    lane = Lane(places, queue, seconds, metrics.waited(name))
+    metrics.watch_lane(name, lambda: lane.busy, lambda: lane.waiting)
+    return lane
+
+
+def _length(fields: list[tuple[str, str]]) -> Optional[int]:
+    """Return how long a body will be; None if that is not known."""
+    for name, value in fields:
+        if name == "content-length" and value.isdigit():
+            return int(value)
+    return None

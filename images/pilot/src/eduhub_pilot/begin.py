@@ -8,26 +8,33 @@ from typing import Any
 from eduhub_pilot import plan
 from eduhub_pilot.drain import drained
 from eduhub_pilot.errors import RefusedError
-from eduhub_pilot.facts import Slot, other
+from eduhub_pilot.facts import SHIFT, Slot, other
 from eduhub_pilot.host import Host, Outcome
 from eduhub_pilot.plan import Admission, Wish
 from eduhub_pilot.record import Record, Spec, make_record
+from eduhub_pilot.revert import serving
 from eduhub_pilot.state import HostState, Lock, Rollout
-from eduhub_pilot.undo import reset, undo
+from eduhub_pilot.steps import confirm_seconds
+from eduhub_pilot.undo import give_back, reset, undo
 
 
 @dataclass(frozen=True)
 class Opening:
-    """How the run enters: what the dead run before it left is undone by now, or is gone on with."""
+    """How the run enters: what the dead run before it left is undone by now, or is gone on with.
+
+    `back`: undoing that run was already what the rollback asks for.
+    """
 
     state: HostState
     admission: Admission
     lock: Lock | None
     changed: bool
+    back: bool
 
 
 def begin(host: Host, wish: Wish, spec: Spec | None) -> Outcome:
     """Take the lock and record the release, or say that there is nothing to change; RefusedError touches nothing."""
+    confirm_seconds(wish.confirm_within, host.settings.confirm_seconds)
     with host.store.guard():
         opening = _open(host, wish)
         try:
@@ -46,7 +53,12 @@ def _open(host: Host, wish: Wish) -> Opening:
     if admission.way == "undo" and rollout:
         state = undo(host, state, rollout, f"run {wish.run} of {wish.owner} began").state
         changed = True
-    return Opening(state, admission, lock, changed)
+    elif admission.way == "resume" and rollout and rollout.moving:
+        # Traffic is on an unconfirmed slot only while a shift keeps watch, and the next one is some steps away.
+        give_back(host, state)
+        host.note(wish.run, "begin", "given back", slot=other(rollout.slot), why="the run begins anew from its proof")
+    back = bool(rollout and changed and plan.goes_back(wish, rollout))
+    return Opening(state, admission, lock, changed, back)
 
 
 def _lock(host: Host, wish: Wish) -> Lock | None:
@@ -65,15 +77,21 @@ def _decide(host: Host, wish: Wish, spec: Spec | None, opening: Opening) -> Outc
         record = host.store.record(state.rollout.release)
         plan.same_target(wish, state.rollout, record)
         return _claim(host, wish, opening, record, state.rollout.slot)
+    if opening.back and state.live:
+        return _nothing(host, opening, f"{why} {serving(state)}", state.live.slot, state.live.release)
     record = _release(host, wish, spec, state)
     slot = plan.slot_for(state, record, _runs(host, state))
     if slot is None:
-        if opening.lock:
-            host.store.free()
         say = f"{why} Nothing to change: {record.named()} serves.".strip()
-        data = _data(host, state, "none", other(plan.idle(state)), record)
-        return Outcome(0, say, opening.changed, data)
+        return _nothing(host, opening, say, other(plan.idle(state)), record.id)
     return _claim(host, wish, opening, record, slot)
+
+
+def _nothing(host: Host, opening: Opening, say: str, slot: Slot, release: str) -> Outcome:
+    """Return the outcome of a run that has nothing to do any more; it needs no lock."""
+    if opening.lock:
+        host.store.free()
+    return Outcome(0, say, opening.changed, _data(host, opening.state, "none", slot, release, host.known(release)))
 
 
 def _runs(host: Host, state: HostState) -> bool:
@@ -125,8 +143,11 @@ def _claim(host: Host, wish: Wish, opening: Opening, record: Record, slot: Slot)
     if record.id not in host.store.releases():
         host.store.save_record(record)
     host.engine.tag(record.image_id, record.kept)
-    state = state.begun(Rollout(wish.run, slot, record.id, origin, "begin", verb))
+    seconds = confirm_seconds(wish.confirm_within, host.settings.confirm_seconds)
+    state = state.begun(Rollout(wish.run, slot, record.id, origin, "begin", verb, wish.hold, seconds))
     host.store.save_state(state)
+    # The watch of the run before this one, whose place the next one takes; it has lost its hold by now.
+    host.engine.remove(host.settings.container(SHIFT), stop_seconds=1)
     host.note(
         wish.run, "begin", "resumed" if resumed else "begun", verb=verb, slot=slot, release=record.id,
         origin=origin, owner=wish.owner, found=opening.admission.why or None,
@@ -136,16 +157,25 @@ def _claim(host: Host, wish: Wish, opening: Opening, record: Record, slot: Slot)
         f"{state.live.slot} serves {state.live.release} meanwhile." if state.live else "nothing serves yet."
     )
     say = f"{opening.admission.why} {words}".strip()
-    return Outcome(0, say, True, _data(host, state, "roll", slot, record))
+    data = _data(host, state, "roll", slot, record.id, record)
+    return Outcome(0, say, True, {**data, "warm": verb == "rollback" and _warm(host, slot, record)})
 
 
-def _data(host: Host, state: HostState, action: str, slot: Slot, record: Record) -> dict[str, Any]:
+def _warm(host: Host, slot: Slot, record: Record) -> bool:
+    """Return whether the slot runs the release already, so that nothing has to be started."""
+    container = host.engine.container(host.settings.container(slot))
+    return bool(container and container.runs and (container.release, container.image) == (record.id, record.image_id))
+
+
+def _data(
+    host: Host, state: HostState, action: str, slot: Slot, release: str, record: Record | None
+) -> dict[str, Any]:
     return {
         "action": action,
         "slot": slot,
-        "release": record.id,
-        "record": record.document(),
-        "kept": record.kept,
+        "release": release,
+        "record": record.document() if record else None,
+        "kept": record.kept if record else None,
         "serving": host.serving(state),
     }
 

@@ -17,7 +17,7 @@ from eduhub_pilot.errors import FailedError, PilotError
 from eduhub_pilot.host import Host, Outcome
 
 # The code for trouble that is nobody's decision (a full disk, an engine that is down), by what the command had done.
-TROUBLE = {"prove": 1, "shift": 1, "confirm": 1, "revert": 3, "end": 3}
+TROUBLE = {"prove": 1, "shift": 1, "await": 1, "confirm": 1, "revert": 3, "end": 3}
 
 
 class StoppedError(FailedError):
@@ -39,9 +39,12 @@ def parser() -> argparse.ArgumentParser:
     begin.add_argument("--to", metavar="ID", help="release to roll back to; without it the last known-good one")
     begin.add_argument("--take-over", action="store_true", help="take the lock, undoing what its run left")
     begin.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    begin.add_argument("--hold", action="store_true", help="wait for a person to confirm")
+    begin.add_argument("--confirm-within", metavar="SECONDS", default="", help="go back by itself after that")
     ahead = commands.choices["preflight"]
     ahead.add_argument("--verb", help="what the run does; deploy starts by itself what is stopped")
     ahead.add_argument("--take-over", action="store_true", help="the run takes or goes on with whatever lock there is")
+    commands.choices["shift"].add_argument("--rehearse", action="store_true", help="an upgrade shows the way back too")
     commands.choices["revert"].add_argument("--why", default="asked for", help="for the journal and the operator")
     commands.add_parser("witness", help="the load that watches a rollout", add_help=False)
     return top
@@ -68,7 +71,8 @@ def _begin(host: Host, words: argparse.Namespace) -> Outcome:
     from eduhub_pilot.plan import Wish  # noqa: PLC0415
     from eduhub_pilot.record import parse_spec  # noqa: PLC0415
 
-    wish = Wish(words.run, words.owner, words.verb, words.python, words.to, words.take_over, words.resume)
+    wish = Wish(words.run, words.owner, words.verb, words.python, words.to, words.take_over, words.resume,
+                words.hold, words.confirm_within)  # fmt: skip
     return begin(host, wish, None if words.verb == "rollback" else parse_spec(sys.stdin.read()))
 
 
@@ -81,13 +85,19 @@ def _prove(host: Host, words: argparse.Namespace) -> Outcome:
 def _shift(host: Host, words: argparse.Namespace) -> Outcome:
     from eduhub_pilot.shift import shift  # noqa: PLC0415
 
-    return shift(host, words.run)
+    return shift(host, words.run, words.rehearse)
+
+
+def _await(host: Host, words: argparse.Namespace) -> Outcome:
+    from eduhub_pilot.follow import follow  # noqa: PLC0415
+
+    return follow(host, words.run)
 
 
 def _confirm(host: Host, words: argparse.Namespace) -> Outcome:
-    from eduhub_pilot.confirm import confirm  # noqa: PLC0415
+    from eduhub_pilot.confirm import confirm, pending  # noqa: PLC0415
 
-    return confirm(host, words.run)
+    return confirm(host, words.run) if words.run else pending(host)
 
 
 def _end(host: Host, words: argparse.Namespace) -> Outcome:
@@ -124,8 +134,9 @@ COMMANDS: Mapping[str, Command] = {
     "init": Command("make the state files that are missing", None, _init),
     "begin": Command("take the lock and decide what the run does", "needed", _begin),
     "prove": Command("wait until the new slot is ready, and run the gates", "needed", _prove),
-    "shift": Command("move public traffic to the new slot, drain the other, watch", "needed", _shift),
-    "confirm": Command("commit the slot that traffic was moved to", "needed", _confirm),
+    "shift": Command("move public traffic to the new slot, and keep watch until it is confirmed", "needed", _shift),
+    "await": Command("wait until the shift has moved all traffic, and say how that went", "needed", _await),
+    "confirm": Command("commit the slot that traffic is on; without --run whichever run waits", "maybe", _confirm),
     "end": Command("free the run's lock", "needed", _end),
     "revert": Command("undo the run and say what serves", "needed", _revert),
     "status": Command("say what serves", None, _status),

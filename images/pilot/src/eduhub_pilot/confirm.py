@@ -4,18 +4,33 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from eduhub_pilot.errors import FailedError, LostError, PilotError, ProxyDownError
-from eduhub_pilot.facts import share_of, slot_of
+from eduhub_pilot.errors import FailedError, LostError, PilotError, ProxyDownError, RefusedError
+from eduhub_pilot.facts import Slot, other, share_of, slot_of
 from eduhub_pilot.host import PATIENCE_SECONDS, Host, Outcome
-from eduhub_pilot.revert import failed, serving
+from eduhub_pilot.ledger import Connection, document, words
+from eduhub_pilot.revert import ended, failed, serving
 from eduhub_pilot.state import HostState
+
+
+def pending(host: Host) -> Outcome:
+    """Confirm the run that waits for a person, whichever it is, and free its lock; RefusedError where none does."""
+    with host.store.guard():
+        state = host.settled(host.store.state())
+        rollout = state.rollout
+        if rollout is None or rollout.step not in {"shifted", "confirm"}:
+            at = f" Run {rollout.run} is at step {rollout.step}." if rollout else ""
+            last = f" {ended(state.last)}" if state.last and not rollout else ""
+            raise RefusedError(f"Nothing waits for a confirmation: {serving(state)}{at}{last}")
+        outcome = confirm(host, rollout.run)
+        end(host, rollout.run)
+        return outcome
 
 
 def confirm(host: Host, run: str) -> Outcome:
     """Make the new slot the committed one; FailedError, and reverted, when traffic is not on it any more."""
     with host.store.guard():
-        lock, state = host.held(run)
-        if state.rollout is None and lock.step == "confirm" and state.live:
+        _, state = host.held(run)
+        if state.rollout is None and state.last and (state.last.run, state.last.result) == (run, "confirmed"):
             return Outcome(0, f"Confirmed already: {serving(state)}", False, {"serving": host.serving(state)})
         try:
             return _commit(host, run, state)
@@ -52,7 +67,26 @@ def _commit(host: Host, run: str, state: HostState) -> Outcome:
     host.store.save_state(state)
     host.note(run, "confirm", "confirmed", slot=rollout.slot, release=rollout.release, origin=rollout.origin)
     back = f" `./invoke rollback` goes back to {state.last_good}." if state.last_good else ""
-    return Outcome(0, f"Confirmed: {serving(state)}{back}", True, {"serving": host.serving(state)})
+    found = _cut(host, run, other(rollout.slot)) if rollout.origin else []
+    cut = f" {len(found)} connections that {other(rollout.slot)} still had were cut: {words(found)}." if found else ""
+    data = {"serving": host.serving(state), "cut": document(found)}
+    return Outcome(0, f"Confirmed: {serving(state)}{back}{cut}", True, data)
+
+
+def _cut(host: Host, run: str, slot: Slot) -> list[Connection]:
+    """Cut who is still at the left slot long after traffic moved, and write down who that was, before it is done.
+
+    Its container stays warm, but nobody should be served by it for hours and be cut by the next rollout, unlisted.
+    """
+    with suppress(ProxyDownError):
+        if host.proxy.counts(slot, patience=1).sessions == 0:
+            return []
+        left = host.proxy.left(slot, patience=1)
+        host.note(run, "confirm", "cutting", slot=slot, left=len(left), connections=document(left))
+        found = host.proxy.cut(slot, patience=1)
+        host.note(run, "confirm", "cut", slot=slot, left=len(found), connections=document(found))
+        return found
+    return []
 
 
 def end(host: Host, run: str) -> Outcome:

@@ -36,7 +36,7 @@ class Document:
         if isinstance(schema, int) and not isinstance(schema, bool) and schema > SCHEMA:
             raise RefusedError(
                 f"{file} was written by a newer pilot (schema {schema}; this one knows {SCHEMA}). "
-                "Use the checkout that wrote it: `./invoke images.build pilot` there builds its pilot."
+                "Use the checkout that wrote it: `./invoke images.build --names pilot` there builds its pilot."
             )
         if schema != SCHEMA or isinstance(schema, bool):
             raise RefusedError(f"{file} has schema {schema!r}, not {SCHEMA}. {remedy}")
@@ -77,6 +77,9 @@ class Document:
         if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1e12:
             raise self.wrong(name, "a number")
         return value
+
+    def maybe_number(self, name: str) -> float | None:
+        return None if self.fields.get(name) is None else self.number(name)
 
     def flag(self, name: str) -> bool:
         value = self.fields.get(name)

@@ -41,6 +41,9 @@ class Engine(Protocol):
     def remove(self, name: str, stop_seconds: int) -> None:
         """Stop a container, killing it after `stop_seconds`, and remove it; fine when there is none."""
 
+    def let_end(self, name: str) -> None:
+        """Let a container that ends stay ended, whatever its restart policy was; fine when there is none."""
+
 
 class DockerEngine:
     """The engine behind /var/run/docker.sock, or DOCKER_HOST."""
@@ -109,6 +112,10 @@ class DockerEngine:
         with self._asking() as client:
             _or_none(client.stop, name, timeout=stop_seconds)
             _or_none(client.remove_container, name, force=True)
+
+    def let_end(self, name: str) -> None:
+        with self._asking() as client:
+            _or_none(client.update_container, name, restart_policy={"Name": "no"})
 
 
 def _or_none(call: Any, *words: Any, **options: Any) -> Any:

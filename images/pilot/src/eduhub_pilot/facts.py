@@ -8,6 +8,8 @@ from typing import Literal
 
 Slot = Literal["blue", "green"]
 Trouble = Literal["door", "nobody", "closed", "hangs"]
+# The part that the container plays in which a shift lives.
+SHIFT = "shift"
 SLOTS: tuple[Slot, Slot] = ("blue", "green")
 
 
@@ -65,11 +67,20 @@ class Process:
 
 @dataclass(frozen=True)
 class Counts:
-    """What HAProxy counted for one slot's public backend; sessions are those of now, the rest since it started."""
+    """What HAProxy counted for one slot's public backend.
+
+    `sessions` and `queued` are those of now: requests at the slot, and requests that wait for it, in HAProxy's queue or
+    its waiting room. The rest is since HAProxy started: `requests`, `answers` of any status, `errors` (5xx) among them,
+    `faults` (connections that failed, answers that broke off, retries). `mean_seconds` is over the last 1024 answers.
+    """
 
     sessions: int = 0
     answers: int = 0
     errors: int = 0
+    queued: int = 0
+    faults: int = 0
+    mean_seconds: float = 0.0
+    requests: int = 0
 
 
 @dataclass(frozen=True)

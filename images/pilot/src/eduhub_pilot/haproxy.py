@@ -18,11 +18,16 @@ from typing import TypeVar
 from eduhub_pilot.clock import Clock
 from eduhub_pilot.errors import ProxyDownError
 from eduhub_pilot.facts import Counts, Process, Slot
+from eduhub_pilot.ledger import Connection, connections
 
 T = TypeVar("T")
 PAUSE_SECONDS = 0.1
 # One answer from a HAProxy that is up takes a millisecond; a machine under load may need longer.
 ANSWER_SECONDS = 2.0
+# The servers of a slot's backend that are the slot itself, by socket or by published port; the third waits for it.
+SERVERS = ("slot", "published")
+WAITS = "wait"
+SESSIONS = ("show sess all", "show table inflight")
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,28 @@ class Proxy:
 
     def counts(self, slot: Slot, patience: float) -> Counts:
         """Return what the public backend of `slot` counts now."""
-        return self._insist(lambda: _counts(self._ask(f"show stat {slot} 2 -1")[0], slot), patience)
+        return self._insist(lambda: _counts(self._ask(f"show stat {slot} 6 -1")[0], slot), patience)
+
+    def left(self, slot: Slot, patience: float) -> list[Connection]:
+        """Return the public's connections at `slot`, oldest first."""
+
+        def once() -> list[Connection]:
+            sessions, table = self._ask(*SESSIONS)
+            return connections(sessions, table, slot)
+
+        return self._insist(once, patience)
+
+    def cut(self, slot: Slot, patience: float) -> list[Connection]:
+        """Cut the public's connections at `slot`, and return which there were right before."""
+        cuts = [f"shutdown sessions server {slot}/{server}" for server in SERVERS]
+
+        def once() -> list[Connection]:
+            sessions, table, *said = self._ask(*SESSIONS, *cuts)
+            for words, command in zip(said, cuts, strict=True):
+                self._silent(words, command)
+            return connections(sessions, table, slot)
+
+        return self._insist(once, patience)
 
     def _share(self, shown: str) -> int:
         # "0x55bff3c3e6c0 green 100": a reference, the key, the value
@@ -144,9 +170,18 @@ def _process(info: str) -> Process:
 
 def _counts(table: str, slot: Slot) -> Counts:
     # CSV with the header "# pxname,svname,..."
-    rows = csv.DictReader(table.removeprefix("# ").splitlines())
-    row = next((row for row in rows if (row["pxname"], row["svname"]) == (slot, "BACKEND")), None)
-    if row is None:
+    lines = csv.DictReader(table.removeprefix("# ").splitlines())
+    rows = {row["svname"]: row for row in lines if row["pxname"] == slot}
+    if "BACKEND" not in rows:
         raise ProxyDownError(f"HAProxy has no backend {slot}.")
+    row, waits = rows["BACKEND"], rows.get(WAITS, {})
     classes = {name: int(row[f"hrsp_{name}"] or 0) for name in ("1xx", "2xx", "3xx", "4xx", "5xx", "other")}
-    return Counts(sessions=int(row["scur"] or 0), answers=sum(classes.values()), errors=classes["5xx"])
+    return Counts(
+        sessions=int(row["scur"] or 0),
+        answers=sum(classes.values()),
+        errors=classes["5xx"],
+        queued=int(row["qcur"] or 0) + int(waits.get("scur") or 0),
+        faults=sum(int(row[name] or 0) for name in ("econ", "eresp", "wretr")),
+        mean_seconds=int(row["rtime"] or 0) / 1000,
+        requests=int(row["stot"] or 0),
+    )

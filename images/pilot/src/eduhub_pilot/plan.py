@@ -27,6 +27,8 @@ class Wish:
     to: str | None = None
     take_over: bool = False
     resume: bool = False
+    hold: bool = False
+    confirm_within: str = ""
 
     @property
     def typed(self) -> str:
@@ -58,10 +60,13 @@ def admit(wish: Wish, lock: Lock | None, rollout: Rollout | None, now: datetime)
     if lock:
         if lock.stale(now):
             found = f"{lock.owner} left run {lock.run} at step {lock.step}, last heard of {stamp(lock.heartbeat)}"
+        elif rollout and rollout.hold and goes_back(wish, rollout) and rollout.step == "shifted":
+            found = f"{lock.owner}'s run {lock.run} waited for its confirmation"
         elif wish.take_over or (wish.resume and rollout and lock.owner == wish.owner):
             found = f"{lock.owner}'s run {lock.run} was at step {lock.step}"
         else:
-            raise RefusedError(held(wish, lock, now))
+            waits = bool(rollout and rollout.hold and rollout.step == "shifted")
+            raise RefusedError(held(wish, lock, now, waits))
     if not rollout:
         return Admission("enter", f"Took the lock over: {found}." if found else "")
     found = found or f"Run {rollout.run} was interrupted at step {rollout.step}"
@@ -70,13 +75,22 @@ def admit(wish: Wish, lock: Lock | None, rollout: Rollout | None, now: datetime)
     return Admission("resume", f"{found}; going on with it.")
 
 
-def held(wish: Wish, lock: Lock, now: datetime) -> str:
-    """Return the words of a lock that is respected: who, since when, which step, and what to type."""
+def goes_back(wish: Wish, rollout: Rollout) -> bool:
+    """Return whether undoing `rollout`, which has traffic, is what a rollback asks for: what served before is back."""
+    return wish.verb == "rollback" and wish.to is None and rollout.moving and rollout.verb != "rollback"
+
+
+def held(wish: Wish, lock: Lock, now: datetime, waits: bool) -> str:
+    """Return the words of a lock that is respected: who, since when, which step, and what to type.
+
+    `waits`: its run has moved all traffic and waits for a person.
+    """
     silent = max(0, round((now - lock.heartbeat).total_seconds()))
     resume = f"`{wish.typed} --resume` goes on with it; " if lock.owner == wish.owner and wish.verb == "upgrade" else ""
+    keep = "`./invoke confirm` keeps what it did, `./invoke rollback` does not; " if waits else ""
     return (
         f"{lock.owner} holds the lock of this host since {stamp(lock.since)}: run {lock.run}, verb {lock.verb}, "
-        f"step {lock.step}, last heard of {silent} s ago. Nothing was touched. Wait for it; {resume}"
+        f"step {lock.step}, last heard of {silent} s ago. Nothing was touched. Wait for it; {keep}{resume}"
         f"`{wish.typed} --take-over` undoes what it did and takes the lock."
     )
 

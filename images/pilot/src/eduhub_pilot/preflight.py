@@ -130,13 +130,18 @@ def _plone(host: Host) -> Iterator[Finding]:
 
 def _memory(meminfo: str, record: Record | None) -> Iterator[Finding]:
     needed = str((record.spec.fields.get("memory") if record else None) or SLOT_MEMORY)
-    free = re.search(r"^MemAvailable:\s+(\d+) kB$", meminfo, re.MULTILINE)
-    want = size(needed)
-    if free and want and int(free[1]) * 1024 < want:
+    free, want = available(meminfo), size(needed)
+    if free is not None and want and free < want:
         yield (
-            f"{int(free[1]) // 1024} MiB of memory are free, and one more slot may take {needed}.",
+            f"{free >> 20} MiB of memory are free, and one more slot may take {needed}.",
             "Stop what else runs here, add memory, or lower bridge_memory.",
         )
+
+
+def available(meminfo: str) -> int | None:
+    """Return the bytes of memory that can be had, from the text of /proc/meminfo; None where it does not say."""
+    free = re.search(r"^MemAvailable:\s+(\d+) kB$", meminfo, re.MULTILINE)
+    return int(free[1]) * 1024 if free else None
 
 
 def size(text: str) -> int | None:

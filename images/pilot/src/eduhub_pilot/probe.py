@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from eduhub_pilot.clock import Clock
@@ -19,11 +20,19 @@ BODY_BYTES = 4096
 IN_A_ROW = 3
 PAUSE_SECONDS = 0.2
 
-Ask = Callable[[str, str, float], Answer]
 
 
-def ask(base: str, path: str, seconds: float) -> Answer:
-    """Return what `base` + `path` answers within `seconds` in all; redirects are not followed. Raises nothing."""
+class Ask(Protocol):
+    """Asks one question, as `ask` does."""
+
+    def __call__(self, base: str, path: str, seconds: float, /, *, most: int = BODY_BYTES) -> Answer: ...
+
+
+def ask(base: str, path: str, seconds: float, /, *, most: int = BODY_BYTES) -> Answer:
+    """Return what `base` + `path` answers within `seconds` in all, at `most` so many bytes of it; raises nothing.
+
+    Redirects are not followed.
+    """
     url = urlsplit(base)
     started = time.monotonic()
     connection = http.client.HTTPConnection(url.hostname or "", url.port or 80, timeout=seconds)
@@ -42,7 +51,7 @@ def ask(base: str, path: str, seconds: float) -> Answer:
         timer.start()
         connection.request("GET", path, headers={"Connection": "close", "User-Agent": "eduhub-pilot"})
         response = connection.getresponse()
-        body = response.read(BODY_BYTES).decode(errors="replace")
+        body = response.read(most).decode(errors="replace")
     except TimeoutError:
         return Answer(None, time.monotonic() - started, "hangs")
     except ConnectionRefusedError:

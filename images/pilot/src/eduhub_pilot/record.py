@@ -103,6 +103,11 @@ class Record:
         """The tag that keeps the image from being pruned."""
         return f"{KEPT}:{self.id.lower()}"
 
+    @property
+    def intact(self) -> bool:
+        """Whether specification and image are still what the hash was made of."""
+        return self.hash == _hash(self.spec, self.image_id)
+
     def named(self) -> str:
         """Return the release in words: its id and, where known, its Python."""
         return f"{self.id} (Python {self.python_version})" if self.python_version else self.id
@@ -128,10 +133,14 @@ class Record:
 
 def make_record(spec: Spec, image: Image, run: str, now: datetime) -> Record:
     """Return the record of a release of the resolved `spec`; the hash covers it and the image's id."""
-    canonical = json.dumps({"spec": spec.fields, "image": image.id}, sort_keys=True, separators=(",", ":"))
-    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    digest = _hash(spec, image.id)
     release = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-py{spec.python or 'none'}-{digest[:8]}"
     return Record(release, stamp(now), run, image.python, spec.image, image.id, digest, spec)
+
+
+def _hash(spec: Spec, image: str) -> str:
+    canonical = json.dumps({"spec": spec.fields, "image": image}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def parse_record(text: str, file: str, remedy: str) -> Record:

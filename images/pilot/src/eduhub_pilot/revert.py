@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from eduhub_pilot.errors import FailedError, LostError, PersonError, PilotError, RefusedError
 from eduhub_pilot.host import Host, Outcome
-from eduhub_pilot.state import HostState
+from eduhub_pilot.state import HostState, Last
 from eduhub_pilot.undo import undo
 
 
@@ -19,13 +19,14 @@ def revert(host: Host, run: str, why: str) -> Outcome:
     with host.store.guard():
         state = host.settled(host.store.state())
         lock = host.store.lock()
-        if lock is None or lock.run != run:
+        # A rollout whose lock somebody removed is still its run's to undo.
+        if lock.run != run if lock else not (state.rollout and state.rollout.run == run):
             return _nothing_held(host, run, state)
         if state.rollout is None:
             host.store.free()
             if state.reverted == run:
                 return _nothing_held(host, run, state)
-            if lock.step == "confirm":
+            if state.last and state.last.run == run:
                 words = f"Run {run} had confirmed already: {serving(state)} `./invoke rollback` goes back."
                 return Outcome(0, words, True, _data(host, state, []))
             words = "The run had changed nothing yet."
@@ -62,6 +63,12 @@ def serving(state: HostState) -> str:
     if not state.live:
         return "Nothing serves on this host."
     return f"{state.live.slot} serves {state.live.release}."
+
+
+def ended(last: Last) -> str:
+    """Return in one sentence how the last run ended."""
+    why = f": {(last.why or '').splitlines()[0]}" if last.why else "."
+    return f"The last run, {last.run} ({last.verb} to {last.release}), was {last.result} at {last.when}{why}"
 
 
 def _data(host: Host, state: HostState, log: list[str]) -> dict[str, object]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from eduhub_pilot.errors import RefusedError
 from eduhub_pilot.facts import SLOTS, Slot
+from eduhub_pilot.steps import STEPS, Plan, parse_plan
 
 DOORS = {"EDGE": 8080, "BLUE": 8101, "GREEN": 8102, "STATISTICS": 8404}
-SECONDS = {"START": 60.0, "PROBE": 5.0, "DRAIN": 30.0, "WATCH": 5.0, "LOCK": 900.0}
+SECONDS = {"START": 60.0, "PROBE": 5.0, "DRAIN": 30.0, "WATCH": 5.0, "LOCK": 900.0,
+           "CONFIRM": 600.0}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Settings:
     drain_seconds: float = 30
     watch_seconds: float = 5
     lock_seconds: float = 900
+    confirm_seconds: float = 600
+    plan: Plan = field(default_factory=Plan)
     plone: str | None = None
 
     @property
@@ -42,6 +47,7 @@ class Settings:
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
     """Return the settings; RefusedError names a variable that makes no sense."""
+    seconds = {f"{name.lower()}_seconds": _seconds(environment, name, default) for name, default in SECONDS.items()}
     urls = {name: _url(environment, name, port) for name, port in DOORS.items()}
     return Settings(
         stack=environment.get("EDUHUB_STACK", "eduhub"),
@@ -49,8 +55,12 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         doors={slot: urls[slot.upper()] for slot in SLOTS},
         edge=urls["EDGE"],
         plone=environment.get("EDUHUB_PLONE") or None,
-        **{f"{name.lower()}_seconds": _seconds(environment, name, default) for name, default in SECONDS.items()},
-    )
+        plan=parse_plan(
+            environment.get("EDUHUB_SHIFT_STEPS", json.dumps(STEPS)), seconds["watch_seconds"],
+            environment.get("EDUHUB_SHIFT_LIMITS", "{}"), environment.get("EDUHUB_DRAIN_CUT", "allow"),
+        ),
+        **seconds,
+    )  # fmt: skip
 
 
 def _url(environment: Mapping[str, str], name: str, port: int) -> str:

@@ -1,126 +1,139 @@
-"""`shift`: move public traffic to the proven slot, drain the other, watch. One command that needs nobody to look on.
+"""`shift`: the one life that moves traffic to the proven slot and keeps watch until that is confirmed or undone.
 
-The disk keeps saying the old slot until `confirm`, so whatever happens to HAProxy here, it comes back with the old one.
-A HAProxy that is killed before or while it is told is waited for, and told again. One that was restarted *after*
-traffic had moved serves the old slot again: the shift then ends as failed and is undone, instead of moving traffic a
-second time. What restarted HAProxy may have been the new release, and nobody has looked at it yet.
+It runs in a container of its own that the engine starts again whenever it ends, so it needs nobody: the disk says how
+far its run is, HAProxy says where traffic is. The disk keeps saying the old slot until `confirm`, so whatever happens
+to HAProxy here, it comes back with the old one.
 
-Whatever goes wrong, and SIGTERM too, the shift undoes its run by itself, lock included; `revert` of the same run then
-only repeats the result. When the run lost the host meanwhile (reverted by Ctrl-C, or taken over) it touches nothing.
+- A pilot that was killed goes on with the step that traffic is at, and watches it once more from its beginning.
+- A HAProxy that is killed before or while it is first told is waited for, and told again. One that was restarted after
+  traffic had moved, by a reboot too, serves the old slot again: the shift ends as failed instead of moving traffic a
+  second time. What restarted it may have been the new release, and nobody has looked at it yet.
+- Whatever goes wrong, SIGTERM and a deadline without confirmation too, it undoes its run by itself, lock included;
+  `revert` of the same run then only repeats the result. A run that lost the host meanwhile touches nothing.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from contextlib import suppress
 
-from eduhub_pilot.drain import drained
-from eduhub_pilot.errors import FailedError, LostError, PilotError, ProxyDownError
-from eduhub_pilot.facts import Container, Counts, other, share_of, slot_of
-from eduhub_pilot.haproxy import Moved
-from eduhub_pilot.host import PATIENCE_SECONDS, Heart, Host, Outcome
-from eduhub_pilot.prove import gone
-from eduhub_pilot.revert import failed
-from eduhub_pilot.state import Rollout
+from eduhub_pilot.course import Course
+from eduhub_pilot.errors import FailedError, LostError, PilotError, RefusedError
+from eduhub_pilot.facts import SHIFT, other
+from eduhub_pilot.host import Host, Outcome
+from eduhub_pilot.prove import prove
+from eduhub_pilot.revert import failed, serving
+from eduhub_pilot.state import HostState, Rollout
+from eduhub_pilot.steps import Plan
 
-POLL_SECONDS = 0.2
-# With fewer answers than this, a share of errors says nothing.
-ANSWERS = 20
-ERRORS_SHARE = 0.5
-
-
-@dataclass(frozen=True)
-class Before:
-    """What was true when traffic moved: the new slot's container and counts, what HAProxy said, the time."""
-
-    container: Container
-    counts: Counts
-    moved: Moved
-    at: float
+HOLD_POLL_SECONDS = 1.0
+# The way back leads to a release that was confirmed here once, and whoever takes it is in a hurry.
+ROLLBACK_WATCH_SECONDS = 1.0
 
 
-def shift(host: Host, run: str) -> Outcome:
-    """Return how traffic moved: seconds until the left slot was drained, requests left there at the deadline."""
-    with host.step(run, "shift") as (_, state):
-        if state.rollout is None or state.rollout.step == "begin":
-            raise FailedError(f"Run {run} has nothing proven to shift to: `prove` comes first.")
+def shift(host: Host, run: str, rehearse: bool = False) -> Outcome:
+    """Return how the shift ended; FailedError, and reverted, when the new slot did not bear it or nobody confirmed.
+
+    With `rehearse` an upgrade also goes back and forth once, and fails where the way back cannot be shown.
+    """
     try:
-        return _shift(host, run, state.rollout)
+        rollout = _entered(host, run)
+        return _live(host, run, rollout, rehearse)
+    finally:
+        _let_end(host, run)
+
+
+def _entered(host: Host, run: str) -> Rollout:
+    with host.store.guard():
+        if _orphan(host, run):
+            raise failed(host, run, FailedError(f"The lock of run {run} was removed while traffic was moving."))
+        _, state = host.held(run)
+        rollout = state.rollout
+        if rollout is None or (rollout.step == "begin" and rollout.verb != "rollback"):
+            raise FailedError(f"Run {run} has nothing proven to shift to: `prove` comes first.")
+        if _unproven(rollout):
+            return rollout
+        with host.step(run, "shifted" if rollout.step in {"shifted", "confirm"} else "shift"):
+            return rollout
+
+
+def _live(host: Host, run: str, rollout: Rollout, rehearse: bool) -> Outcome:
+    try:
+        if _unproven(rollout):
+            prove(host, run)
+        course = Course(host, run, rollout, _plan(host, rollout))
+        if rollout.step not in {"shifted", "confirm"}:
+            course.go(rehearse and rollout.verb == "upgrade")
+        return _until_decided(host, run, course)
     except LostError:
+        state = host.store.state()
+        if state.last and state.last.run == run:
+            return _ended(state, run)
+        if _orphan(host, run):
+            error = FailedError(f"The lock of run {run} was removed before it was confirmed.")
+            raise failed(host, run, error) from None
         raise
     except PilotError as error:
         raise failed(host, run, error) from None
 
 
-def _shift(host: Host, run: str, rollout: Rollout) -> Outcome:
-    before = _move(host, run, rollout)
-    heart = host.heart(run)
-
-    def between() -> None:
-        heart.beat()
-        _watch(host, rollout, before)
-
-    left, seconds = 0, 0.0
-    if rollout.origin:
-        left = drained(host, other(rollout.slot), host.settings.drain_seconds, between)
-        seconds = round(host.clock.monotonic() - before.at, 3)
-        host.note(run, "shift", "drained", slot=other(rollout.slot), left=left, seconds=seconds)
-    until = host.clock.monotonic() + host.settings.watch_seconds
-    between()
-    while host.clock.monotonic() < until:
-        host.clock.sleep(POLL_SECONDS)
-        between()
-    _finish(host, run, heart, seconds if rollout.origin else None)
-    still = f", {left} requests still there go on where they are" if left else ""
-    leaving = f"; {other(rollout.slot)} was drained in {seconds:.1f} s{still}" if rollout.origin else ""
-    say = f"Traffic is on {rollout.slot} ({rollout.release}), not yet confirmed{leaving}."
-    return Outcome(0, say, True, {"slot": rollout.slot, "seconds": seconds, "left": left})
+def _unproven(rollout: Rollout) -> bool:
+    """Return whether the proof is still to come: on the way back, where one pilot more would take a second more."""
+    return rollout.verb == "rollback" and rollout.step in {"begin", "prove"}
 
 
-def _move(host: Host, run: str, rollout: Rollout) -> Before:
-    """Move traffic, behind the guard: nobody can revert this run between the check and the command."""
-    name = host.settings.container(rollout.slot)
-    with host.step(run, "shift") as (_, state):
-        if state.rollout != rollout:
-            raise LostError(f"Run {run} ends here: its rollout changed meanwhile. `./invoke status` says what serves.")
-        container = host.engine.container(name)
-        if container is None or not container.runs:
-            raise FailedError(f"{name} does not run any more, so nothing was moved to it.")
-        host.store.save_state(state.at(state.rollout, "shift"))
-        counts = host.proxy.counts(rollout.slot, PATIENCE_SECONDS)
-        started = host.clock.monotonic()
-        moved = host.proxy.move(share_of(rollout.slot), PATIENCE_SECONDS)
-        host.note(
-            run, "shift", "moved", slot=rollout.slot, release=rollout.release,
-            share=moved.share, seconds=round(host.clock.monotonic() - started, 3),
-        )  # fmt: skip
-    return Before(container, counts, moved, started)
+def _plan(host: Host, rollout: Rollout) -> Plan:
+    """Return the plan: in one step where nobody else serves, and on the way back."""
+    plan = host.settings.plan
+    leaving = host.engine.container(host.settings.container(other(rollout.slot))) if rollout.origin else None
+    if rollout.verb == "rollback":
+        return plan.at_once(ROLLBACK_WATCH_SECONDS)
+    return plan if leaving and leaving.runs else plan.at_once(plan.seconds)
 
 
-def _watch(host: Host, rollout: Rollout, before: Before) -> None:
-    """Raise FailedError when traffic is no longer where it was moved, or the new slot does not bear it."""
-    after = f"{host.clock.monotonic() - before.at:.1f} s after traffic had moved to {rollout.slot}"
+def _until_decided(host: Host, run: str, course: Course) -> Outcome:
+    """Keep watch until the run is confirmed or undone; FailedError at the deadline."""
+    while True:
+        state = host.store.state()
+        rollout = state.rollout
+        if rollout is None or rollout.run != run or rollout.traffic is None:
+            return _ended(state, run)
+        course.look()
+        by = rollout.traffic.confirm_by
+        if by is None or host.clock.monotonic() >= by:
+            raise FailedError(
+                f"{rollout.slot} ({rollout.release}) had all traffic for {rollout.confirm_seconds:g} s and nobody "
+                "confirmed it."
+            )
+        host.clock.sleep(HOLD_POLL_SECONDS)
+
+
+def _ended(state: HostState, run: str) -> Outcome:
+    if state.last is None or state.last.run != run:
+        raise LostError(f"Run {run} ends here: another one took this host over. `./invoke status` says what serves.")
+    if state.last.result == "confirmed":
+        return Outcome(0, f"Confirmed: {serving(state)}", True)
+    return Outcome(1, f"{(state.last.why or '').rstrip('.')}. Reverted: {serving(state)}", True)
+
+
+def _orphan(host: Host, run: str) -> bool:
+    """Return whether this run's rollout is left without any lock: by hand, or by an `end` out of order."""
     try:
-        now = host.proxy.now(PATIENCE_SECONDS)
-    except ProxyDownError as error:
-        raise FailedError(f"HAProxy was gone {after}, and is not back: {error.say}") from None
-    if now.process != before.moved.process:
-        raise FailedError(f"HAProxy was restarted {after}; it came back with the committed slot, as it must.")
-    if now.share != before.moved.share:
-        raise FailedError(f"Traffic was moved to {slot_of(now.share)} by somebody else, {after}.")
-    if why := gone(host.engine.container(before.container.name), replace(before.container)):
-        raise FailedError(f"{why}, {after}.")
-    counts = host.proxy.counts(rollout.slot, PATIENCE_SECONDS)
-    answers, errors = counts.answers - before.counts.answers, counts.errors - before.counts.errors
-    if answers >= ANSWERS and errors > answers * ERRORS_SHARE:
-        raise FailedError(f"{errors} of {answers} public answers of {rollout.slot} were errors (5xx), {after}.")
+        rollout = host.store.state().rollout
+        return bool(rollout and rollout.run == run and rollout.moving and host.store.lock() is None)
+    except RefusedError:
+        return False
 
 
-def _finish(host: Host, run: str, heart: Heart, seconds: float | None) -> None:
-    heart.beat()
-    with host.step(run, "shifted") as (_, state):
-        if state.rollout is None:
-            raise LostError(f"Run {run} ends here: it was reverted meanwhile. `./invoke status` says what serves.")
-        # What going back would take too: the same switch and the same drain.
-        way_back = state.way_back_seconds if seconds is None else seconds
-        host.store.save_state(replace(state.at(state.rollout, "shifted"), way_back_seconds=way_back))
-        host.note(run, "shift", "shifted", slot=state.rollout.slot, release=state.rollout.release)
+def _let_end(host: Host, run: str) -> None:
+    """Let the container stay ended once its run is over; otherwise the engine starts it again, to finish.
+
+    A revert that was killed right before it freed its lock has that done here.
+    """
+    with suppress(PilotError):
+        with host.store.guard():
+            state, lock = host.store.state(), host.store.lock()
+            if state.rollout and state.rollout.run == run and state.rollout.moving:
+                return
+            if lock and lock.run == run == state.reverted and state.rollout is None:
+                host.store.free()
+        host.engine.let_end(host.settings.container(SHIFT))

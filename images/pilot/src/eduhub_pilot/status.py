@@ -2,52 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict
 from typing import Any
 
-from eduhub_pilot.errors import EngineDownError, ProxyDownError, RefusedError
-from eduhub_pilot.facts import SLOTS, Container, Image, Slot, slot_of
+from eduhub_pilot.facts import SLOTS, Slot
 from eduhub_pilot.host import Host, Outcome
-from eduhub_pilot.record import Record
-from eduhub_pilot.state import HostState, Lock
-
-# A status is wanted now; it also has to survive a HAProxy that is just being restarted.
-PATIENCE_SECONDS = 1.0
-
-
-@dataclass
-class Seen:
-    """What could be found out, and in `notes` what could not and what does not agree."""
-
-    state: HostState
-    records: dict[str, Record]
-    lock: Lock | None
-    share: int | None
-    containers: dict[Slot, Container | None] | None
-    way_back: Image | None
-    notes: list[str]
-
-
-def look(host: Host) -> Seen:
-    """Return what is true of the host now; only an unreadable release.json is an error (RefusedError)."""
-    notes: list[str] = []
-    state, records = host.store.state(), host.store.records()
-    lock, share, containers, way_back = None, None, None, None
-    try:
-        lock = host.store.lock()
-    except RefusedError as error:
-        notes.append(error.say)
-    try:
-        share = host.proxy.now(PATIENCE_SECONDS).share
-    except ProxyDownError as error:
-        notes.append(f"{error.say} `live` is what it will come back with.")
-    try:
-        containers = {slot: host.engine.container(host.settings.container(slot)) for slot in SLOTS}
-        if record := records.get(state.last_good or ""):
-            way_back = host.engine.image(record.image_id)
-    except EngineDownError as error:
-        notes.append(f"{error.say} What runs in the slots is not known.")
-    return Seen(state, records, lock, share, containers, way_back, notes)
+from eduhub_pilot.revert import ended
+from eduhub_pilot.seen import Seen, live_slot, look
+from eduhub_pilot.state import HostState, Last, Lock
+from eduhub_pilot.way_back import rollback
 
 
 def status(host: Host) -> Outcome:
@@ -70,18 +33,12 @@ def status(host: Host) -> Outcome:
         "lock": _lock(host, seen.lock),
         "rollback": rollback(seen),
         "rollout": _rollout(state),
+        "last": asdict(state.last) if state.last else None,
         "edge": "down" if seen.share is None else "up",
         "share": seen.share,
         "notes": seen.notes + disagreements(seen, slot),
     }
     return Outcome(0, words(document), False, {"status": document})
-
-
-def live_slot(seen: Seen) -> Slot | None:
-    """Return the slot that gets the public traffic; the committed one while HAProxy is down; None before a deploy."""
-    if not seen.state.live:
-        return None
-    return seen.state.live.slot if seen.share is None else slot_of(seen.share)
 
 
 def _slot(seen: Seen, slot: Slot) -> dict[str, Any]:
@@ -107,26 +64,7 @@ def _rollout(state: HostState) -> dict[str, Any] | None:
     if rollout is None:
         return None
     return {"run": rollout.run, "verb": rollout.verb, "step": rollout.step, "slot": rollout.slot,
-            "release": rollout.release, "from": rollout.origin}  # fmt: skip
-
-
-def rollback(seen: Seen) -> dict[str, Any]:
-    """Return whether the way back is open, where it leads, and how many seconds it took when last measured."""
-    live, slot = seen.state.live, live_slot(seen)
-    if live and slot != live.slot:
-        # Nothing is committed yet: the release that was live before is still the one to go back to, and runs.
-        return {"ready": True, "to": live.release, "seconds": seen.state.way_back_seconds, "why": None}
-    to = seen.state.last_good
-    why = None
-    if to is None:
-        why = "no other release is known to be good here"
-    elif to not in seen.records:
-        why = f"the record of {to} is missing or unreadable"
-    elif seen.containers is None:
-        why = "the engine does not answer"
-    elif seen.way_back is None:
-        why = f"the image of {to} is gone from the engine"
-    return {"ready": why is None, "to": to, "seconds": seen.state.way_back_seconds, "why": why}
+            "release": rollout.release, "from": rollout.origin, "hold": rollout.hold}  # fmt: skip
 
 
 def disagreements(seen: Seen, slot: Slot | None) -> list[str]:
@@ -134,7 +72,12 @@ def disagreements(seen: Seen, slot: Slot | None) -> list[str]:
     state, notes = seen.state, []
     if state.live and slot != state.live.slot:
         after = f"restarted, HAProxy serves {state.live.slot} again."
-        if state.rollout:
+        if state.rollout and state.rollout.hold:
+            notes.append(
+                f"{slot} is live but unconfirmed (run {state.rollout.run}): `./invoke confirm` keeps it, `./invoke "
+                f"rollback` goes back, and so does the host by itself in the end; {after}"
+            )
+        elif state.rollout:
             notes.append(f"{slot} is live but unconfirmed (run {state.rollout.run}); {after}")
         else:
             notes.append(f"Traffic is on {slot}, which is not the committed slot; {after}")
@@ -169,6 +112,8 @@ def words(document: dict[str, Any]) -> str:
         lines.append(f"The way back to {back['to']} is open{took}.")
     elif live:
         lines.append(f"There is no way back: {back['why']}.")
+    if (last := document["last"]) and last["result"] == "reverted":
+        lines.append(ended(Last(**last)))
     return " ".join(lines + document["notes"])
 
 
@@ -181,8 +126,10 @@ def releases(host: Host) -> Outcome:
         {**{name: record.document()[name] for name in shown}, "is": _is(state, record.id)}
         for record in newest_first
     ]
-    lines = [f"{each['id']}  Python {each['python_version'] or '-'}  {each['is']}" for each in listed]
-    return Outcome(0, "\n".join(lines) or "No release is kept on this host.", False, {"releases": listed})
+    # Set in, the lines of a table are shown as they are and not folded.
+    rows = [f"  {each['id']}  Python {each['python_version'] or '-'}  {each['is']}" for each in listed]
+    say = "\n".join(["Kept on this host, newest first:", *rows]) if rows else "No release is kept on this host."
+    return Outcome(0, say, False, {"releases": listed})
 
 
 def _is(state: HostState, release: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from eduhub_pilot import ledger
 from eduhub_pilot.drain import drained
 from eduhub_pilot.errors import EngineDownError, PersonError, ProxyDownError, RefusedError
 from eduhub_pilot.facts import Slot, share_of
@@ -53,8 +54,10 @@ def undo(host: Host, state: HostState, rollout: Rollout, why: str) -> Undone:
     """Undo `rollout`, behind the guard: give traffic back, remove its container, forget it. The lock stays."""
     give_back(host, state)
     host.note(rollout.run, "revert", "given back", slot=state.live.slot if state.live else None, why=why)
-    if state.live:
-        drained(host, rollout.slot, host.settings.drain_seconds, lambda: None)
+    if state.live and drained(host, rollout.slot, host.settings.drain_seconds, lambda: None):
+        with suppress(ProxyDownError):
+            found = host.proxy.left(rollout.slot, patience=2)
+            host.note(rollout.run, "revert", "cut", slot=rollout.slot, connections=ledger.document(found))
     name = host.settings.container(rollout.slot)
     try:
         log = host.engine.log(name, LOG_LINES)
@@ -66,7 +69,7 @@ def undo(host: Host, state: HostState, rollout: Rollout, why: str) -> Undone:
             "removes it, or `docker rm -f` does."
         ) from None
     rename(host, rollout.slot, None)
-    state = state.undone(rollout)
+    state = state.undone(rollout, why, host.clock.now())
     host.store.save_state(state)
     host.note(rollout.run, "revert", "reverted", slot=rollout.slot, release=rollout.release, why=why, log=log)
     return Undone(state, log)

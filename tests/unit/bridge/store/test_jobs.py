@@ -15,7 +15,7 @@ from eduhub_bridge.store import jobs as states
 from eduhub_bridge.store.database import Sqlite, StoreError
 from eduhub_bridge.store.events import Events
 from eduhub_bridge.store.jobs import Job, Jobs, LeaseLostError
-from tests.unit.bridge.process import PYTHON, SOURCE
+from tests.unit.bridge.process import INTERPRETER, SOURCE
 
 NEW = Job("j", "bulk", "admin", None, None, states.RECEIVING, "", {}, "", b"sealed", "key", False, 2, 0, 0, "", "",
           9e9, 1.0, 1.0)  # fmt: skip
@@ -157,7 +157,7 @@ async def test_two_processes_write_at_once_and_lose_nothing(tmp_path):
         program = [textwrap.dedent(WRITER), str(tmp_path)]
         running = [
             await asyncio.create_subprocess_exec(python, "-c", *program, name, env={"PYTHONPATH": str(SOURCE)})
-            for python, name in ((sys.executable, "one"), (PYTHON, "two"))
+            for python, name in ((sys.executable, "one"), (INTERPRETER, "two"))
         ]
         for turn in range(300):
             await jobs.found("j", "a", [(f"three {turn}", b"x" * 2000)], "", None, time.time())

@@ -1,0 +1,71 @@
+"""`/api/v1`: Plone's content, search, users and files as typed endpoints with an OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+from urllib.parse import urlencode
+
+from fastapi import FastAPI
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from eduhub_bridge.api import content, files, groups, openapi, search, session, strict, transfer, users, workflow
+from eduhub_bridge.paths import RefusedError
+from eduhub_bridge.plone import Plone, PloneError
+from eduhub_bridge.problems import problem
+from eduhub_bridge.settings import Settings
+from eduhub_bridge.upstream import UpstreamError
+
+MOUNT = "/api/v1"
+_SUBJECTS = (content, transfer, workflow, search, session, users, groups)
+
+
+def install(app: FastAPI, plone: Plone, settings: Settings) -> None:
+    """Add the endpoints, their document, and what their errors look like."""
+    routes = strict.route_class(settings.body_bytes)
+    routers = [subject.router(plone, routes) for subject in _SUBJECTS]
+    for router in (*routers, files.router(plone, routes, settings.upload_bytes)):
+        app.include_router(router, prefix=MOUNT, generate_unique_id_function=openapi.operation_id)
+    app.add_exception_handler(PloneError, _plone)
+    app.add_exception_handler(UpstreamError, _upstream)
+    app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(RefusedError, _refused)
+    described = openapi.Document(app, f"{MOUNT}/")
+
+    async def document(_: Request) -> Response:
+        return Response(described.text(), headers={"cache-control": "no-cache"}, media_type="application/json")
+
+    app.add_route(openapi.URL, document, ["GET"], include_in_schema=False)
+
+
+async def _plone(request: Request, error: Exception) -> Response:
+    error = cast("PloneError", error)
+    headers: dict[str, str] = {}
+    more: dict[str, Any] = {}
+    status = error.status
+    if error.plone:
+        more["plone"] = error.plone
+    if error.moved_to:
+        more["moved_to"] = error.moved_to
+        if error.moved_to.startswith("/") and "path" in request.query_params:
+            query = [pair for pair in request.query_params.multi_items() if pair[0] != "path"]
+            status, query = 307, [("path", error.moved_to), *query]
+            headers["location"] = f"{request.url.path}?{urlencode(query)}"
+    if status == 401:
+        headers["www-authenticate"] = 'Bearer realm="Plone"'
+    if status == 503:
+        headers["retry-after"] = "1"
+    return problem(status, str(error), headers, **more)
+
+
+async def _upstream(_: Request, error: Exception) -> Response:
+    error = cast("UpstreamError", error)
+    return problem(error.status, str(error), error.headers)
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    return problem(400, "The body broke off before its end.")  # for nobody: they left while they sent it
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    return problem(400, str(error))

@@ -1,0 +1,158 @@
+"""Files: streamed to the caller from Plone's `@@download`, and to Plone by its tus protocol, in flat memory."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Annotated, AsyncIterator, Optional
+from urllib.parse import unquote, urlsplit
+
+from fastapi import APIRouter, Header, Query
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from eduhub_bridge.api import where
+from eduhub_bridge.api.answers import HEADERS, answer, content, mapping
+from eduhub_bridge.api.content import ETAG, created
+from eduhub_bridge.api.etags import etag
+from eduhub_bridge.api.models import NAME, SHAPE, Content
+from eduhub_bridge.api.openapi import answers, binary
+from eduhub_bridge.api.relay import Relay
+from eduhub_bridge.api.strict import check_length
+from eduhub_bridge.plone import Caller, Plone, PloneError, path_of
+
+_TUS = [("tus-resumable", "1.0.0"), ("accept", "application/json")]
+_FOR_CALLER = (
+    "content-type", "content-length", "content-range", "content-disposition", "accept-ranges", "etag", "last-modified",
+)  # fmt: skip
+_BODY = "The file itself; `Content-Type` is kept as its media type, `Content-Length` is required."
+Field = Annotated[
+    Optional[str],
+    Query(
+        description="Field that holds it; the item's primary one without it.", pattern=r"^[a-zA-Z][a-zA-Z0-9_]{0,99}$"
+    ),
+]
+Filename = Annotated[
+    str,
+    Query(
+        description="Its name; Plone makes the id of it.", min_length=1, max_length=200, json_schema_extra=NAME,
+        openapi_examples={"pdf": {"value": "essay.pdf"}},
+    ),
+]  # fmt: skip
+
+
+def router(plone: Plone, routes: type[APIRoute], longest: int) -> APIRouter:
+    """Return the routes; an uploaded file has at most `longest` bytes."""
+    api = APIRouter(prefix="/files", tags=["files"], route_class=routes)
+    good = answers(None, 307, says="The file.", Content_Disposition="Its name")
+    good["responses"][200]["content"] = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
+    good["responses"][206] = {**good["responses"][200], "description": "The part of it."}
+
+    @api.get("", response_class=Response, **good)
+    async def download(
+        request: Request, path: where.At, field: Field = None,
+        range: Annotated[Optional[str], Header(description="One part, as in `bytes=0-1023`.")] = None,  # noqa: A002
+    ) -> Response:  # fmt: skip
+        """Download the file or image that an item holds.
+
+        Plone 6.0 gives the whole file for a range that it cannot satisfy, for several at once and with `If-Range`.
+        """
+        caller, service = plone.caller(request), "/@@download" + (f"/{field}" if field else "")
+        wanted = [("accept", "application/json")] + ([("range", range)] if range else [])
+        said = await plone.send(caller, "GET", where.item(path), service, (), wanted, None)
+        if said.status not in (200, 206):
+            raise _no_file(await plone.refusal(said, service))
+        fields = {name: said.headers[name] for name in _FOR_CALLER if name in said.headers}
+        fields.update({**HEADERS, "x-content-type-options": "nosniff"})
+        return Relay(plone, said, fields)
+
+    @api.post(
+        "", openapi_extra=binary(_BODY),
+        **answers(Content, 411, status=201, says="The new item that holds it.", Location="Its address here", ETag=ETAG),
+    )  # fmt: skip
+    async def upload(
+        request: Request,
+        parent: Annotated[
+            str, Query(description="Path of what shall hold it.", max_length=where.LONGEST, json_schema_extra=SHAPE)
+        ],
+        filename: Filename,
+        type: Annotated[  # noqa: A002
+            Optional[str],
+            Query(description="Content type; without it Image for `image/…`, File for all others.", max_length=100),
+        ] = None,
+    ) -> Response:
+        """Upload a file as a new item."""
+        caller = plone.caller(request)
+        # Left to itself, Plone makes a page of a text file, and then finds no place in it for the file.
+        kind = type or ("Image" if request.headers.get("content-type", "").startswith("image/") else "File")
+        metadata = {"filename": filename, "@type": kind}
+        path = await _send(plone, request, caller, where.content(parent), "/@tus-upload", longest, metadata)
+        return created(caller, await _item(plone, caller, path))
+
+    @api.put("", openapi_extra=binary(_BODY), **answers(Content, 307, 411, says="The item that holds it.", ETag=ETAG))
+    async def replace(request: Request, path: where.At, filename: Filename, field: Field = None) -> Response:
+        """Replace the file that an item holds."""
+        caller = plone.caller(request)
+        metadata = {"filename": filename, **({"fieldname": field} if field else {})}
+        item = await _item(
+            plone, caller, await _send(plone, request, caller, where.item(path), "/@tus-replace", longest, metadata)
+        )
+        if field and field not in item.fields:  # Plone takes the file, drops it, and says that all is well
+            raise PloneError(400, f"This item has no field {field!r}.")
+        return answer(item, etag=etag(item))
+
+    return api
+
+
+def _no_file(error: PloneError) -> PloneError:
+    # Plone 6.0 fails on an item or a field without a file in it.
+    if error.plone and error.plone["status"] == 500 and error.plone["type"] in ("TypeError", "AttributeError"):
+        return PloneError(404, "There is no file in this item, or not in this field.", error.plone)
+    return error
+
+
+async def _send(
+    plone: Plone, request: Request, caller: Caller, path: str, service: str, longest: int, metadata: dict[str, str]
+) -> str:
+    """Send the request's body to Plone; return the path of the item that holds it."""
+    length = _length(request, longest)
+    where.name(metadata["filename"])
+    metadata["content-type"] = request.headers.get("content-type") or "application/octet-stream"
+    told = ",".join(f"{name} {b64encode(value.encode()).decode()}" for name, value in metadata.items())
+    fields = [*_TUS, ("upload-length", str(length)), ("upload-metadata", told), ("content-length", "0")]
+    begun = await _step(plone, caller, "POST", path, service, fields)
+    upload = "/@tus-upload/" + where.name(unquote(urlsplit(begun.get("location", "")).path.rpartition("/")[2]))
+    # Plone looks at permissions only now: before the file is sent, rather than after.
+    await _step(plone, caller, "HEAD", path, upload, _TUS)
+    fields = [*_TUS, ("upload-offset", "0"), ("content-type", "application/offset+octet-stream"),
+              ("content-length", str(length))]  # fmt: skip
+    ended = await _step(plone, caller, "PATCH", path, upload, fields, request.stream())
+    if "location" not in ended:
+        raise PloneError(400, "Plone has taken the bytes, and made no content of them.")
+    return path_of(ended["location"])
+
+
+async def _step(
+    plone: Plone, caller: Caller, method: str, path: str, service: str, fields: list[tuple[str, str]],
+    body: Optional[AsyncIterator[bytes]] = None,
+) -> dict[str, str]:  # fmt: skip
+    said = await plone.send(caller, method, path, service, (), fields, body)
+    if said.status >= 300:
+        raise await plone.refusal(said, service)
+    plone.done(said)
+    return {name.lower(): value for name, value in said.headers.items()}
+
+
+def _length(request: Request, longest: int) -> int:
+    check_length(request, longest)
+    said = request.headers.get("content-length", "")
+    if not said.isdigit():
+        raise HTTPException(411, "The length of the file must be given in Content-Length.")
+    if int(said) == 0:
+        raise PloneError(400, "The file is empty, which Plone's upload does not take.")
+    return int(said)
+
+
+async def _item(plone: Plone, caller: Caller, path: str) -> Content:
+    return content(mapping(await plone.call(caller, "GET", path, query=[("include_items", "0")])))

@@ -1,0 +1,67 @@
+"""Groups of users, as far as Plone shows them to the caller."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+
+from eduhub_bridge.api import where
+from eduhub_bridge.api.answers import answer, group, group_summary, listing, mapping
+from eduhub_bridge.api.models import NAME, Group, GroupChange, Groups, NewGroup
+from eduhub_bridge.api.openapi import answers
+from eduhub_bridge.api.users import WHOLE, Most, Search
+from eduhub_bridge.plone import Plone
+
+_Id = Annotated[
+    str, Path(alias="group", description="The group's id.", max_length=200, json_schema_extra=NAME,
+              openapi_examples={"administrators": {"value": "Administrators"}})
+]  # fmt: skip
+
+
+def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
+    """Return the routes."""
+    api = APIRouter(prefix="/groups", tags=["groups"], route_class=routes)
+
+    @api.get("", **answers(Groups, says="Groups."))
+    async def find(request: Request, search: Search = "", limit: Most = 25) -> Response:
+        """List groups; for those who may manage users."""
+        query = [("query", search), ("limit", str(limit + 1))] if search else []
+        said = listing(await plone.call(plone.caller(request), "GET", "/", "/@groups", query=query))
+        return answer(Groups(items=[group_summary(each) for each in said[:limit]], more=len(said) > limit))
+
+    @api.post("", **answers(Group, 415, status=201, says="The new group.", Location="Its address here"))
+    async def create(request: Request, new: NewGroup) -> Response:
+        """Make a group. Plone leaves out members that do not exist, and takes any word for a role."""
+        caller = plone.caller(request)
+        values = new.model_dump(exclude_none=True, exclude={"id", "members"})
+        values = {**values, "groupname": new.id, "users": new.members}
+        made = group(mapping(await plone.call(caller, "POST", "/", "/@groups", json=values)))
+        return answer(made, 201, location=f"{caller.origin}/api/v1/groups/{where.name(made.id)}")
+
+    @api.get("/{group}", **answers(Group, says="The group."))
+    async def read(request: Request, group_id: _Id) -> Response:
+        """Read a group with its members."""
+        service = f"/@groups/{where.name(group_id)}"
+        return answer(group(mapping(await plone.call(plone.caller(request), "GET", "/", service, query=WHOLE))))
+
+    @api.patch("/{group}", **answers(None, 415, status=204, says="It is changed."))
+    async def change(request: Request, group_id: _Id, what: GroupChange) -> Response:
+        """Change a group, or who belongs to it."""
+        caller, service = plone.caller(request), f"/@groups/{where.name(group_id)}"
+        # Plone 6.0 answers 400 to a change of no group, and 404 to a look at none.
+        await plone.call(caller, "GET", "/", service)
+        values = what.model_dump(exclude_none=True, exclude={"members"})
+        await plone.call(caller, "PATCH", "/", service, json={**values, "users": what.members})
+        return Response(status_code=204)
+
+    @api.delete("/{group}", **answers(None, status=204, says="The group is gone."))
+    async def delete(request: Request, group_id: _Id) -> Response:
+        """Delete a group; its members stay."""
+        await plone.call(plone.caller(request), "DELETE", "/", f"/@groups/{where.name(group_id)}")
+        return Response(status_code=204)
+
+    return api

@@ -1,0 +1,40 @@
+"""Content: move and copy."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+
+from eduhub_bridge.api import where
+from eduhub_bridge.api.answers import answer, listing, made
+from eduhub_bridge.api.models import Transfer, Transferred
+from eduhub_bridge.api.openapi import answers
+from eduhub_bridge.plone import Plone, PloneError, path_of
+
+
+def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
+    """Return the routes."""
+    api = APIRouter(prefix="/content", tags=["content"], route_class=routes)
+
+    @api.post("/move", **answers(Transferred, 415, says="Where it is now."))
+    async def move(request: Request, what: Transfer) -> Response:
+        """Move an item, with everything that it holds, into another."""
+        return await transfer(request, "/@move", what)
+
+    @api.post("/copy", **answers(Transferred, 415, says="Where the copy is."))
+    async def copy(request: Request, what: Transfer) -> Response:
+        """Copy an item, with everything that it holds, into another."""
+        return await transfer(request, "/@copy", what)
+
+    async def transfer(request: Request, service: str, what: Transfer) -> Response:
+        source = where.item(what.path)
+        said = await plone.call(plone.caller(request), "POST", where.content(what.to), service, json={"source": source})
+        done = listing(said)
+        if not done:  # Plone's way to say so, with status 200
+            raise PloneError(404, f"There is nothing at {source}, or nothing that this caller may see.")
+        came, went = (path_of(str(done[0].get(key))) for key in ("source", "target"))
+        return answer(made(Transferred, {"source": came, "path": went}))
+
+    return api

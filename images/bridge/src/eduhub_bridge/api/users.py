@@ -1,0 +1,78 @@
+"""Users, as far as Plone shows them to the caller."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+
+from eduhub_bridge.api import where
+from eduhub_bridge.api.answers import answer, listing, mapping, user
+from eduhub_bridge.api.models import NAME, NewUser, User, UserChange, Users
+from eduhub_bridge.api.openapi import answers
+from eduhub_bridge.plone import Plone
+
+# Plone shows 25 groups of a user, or members of a group, unless it is told otherwise.
+WHOLE = [("b_size", "500")]
+Search = Annotated[str, Query(description="Part of id or name.", max_length=200)]
+Most = Annotated[int, Query(description="How many to give at most.", ge=1, le=500)]
+_Id = Annotated[
+    str, Path(alias="user", description="The user's id.", max_length=200, json_schema_extra=NAME,
+              openapi_examples={"ada": {"value": "ada"}})
+]  # fmt: skip
+
+
+def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
+    """Return the routes."""
+    api = APIRouter(prefix="/users", tags=["users"], route_class=routes)
+
+    @api.get("", **answers(Users, says="Users, by full name."))
+    async def find(
+        request: Request,
+        search: Search = "",
+        group: Annotated[list[str], Query(description="Groups, any of them.", max_length=20)] = [],  # noqa: B006
+        limit: Most = 25,
+    ) -> Response:
+        """List users; for those who may manage users."""
+        # One more than asked for shows whether there are more.
+        query = [("limit", str(limit + 1))] + ([("search", search)] if search else [])
+        query += [("groups-filter:list", each) for each in group]
+        said = listing(await plone.call(plone.caller(request), "GET", "/", "/@users", query=query))
+        return answer(Users(items=[user(each) for each in said[:limit]], more=len(said) > limit))
+
+    @api.post("", **answers(User, 415, status=201, says="The new user.", Location="Its address here"))
+    async def create(request: Request, new: NewUser) -> Response:
+        """Make a user."""
+        caller = plone.caller(request)
+        values = new.model_dump(exclude_none=True)
+        if "send_password_reset" in values:
+            values["sendPasswordReset"] = values.pop("send_password_reset")
+        made = user(mapping(await plone.call(caller, "POST", "/", "/@users", json=values)))
+        return answer(made, 201, location=f"{caller.origin}/api/v1/users/{where.name(made.id)}")
+
+    @api.get("/{user}", **answers(User, says="The user."))
+    async def read(request: Request, user_id: _Id) -> Response:
+        """Read a user; everybody may read themselves."""
+        service = f"/@users/{where.name(user_id)}"
+        return answer(user(mapping(await plone.call(plone.caller(request), "GET", "/", service, query=WHOLE))))
+
+    @api.patch("/{user}", **answers(None, 415, status=204, says="It is changed."))
+    async def change(request: Request, user_id: _Id, what: UserChange) -> Response:
+        """Change a user."""
+        caller, service = plone.caller(request), f"/@users/{where.name(user_id)}"
+        # Plone 6.0 answers 500 to a change of nobody, and 404 to a look at nobody.
+        await plone.call(caller, "GET", "/", service)
+        await plone.call(caller, "PATCH", "/", service, json=what.model_dump(exclude_none=True))
+        return Response(status_code=204)
+
+    @api.delete("/{user}", **answers(None, status=204, says="The user is gone."))
+    async def delete(request: Request, user_id: _Id) -> Response:
+        """Delete a user and their local roles; what they wrote stays."""
+        query = [("delete_memberareas", "0")]
+        await plone.call(plone.caller(request), "DELETE", "/", f"/@users/{where.name(user_id)}", query=query)
+        return Response(status_code=204)
+
+    return api

@@ -1,0 +1,53 @@
+"""Workflow: where an item stands, what was done with it, and the next step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+
+from eduhub_bridge.api import where
+from eduhub_bridge.api.answers import answer, made, mapping
+from eduhub_bridge.api.models import Event, Step, Workflow
+from eduhub_bridge.api.openapi import answers
+from eduhub_bridge.plone import Plone
+
+
+def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
+    """Return the routes."""
+    api = APIRouter(prefix="/content/workflow", tags=["workflow"], route_class=routes)
+
+    @api.get("", **answers(Workflow, 307, says="State, possible transitions and history."))
+    async def read(request: Request, path: where.At) -> Response:
+        """Read where an item stands in its workflow."""
+        said = await plone.call(plone.caller(request), "GET", where.content(path), "/@workflow")
+        return answer(made(Workflow, _workflow(mapping(said))))
+
+    @api.post("", **answers(Event, 307, 415, says="What happened."))
+    async def step(request: Request, path: where.At, what: Step) -> Response:
+        """Make a transition, such as `publish`."""
+        service = f"/@workflow/{where.name(what.transition)}"
+        values = {"comment": what.comment, "include_children": what.include_children}
+        said = await plone.call(plone.caller(request), "POST", where.item(path), service, json=values)
+        return answer(made(Event, _event(mapping(said))))
+
+    return api
+
+
+def _workflow(said: dict[str, Any]) -> dict[str, Any]:
+    state = said.get("state") or {}
+    return {
+        "state": state if state.get("id") else None,
+        "transitions": [
+            {"id": str(each.get("@id", "")).rpartition("/")[2], "title": each.get("title")}
+            for each in said.get("transitions", [])
+        ],
+        "history": [_event(each) for each in said.get("history", [])],
+    }
+
+
+def _event(said: dict[str, Any]) -> dict[str, Any]:
+    return {**said, "state": said.get("review_state")}

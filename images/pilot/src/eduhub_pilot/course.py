@@ -1,0 +1,123 @@
+"""The course of a shift: each step moves traffic, is watched and judged; the first thing amiss ends it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from eduhub_pilot import ledger, rehearsal, testimony
+from eduhub_pilot.drain import drained
+from eduhub_pilot.errors import FailedError, LostError
+from eduhub_pilot.host import PATIENCE_SECONDS, Host
+from eduhub_pilot.lookout import Lookout
+from eduhub_pilot.state import Rollout, Traffic
+from eduhub_pilot.steps import Plan, share_at
+
+POLL_SECONDS = 0.2
+
+
+class Course:
+    """One pilot's way through one rollout's plan. Each method raises FailedError for what ends the shift."""
+
+    def __init__(self, host: Host, run: str, rollout: Rollout, plan: Plan) -> None:
+        self.host, self.run, self.rollout, self.plan = host, run, rollout, plan
+        name = host.settings.container(rollout.slot)
+        container = host.engine.container(name)
+        if container is None or not container.runs:
+            raise FailedError(f"{name} does not run any more, so nothing is moved to it.")
+        self.lookout = Lookout(host, run, rollout, plan, container)
+        self.look = self.lookout.look
+
+    def go(self, rehearse: bool = False) -> None:
+        """Take the steps that are still ahead, ask the public address, and note that all traffic has moved.
+
+        With `rehearse` it goes back and forth once more, and the way back is what that took.
+        """
+        seconds, left = None, 0
+        for percent in self.plan.ahead(self.lookout.percent):
+            self._move(percent)
+            if percent == 100 and self.rollout.origin:
+                seconds, left = self._drain()
+            self._watch()
+        testimony.hear(self.host, self.run, self.rollout, self.look)
+        # Without a rehearsal, what going back would take too: the same switch and the same drain.
+        way_back = self._rehearse() if rehearse and self.rollout.origin else seconds
+        self._finish(seconds, left, way_back)
+
+    def _move(self, percent: int) -> None:
+        """Move traffic, behind the guard: nobody can revert this run between the check and the command."""
+        host, lookout = self.host, self.lookout
+        with host.step(self.run, "shift") as (_, state):
+            if state.rollout is None or state.rollout.run != self.run or state.rollout.release != self.rollout.release:
+                raise self._lost("its rollout changed")
+            host.store.save_state(state.at(state.rollout, "shift"))
+            lookout.moves(percent)
+            moved = host.proxy.move(share_at(lookout.slot, percent), PATIENCE_SECONDS)
+            seconds = round(host.clock.monotonic() - lookout.moved_at, 3)
+            if lookout.process is None:
+                lookout.process = moved.process
+                rollout = replace(state.rollout, traffic=Traffic(moved.process))
+                host.store.save_state(state.at(rollout, "shift"))
+            lookout.same(moved.process)
+            host.note(
+                self.run, "shift", "moved", slot=lookout.slot, release=self.rollout.release, share=moved.share,
+                percent=percent, seconds=seconds,
+            )  # fmt: skip
+
+    def _watch(self) -> None:
+        """Look until the step's time is over, then judge its whole window."""
+        host, lookout = self.host, self.lookout
+        lookout.open()
+        until = host.clock.monotonic() + self.plan.seconds
+        lookout.look()
+        while host.clock.monotonic() < until:
+            host.clock.sleep(POLL_SECONDS)
+            lookout.look()
+        verdict = lookout.verdict()
+        host.note(self.run, "shift", "watched", percent=lookout.percent, **verdict.document())
+        if verdict.verdict == "fail":
+            raise FailedError(
+                f"{lookout.slot} with {lookout.percent}% of the traffic: {verdict.reason}.",
+                verdicts=[verdict.document()],
+            )
+
+    def _drain(self) -> tuple[float, int]:
+        """Wait until the other slot is empty, or the deadline; return the seconds, and how many are left."""
+        host, slot = self.host, self.lookout.left
+        left = drained(host, slot, host.settings.drain_seconds, self.look)
+        seconds = round(host.clock.monotonic() - self.lookout.moved_at, 3)
+        found = host.proxy.left(slot, PATIENCE_SECONDS) if left else []
+        listed = ledger.document(found)
+        host.note(self.run, "shift", "drained", slot=slot, left=left, seconds=seconds, connections=listed)
+        if left and self.plan.cut == "forbid":
+            raise FailedError(
+                f"{left} connections are still at {slot} after {host.settings.drain_seconds:g} s, and none may be "
+                f"cut (pilot_drain_cut): {ledger.words(found)}. Raise pilot_drain_seconds, or allow it.",
+                connections=listed,
+            )
+        return seconds, left
+
+    def _rehearse(self) -> float:
+        """Give all traffic back and take it again; return the seconds that going back took."""
+        self._move(0)
+        seconds = rehearsal.back(self.host, self.run, self.rollout, self.lookout.moved_at)
+        self._move(100)
+        self.look()
+        testimony.hear(self.host, self.run, self.rollout, self.look)
+        return seconds
+
+    def _finish(self, seconds: float | None, left: int, way_back: float | None) -> None:
+        host, rollout, process = self.host, self.rollout, self.lookout.process
+        with host.step(self.run, "shifted") as (_, state):
+            if state.rollout is None or process is None:
+                raise self._lost("it was reverted")
+            by = host.clock.monotonic() + rollout.confirm_seconds
+            moved = state.at(replace(state.rollout, traffic=Traffic(process, by, seconds, left)), "shifted")
+            known = state.way_back_seconds if way_back is None else way_back
+            host.store.save_state(replace(moved, way_back_seconds=known))
+            host.note(
+                self.run, "shift", "shifted", slot=rollout.slot, release=rollout.release, hold=rollout.hold,
+                confirm_within=rollout.confirm_seconds,
+            )  # fmt: skip
+
+    def _lost(self, how: str) -> LostError:
+        return LostError(f"Run {self.run} ends here: {how} meanwhile. `./invoke status` says what serves.")

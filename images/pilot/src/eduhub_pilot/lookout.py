@@ -1,0 +1,128 @@
+"""Keeping watch while traffic is on a new slot: is all as it was left, and does the slot do worse than the other."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import asdict, replace
+
+from eduhub_pilot.errors import EngineDownError, FailedError, ProxyDownError
+from eduhub_pilot.facts import Container, Counts, Process, Slot, other, slot_of
+from eduhub_pilot.host import PATIENCE_SECONDS, Host
+from eduhub_pilot.measure import sample
+from eduhub_pilot.prove import gone
+from eduhub_pilot.state import Rollout
+from eduhub_pilot.steps import Plan, share_at
+from eduhub_pilot.verdict import Verdict
+from eduhub_pilot.watch import Sample, Side, judge, misbehaves, row, side
+
+# A window of errors is renewed this often while a run waits for its confirmation, so that old answers hide nothing.
+WINDOW_SECONDS = 10.0
+
+
+class Lookout:
+    """What one pilot knows of a rollout's traffic: how much was moved when, by which HAProxy, and what came of it.
+
+    `process` is None until traffic has moved first.
+    """
+
+    def __init__(self, host: Host, run: str, rollout: Rollout, plan: Plan, container: Container) -> None:
+        self.host, self.plan, self.container = host, plan, container
+        self.slot: Slot = rollout.slot
+        self.left: Slot = other(rollout.slot)
+        self.heart = host.heart(run)
+        now = host.proxy.now(PATIENCE_SECONDS)
+        self.process: Process | None = rollout.traffic.process if rollout.traffic else None
+        self.percent = share_at(self.slot, now.share)
+        self.moved_at = host.clock.monotonic()
+        self.reference = Side()
+        self.same(now.process)
+        self.open_quickly()
+
+    def look(self) -> None:
+        """Look once: heart, HAProxy, container, errors. Raise FailedError for what ends a shift."""
+        self.heart.beat()
+        try:
+            now = self.host.proxy.now(PATIENCE_SECONDS)
+        except ProxyDownError as error:
+            raise FailedError(f"HAProxy was gone {self._after()}, and is not back: {error.say}") from None
+        self.same(now.process)
+        if now.share != share_at(self.slot, self.percent):
+            raise FailedError(f"Traffic was moved to {slot_of(now.share)} by somebody else, {self._after()}.")
+        with suppress(EngineDownError):  # which says nothing about the slot
+            found = self.host.engine.container(self.container.name)
+            paused = f"{self.container.name} is paused" if found and found.state == "paused" else None
+            if why := gone(found, self.container) or paused:
+                raise FailedError(f"{why}, {self._after()}.")
+        self._count()
+
+    def same(self, process: Process) -> None:
+        """Raise FailedError unless `process` is the HAProxy that traffic was moved in, if it was."""
+        if self.process and process != self.process:
+            raise FailedError(
+                f"HAProxy was restarted {self._after()}; it came back with the committed slot, as it must."
+            )
+
+    def moves(self, percent: int) -> None:
+        """Note that traffic is about to move."""
+        self.open_quickly()
+        self.percent, self.moved_at = percent, self.host.clock.monotonic()
+
+    def open_quickly(self) -> None:
+        """Begin a window in which errors are counted and latencies are not."""
+        self._open(Sample(self._counts(self.slot)), Sample(self._counts(self.left)))
+
+    def open(self) -> None:
+        """Begin a window that is judged."""
+        self._open(sample(self.host, self.slot), sample(self.host, self.left))
+
+    def verdict(self) -> Verdict:
+        """Return the verdict on the window; at 100% the other slot is that of the window before."""
+        new = side(self.new, sample(self.host, self.slot), self.rows[self.slot])
+        old = side(self.old, sample(self.host, self.left), self.rows[self.left])
+        alone = self.percent == 100
+        word, reason = judge(new, self.reference if alone else old, self.plan.limits, reference=alone)
+        if not alone and old.answers >= self.reference.answers:
+            self.reference = replace(old, faults=0, queued=0, row=0)
+        return Verdict(
+            f"shift {self.percent}%", word, reason, {self.slot: new.document(), self.left: old.document()},
+            asdict(self.plan.limits), round(self.host.clock.monotonic() - self.began, 3),
+        )  # fmt: skip
+
+    def _open(self, new: Sample, old: Sample) -> None:
+        self.new, self.old, self.began = new, old, self.host.clock.monotonic()
+        self.rows: dict[Slot, int] = {self.slot: 0, self.left: 0}
+        self.seen = {self.slot: new.counts, self.left: old.counts}
+        self.answered_at, self.asked = self.began, new.counts.requests
+
+    def _count(self) -> None:
+        """Compare both slots' errors so far in this window."""
+        sides = {}
+        for slot, before in ((self.slot, self.new), (self.left, self.old)):
+            counts = self._counts(slot)
+            self.rows[slot] = row(self.rows[slot], self.seen[slot], counts)
+            if slot == self.slot:
+                self._answering(counts)
+            self.seen[slot] = counts
+            sides[slot] = side(Sample(before.counts), Sample(counts), self.rows[slot])
+        old = self.reference if self.percent == 100 else sides[self.left]
+        if why := misbehaves(sides[self.slot], old, self.plan.limits):
+            raise FailedError(f"{self.slot} {why}, {self._after()}.")
+        if self.host.clock.monotonic() - self.began > max(WINDOW_SECONDS, self.plan.seconds * 2):
+            rows = self.rows
+            self._open(Sample(self.seen[self.slot]), Sample(self.seen[self.left]))
+            self.rows = rows
+
+    def _answering(self, counts: Counts) -> None:
+        """Raise FailedError when the new slot is asked again and again and answers nothing."""
+        now = self.host.clock.monotonic()
+        if counts.answers != self.seen[self.slot].answers:
+            self.answered_at, self.asked = now, counts.requests
+        silent, asked = now - self.answered_at, counts.requests - self.asked
+        if asked >= self.plan.limits.answers and silent >= self.host.settings.probe_seconds:
+            raise FailedError(f"{self.slot} answered none of {asked} requests within {silent:.1f} s, {self._after()}.")
+
+    def _counts(self, slot: Slot) -> Counts:
+        return self.host.proxy.counts(slot, PATIENCE_SECONDS)
+
+    def _after(self) -> str:
+        return f"{self.host.clock.monotonic() - self.moved_at:.1f} s after traffic had moved to {self.slot}"

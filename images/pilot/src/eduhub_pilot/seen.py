@@ -1,0 +1,58 @@
+"""Looking at a host without changing it: the disk, HAProxy and the engine, and what could not be found out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from eduhub_pilot.errors import EngineDownError, ProxyDownError, RefusedError
+from eduhub_pilot.facts import SLOTS, Container, Image, Slot, slot_of
+from eduhub_pilot.host import Host
+from eduhub_pilot.preflight import MEMORY, available
+from eduhub_pilot.record import Record
+from eduhub_pilot.state import HostState, Lock
+
+# A status is wanted now; it also has to survive a HAProxy that is just being restarted.
+PATIENCE_SECONDS = 1.0
+
+
+@dataclass
+class Seen:
+    """What could be found out, and in `notes` what could not and what does not agree."""
+
+    state: HostState
+    records: dict[str, Record]
+    lock: Lock | None
+    share: int | None
+    containers: dict[Slot, Container | None] | None
+    way_back: Image | None
+    notes: list[str]
+    free_bytes: int | None = None
+
+
+def look(host: Host) -> Seen:
+    """Return what is true of the host now; only an unreadable release.json is an error (RefusedError)."""
+    notes: list[str] = []
+    state, records = host.store.state(), host.store.records()
+    lock, share, containers, way_back = None, None, None, None
+    try:
+        lock = host.store.lock()
+    except RefusedError as error:
+        notes.append(error.say)
+    try:
+        share = host.proxy.now(PATIENCE_SECONDS).share
+    except ProxyDownError as error:
+        notes.append(f"{error.say} `live` is what it will come back with.")
+    try:
+        containers = {slot: host.engine.container(host.settings.container(slot)) for slot in SLOTS}
+        if record := records.get(state.last_good or ""):
+            way_back = host.engine.image(record.image_id)
+    except EngineDownError as error:
+        notes.append(f"{error.say} What runs in the slots is not known.")
+    return Seen(state, records, lock, share, containers, way_back, notes, available(MEMORY.read_text()))
+
+
+def live_slot(seen: Seen) -> Slot | None:
+    """Return the slot that gets the public traffic; the committed one while HAProxy is down; None before a deploy."""
+    if not seen.state.live:
+        return None
+    return seen.state.live.slot if seen.share is None else slot_of(seen.share)

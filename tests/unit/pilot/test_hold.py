@@ -1,0 +1,210 @@
+"""All traffic on what nobody confirmed has a deadline, and whatever happens meanwhile the host ends it by itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from eduhub_pilot.cli import main
+from eduhub_pilot.confirm import confirm, end, pending
+from eduhub_pilot.errors import FailedError, LostError, RefusedError
+from eduhub_pilot.follow import follow
+from eduhub_pilot.prove import prove
+from eduhub_pilot.shift import shift
+from eduhub_pilot.status import status
+from tests.unit.pilot.test_course import noted
+from tests.unit.pilot.world import Killed, World, at, given_back
+
+
+@pytest.fixture
+def held(live) -> World:
+    """An upgrade with --hold --confirm-within 60: all traffic has moved, and a person is to confirm."""
+    begun = live.begin("run-2", "upgrade", python="3.11", hold=True, confirm_within="60")
+    live.role_bridge(begun.data["slot"], begun.data["record"])
+    prove(live.host, "run-2")
+    live.shift("run-2")
+    return live
+
+
+def test_a_held_run_says_what_to_type_and_by_when(held):
+    words = "Type `./invoke confirm` within 60 s; otherwise the host goes back by itself."
+    assert words in follow(held.host, "run-2").say
+    assert "`./invoke confirm` keeps it" in status(held.host).say
+
+
+def test_nobody_confirms_and_the_host_goes_back_by_itself(held):
+    held.clock.sleep(59)
+    held.goes_on()
+    assert held.haproxy.share == 100
+    held.clock.sleep(2)
+    held.goes_on()
+    assert given_back(held)
+    assert not held.lives()
+    last = held.store.state().last
+    assert (last.run, last.result) == ("run-2", "reverted")
+    assert last.why.endswith("had all traffic for 60 s and nobody confirmed it.")
+    assert "was reverted at 2026-" in status(held.host).say
+    assert status(held.host).data["status"]["last"]["result"] == "reverted"
+
+
+def test_a_person_confirms_in_time_without_naming_the_run(held):
+    outcome = pending(held.host)
+    assert (outcome.code, held.store.lock(), held.store.share()) == (0, None, 100)
+    held.clock.sleep(1000)
+    held.goes_on()
+    assert (held.haproxy.share, held.lives()) == (100, False)
+    with pytest.raises(RefusedError, match=r"Nothing waits for a confirmation: green serves .* was confirmed at"):
+        pending(held.host)
+
+
+def test_a_confirmation_that_comes_too_late_is_told_what_happened(held):
+    held.clock.sleep(61)
+    held.goes_on()
+    with pytest.raises(RefusedError, match=r"Nothing waits .* blue serves .* was reverted at .*nobody confirmed it"):
+        pending(held.host)
+
+
+def test_nothing_waits_while_traffic_still_moves(live):
+    live.begin("run-2", "upgrade", python="3.11")
+    with pytest.raises(RefusedError, match=r"Nothing waits for a confirmation: .* Run run-2 is at step begin"):
+        pending(live.host)
+
+
+def test_a_rollback_ends_a_hold_and_goes_no_further_than_what_served_before(held):
+    outcome = held.begin("run-3", "rollback", owner="bob@lab")
+    assert (outcome.data["action"], outcome.data["slot"], outcome.changed) == ("none", "blue", True)
+    assert outcome.say.startswith("ana@desk's run run-2 waited for its confirmation; undid what it left. blue serves")
+    assert given_back(held)
+
+
+def test_a_rollback_to_a_named_release_does_not_break_into_a_hold(held):
+    with pytest.raises(RefusedError, match="ana@desk holds the lock"):
+        held.begin("run-3", "rollback", owner="bob@lab", to=held.store.state().live.release)
+
+
+def test_an_upgrade_by_somebody_else_is_kept_out_of_a_hold(held):
+    with pytest.raises(RefusedError, match=r"step shifted.* `\./invoke confirm` keeps what it did"):
+        held.begin("run-3", "upgrade", owner="bob@lab", python="3.11")
+
+
+def test_a_rollback_that_was_interrupted_is_begun_again_instead_of_undone(live):
+    old = live.store.state().live.release
+    live.roll("run-2", "upgrade", python="3.11")
+    begun = live.begin("run-3", "rollback")
+    live.role_bridge(begun.data["slot"], begun.data["record"])
+    live.shift("run-3")
+    again = live.begin("run-4", "rollback", take_over=True)
+    assert (again.data["action"], again.data["release"]) == ("roll", old)
+
+
+def test_a_rollback_to_a_warm_slot_is_proven_by_its_shift(live):
+    live.roll("run-2", "upgrade", python="3.11")
+    begun = live.begin("run-3", "rollback")
+    assert begun.data["warm"] is True
+    before = live.clock.passed
+    assert live.shift("run-3").code == 0
+    assert live.clock.passed - before < 2
+    assert [line["percent"] for line in noted(live, "moved")][-1] == 100
+    assert confirm(live.host, "run-3").code == 0
+
+
+def test_a_slot_that_is_not_warm_is_started_first(live):
+    live.roll("run-2", "upgrade", python="3.11")
+    live.engine.containers.pop("eduhub-blue")
+    assert live.begin("run-3", "rollback").data["warm"] is False
+
+
+@pytest.mark.parametrize("jump", [-100_000, 100_000])
+def test_a_clock_that_jumps_moves_no_deadline(held, jump):
+    held.clock.jumped += jump
+    held.clock.sleep(50)
+    held.goes_on()
+    assert held.haproxy.share == 100
+    held.clock.sleep(11)
+    held.goes_on()
+    assert given_back(held)
+
+
+def test_a_lock_removed_by_hand_ends_the_hold(held):
+    end(held.host, "run-2")
+    held.goes_on()
+    assert given_back(held)
+    assert "was removed" in held.store.state().last.why
+
+
+def dies() -> None:
+    raise Killed
+
+
+def test_a_pilot_that_was_killed_goes_on_where_traffic_is(live):
+    begun = live.begin("run-2", "upgrade", python="3.11")
+    live.role_bridge(begun.data["slot"], begun.data["record"])
+    prove(live.host, "run-2")
+    at(live, 0.5, dies)
+    with pytest.raises(Killed):
+        live.shift("run-2")
+    assert live.haproxy.share == 25
+    live.goes_on()
+    assert [line["percent"] for line in noted(live, "moved")] == [25, 25, 100]
+    assert follow(live.host, "run-2").code == 0
+
+
+def test_after_a_reboot_the_shift_finds_from_disk_that_it_has_to_go_back(held):
+    held.haproxy.kill(seconds=1)
+    held.clock.sleep(2)
+    held.goes_on()
+    assert given_back(held)
+    assert "HAProxy was restarted" in held.store.state().last.why
+
+
+def test_an_undoing_that_the_engine_refused_is_finished_once_it_answers(held):
+    held.clock.sleep(61)
+    held.engine.down = True
+    with pytest.raises(Exception, match="could not be removed"):
+        shift(held.host, "run-2")
+    assert held.haproxy.share == 0
+    assert held.lives()
+    held.engine.down = False
+    held.goes_on()
+    assert given_back(held)
+
+
+def test_connections_of_the_left_slot_are_listed_and_cut_when_the_new_one_is_confirmed(live):
+    live.haproxy.sessions["blue"] = 2
+    begun = live.begin("run-2", "upgrade", python="3.11")
+    live.role_bridge(begun.data["slot"], begun.data["record"])
+    prove(live.host, "run-2")
+    live.shift("run-2")
+    assert live.haproxy.sessions["blue"] == 2
+    outcome = confirm(live.host, "run-2")
+    assert live.haproxy.sessions["blue"] == 0
+    words = "2 connections that blue still had were cut: /plone/1 (request, 61 s), /plone/0 (request, 60 s)."
+    assert words in outcome.say
+    assert noted(live, "cut")[0]["connections"] == outcome.data["cut"]
+
+
+def test_awaiting_a_shift_whose_container_is_gone_says_so(live):
+    begun = live.begin("run-2", "upgrade", python="3.11")
+    live.role_bridge(begun.data["slot"], begun.data["record"])
+    prove(live.host, "run-2")
+    with pytest.raises(FailedError, match=r"The shift's container eduhub-shift is gone at step prove"):
+        follow(live.host, "run-2")
+
+
+def test_awaiting_a_shift_that_another_run_took_over_says_so(live):
+    with pytest.raises(LostError, match="another one took this host over"):
+        follow(live.host, "run-9")
+
+
+def test_a_deadline_that_makes_no_sense_touches_nothing(live):
+    before = live.store.state()
+    with pytest.raises(RefusedError, match="--confirm-within is 'soon'"):
+        live.begin("run-2", "upgrade", python="3.11", confirm_within="soon")
+    assert (live.store.state(), live.store.lock()) == (before, None)
+
+
+def test_a_nonsense_plan_is_one_sentence_and_exit_code_2(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("EDUHUB_STATE", str(tmp_path))
+    monkeypatch.setenv("EDUHUB_SHIFT_STEPS", "[50, 5]")
+    assert main(["begin", "--run", "r", "--owner", "o", "--verb", "upgrade"]) == 2
+    assert "the one before" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
