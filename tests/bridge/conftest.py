@@ -7,12 +7,15 @@ limits it.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.bridge import stack
+from tests.bridge.seed import seed
+from tests.bridge.sides import Sides
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,6 +55,27 @@ def bridge(request: pytest.FixtureRequest, engine: docker.DockerClient, plone: S
     """The checkout's bridge in front of `plone`, on each Python in turn."""
     with stack.bridge(engine, plone, request.param) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def classic(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A classic site with every add-on that plone.restapi has services for; scripts of one origin may call it."""
+    settings = {"TYPE": "classic", "CORS_ALLOW_ORIGIN": "http://localhost:3000"}
+    with stack.plone(engine, tmp_path_factory.mktemp("classic"), "plone-classic", **settings) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sides(engine: docker.DockerClient, classic: Server) -> Iterator[Sides]:
+    """The seeded classic site, and a bridge on each Python before it."""
+    with ExitStack() as running:
+        bridges = {
+            python: running.enter_context(stack.bridge(engine, classic, python)) for python in stack.PYTHONS
+        }
+        sides = Sides(classic, bridges)
+        seed(sides.doors["plone"])
+        yield sides
+        sides.close()
 
 
 @pytest.fixture(scope="session")

@@ -92,14 +92,14 @@ def running(client: docker.DockerClient, tag: str, name: str, **options: Any) ->
 
 
 @contextmanager
-def plone(client: docker.DockerClient, folder: Path, name: str = "plone") -> Iterator[Server]:
+def plone(client: docker.DockerClient, folder: Path, name: str = "plone", **settings: str) -> Iterator[Server]:
     """Run a Plone of its own, healthy, with the sample courses and a made-up password of its administrator."""
     password = folder / "plone_admin_password"
     password.write_text(secrets.token_urlsafe(12))
     password.chmod(0o444)
     inside = "/run/secrets/plone_admin_password"
     options = {
-        "environment": {"SITE": SITE, "SAMPLE_CONTENT": "courses", "ADMIN_PASSWORD_FILE": inside},
+        "environment": {"SITE": SITE, "SAMPLE_CONTENT": "courses", "ADMIN_PASSWORD_FILE": inside, **settings},
         "volumes": {str(password): {"bind": inside, "mode": "ro"}},
         "ports": {"8080/tcp": ("127.0.0.1", None)},
     }

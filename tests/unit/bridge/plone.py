@@ -160,6 +160,14 @@ class Plone:
     async def _unchanged(self, _: Seen, writer: asyncio.StreamWriter) -> None:
         writer.write(b'HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\nETag: "7"\r\n\r\n')
 
+    async def _head_with_body(self, _: Seen, writer: asyncio.StreamWriter) -> None:
+        """As Zope does: the body follows a HEAD too. This one, a file somebody uploaded, looks like an answer."""
+        body = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        writer.write(body)
+
     async def _head_only(self, _: Seen, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n")
 

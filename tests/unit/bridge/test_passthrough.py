@@ -89,6 +89,13 @@ def test_redirects_are_the_clients_business(bridge):
     assert (answer.status, answer.field("location")) == (302, ["http://elsewhere.example/x"])
 
 
+def test_a_body_that_plone_sends_after_head_answers_no_other_request(bridge, plone):
+    assert bridge.get("/plone/head-with-body", method="HEAD").status == 200
+    assert bridge.get("/plone/x", "Cookie: mine").body == b"hello"
+    head, get = plone.seen
+    assert head.connection != get.connection
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status", "length"),
     [("HEAD", "head-only", 200, ["1234"]), ("GET", "nothing", 204, []), ("GET", "unchanged", 304, [])],

@@ -74,7 +74,7 @@ class Life:
 
 
 def asked(scope: Scope) -> Optional[Asked]:
-    """Return what a GET or HEAD asks for; None if it is for Plone alone to answer."""
+    """Return what a GET asks for; None if it is for Plone alone to answer."""
     telling: list[tuple[bytes, bytes]] = []
     own: dict[bytes, bytes] = {}
     for field in scope["headers"]:

@@ -18,7 +18,6 @@ from eduhub_bridge.settings import Settings
 from eduhub_bridge.upstream import Upstream, UpstreamError
 
 ROUTE = f"{paths.MOUNT}/{{path}}"
-_STORED_METHODS = frozenset({"GET", "HEAD"})
 # Before this, nobody looks whether the client is still there: most requests are over by then.
 _PATIENCE_SECONDS = 0.25
 
@@ -51,7 +50,8 @@ class PassThrough:
         """Answer one request; raise AnswerCutError when the answer breaks off after its head was sent."""
         try:
             status = BY_METHOD
-            if scope["method"] in _STORED_METHODS:
+            # Not HEAD: Plone's services know GET and answer 404 to it.
+            if scope["method"] == "GET":
                 status = BYPASS
                 reads = self._anonymous
                 asked = freshness.asked(scope) if reads else None
@@ -80,11 +80,9 @@ class PassThrough:
         """Answer an anonymous read and return True, or return False: then it has to be passed on."""
         found: Union[Found, Alone, None] = reads.at_hand(asked, scope)
         if found is None:
-            if scope["method"] == "HEAD":  # not worth a page: the next GET brings one
-                return False
             found = await reads.fetch(asked, scope)
         if isinstance(found, Found):
-            await _send_page(found, asked, scope["method"], send)
+            await _send_page(found, asked, send)
             return True
         answer = found.take() if found is not None else None
         if found is None or answer is None:
@@ -144,12 +142,12 @@ class PassThrough:
             answer.close()
 
 
-async def _send_page(found: Found, asked: Asked, method: str, send: Send) -> None:
+async def _send_page(found: Found, asked: Asked, send: Send) -> None:
     page = found.page
     if page.unchanged(asked):
         status, fields, body = 304, page.fields_304, b""
     else:
-        status, fields, body = page.status, page.fields, b"" if method == "HEAD" else page.body
+        status, fields, body = page.status, page.fields, page.body
     fields = [*fields, (b"age", b"%d" % found.age), (b"cache-status", found.status)]
     await send({"type": "http.response.start", "status": status, "headers": fields})
     await send({"type": "http.response.body", "body": body})

@@ -245,7 +245,9 @@ class Upstream:
     async def _attempt(
         self, method: str, path: str, fields: list[tuple[str, str]], body: Body, seconds: float, held: _Held
     ) -> ClientResponse:
-        kept = body is None and method in traffic.READING
+        # Zope sends a body after HEAD too. On a kept connection it would be taken for the answer to the next request,
+        # and whoever uploads a file chooses what it says.
+        kept = body is None and method in traffic.READING and method != "HEAD"
         try:
             try:
                 answer = await self._transport.ask(method, path, fields, body, kept=kept, seconds=seconds)

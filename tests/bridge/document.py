@@ -1,0 +1,85 @@
+"""`python -m tests.bridge.document` prints docs/reference/compatibility.md: what is compared, from the tables."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import defaultdict
+
+from tests.bridge import alike, exceptions
+from tests.bridge.door import Request
+from tests.bridge.reads import TABLE, readings
+from tests.bridge.stories import STORIES
+
+# What an address is of that a story keeps.
+KEPT = {"{place}": "/@tus-upload/x", "{comment}": "/@comments/x", "{rule}": "/@controlpanels/x"}
+WHAT = {"": "Content", "page": "Pages of the classic interface", "file": "Files and images"}
+INTRODUCTION = """\
+# Compatibility
+
+*Printed by `python -m tests.bridge.document` from the tables of `tests/bridge`; a contract test holds it to them.*
+
+An unmodified client of plone.restapi works with the bridge when its base address is changed, and nothing else. That is
+tested, not claimed: `pytest tests/bridge/test_same_answers.py` sends every request below to a real, seeded, classic
+Plone and to a bridge before it, once for each Python, and compares status, every header field but those listed, and
+body. {readings} requests that change nothing are sent as nobody, as a member and as the administrator; {steps} requests
+that write are told as {stories} stories, each to Plone and to each bridge from the same beginning. Every service that
+this Plone registers is among them; a test reads Plone's own list.
+"""
+
+
+def service(path: str, about: str = "") -> str:
+    """Return what a path asks for: a service's name, or a word of WHAT."""
+    for kept, place in KEPT.items():
+        path = path.replace(kept, place)
+    part = next((part for part in path.partition("?")[0].split("/") if re.fullmatch(r"@[a-z-]+", part)), "")
+    if not part and re.search(r"/@@(download|images|display)|fileUpload", path):
+        return WHAT["file"]
+    return part or (WHAT["page"] if about == "page" else WHAT[""])
+
+
+def _table(head: str, rows: list[str]) -> str:
+    return "\n".join([head, "|" + "---|" * (head.count("|") - 1), *rows])
+
+
+def _asked() -> str:
+    counted: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    requests: list[Request] = [each.request for each in readings()]
+    requests += [step for steps in STORIES.values() for step in steps]
+    for each in requests:
+        counted[service(each.path, each.about)][each.method] += 1
+    rows = [
+        f"| {name if name in WHAT.values() else f'`{name}`'} "
+        f"| {', '.join(f'{method} {number}' for method, number in sorted(methods.items()))} |"
+        for name, methods in sorted(counted.items())
+    ]
+    return _table("| asked | requests |", rows)
+
+
+def document() -> str:
+    """Return the page."""
+    steps = sum(map(len, STORIES.values()))
+    fields = [f"| `{name}` | {why} |" for name, why in alike.NOT_COMPARED.items()]
+    refused = [
+        f"| `{each.request.name.replace('|', '%7C')}` | {each.status} | {each.reason} |" for each in exceptions.REFUSED
+    ]
+    told = "; ".join(sorted(STORIES))
+    volatile = [f"- {why}" for why in alike.VOLATILE.values()]
+    parts = [
+        INTRODUCTION.format(readings=len(TABLE), steps=steps, stories=len(STORIES)),
+        "## What is asked\n", _asked(), f"\nThe stories: {told}.\n",
+        "## Where the bridge differs\n",
+        "It refuses, though Plone would answer:\n", _table("| request | status | because |", refused),
+        "\nAnd in the protocol:\n", *(f"- {line}" for line in exceptions.PROTOCOL),
+        "\nTo spare Plone ([how](../patterns.md)):\n", *(f"- {line}" for line in exceptions.PROTECTION),
+        "\nAs behind any virtual host:\n", *(f"- {line}" for line in exceptions.VIRTUAL_HOSTING),
+        "\n## What is not compared\n", _table("| field | because |", fields),
+        "\nNor what Plone itself tells differently each time:\n", *volatile,
+        f"- what a story makes: {', '.join(alike.MADE)}; the same thing must still be the same in all its answers",
+        "- patterns that stand beside single requests in `reads.py`, with their reasons",
+    ]  # fmt: skip
+    return "\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document())
