@@ -115,15 +115,30 @@ def bridge(client: docker.DockerClient, before: Server, python: str, **settings:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     environment = {"PLONE_URL": before.url, "EDUHUB_PORT": str(port), "EDUHUB_ADDRESS": "127.0.0.1", **settings}
-    options = {
-        "environment": environment,
-        "volumes": {str(SOURCE): {"bind": "/opt/eduhub/app", "mode": "ro"}},
-        "network_mode": "host",  # both ends are loopback ports
-    }
-    with running(client, image("bridge", python), f"bridge-py{python}", **options) as container:
+    with _bridge(client, python, environment, {}) as container:
         server = Server(f"http://127.0.0.1:{port}", container, before.admin, python)
         _until(container, BRIDGE_SECONDS, lambda: _answers(server))
         yield server
+
+
+@contextmanager
+def slot(
+    client: docker.DockerClient, plone_url: str, python: str, folder: Path, **settings: str
+) -> Iterator[Container]:
+    """Run the checkout's bridge on the socket bridge.sock in `folder`, as in a slot; it may be stopped and started."""
+    folder.chmod(0o777)  # the bridge has a user of its own
+    environment = {"PLONE_URL": plone_url, "EDUHUB_SOCKET": str(folder / "bridge.sock"), **settings}
+    with _bridge(client, python, environment, {str(folder): {"bind": str(folder)}}) as container:
+        yield container
+
+
+def _bridge(client: docker.DockerClient, python: str, environment: dict[str, str], volumes: dict[str, Any]) -> Any:
+    options = {
+        "environment": environment,
+        "volumes": {str(SOURCE): {"bind": "/opt/eduhub/app", "mode": "ro"}, **volumes},
+        "network_mode": "host",  # both ends are loopback ports
+    }
+    return running(client, image("bridge", python), f"bridge-py{python}", **options)
 
 
 def _answers(server: Server) -> bool:
