@@ -107,10 +107,10 @@ def verify(c, inventory="local", limit="", verbose=False):
     play(c, "verify", inventory=inventory, limit=limit, verbose=verbose)
 
 
-@task(help=PLAY)
-def preflight(c, inventory="local", limit="", verbose=False):
+@task(help={**PLAY, "self-test": "let every gate judge releases that it must stop"})
+def preflight(c, self_test=False, inventory="local", limit="", verbose=False):
     """Look for whatever would stop a rollout: every finding at once, each with its remedy."""
-    play(c, "preflight", inventory=inventory, limit=limit, verbose=verbose)
+    play(c, "preflight", inventory=inventory, limit=limit, verbose=verbose, self_test=self_test)
 
 
 @task(help={**PLAY, "data": "remove content, secrets and history too", "yes": "do not ask"})

@@ -67,6 +67,8 @@ def closing(
         lines += ["", block]
     if code == DONE and verb in CHANGING and not any(host.changed for host in outcome.hosts.values()):
         lines += ["", "Nothing to change: everything is as the inventory says."]
+    if code == REVERTED and verb not in CHANGING:
+        return [*lines, "", f"Nothing was touched, and nothing should be rolled out like this. To try again: {again}"]
     return lines + (["", after(code, again, interrupted=interrupted)] if code or interrupted else [])
 
 

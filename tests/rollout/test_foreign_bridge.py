@@ -25,6 +25,7 @@ def test_variables_alone_deploy_and_upgrade_a_foreign_image(operator, stranger, 
             bridge_live_path="/",
             bridge_smoke_paths=["/"],
             bridge_environment={"GREETING": word},
+            pilot_gate_contract="observe",  # the second greets otherwise than the first, and should
         )
 
     assert foreign("first").types("deploy").returncode == 0

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
+from eduhub_pilot.gates.criteria import criteria
+from eduhub_pilot.record import Spec
+from eduhub_pilot.settings import GATES as SETTINGS
 from tests.templates.render import render, value
+
+SPEC = Spec({"image": "eduhub/bridge:py3.11", "python": "3.11", "health_path": "/health", "smoke_paths": ["/"]})
 
 
 def ports(**given) -> dict[str, int]:
@@ -84,3 +91,32 @@ def test_the_announcement_names_addresses_and_where_the_password_is_but_not_the_
     assert "http://127.0.0.1:8080/" in text
     assert "/etc/eduhub/secrets/plone_admin_password" in text
     assert "password" not in render("release", "announcement.txt.j2", release_begun=begun, plone_url="http://cms:1/P")
+
+
+def gates_told(**given) -> dict[str, str]:
+    """What the pilot is told of the gates."""
+    words = value("_pilot_argv", pilot_command=[], **given)
+    told = dict(word.split("=", 1) for word in words if word.startswith("EDUHUB_"))
+    return {name: text for name, text in told.items() if name.startswith(SETTINGS)}
+
+
+def test_the_pilot_understands_what_the_defaults_tell_it_of_the_gates():
+    told = criteria(gates_told(), SPEC)
+    assert told == criteria({}, SPEC)
+    assert {name.split("_")[1] for name in gates_told()} == {"GATE", "RUNTIME", "CONTRACT"}
+
+
+def test_the_pilot_understands_what_an_inventory_tells_it_of_the_gates():
+    until = date(2027, 1, 31)  # what YAML makes of a day
+    told = criteria(
+        gates_told(
+            pilot_gate_smoke=False,  # what YAML makes of off
+            pilot_runtime_allowed=[{"path": "/app/*", "until": until}],
+            pilot_contract_requests=[{"path": "/courses", "headers": {"Accept": "text/html"}}],
+            pilot_contract_allowed=[{"path": "/courses", "where": "body.total", "until": until, "why": "ticket 4"}],
+        ),
+        SPEC,
+    )
+    assert told.modes["smoke"] == "off"
+    assert told.runtime.allowed[0].until == told.contract.allowed[0].until == until
+    assert told.contract.requests[-1].named == "GET /courses (text/html)"

@@ -50,6 +50,10 @@ VERBS = {
     "rollback --list": ((tasks.rollback, {"list": True}), ["front releases --inventory local"]),
     "status --json": ((tasks.status, {"json": True}), ["front status --inventory local --json"]),
     "verify": ((tasks.verify, {"verbose": True}), ["front verify --inventory local --verbose"]),
+    "preflight --self-test": (
+        (tasks.preflight, {"self_test": True}),
+        ["""front preflight --inventory local --values '{"eduhub_self_test": true}'"""],
+    ),
     "destroy --data": (
         (tasks.destroy, {"data": True, "yes": True}),
         ["""front destroy --inventory local --values '{"eduhub_data": true}'"""],

@@ -208,6 +208,8 @@ class Restapi:
             request.transport.abort()  # type: ignore[union-attr]
             return web.Response()
         answer = self._write(request.method, context, service, body, base)
+        if request.method == "PATCH" and request.headers.get("prefer") == "return=representation":
+            answer = web.json_response(self._document(self.items[context], base))
         if what == "wait after":
             await asyncio.sleep(1)
         if what == "500 after":

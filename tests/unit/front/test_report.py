@@ -100,6 +100,11 @@ def test_a_run_that_did_not_succeed_ends_with_the_next_command(code, interrupted
     assert line == closing("deploy", code, interrupted=interrupted, a=Host(changed=1))[-1]
 
 
+def test_a_self_test_that_fails_reverted_nothing():
+    line = closing("preflight", 1, a=Host())[-1]
+    assert line == "Nothing was touched, and nothing should be rolled out like this. To try again: ./invoke preflight"
+
+
 def test_the_state_is_asked_of_the_same_inventory():
     assert (
         report.status("./invoke deploy --python 3.9 --inventory 'my hosts' --limit a")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from eduhub_pilot.facts import Answer
-from eduhub_pilot.probe import ask, judged, wait_ready
+from eduhub_pilot.probe import ask, exchange, replied, wait_ready
 from tests.unit.pilot.world import FakeClock
 
 Script = Callable[[socket.socket], None]
@@ -98,8 +98,25 @@ def test_a_door_that_refuses_is_told():
 
 @pytest.mark.parametrize(("status", "trouble"), [(502, "closed"), (503, "nobody"), (504, "hangs"), (404, None)])
 def test_haproxys_own_errors_are_told_from_the_applications(status, trouble):
-    assert judged(status, {}, "", 0).trouble == trouble
-    assert judged(status, {"x-eduhub-slot": "green"}, "", 0).trouble is None
+    assert replied(status, [], b"", 0).trouble == trouble
+    assert replied(status, [("X-EduHub-Slot", "green")], b"", 0).trouble is None
+
+
+def test_an_exchange_sends_what_it_is_given_and_returns_all_of_the_reply(serving):
+    heard = []
+
+    def script(connection: socket.socket) -> None:
+        heard.append(connection.recv(9999).decode())
+        body = b"x" * 9000
+        head = f"HTTP/1.1 200 OK\r\nVary: a\r\nvary: b\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body)
+
+    reply = exchange(serving(script), "/a?b=1", 5, "GET", {"Host": "www.example.edu", "Accept": "text/html"})
+    assert (reply.status, len(reply.body), reply.headers["vary"]) == (200, 9000, "a, b")
+    line, *headers = heard[0].split("\r\n")
+    assert line == "GET /a?b=1 HTTP/1.1"
+    assert [header for header in headers if header.startswith("Host")] == ["Host: www.example.edu"]
+    assert {"Accept: text/html", "Accept-Encoding: identity"} <= set(headers)
 
 
 GOOD, BAD = Answer(200, 0.1), Answer(503, 0.1)

@@ -31,6 +31,7 @@ def test_the_first_deployment_goes_to_blue_and_its_journal_tells_the_story(world
     assert (state.last_good, state.way_back_seconds, world.store.lock()) == (None, None, None)
     assert journal(world) == [
         ("init", "made"), ("begin", "begun"), ("prove", "started"), ("prove", "ready"), ("prove", "passed"),
+        ("prove", "passed"), ("prove", "skipped"),
         ("shift", "moved"), ("shift", "watched"), ("shift", "witnessed"), ("shift", "shifted"),
         ("confirm", "confirmed"), ("end", "freed"),
     ]  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -19,8 +19,10 @@ from eduhub_pilot.begin import begin
 from eduhub_pilot.clock import Clock
 from eduhub_pilot.confirm import confirm, end
 from eduhub_pilot.errors import EngineDownError, PilotError, ProxyDownError, RefusedError
-from eduhub_pilot.facts import SHIFT, SLOTS, Answer, Container, Image, Slot, slot_of
+from eduhub_pilot.facts import SHIFT, SLOTS, Answer, Container, Image, Look, Reply, Slot, other, slot_of
 from eduhub_pilot.follow import follow
+from eduhub_pilot.gates.bench import Bench
+from eduhub_pilot.gates.criteria import criteria
 from eduhub_pilot.haproxy import Proxy
 from eduhub_pilot.host import Host, Outcome
 from eduhub_pilot.init import init
@@ -37,6 +39,13 @@ IMAGES = {
     "eduhub/bridge:py3.9": Image("sha256:" + "39" * 32, "3.9.2"),
     "eduhub/bridge:py3.11": Image("sha256:" + "11" * 32, "3.11.2"),
 }
+
+
+# What the gate `runtime` is told of an image in which all is well.
+CLEAN = {
+    "python": "3.11.2", "files": 90, "modules": 80, "packages": 7, "distributions": {"click": "8.1.8"},
+    "findings": [], "dropped": 0, "unexamined": [],
+}  # fmt: skip
 
 
 class Killed(BaseException):
@@ -188,6 +197,8 @@ class FakeEngine:
     images: dict[str, Image] = field(default_factory=lambda: dict(IMAGES))
     containers: dict[str, Container] = field(default_factory=dict)
     logs: dict[str, list[str]] = field(default_factory=dict)
+    looks: dict[str, Look] = field(default_factory=dict)
+    looked: list[tuple[str, Sequence[str]]] = field(default_factory=list)
     down: bool = False
 
     def _asked(self) -> None:
@@ -229,6 +240,25 @@ class FakeEngine:
             self.before("let_end")
             self.containers[name] = replace(self.containers[name], state="exited")
 
+    def lay(
+        self, name: str, image: str, folder: str, files: Mapping[str, str], environment: Mapping[str, str], stack: str
+    ) -> None:
+        raise NotImplementedError
+
+    def discard(self, name: str) -> None:
+        raise NotImplementedError
+
+    def look(
+        self, like: str, command: Sequence[str], memory: str, seconds: float, between: Callable[[], None]
+    ) -> Look:
+        assert memory
+        assert seconds > 0
+        self._asked()
+        between()
+        self.looked.append((like, command))
+        version = next((i.python for i in self.images.values() if i.id == self.containers[like].image), None)
+        return self.looks.get(like) or Look(0, json.dumps({**CLEAN, "python": version or "3.11.2"}))
+
 
 class World:
     """A host, and what operators, roles and accidents do to it."""
@@ -243,16 +273,18 @@ class World:
         self.metrics: dict[Slot, Callable[[], str]] = {}
         self.watching: str | None = None
         self.rehearses = False
+        self.replies: dict[Slot, Callable[[str, str, Mapping[str, str]], Reply]] = {}
         self.effects = 0
         self.kill_after: int | None = None
         self.store = Store(root, "/var/lib/eduhub", guard_seconds=0.2)
         self.settings = Settings(
             "eduhub", root, {"blue": "http://127.0.0.1:8101", "green": "http://127.0.0.1:8102"}, "http://127.0.0.1:8080",
             start_seconds=10, probe_seconds=2, drain_seconds=3, watch_seconds=1, plan=Plan((25, 100), seconds=1),
+            config=root / "etc",
         )  # fmt: skip
         admin, maps = root / "admin.sock", str(root / "edge")
         proxy = FakeProxy(admin, maps, self.clock, haproxy=self.haproxy, before=self._before)
-        self.host = Host(self.settings, self.store, proxy, self.engine, self.ask, self.clock, "vm")
+        self.host = Host(self.settings, self.store, proxy, self.engine, self.ask, self.clock, "vm", self.fetch)
         init(self.host)
         self.haproxy.start()
 
@@ -327,6 +359,14 @@ class World:
         names = self.haproxy.maps[f"{self.haproxy.folder}/releases.map"]
         return answer if answer.trouble else replace(answer, slot=slot, release=names[slot])
 
+    def fetch(self, base: str, path: str, seconds: float, method: str, headers: Mapping[str, str]) -> Reply:
+        """One whole reply through a slot's door."""
+        slot: Slot = "blue" if base.endswith("8101") else "green"
+        if slot in self.replies and self.haproxy.up:
+            return self.replies[slot](path, method, headers)
+        answer = self.ask(base, path, seconds)
+        return Reply(answer.status, answer.seconds, answer.trouble, {}, answer.body.encode())
+
     def role_bridge(self, slot: Slot, record: dict[str, Any]) -> None:
         """Start the slot's container from the record, unless it is there."""
         name, there = self.name(slot), self.engine.containers.get(self.name(slot))
@@ -382,6 +422,17 @@ class World:
     def begin(self, run: str, verb: str = "deploy", owner: str = "ana@desk", **words: Any) -> Outcome:
         spec = words.pop("spec", None)
         return begin(self.host, Wish(run, owner, verb, **words), parse_spec(spec or self.spec()))
+
+    def bench(self, run: str, **given: str) -> Bench:
+        """The slot of `run` as gates see it; `given` are their variables without EDUHUB_."""
+        state = self.store.state()
+        assert state.rollout
+        record = self.store.record(state.rollout.release)
+        judged_by = criteria({f"EDUHUB_{name}": value for name, value in given.items()}, record.spec)
+        blue = self.host.known(state.live.release) if state.live else None
+        live = self.engine.containers.get(self.name(other(state.rollout.slot)))
+        runs = bool(live and live.runs)
+        return Bench(self.host, state.rollout, record, blue, judged_by, self.host.heart(run).beat, runs)
 
     def steps(self, run: str) -> list[Callable[[], Outcome]]:
         """The commands that follow `begin`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import asynccontextmanager
 from email.utils import formatdate
-from typing import AsyncIterator
+from typing import Any, AsyncIterator, MutableMapping
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -50,9 +50,8 @@ class Bridge:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 if passes and status < 300 and scope["method"] not in _READS:
-                    self._shared.passed(
-                        scope["method"], scope["raw_path"], status, message["headers"], _authorization(scope)
-                    )
+                    location, credential = _field(message, b"location"), _field(scope, b"authorization")
+                    self._shared.passed(scope["method"], scope["raw_path"], status, location, credential)
                 if not any(name == b"date" for name, _ in message["headers"]):
                     message["headers"].append((b"date", formatdate(usegmt=True).encode()))
                 if self.draining:
@@ -69,8 +68,8 @@ class Bridge:
             self._metrics.answered(route, scope["method"], status, time.perf_counter() - started)
 
 
-def _authorization(scope: Scope) -> str:
-    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"), "")
+def _field(said: MutableMapping[str, Any], wanted: bytes) -> str:
+    return next((value.decode("latin-1") for name, value in said["headers"] if name == wanted), "")
 
 
 def create_app(settings: Settings) -> Bridge:
@@ -100,6 +99,8 @@ def create_app(settings: Settings) -> Bridge:
     )  # fmt: skip
     problems.install(app)
     app.include_router(endpoints.router(Readiness(upstream.probe, metrics.ready.set), metrics))
-    api.install(app, Plone(settings, upstream, metrics), settings)
+    plone = Plone(settings, upstream, metrics)
+    plone.wrote = shared.passed
+    api.install(app, plone, settings)
     shared.install(app)
     return Bridge(app, pass_through, metrics, shared)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any, AsyncIterator, Mapping, Optional, Sequence, Union
+from typing import Any, AsyncIterator, Callable, Mapping, Optional, Sequence, Union
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import aiohttp
@@ -26,6 +26,7 @@ _FROM_CALLER = frozenset({"authorization", "accept-language", "x-forwarded-for",
 # Answers are read whole before they are checked; content is texts, files travel by other means.
 _ANSWER_BYTES = 32 * 1024 * 1024
 _KEPT = frozenset({400, 401, 403, 404, 409, 413, 501, 503})
+_READS = frozenset({"GET", "HEAD"})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _NO_WORDS = {
     401: "Plone wants other credentials for this.",
@@ -38,6 +39,8 @@ _BAD_INPUT = frozenset({"CopyError", "ParseError", "QueryError", "ValueError"})
 _NO_OUTAGE = frozenset({"KeyError", "NameError"})
 
 Query = Sequence["tuple[str, str]"]
+# Method, path below the mount as in `/plone/…`, status, Location, Authorization.
+Wrote = Callable[[str, bytes, int, str, str], None]
 
 
 class PloneError(Exception):
@@ -78,6 +81,8 @@ class Plone:
     def __init__(self, settings: Settings, upstream: Upstream, metrics: Metrics) -> None:
         self._site_path = settings.plone_path
         self._upstream, self._metrics = upstream, metrics
+        self.wrote: Wrote = lambda *_: None
+        """Called after every write that Plone has accepted."""
 
     def caller(self, request: Union[Request, Scope]) -> Caller:
         """Return who calls, from the request's header section; raise RefusedError for one that contradicts itself."""
@@ -118,7 +123,12 @@ class Plone:
         Give the answer back with `done`, read to its end or not.
         """
         target = caller.prefix + address(path, service, query)
-        return await self._upstream.fetch(method, target, [*caller.fields, *fields], body, begins=promise)
+        answer = await self._upstream.fetch(method, target, [*caller.fields, *fields], body, begins=promise)
+        if method not in _READS and answer.status < 300:
+            credential = next((value for name, value in caller.fields if name == "authorization"), "")
+            raw = (paths.MOUNT + address(path, service)).encode("ascii")
+            self.wrote(method, raw, answer.status, answer.headers.get("location", ""), credential)
+        return answer
 
     def done(self, answer: aiohttp.ClientResponse) -> None:
         """Give an answer back."""

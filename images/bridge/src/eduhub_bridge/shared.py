@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Iterable, Optional, Tuple
+from typing import Optional
 
 from fastapi import FastAPI
 from prometheus_client import Gauge
@@ -24,8 +24,6 @@ from eduhub_bridge.settings import Settings
 from eduhub_bridge.store.database import Database, Sqlite
 from eduhub_bridge.store.events import Events
 from eduhub_bridge.store.jobs import Jobs
-
-Headers = Iterable[Tuple[bytes, bytes]]
 
 
 class Shared:
@@ -52,9 +50,8 @@ class Shared:
     def _operated(self, operation: str, path: str, old_path: str, author: str) -> None:
         self._hub.wrote(OPERATIONS[operation], path, old_path, author)
 
-    def passed(self, method: str, raw_path: bytes, status: int, fields: Headers, authorization: str) -> None:
-        """Tell listeners of a write that was passed through."""
-        location = next((value.decode("latin-1") for name, value in fields if name == b"location"), "")
+    def passed(self, method: str, raw_path: bytes, status: int, location: str, authorization: str) -> None:
+        """Tell listeners of a write that Plone has answered; `raw_path` begins with the mount, as a client sends it."""
         found = change(method, raw_path, status, location)
         if found is not None:
             # Plone has just accepted the credential, so it is whose it says it is.

@@ -9,6 +9,7 @@ from eduhub_pilot import plan
 from eduhub_pilot.drain import drained
 from eduhub_pilot.errors import RefusedError
 from eduhub_pilot.facts import SHIFT, Slot, other
+from eduhub_pilot.gates.criteria import for_verb
 from eduhub_pilot.host import Host, Outcome
 from eduhub_pilot.plan import Admission, Wish
 from eduhub_pilot.record import Record, Spec, make_record
@@ -76,6 +77,7 @@ def _decide(host: Host, wish: Wish, spec: Spec | None, opening: Opening) -> Outc
     if opening.admission.way == "resume" and state.rollout:
         record = host.store.record(state.rollout.release)
         plan.same_target(wish, state.rollout, record)
+        for_verb(host.settings.gates, state.rollout.verb, record.spec)
         return _claim(host, wish, opening, record, state.rollout.slot)
     if opening.back and state.live:
         return _nothing(host, opening, f"{why} {serving(state)}", state.live.slot, state.live.release)
@@ -116,6 +118,7 @@ def _release(host: Host, wish: Wish, spec: Spec | None, state: HostState) -> Rec
         raise RefusedError(f"{wish.verb} needs the specification of the release on standard input.")
     live = records.get(state.live.release) if state.live else None
     spec = spec.resolved(plan.python_of(wish, live, spec))
+    for_verb(host.settings.gates, wish.verb, spec)
     image = host.engine.image(spec.image)
     if image is None:
         repository = spec.image.rpartition(":")[0] or spec.image

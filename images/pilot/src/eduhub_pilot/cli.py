@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     ahead.add_argument("--verb", help="what the run does; deploy starts by itself what is stopped")
     ahead.add_argument("--take-over", action="store_true", help="the run takes or goes on with whatever lock there is")
     commands.choices["shift"].add_argument("--rehearse", action="store_true", help="an upgrade shows the way back too")
+    commands.choices["self-test"].add_argument("--image", required=True, help="the pilot's own image")
     commands.choices["revert"].add_argument("--why", default="asked for", help="for the journal and the operator")
     commands.add_parser("witness", help="the load that watches a rollout", add_help=False)
     return top
@@ -126,8 +127,17 @@ def _releases(host: Host, _: argparse.Namespace) -> Outcome:
 
 def _preflight(host: Host, words: argparse.Namespace) -> Outcome:
     from eduhub_pilot.preflight import preflight  # noqa: PLC0415
+    from eduhub_pilot.record import parse_spec  # noqa: PLC0415
 
-    return preflight(host, words.run, words.verb, words.take_over)
+    given = "" if sys.stdin.isatty() else sys.stdin.read().strip()
+    spec = parse_spec(given) if given not in {"", "{}"} else None
+    return preflight(host, words.run, words.verb, words.take_over, spec)
+
+
+def _self_test(host: Host, words: argparse.Namespace) -> Outcome:
+    from eduhub_pilot.selftest.run import self_test  # noqa: PLC0415
+
+    return self_test(host, words.image)
 
 
 COMMANDS: Mapping[str, Command] = {
@@ -141,6 +151,7 @@ COMMANDS: Mapping[str, Command] = {
     "revert": Command("undo the run and say what serves", "needed", _revert),
     "status": Command("say what serves", None, _status),
     "releases": Command("list the releases that are kept", None, _releases),
+    "self-test": Command("let every gate judge releases that it must stop", None, _self_test),
     "preflight": Command("say what would stop a rollout", "maybe", _preflight),
 }
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+import tarfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from eduhub_pilot.errors import EngineDownError
-from eduhub_pilot.facts import Container, Image
+from eduhub_pilot.facts import Container, Image, Look
 
 if TYPE_CHECKING:
     from docker import APIClient
 
 # A line of a container's log is cut here: one of a megabyte would hide the others.
 LINE_CHARACTERS = 500
+# A program that looks at an image yields to whatever serves: a container has 1024 without being asked.
+LOOK_SHARES = 256
+LOOK_PAUSE_SECONDS = 0.2
 
 
 class Engine(Protocol):
@@ -43,6 +49,23 @@ class Engine(Protocol):
 
     def let_end(self, name: str) -> None:
         """Let a container that ends stay ended, whatever its restart policy was; fine when there is none."""
+
+    def lay(
+        self, name: str, image: str, folder: str, files: Mapping[str, str], environment: Mapping[str, str], stack: str
+    ) -> None:
+        """Make a container of `image` with files in a volume at `folder`, to be looked into, never to be started."""
+
+    def discard(self, name: str) -> None:
+        """Remove a container that never served, with its volumes; fine when there is none."""
+
+    def look(
+        self, like: str, command: Sequence[str], memory: str, seconds: float, between: Callable[[], None]
+    ) -> Look:
+        """Run a program in the image of the container `like`, as its user and with its environment, to look only.
+
+        It has no network and no capability, and may write nothing but /tmp; what is mounted in `like` it reads.
+        `between` is called several times a second.
+        """
 
 
 class DockerEngine:
@@ -101,6 +124,8 @@ class DockerEngine:
             restarts=found.get("RestartCount", 0),
             exit_code=state.get("ExitCode", 0),
             health=(state.get("Health") or {}).get("Status"),
+            command=tuple((found["Config"].get("Entrypoint") or []) + (found["Config"].get("Cmd") or [])),
+            mounts=tuple(sorted(mount["Destination"] for mount in found.get("Mounts") or [])),
         )
 
     def log(self, name: str, lines: int) -> list[str]:
@@ -116,6 +141,106 @@ class DockerEngine:
     def let_end(self, name: str) -> None:
         with self._asking() as client:
             _or_none(client.update_container, name, restart_policy={"Name": "no"})
+
+    def lay(
+        self, name: str, image: str, folder: str, files: Mapping[str, str], environment: Mapping[str, str], stack: str
+    ) -> None:
+        self.discard(name)
+        labels = {"org.eduhub.stack": stack, "org.eduhub.role": "look"}
+        with self._asking() as client:
+            client.create_container(image, name=name, volumes=[folder], environment=dict(environment), labels=labels)
+            client.put_archive(name, folder, _archive(files))
+
+    def discard(self, name: str) -> None:
+        with self._asking() as client:
+            _or_none(client.remove_container, name, force=True, v=True)
+
+    def look(
+        self, like: str, command: Sequence[str], memory: str, seconds: float, between: Callable[[], None]
+    ) -> Look:
+        name = f"{like}-look"
+        self.discard(name)  # left by a pilot that was killed
+        try:
+            with self._asking() as client:
+                found = _or_none(client.inspect_container, like)
+                if found is None:
+                    raise EngineDownError(f"There is no container {like} to look into.")
+                _create_look(client, name, found, command, memory)
+                if not _started(client, name):
+                    return Look(127, "", "absent")
+            return self._waited(name, seconds, between)
+        finally:
+            self.discard(name)
+
+    def _waited(self, name: str, seconds: float, between: Callable[[], None]) -> Look:
+        deadline = time.monotonic() + seconds
+        with self._asking() as client:
+            while (state := client.inspect_container(name)["State"])["Running"]:
+                if time.monotonic() > deadline:
+                    return Look(137, "", "seconds")
+                between()
+                time.sleep(LOOK_PAUSE_SECONDS)
+            # An engine notices late, or not at all, that the kernel has killed for memory; nobody else kills here.
+            if state.get("OOMKilled") or state["ExitCode"] == 137:
+                return Look(137, "", "memory")
+            return Look(state["ExitCode"], client.logs(name, stderr=False).decode(errors="replace"))
+
+
+def _archive(files: Mapping[str, str]) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for name, text in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(text.encode()), 0o644
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    return packed.getvalue()
+
+
+def _create_look(client: APIClient, name: str, like: Any, command: Sequence[str], memory: str) -> None:
+    from docker.types import LogConfig  # noqa: PLC0415
+
+    config = like["Config"]
+    client.create_container(
+        like["Image"],
+        name=name,
+        entrypoint=list(command),
+        environment=config.get("Env"),
+        user=config.get("User"),
+        working_dir=config.get("WorkingDir"),
+        healthcheck={"test": ["NONE"]},
+        labels={
+            "org.eduhub.stack": (config.get("Labels") or {}).get("org.eduhub.stack", ""),
+            "org.eduhub.role": "look",
+        },
+        host_config=client.create_host_config(
+            network_mode="none",
+            volumes_from=[f"{like['Id']}:ro"],
+            read_only=True,
+            tmpfs={"/tmp": ""},  # noqa: S108 - the container's own
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges:true"],
+            mem_limit=memory,
+            memswap_limit=memory,
+            pids_limit=256,
+            cpu_shares=LOOK_SHARES,
+            # Whatever the engine's default is, the answer must be readable here.
+            log_config=LogConfig(type="json-file", config={"max-size": "16m", "max-file": "1"}),
+        ),
+    )
+
+
+def _started(client: APIClient, name: str) -> bool:
+    """Start a container; return whether the program that it runs is there."""
+    from docker.errors import APIError  # noqa: PLC0415
+
+    try:
+        client.start(name)
+    except APIError as error:
+        # runc's words, for a name and for a path
+        if any(words in str(error.explanation) for words in ("executable file not found", "no such file or directory")):
+            return False
+        raise
+    return True
 
 
 def _or_none(call: Any, *words: Any, **options: Any) -> Any:

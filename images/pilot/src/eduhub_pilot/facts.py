@@ -38,7 +38,10 @@ class Image:
 
 @dataclass(frozen=True)
 class Container:
-    """A container; `state` is the engine's word: created, running, restarting, paused, exited, dead, removing."""
+    """A container; `state` is the engine's word: created, running, restarting, paused, exited, dead, removing.
+
+    `command` is its entry point and command in one, `mounts` are the paths on which something is mounted.
+    """
 
     name: str
     state: str
@@ -47,6 +50,8 @@ class Container:
     restarts: int = 0
     exit_code: int = 0
     health: str | None = None
+    command: tuple[str, ...] = ()
+    mounts: tuple[str, ...] = ()
 
     @property
     def runs(self) -> bool:
@@ -55,6 +60,29 @@ class Container:
     @property
     def release(self) -> str | None:
         return self.labels.get("org.eduhub.release")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A whole reply: as `Answer`, with all headers, their names in lower case, and the body as it came."""
+
+    status: int | None
+    seconds: float
+    trouble: Trouble | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a program printed that was run in a container's image, and its exit code.
+
+    `trouble`: the image has no such program (`absent`), or it took more than the `seconds` or `memory` it was given.
+    """
+
+    code: int
+    output: str
+    trouble: Literal["absent", "seconds", "memory"] | None = None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from eduhub_pilot.engine import Engine
 from eduhub_pilot.errors import LostError, RefusedError
 from eduhub_pilot.facts import share_of
 from eduhub_pilot.haproxy import Proxy
-from eduhub_pilot.probe import Ask
+from eduhub_pilot.probe import Ask, Fetch, exchange
 from eduhub_pilot.record import Record
 from eduhub_pilot.settings import Settings
 from eduhub_pilot.state import HostState, Lock
@@ -47,6 +47,7 @@ class Host:
     ask: Ask
     clock: Clock
     name: str = field(default_factory=socket.gethostname)
+    fetch: Fetch = exchange
 
     def note(self, run: str | None, step: str, event: str, **more: Any) -> None:
         """Write one line into the journal."""

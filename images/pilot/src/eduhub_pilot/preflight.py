@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from eduhub_pilot.errors import EngineDownError, ProxyDownError, RefusedError
+from eduhub_pilot.gates.contract import secret
+from eduhub_pilot.gates.criteria import criteria
+from eduhub_pilot.gates.questions import credentials_of
 from eduhub_pilot.host import Host, Outcome
-from eduhub_pilot.record import Record
+from eduhub_pilot.record import Record, Spec
 from eduhub_pilot.state import HostState, stamp
 
 MEMORY = Path("/proc/meminfo")
@@ -20,13 +23,15 @@ PLONE_SECONDS = 20.0
 Finding = tuple[str, str]
 
 
-def preflight(host: Host, run: str | None, verb: str | None = None, take_over: bool = False) -> Outcome:
-    """Return 0 and no findings, or 2 and all of them.
+def preflight(
+    host: Host, run: str | None, verb: str | None = None, take_over: bool = False, spec: Spec | None = None
+) -> Outcome:
+    """Return 0 and no findings, or 2 and all of them; with `spec`, whether every gate could judge that release.
 
     No finding is what the run itself ends: a lock that is its own or that it may `take_over`; and for `verb` deploy,
     which starts what is stopped, an edge, a live slot or a Plone of ours that does not answer.
     """
-    found = [*_files(host), *(() if take_over else _lock(host, run))]
+    found = [*_gates(host, spec), *_files(host), *(() if take_over else _lock(host, run))]
     try:
         state = host.store.state()
     except RefusedError as error:
@@ -42,6 +47,15 @@ def preflight(host: Host, run: str | None, verb: str | None = None, take_over: b
         return Outcome(0, "Nothing stands in the way of a rollout.", False, {"findings": []})
     say = "\n".join(f"{what} {remedy}" for what, remedy in found)
     return Outcome(2, say, False, {"findings": findings})
+
+
+def _gates(host: Host, spec: Spec | None) -> Iterator[Finding]:
+    try:
+        judged_by = criteria(host.settings.gates, spec)
+        for name in credentials_of(judged_by.contract.requests):
+            secret(host, name)
+    except RefusedError as error:
+        yield error.say, "docs/gates.md has what each gate takes."
 
 
 def _files(host: Host) -> Iterator[Finding]:

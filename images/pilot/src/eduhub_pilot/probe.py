@@ -6,17 +6,19 @@ import http.client
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from eduhub_pilot.clock import Clock
-from eduhub_pilot.facts import Answer, Trouble
+from eduhub_pilot.facts import Answer, Reply, Trouble
 
 # As much of an answer as is read: a probe wants to know that there is one, and what an error says.
 BODY_BYTES = 4096
+# Of a reply that is compared, all, within reason.
+REPLY_BYTES = 4 << 20
 IN_A_ROW = 3
 PAUSE_SECONDS = 0.2
 
@@ -28,11 +30,32 @@ class Ask(Protocol):
     def __call__(self, base: str, path: str, seconds: float, /, *, most: int = BODY_BYTES) -> Answer: ...
 
 
+# base, path, seconds, method, headers
+Fetch = Callable[[str, str, float, str, Mapping[str, str]], Reply]
+
+
 def ask(base: str, path: str, seconds: float, /, *, most: int = BODY_BYTES) -> Answer:
     """Return what `base` + `path` answers within `seconds` in all, at `most` so many bytes of it; raises nothing.
 
     Redirects are not followed.
     """
+    reply = exchange(base, path, seconds, limit=most)
+    headers = reply.headers
+    return Answer(
+        reply.status, reply.seconds, reply.trouble, headers.get("x-eduhub-slot"), headers.get("x-eduhub-release"),
+        headers.get("location"), reply.body.decode(errors="replace").strip(),
+    )  # fmt: skip
+
+
+def exchange(
+    base: str,
+    path: str,
+    seconds: float,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    limit: int = REPLY_BYTES,
+) -> Reply:
+    """Return the whole reply, its body up to `limit` bytes, to one request that sends `headers` too. Raises nothing."""
     url = urlsplit(base)
     started = time.monotonic()
     connection = http.client.HTTPConnection(url.hostname or "", url.port or 80, timeout=seconds)
@@ -49,31 +72,34 @@ def ask(base: str, path: str, seconds: float, /, *, most: int = BODY_BYTES) -> A
     try:
         connection.connect()
         timer.start()
-        connection.request("GET", path, headers={"Connection": "close", "User-Agent": "eduhub-pilot"})
+        own = {"Connection": "close", "User-Agent": "eduhub-pilot", "Accept-Encoding": "identity"}
+        connection.request(method, path, headers={**own, **(headers or {})})
         response = connection.getresponse()
-        body = response.read(most).decode(errors="replace")
+        body = response.read(limit)
     except TimeoutError:
-        return Answer(None, time.monotonic() - started, "hangs")
+        return Reply(None, time.monotonic() - started, "hangs")
     except ConnectionRefusedError:
-        return Answer(None, time.monotonic() - started, "door")
+        return Reply(None, time.monotonic() - started, "door")
     except (OSError, http.client.HTTPException):
-        return Answer(None, time.monotonic() - started, "hangs" if expired.is_set() else "closed")
+        return Reply(None, time.monotonic() - started, "hangs" if expired.is_set() else "closed")
     finally:
         timer.cancel()
         connection.close()
     took = time.monotonic() - started
     if expired.is_set():
-        return Answer(None, took, "hangs")
-    return judged(response.status, {name.lower(): value for name, value in response.getheaders()}, body, took)
+        return Reply(None, took, "hangs")
+    return replied(response.status, response.getheaders(), body, took)
 
 
-def judged(status: int, headers: dict[str, str], body: str, seconds: float) -> Answer:
-    """Return the answer; one without X-EduHub-Slot is HAProxy's own, and its status says what it met."""
-    slot = headers.get("x-eduhub-slot")
+def replied(status: int, pairs: Iterable[tuple[str, str]], body: bytes, seconds: float) -> Reply:
+    """Return the reply; one without X-EduHub-Slot is HAProxy's own, and its status says what it met."""
+    headers: dict[str, str] = {}
+    for name, value in pairs:
+        key = name.lower()
+        headers[key] = f"{headers[key]}, {value}" if key in headers else value
     own: dict[int, Trouble] = {502: "closed", 503: "nobody", 504: "hangs"}
-    trouble = own.get(status) if slot is None else None
-    release, location = headers.get("x-eduhub-release"), headers.get("location")
-    return Answer(status, seconds, trouble, slot, release, location, body.strip())
+    trouble = own.get(status) if "x-eduhub-slot" not in headers else None
+    return Reply(status, seconds, trouble, headers, body)
 
 
 @dataclass(frozen=True)

@@ -3,43 +3,103 @@
 from __future__ import annotations
 
 import re
+from typing import Any, cast
 
 from eduhub_pilot.errors import FailedError
-from eduhub_pilot.facts import Answer, Container, Trouble
+from eduhub_pilot.facts import Answer, Container, Trouble, other
 from eduhub_pilot.gates import smoke
+from eduhub_pilot.gates.bench import Bench
+from eduhub_pilot.gates.criteria import for_verb
+from eduhub_pilot.gates.runner import EVENTS, Asked, ask
 from eduhub_pilot.host import Host, Outcome
 from eduhub_pilot.probe import IN_A_ROW, Readiness, wait_ready
 from eduhub_pilot.record import Record
-from eduhub_pilot.state import Rollout
+from eduhub_pilot.state import HostState, Rollout
 from eduhub_pilot.undo import LOG_LINES, rename
+from eduhub_pilot.verdict import Verdict
 
 # So many restarts while the pilot watches are a crash loop, not a hiccup.
 RESTARTS = 3
+DETAILS = 10
 
 
 def prove(host: Host, run: str) -> Outcome:
-    """Return the verdicts when the slot is ready and passes; FailedError says what it does instead, with its log."""
+    """Return the verdicts when the slot is ready and passes; FailedError says what it does instead, with its log.
+
+    A gate that is inconclusive ends the run where it is, with code 3: nothing is moved, the slot stays up behind its
+    door, the lock is freed. `--resume` asks the gates again; any other run removes the slot first.
+    """
     with host.step(run, "prove") as (_, state):
         rollout = state.rollout
         if rollout is None:
             raise FailedError(f"Run {run} has no rollout to prove: `begin` comes first.")
+        record = host.store.record(rollout.release)
+        judged_by = for_verb(host.settings.gates, rollout.verb, record.spec)
         if rollout.step == "begin":
             host.store.save_state(state.at(rollout, "prove"))
-        record = host.store.record(rollout.release)
         container = _right(host, rollout, record)
         rename(host, rollout.slot, rollout.release)
         host.note(run, "prove", "started", slot=rollout.slot, release=rollout.release)
     readiness = _readiness(host, run, rollout, record, container)
     host.note(run, "prove", "ready", attempts=readiness.attempts, seconds=round(readiness.elapsed, 3))
-    verdict = smoke.run(host, rollout, record, host.heart(run))
-    host.note(run, "prove", "passed" if verdict.verdict == "pass" else "failed", **verdict.document())
-    if verdict.consequence != "go on":
-        raise FailedError(
-            f"{rollout.slot} failed the gate {verdict.gate}: {verdict.reason}{_log(host, container.name)}",
-            verdicts=[verdict.document()], log=host.engine.log(container.name, LOG_LINES),
-        )  # fmt: skip
-    say = f"{rollout.slot} was ready after {readiness.elapsed:.1f} s and passed {verdict.gate}: {verdict.reason}"
-    return Outcome(0, say, True, {"verdicts": [verdict.document()], "ready_seconds": round(readiness.elapsed, 3)})
+    blue = host.known(state.live.release) if state.live else None
+    live = host.engine.container(host.settings.container(other(rollout.slot)))
+    bench = Bench(host, rollout, record, blue, judged_by, host.heart(run).beat, bool(live and live.runs))
+    asked = []
+    for each in ask(bench):
+        asked.append(each)
+        event = EVENTS[each.found.verdict] if isinstance(each.found, Verdict) else "skipped"
+        host.note(run, "prove", event, **each.document)
+    data = {"verdicts": [each.document for each in asked], "ready_seconds": round(readiness.elapsed, 3)}
+    if asked and asked[-1].stops:
+        return _stopped(host, run, rollout, state, asked, data)
+    say = [f"{rollout.slot} was ready after {readiness.elapsed:.1f} s.", *(each.say for each in asked)]
+    return Outcome(0, "\n".join(say), True, data)
+
+
+def _stopped(
+    host: Host, run: str, rollout: Rollout, state: HostState, asked: list[Asked], data: dict[str, Any]
+) -> Outcome:
+    """Return the outcome of a run that a gate leaves to a person; FailedError for one that is to be reverted."""
+    last = asked[-1]
+    found = cast("Verdict", last.found)
+    details = "".join(f"\n  {line}" for line in shown(last.details))
+    before = "".join(f"\n{each.say}" for each in asked[:-1])
+    if found.consequence == "wait for a person":
+        _leave(host, run)
+        return Outcome(3, waiting(rollout, state, found, host.settings.doors[rollout.slot]) + details + before, True,
+                       {**data, "waits": True})  # fmt: skip
+    twice = " (asked twice)" if found.verdict == "error" else ""
+    name = host.settings.container(rollout.slot)
+    # What a page answered is explained by the log; what a gate read or compared is not.
+    log = _log(host, name) if found.gate == smoke.GATE else ""
+    raise FailedError(
+        f"{rollout.slot} failed the gate {found.gate}{twice}: {found.reason}{details}{before}{log}",
+        **data, log=host.engine.log(name, LOG_LINES),
+    )  # fmt: skip
+
+
+def _leave(host: Host, run: str) -> None:
+    """Free the lock: whoever comes to judge may be somebody else, and later than any lock lives."""
+    with host.step(run, "prove"):
+        host.note(run, "prove", "waiting")
+        host.store.free()
+
+
+def waiting(rollout: Rollout, state: HostState, found: Verdict, door: str) -> str:
+    """Return the words of a run that waits for a person."""
+    serves = f"{state.live.slot} serves {state.live.release}" if state.live else "nothing serves yet"
+    return (
+        f"The gate {found.gate} is inconclusive: {found.reason} Nothing was moved: {serves}, {rollout.slot} waits "
+        f"without traffic at {door}, and the lock is free. `./invoke upgrade --resume` asks the gates again; with "
+        f"pilot_gate_{found.gate}: observe in the inventory it goes on whatever this one says. Any other run removes "
+        f"{rollout.slot} first."
+    )
+
+
+def shown(lines: list[str]) -> list[str]:
+    """Return as many lines as an operator reads at once; the journal has them all."""
+    return lines if len(lines) <= DETAILS else [*lines[:DETAILS], f"and {len(lines) - DETAILS} more in the journal."]
 
 
 def _right(host: Host, rollout: Rollout, record: Record) -> Container:

@@ -14,13 +14,18 @@ from eduhub_pilot.facts import SLOTS, Slot
 from eduhub_pilot.steps import STEPS, Plan, parse_plan
 
 DOORS = {"EDGE": 8080, "BLUE": 8101, "GREEN": 8102, "STATISTICS": 8404}
+GATES = ("EDUHUB_GATE_", "EDUHUB_RUNTIME_", "EDUHUB_CONTRACT_")
 SECONDS = {"START": 60.0, "PROBE": 5.0, "DRAIN": 30.0, "WATCH": 5.0, "LOCK": 900.0,
            "CONFIRM": 600.0}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Names, addresses and budgets; all budgets in seconds."""
+    """Names, addresses and budgets; all budgets in seconds.
+
+    `gates` holds the variables of the gates as they came: what is wrong with one keeps a rollout from beginning, but
+    nobody from asking what serves or from going back.
+    """
 
     stack: str
     root: Path
@@ -34,6 +39,8 @@ class Settings:
     confirm_seconds: float = 600
     plan: Plan = field(default_factory=Plan)
     plone: str | None = None
+    gates: Mapping[str, str] = field(default_factory=dict)
+    config: Path = Path("/etc/eduhub")
 
     @property
     def shown(self) -> str:
@@ -59,6 +66,8 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
             environment.get("EDUHUB_SHIFT_STEPS", json.dumps(STEPS)), seconds["watch_seconds"],
             environment.get("EDUHUB_SHIFT_LIMITS", "{}"), environment.get("EDUHUB_DRAIN_CUT", "allow"),
         ),
+        gates={name: value for name, value in environment.items() if name.startswith(GATES)},
+        config=Path(environment.get("EDUHUB_CONFIG", "/etc/eduhub")),
         **seconds,
     )  # fmt: skip
 

@@ -208,6 +208,15 @@ class Store:
         self._write(path, record.text())
         self._sync(path.parent.parent)
 
+    def evidence(self, release: str, name: str) -> str | None:
+        """Return what a gate kept of a release under `name`, or None."""
+        return self._read(self._record_path(release).with_name(name))
+
+    def save_evidence(self, release: str, name: str, text: str) -> None:
+        """Keep what a gate found out about a release, beside its record; it goes with the record."""
+        with self.guard():
+            self._write(self._record_path(release).with_name(name), text)
+
     def drop_record(self, release: str) -> None:
         shutil.rmtree(self._record_path(release).parent, ignore_errors=True)
 

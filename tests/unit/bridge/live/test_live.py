@@ -103,6 +103,18 @@ def test_a_listener_that_comes_back_gets_what_it_missed_in_whatever_slot(slots, 
     assert lost.next()["type"] == "reset"
 
 
+def test_a_write_through_a_typed_endpoint_is_told(slots, cms):
+    slot = slots()
+    cms.put("/courses/ä b", state="published")
+    stream = Events(slot)
+    path, fields = "/courses/%C3%A4%20b", [f"Authorization: {basic('admin')}", "Content-Type: application/json"]
+    for method, body, told in (("PATCH", b'{"title": "x"}', "changed"), ("DELETE", b"", "deleted")):
+        length = f"Content-Length: {len(body)}"
+        answer = slot.get(f"/api/v1/content?path={path}", *fields, length, method=method, body=body)
+        assert answer.status < 300, answer.body
+        assert stream.next()["type"] == told
+
+
 def test_a_change_of_the_site_itself_is_told(slots, cms):
     stream = Events(slots())
     cms.put("/", "Site", state="published")

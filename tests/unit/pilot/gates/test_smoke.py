@@ -8,6 +8,7 @@ import pytest
 
 from eduhub_pilot.facts import Answer
 from eduhub_pilot.gates import smoke
+from eduhub_pilot.gates.runner import Gate, ask
 from eduhub_pilot.undo import rename
 from eduhub_pilot.verdict import CONSEQUENCES
 from tests.unit.pilot.world import World
@@ -24,8 +25,8 @@ def started(live) -> World:
 
 
 def verdict(world: World) -> smoke.Verdict:
-    state = world.store.state()
-    return smoke.run(world.host, state.rollout, world.store.record(state.rollout.release), world.host.heart("run-2"))
+    (asked,) = ask(world.bench("run-2"), (Gate("smoke", smoke.run),))
+    return asked.found
 
 
 def test_every_path_answers_three_times(started):

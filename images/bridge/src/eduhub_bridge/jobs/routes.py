@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import datetime, timezone
 from typing import Any, AsyncIterator, Dict, List, Optional, Union
 
@@ -16,7 +17,7 @@ from eduhub_bridge.clients import NDJSON, Clients, GoneError, ProblemError, Stre
 from eduhub_bridge.jobs import exports
 from eduhub_bridge.jobs.operations import Operation
 from eduhub_bridge.jobs.receive import TooLargeError, receive
-from eduhub_bridge.jobs.service import Service
+from eduhub_bridge.jobs.service import OTHERS_SECONDS, Service
 from eduhub_bridge.problems import problem
 from eduhub_bridge.store import jobs as states
 from eduhub_bridge.store.database import StoreError
@@ -184,7 +185,11 @@ class _Endpoints:
         if chunks is not None and not count:
             await self._store.remove(job.id)
             raise ProblemError(problem(422, "There is no operation in the request."))
-        await self._store.received(job.id, count if chunks is not None else None, digest, job.created)
+        now = time.time()
+        others = 0.0 if job.attached else now + OTHERS_SECONDS
+        await self._store.received(job.id, count if chunks is not None else None, digest, now, others)
+        if not job.attached:
+            await self._service.received(job.id)
 
     async def _same(self, kept: Job, chunks: Optional[AsyncIterator[bytes]], salt: bytes) -> None:
         if kept.state == states.RECEIVING:

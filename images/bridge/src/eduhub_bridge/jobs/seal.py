@@ -1,7 +1,7 @@
 """A job's credential at rest: encrypted with a key that both slots are given, or with one that dies with the process.
 
 NaCl's secretbox (XSalsa20-Poly1305) by PyNaCl; the key is BLAKE2b of the file's content, so any text of at least 32
-bytes will do. See docs/decisions/0003.
+bytes will do. See docs/decisions/0005.
 """
 
 from __future__ import annotations

@@ -21,6 +21,9 @@ from eduhub_bridge.store.jobs import Job, Jobs, LeaseLostError
 _LOOK_SECONDS = 1.0
 _TIDY_SECONDS = 60.0
 _FOLLOW_SECONDS = 0.5
+# A job belongs to the slot that received it, unless that is busy for so long: a slot that nobody has trusted with
+# traffic yet shall not work for everybody.
+OTHERS_SECONDS = 3.0
 _RESULTS = 200
 # What stays free of the grace for writing down where a job stopped.
 _MARGIN_SECONDS = 1.0
@@ -108,9 +111,14 @@ class Service:
     def _background(self) -> int:
         return sum(not run.job.attached for run in self._runs.values())
 
-    async def _take(self, which: Optional[str]) -> bool:
+    async def received(self, job: str) -> None:
+        """Begin with a job that has just come in, if there is room; the others may take it later."""
+        if self._deadline is None and self._background() < self.limits.background:
+            await self._take(job, first=True)
+
+    async def _take(self, which: Optional[str], *, first: bool = False) -> bool:
         worker = uuid.uuid4().hex
-        job = await self.store.claim(worker, [self.seal.name], time.time(), self.limits.lease, which)
+        job = await self.store.claim(worker, [self.seal.name], time.time(), self.limits.lease, which, first=first)
         if job is None:
             return False
         origin = Origin(job.options["scheme"], job.options["host"])

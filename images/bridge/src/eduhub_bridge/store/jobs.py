@@ -112,13 +112,13 @@ class Jobs:
 
         await self._database.write(work)
 
-    async def received(self, job: str, total: Optional[int], fingerprint: str, now: float) -> None:
-        """The whole of it is here: it may be worked on."""
+    async def received(self, job: str, total: Optional[int], fingerprint: str, now: float, not_before: float) -> None:
+        """The whole of it is here: it may be worked on, by others than this process from `not_before` on."""
 
         def work(do: Transaction) -> None:
             do.change(
-                "UPDATE jobs SET state=?, total=?, fingerprint=?, worker='', lease=0, changed=? WHERE id=?",
-                QUEUED, total, fingerprint, now, job,
+                "UPDATE jobs SET state=?, total=?, fingerprint=?, worker='', lease=0, not_before=?, changed=? "
+                "WHERE id=?", QUEUED, total, fingerprint, not_before, now, job,
             )  # fmt: skip
 
         await self._database.write(work)
@@ -148,11 +148,19 @@ class Jobs:
     # Working on it
 
     async def claim(
-        self, worker: str, seals: Sequence[str], now: float, lease: float, job: Optional[str] = None
+        self,
+        worker: str,
+        seals: Sequence[str],
+        now: float,
+        lease: float,
+        job: Optional[str] = None,
+        *,
+        first: bool = False,
     ) -> Optional[Job]:
         """Make a job this worker's until `now + lease`; without `job` the next in the background; None if none is free.
 
         Only jobs whose credential one of `seals` opens. Whoever has the fewest jobs running comes first.
+        `first`: this process is the one that has received it, and need not wait for its `not_before`.
         """
 
         def work(do: Transaction) -> Optional[Job]:
@@ -161,7 +169,7 @@ class Jobs:
                 f"SELECT {_COLUMNS} FROM jobs WHERE {which} AND state IN (?, ?) AND lease<? AND not_before<=? "
                 f"AND seal IN ({', '.join('?' * len(seals))}) ORDER BY (SELECT count(*) FROM jobs AS other WHERE "
                 "other.owner=jobs.owner AND other.lease>?), created LIMIT 1",
-                value, QUEUED, RUNNING, now, now, *seals, now,
+                value, QUEUED, RUNNING, now, 2 * now if first else now, *seals, now,
             )  # fmt: skip
             if row is None:
                 return None

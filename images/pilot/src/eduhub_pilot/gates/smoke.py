@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from eduhub_pilot.facts import Answer, Slot
-from eduhub_pilot.host import Heart, Host
+from eduhub_pilot.gates.bench import Bench
 from eduhub_pilot.probe import IN_A_ROW
-from eduhub_pilot.record import Record
-from eduhub_pilot.state import Rollout
 from eduhub_pilot.verdict import Verdict, Word
 
 GATE = "smoke"
@@ -15,31 +13,29 @@ ATTEMPTS = 6
 PAUSE_SECONDS = 0.1
 
 
-def run(host: Host, rollout: Rollout, record: Record, heart: Heart) -> Verdict:
-    """Return the verdict on the slot, asked through its own door. An unreachable door is `error`, tried again once."""
-    started = host.clock.monotonic()
+def run(bench: Bench) -> Verdict:
+    """Return the verdict on the slot, asked through its own door. An unreachable door is `error`."""
+    clock, settings = bench.host.clock, bench.host.settings
+    started = clock.monotonic()
     slowest: dict[str, float] = {}
-    word, reason = _all(host, rollout, record, heart, slowest)
-    if word == "error":
-        word, reason = _all(host, rollout, record, heart, slowest)
+    word, reason = _all(bench, slowest)
     return Verdict(
         gate=GATE,
         verdict=word,
         reason=reason,
         measured={"slowest_seconds": {path: round(seconds, 3) for path, seconds in slowest.items()}},
-        budget={"in_a_row": IN_A_ROW, "attempts": ATTEMPTS, "probe_seconds": host.settings.probe_seconds},
-        seconds=round(host.clock.monotonic() - started, 3),
+        budget={"in_a_row": IN_A_ROW, "attempts": ATTEMPTS, "probe_seconds": settings.probe_seconds},
+        seconds=round(clock.monotonic() - started, 3),
     )
 
 
-def _all(
-    host: Host, rollout: Rollout, record: Record, heart: Heart, slowest: dict[str, float]
-) -> tuple[Word, str]:
-    for path in record.spec.paths:
+def _all(bench: Bench, slowest: dict[str, float]) -> tuple[Word, str]:
+    host, rollout = bench.host, bench.rollout
+    for path in bench.record.spec.paths:
         row, why = 0, ""
         for _ in range(ATTEMPTS):
-            heart.beat()
-            answer = host.ask(host.settings.doors[rollout.slot], path, host.settings.probe_seconds)
+            bench.between()
+            answer = host.ask(bench.door, path, host.settings.probe_seconds)
             slowest[path] = max(slowest.get(path, 0.0), answer.seconds)
             why = amiss(answer, rollout.slot, rollout.release) or why
             row = 0 if amiss(answer, rollout.slot, rollout.release) else row + 1
@@ -49,7 +45,7 @@ def _all(
         else:
             reason = f"{path} {why}, and there were not {IN_A_ROW} good answers in a row."
             return "error" if why == NO_DOOR else "fail", reason
-    return "pass", f"{', '.join(record.spec.paths)} answered {IN_A_ROW} times in a row."
+    return "pass", f"{', '.join(bench.record.spec.paths)} answered {IN_A_ROW} times in a row."
 
 
 NO_DOOR = "could not be asked, since the slot's door refused the connection"

@@ -1,0 +1,146 @@
+"""By what each gate judges, from the variables that role pilot sets. Pure; what makes no sense is refused by name.
+
+A gate that is on and has no criterion would pass everything, so that is refused too: at preflight and again when a
+run begins, before anything is touched.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast, get_args
+
+from eduhub_pilot.errors import RefusedError
+from eduhub_pilot.gates.allowed import Allowance, parse_allowed
+from eduhub_pilot.gates.questions import ContractCriteria, contract_criteria
+from eduhub_pilot.record import Spec
+
+Mode = Literal["off", "observe", "enforce"]
+# In the order in which they are asked.
+NAMES = ("smoke", "runtime", "contract")
+KINDS = ("compile", "import", "abi", "removed", "deprecated", "boot")
+STOPPING = KINDS[:4]
+# YAML takes a bare `off` for false.
+OFF = ("off", "False", "false")
+
+
+@dataclass(frozen=True)
+class RuntimeCriteria:
+    """`kinds` of findings that stop, interpreters to try, budgets: `seconds` for an image, memory as Docker has it."""
+
+    kinds: tuple[str, ...] = STOPPING
+    interpreters: tuple[str, ...] = ("python3", "python")
+    seconds: float = 120
+    memory: str = "512m"
+    allowed: tuple[Allowance, ...] = ()
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """The mode of each gate, and what it judges by."""
+
+    modes: Mapping[str, Mode]
+    runtime: RuntimeCriteria = field(default_factory=RuntimeCriteria)
+    contract: ContractCriteria = field(default_factory=ContractCriteria)
+
+
+def criteria(given: Mapping[str, str], spec: Spec | None = None) -> Criteria:
+    """Return the criteria in the environment `given`; RefusedError says what to correct.
+
+    Whether every gate has a criterion is only known with the `spec` of the release; without it that is not judged.
+    """
+    found = Criteria({name: _mode(given, name) for name in NAMES}, _runtime(given), _contract(given, spec))
+    if missing := [] if spec is None else without_criterion(found, spec):
+        raise RefusedError(" ".join(missing))
+    return found
+
+
+def for_verb(given: Mapping[str, str], verb: str, spec: Spec) -> Criteria:
+    """Return the criteria of a run. On the way back only whether the slot answers, whatever else is misspelt."""
+    if verb != "rollback":
+        return criteria(given, spec)
+    mode = given.get("EDUHUB_GATE_SMOKE", "")
+    return Criteria({"smoke": "off" if mode in OFF else "observe" if mode == "observe" else "enforce"})
+
+
+def without_criterion(found: Criteria, spec: Spec) -> list[str]:
+    """Return a sentence for each gate that is on and has nothing to judge by."""
+    empty = {
+        "smoke": (not spec.paths, "bridge_health_path and bridge_smoke_paths name no page"),
+        "runtime": (not found.runtime.kinds, "pilot_runtime_findings is empty"),
+        "contract": (not found.contract.requests, "bridge_smoke_paths and pilot_contract_requests are empty"),
+    }
+    return [
+        f"The gate {name} has no criterion, since {why}: it would pass whatever comes. Give it one, or set "
+        f"pilot_gate_{name}: \"off\"."
+        for name, (bare, why) in empty.items()
+        if bare and found.modes[name] != "off"
+    ]
+
+
+def _mode(given: Mapping[str, str], name: str) -> Mode:
+    value = given.get(f"EDUHUB_GATE_{name.upper()}", "enforce")
+    value = "off" if value in OFF else value
+    if value not in get_args(Mode):
+        raise RefusedError(f"pilot_gate_{name} is {value!r}, not one of {', '.join(get_args(Mode))}.")
+    return cast("Mode", value)
+
+
+def _runtime(given: Mapping[str, str]) -> RuntimeCriteria:
+    kinds = texts(given, "RUNTIME_FINDINGS", list(STOPPING))
+    if strange := [kind for kind in kinds if kind not in KINDS]:
+        raise RefusedError(f"pilot_runtime_findings has {strange[0]!r}, which is none of {', '.join(KINDS)}.")
+    interpreters = texts(given, "RUNTIME_INTERPRETERS", ["python3", "python"])
+    return RuntimeCriteria(
+        tuple(kinds), tuple(interpreters), number(given, "RUNTIME_SECONDS", 120),
+        _memory(given),
+        parse_allowed(listed(given, "RUNTIME_ALLOWED", []), "pilot_runtime_allowed"),
+    )  # fmt: skip
+
+
+def _contract(given: Mapping[str, str], spec: Spec | None) -> ContractCriteria:
+    return contract_criteria(
+        spec, listed(given, "CONTRACT_REQUESTS", []), texts(given, "CONTRACT_HEADERS", []),
+        listed(given, "CONTRACT_IGNORED", []), listed(given, "CONTRACT_ALLOWED", []),
+        number(given, "CONTRACT_SECONDS", 120),
+    )  # fmt: skip
+
+
+def _memory(given: Mapping[str, str]) -> str:
+    value = given.get("EDUHUB_RUNTIME_MEMORY") or "512m"
+    if not re.fullmatch(r"[1-9]\d*[bkmg]?", value):
+        raise RefusedError(f"pilot_runtime_memory is {value!r}, not a size like 512m.")
+    return value
+
+
+def listed(given: Mapping[str, str], name: str, default: list[Any]) -> list[Any]:
+    """Return the list that a variable holds as JSON."""
+    try:
+        value = json.loads(given.get(f"EDUHUB_{name}") or json.dumps(default))
+    except ValueError:
+        value = given[f"EDUHUB_{name}"]
+    if not isinstance(value, list):
+        raise RefusedError(f"pilot_{name.lower()} is {value!r:.60}, not a list.")
+    return value
+
+
+def texts(given: Mapping[str, str], name: str, default: list[str]) -> list[str]:
+    """Return the list of texts that a variable holds as JSON."""
+    value = listed(given, name, default)
+    if bad := [each for each in value if not isinstance(each, str) or not each]:
+        raise RefusedError(f"pilot_{name.lower()} holds {bad[0]!r:.60}, where a text belongs.")
+    return value
+
+
+def number(given: Mapping[str, str], name: str, default: float) -> float:
+    """Return the positive number that a variable holds."""
+    text = given.get(f"EDUHUB_{name}") or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value < 1e6:
+        raise RefusedError(f"pilot_{name.lower()} is {text!r}, not a number of seconds like {default:g}.")
+    return value

@@ -1,0 +1,1 @@
+"""Known-bad greens, each of which some gate must stop: a gate that lets one pass is no gate."""
