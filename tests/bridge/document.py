@@ -35,10 +35,14 @@ BESIDE = """
   by less than 32 MiB.
 - `test_graceful_stop.py`: twenty stops behind the edge. No request fails once drained, streams end whole, WebSockets
   close with 1012.
-- `test_faults.py`: Plone stopped, paused, slow, resetting connections, answering garbage or half, its queue full. The
-  bridge says which, readers of stored pages notice nothing, and it answers again within 5 s of Plone.
-- `test_edge_input.py`: nothing is smuggled past the edge, oversized and forged requests are refused, nobody gets
-  another's page, no secret is logged.
+- `test_live_edge.py`: event streams and WebSockets outlast the edge's timeouts while nothing happens, and go on in the
+  other slot after a switch, with nothing missed and nothing told twice.
+- `test_faults.py`: Plone stopped, paused, slow, resetting connections, answering garbage, half or without end, its
+  queue full. The bridge says which, readers of stored pages notice nothing, its memory grows by less than 32 MiB, and
+  it answers again within 5 s of Plone.
+- `test_edge_input.py`: nothing is smuggled past the edge, oversized, forged and unfit requests are refused, nobody gets
+  another's page, no secret is logged. What HAProxy cannot read, or is longer than 15 KiB without its body, gets 400
+  with HAProxy's own page; every other refusal is a problem document.
 - `test_openapi.py`, `test_api.py`: the typed endpoints answer what their document says, and nothing else.
 """
 

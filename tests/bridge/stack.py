@@ -122,12 +122,21 @@ def bridge(client: docker.DockerClient, before: Server, python: str, **settings:
 
 @contextmanager
 def slot(
-    client: docker.DockerClient, plone_url: str, python: str, folder: Path, **settings: str
+    client: docker.DockerClient, plone_url: str, python: str, folder: Path, state: Path | None = None, **settings: str
 ) -> Iterator[Container]:
-    """Run the checkout's bridge on the socket bridge.sock in `folder`, as in a slot; it may be stopped and started."""
-    folder.chmod(0o777)  # the bridge has a user of its own
+    """Run the checkout's bridge on the socket bridge.sock in `folder`, as in a slot; it may be stopped and started.
+
+    `state` is the folder that both slots share, with their key.
+    """
     environment = {"PLONE_URL": plone_url, "EDUHUB_SOCKET": str(folder / "bridge.sock"), **settings}
-    with _bridge(client, python, environment, {str(folder): {"bind": str(folder)}}) as container:
+    volumes = {str(folder): {"bind": str(folder)}}
+    if state:
+        volumes[str(state)] = {"bind": "/var/lib/eduhub-bridge"}
+        environment["EDUHUB_STATE_KEY_FILE"] = "/var/lib/eduhub-bridge/key"
+    for place in (folder, state):
+        if place:
+            place.chmod(0o777)  # the bridge has a user of its own
+    with _bridge(client, python, environment, volumes) as container:
         yield container
 
 

@@ -10,13 +10,15 @@ import time
 
 SLOW_SECONDS = 0.7
 GARBAGE = b"SSH-2.0-OpenSSH_9.2\r\n\r\n"
+FLOOD = [b"HTTP/1.1 200 OK\r\nX: ", *[bytes([120]) * 65536] * 1600]  # 100 MiB of one field
 
 
 class Wire:
     """Passes bytes on between `url` and Plone; `trouble` says what happens to them.
 
     refused: nobody listens. silent: requests arrive nowhere. slow: they arrive SLOW_SECONDS late. garbage: they are
-    answered with what is no HTTP. reset: connections are reset instead of answered. cut: answers break off.
+    answered with what is no HTTP. flood: with a header that does not end. reset: connections are reset instead of
+    answered. cut: answers break off.
     """
 
     def __init__(self, port: int, site: str) -> None:
@@ -65,6 +67,9 @@ class Wire:
                     time.sleep(SLOW_SECONDS)
                 if self._trouble == "garbage":
                     bridge.sendall(GARBAGE)
+                elif self._trouble == "flood":
+                    for block in FLOOD:
+                        bridge.sendall(block)
                 elif self._trouble == "reset":
                     reset(bridge)
                 elif self._trouble != "silent":

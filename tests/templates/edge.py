@@ -74,10 +74,10 @@ class Edge:
         return path
 
     @contextmanager
-    def running(self, green: int = 0) -> Iterator[Edge]:
-        """Run HAProxy until the block ends."""
+    def running(self, green: int = 0, **given: object) -> Iterator[Edge]:
+        """Run HAProxy until the block ends; `given` is what its inventory sets."""
         name = f"eduhub-test-{uuid.uuid4().hex[:12]}"
-        words = [*haproxy(self.folder, name), "-W", "-db", "-f", str(self.write(green))]
+        words = [*haproxy(self.folder, name), "-W", "-db", "-f", str(self.write(green, **given))]
         with (self.folder / "log").open("w") as log, subprocess.Popen(words, stdout=log, stderr=log) as process:
             try:
                 self._until_it_listens(process)

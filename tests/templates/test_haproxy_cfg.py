@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
+from http import HTTPStatus
 
 import pytest
 
@@ -132,6 +134,25 @@ def test_a_bridge_that_speaks_tcp_is_reached_once_the_map_says_so(edge):
     edge.tell(f"set map {edge.folder}/config/transport.map green socket")
     published.close()
     assert (said, bodies) == ("", ("tcp", "blue"))
+
+
+@pytest.mark.usefixtures("blue")
+@pytest.mark.parametrize(
+    ("method", "path", "port", "status"),
+    [
+        ("GET", "/metrics", "edge_port", 404), ("POST", "/broken", "edge_port", 502),
+        ("GET", "/", "edge_green_port", 503),
+    ],
+)  # fmt: skip
+def test_what_the_edge_says_itself_is_a_problem_document(edge, method, path, port, status):
+    connection = edge.connect(port)
+    connection.request(method, path)
+    answer = connection.getresponse()
+    document = json.loads(answer.read())
+    assert (answer.status, document["status"], document["type"]) == (status, status, "about:blank")
+    assert (document["title"], bool(document["detail"])) == (HTTPStatus(status).phrase, True)
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.headers["Cache-Control"] == "no-store"
 
 
 def test_statistics_have_a_door_of_their_own(edge):
