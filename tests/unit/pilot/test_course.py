@@ -197,6 +197,23 @@ def test_a_rehearsal_goes_back_and_forth_and_its_time_is_what_status_promises(st
     assert 0.9 <= back["seconds"] < 1.2
 
 
+def test_who_came_during_the_rehearsal_is_waited_for_too(stepping):
+    move = stepping.haproxy.answer
+
+    def moved(command: str) -> str:
+        said = move(command)
+        if command.endswith("green 0"):
+            stepping.haproxy.sessions["blue"] = 1
+            at(stepping, 2, lambda: stepping.haproxy.sessions.update(blue=0))
+        return said
+
+    stepping.haproxy.answer = moved
+    assert stepping.shift("run-2", rehearse=True).code == 0
+    drained = [(line["left"], line["seconds"] >= 2) for line in noted(stepping, "drained")]
+    assert drained == [(0, False), (0, True)]
+    assert stepping.store.state().rollout.traffic.left == 0
+
+
 def test_a_way_back_that_cannot_be_shown_refuses_the_upgrade(stepping):
     old = stepping.store.state().live.release
 

@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,8 +73,52 @@ def test_the_stacks_own_containers_may_hold_its_ports():
     assert said(Host(engine="20.10.24", listeners=[Listener("127.0.0.1", 8080, ours=True)])) == []
 
 
-def test_what_is_deployed_has_its_room_already():
-    assert said(Host(engine="20.10.24", deployed=True, rooms=[Room(["/"], 0, 5000)], memory_mb=0)) == []
+def test_what_is_deployed_has_its_memory_already():
+    assert said(Host(engine="20.10.24", deployed=True, memory_mb=0)) == []
+
+
+@pytest.mark.parametrize(("ahead", "words"), [(61.4, "61 s ahead of"), (-3600, "3600 s behind")])
+def test_a_clock_that_is_off_is_named(ahead, words):
+    assert said(replace(FINE, ahead_seconds=ahead)) == [
+        f"The clock is {words} that of the machine you type on: set whichever is wrong, with timedatectl set-ntp true."
+    ]
+    assert said(replace(FINE, ahead_seconds=-59)) == []
+
+
+CRONTAB = """\
+# docker system prune -a was here
+17 3 * * * root docker system prune -af >/dev/null
+18 3 * * * root docker image prune --force
+"""
+
+
+def test_a_job_that_would_remove_the_way_back_is_named(tmp_path):
+    (tmp_path / "etc/cron.daily").mkdir(parents=True)
+    (tmp_path / "etc/crontab").write_text(CRONTAB)
+    (tmp_path / "etc/cron.daily/tidy").write_text("#!/bin/sh\ndocker volume prune -f && docker container prune -f\n")
+    found = list(host_check.scheduled(host_check.SCHEDULES, tmp_path))
+    assert [(each.path, each.line, each.command) for each in found] == [
+        ("/etc/crontab", 2, "docker system prune -af"), ("/etc/cron.daily/tidy", 2, "docker volume prune"),
+    ]  # fmt: skip
+    assert said(replace(FINE, prunes=found))[0] == (
+        "/etc/crontab:2 runs `docker system prune -af`, which can remove the release to go back to: "
+        "leave out --all, --volumes and volume prune, or end the job."
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "takes"),
+    [
+        ("docker image prune -a --force", True),
+        ("docker image prune --force --all", True),
+        ("docker system prune -f --volumes", True),
+        ("docker system prune --force", False),
+        ("docker image prune --filter until=24h", False),
+        ("docker image prune -f; tar -a", False),
+    ],
+)
+def test_only_what_takes_named_images_or_volumes_is_meant(command, takes):
+    assert bool(host_check.PRUNES.search(command)) is takes
 
 
 def test_two_doors_on_one_port_are_named():

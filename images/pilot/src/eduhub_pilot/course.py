@@ -40,7 +40,11 @@ class Course:
             self._watch()
         testimony.hear(self.host, self.run, self.rollout, self.look)
         # Without a rehearsal, what going back would take too: the same switch and the same drain.
-        way_back = self._rehearse() if rehearse and self.rollout.origin else seconds
+        way_back = seconds
+        if rehearse and self.rollout.origin:
+            way_back = self._rehearse()
+            # The other slot had all traffic again for a moment, so it is emptied again before anything may cut it.
+            seconds, left = self._drain()
         self._finish(seconds, left, way_back)
 
     def _move(self, percent: int) -> None:

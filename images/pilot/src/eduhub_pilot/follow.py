@@ -14,6 +14,8 @@ from eduhub_pilot.undo import LOG_LINES
 POLL_SECONDS = 0.1
 # Asking the engine costs it more than reading a file costs us.
 ENGINE_SECONDS = 1.0
+# After the last step; and, rehearsed, on the way back and after it.
+DRAINS = 3
 # Beyond what steps and drains take: starting a container, asking the public address, waiting for a HAProxy.
 SLACK_SECONDS = 120.0
 
@@ -22,7 +24,7 @@ def follow(host: Host, run: str) -> Outcome:
     """Return how traffic moved once all of it has; FailedError when the shift ended otherwise, or its container did."""
     clock, settings = host.clock, host.settings
     plan = settings.plan
-    until = clock.monotonic() + len(plan.steps) * plan.seconds + 2 * settings.drain_seconds + SLACK_SECONDS
+    until = clock.monotonic() + len(plan.steps) * plan.seconds + DRAINS * settings.drain_seconds + SLACK_SECONDS
     looked = clock.monotonic()
     while True:
         state = host.store.state()

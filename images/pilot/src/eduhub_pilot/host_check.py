@@ -14,6 +14,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,6 +22,17 @@ from typing import Any
 
 OLDEST_ENGINE = (20, 10)
 LISTENS = "0A"  # TCP_LISTEN in /proc/net/tcp
+# Beyond this a release's id and the journal of two hosts tell a wrong order, and tokens end too early or too late.
+CLOCK_SECONDS = 60
+SCHEDULES = (
+    "/etc/crontab", "/etc/cron.d/*", "/etc/cron.hourly/*", "/etc/cron.daily/*", "/etc/cron.weekly/*",
+    "/etc/cron.monthly/*", "/var/spool/cron/crontabs/*", "/etc/systemd/system/*.service",
+)  # fmt: skip
+# What takes images that no container uses just now, or volumes with content; not what takes only untagged images.
+PRUNES = re.compile(
+    r"docker\s+(?:system|image)\s+prune\b[^;&|\n]*?\s(?:--all|-[a-z]*a[a-z]*)\b"
+    r"|docker\s+system\s+prune\b[^;&|\n]*?\s--volumes\b|docker\s+volume\s+prune\b"
+)
 # Left by an engine that was killed, these keep the next one from starting.
 PID_FILES = {"/var/run/docker.pid": "dockerd", "/var/run/docker/containerd/containerd.pid": "containerd"}
 
@@ -47,13 +59,17 @@ class Port:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the stack needs. Sizes are in MB; `disk_mb` says how much below each path."""
+    """What the stack needs. Sizes are in MB; `disk_mb` says how much below each path, `next_disk_mb` how much below
+    each once it is deployed, for one release more; `now`: the controller's clock, in seconds since 1970.
+    """
 
     stack: str
     ports: list[Port]
     disk_mb: dict[str, int]
     memory_mb: int
     engine_required: bool
+    next_disk_mb: int = 0
+    now: float | None = None
 
 
 @dataclass(frozen=True)
@@ -77,8 +93,19 @@ class Room:
 
 
 @dataclass(frozen=True)
+class Prune:
+    """A scheduled command that empties the engine: where it stands, and its text."""
+
+    path: str
+    line: int
+    command: str
+
+
+@dataclass(frozen=True)
 class Host:
-    """What was seen. `engine`: the version of the Docker Engine that answers, None when none does."""
+    """What was seen. `engine`: the version of the Docker Engine that answers, None when none does; `ahead_seconds`: how
+    far the clock is before the controller's.
+    """
 
     root: bool = True
     distribution: str = ""
@@ -89,6 +116,8 @@ class Host:
     listeners: list[Listener] = field(default_factory=list)
     rooms: list[Room] = field(default_factory=list)
     memory_mb: int = 1 << 20
+    ahead_seconds: float = 0
+    prunes: list[Prune] = field(default_factory=list)
 
 
 def findings(host: Host, wanted: Wanted) -> list[Finding]:
@@ -97,8 +126,11 @@ def findings(host: Host, wanted: Wanted) -> list[Finding]:
         *about_root(host),
         *about_engine(host, wanted),
         *about_ports(host, wanted.ports),
-        # What runs already has its room; the pilot knows what the next release needs.
-        *(() if host.deployed else (*about_disk(host.rooms), *about_memory(host.memory_mb, wanted.memory_mb))),
+        *about_disk(host.rooms),
+        # What runs already has its memory; the pilot knows what the next release needs.
+        *(() if host.deployed else about_memory(host.memory_mb, wanted.memory_mb)),
+        *about_clock(host.ahead_seconds),
+        *about_prunes(host.prunes),
     ]
 
 
@@ -143,6 +175,23 @@ def about_memory(available_mb: int, needed_mb: int) -> Iterator[Finding]:
     if available_mb < needed_mb:
         yield Finding(
             f"{available_mb} MB of memory are available, {needed_mb} MB needed", "stop something, or add memory"
+        )
+
+
+def about_clock(ahead: float) -> Iterator[Finding]:
+    if abs(ahead) > CLOCK_SECONDS:
+        which = "ahead of" if ahead > 0 else "behind"
+        yield Finding(
+            f"The clock is {abs(ahead):.0f} s {which} that of the machine you type on",
+            "set whichever is wrong, with timedatectl set-ntp true",
+        )
+
+
+def about_prunes(prunes: Iterable[Prune]) -> Iterator[Finding]:
+    for each in prunes:
+        yield Finding(
+            f"{each.path}:{each.line} runs `{each.command}`, which can remove the release to go back to",
+            "leave out --all, --volumes and volume prune, or end the job",
         )
 
 
@@ -206,17 +255,29 @@ def look(wanted: Wanted) -> Host:
     """Return what this host is like."""
     name, can_install = installable(read("/etc/os-release"))
     available = re.search(r"MemAvailable:\s+(\d+)", read("/proc/meminfo"))
+    deployed = Path("/var/lib", wanted.stack, "release.json").exists()
     return Host(
         root=os.geteuid() == 0,
         distribution=name,
         installable=can_install and shutil.which("apt-get") is not None,
         engine=run("docker", "version", "--format", "{{.Server.Version}}") or None,
-        deployed=Path("/var/lib", wanted.stack, "release.json").exists(),
+        deployed=deployed,
         foreign_addresses=frozenset(port.address for port in wanted.ports if not bindable(port.address)),
         listeners=list(held(wanted)),
-        rooms=list(rooms(wanted.disk_mb)),
+        rooms=list(rooms(dict.fromkeys(wanted.disk_mb, wanted.next_disk_mb) if deployed else wanted.disk_mb)),
         memory_mb=int(available[1]) // 1024 if available else 1 << 20,
+        ahead_seconds=time.time() - wanted.now if wanted.now is not None else 0,
+        prunes=list(scheduled(SCHEDULES)),
     )
+
+
+def scheduled(places: Iterable[str], root: Path = Path("/")) -> Iterator[Prune]:
+    """Yield the scheduled commands that prune the engine; cron's own comments are none."""
+    for place in places:
+        for path in sorted(root.glob(place.lstrip("/"))):
+            for number, line in enumerate(read(path).splitlines(), 1):
+                if (match := PRUNES.search(line)) and not line.lstrip().startswith("#"):
+                    yield Prune(f"/{path.relative_to(root)}", number, match[0])
 
 
 def bindable(address: str) -> bool:

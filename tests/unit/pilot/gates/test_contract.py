@@ -231,3 +231,28 @@ def test_another_bridge_need_not_answer_the_same_and_another_version_must(live, 
         assert found.reason == (
             "eduhub/bridge is live and example.edu:5000/bridge is another bridge, which need not answer the same."
         )
+
+
+def asked(path: str) -> str:
+    """A line of the edge's log."""
+    return f"192.0.2.7 [25/Nov/2026:06:04:11.369] public blue/slot 0/0/0/1/1 200 251 ---- 0/0 GET {path}"
+
+
+def test_what_people_asked_for_is_compared_beside_the_chosen_requests(started):
+    started.engine.logs["eduhub-edge"] = [asked("/courses"), asked("/plone/news"), asked("/plone/news")]
+    found = verdict(started, Site(), Site(**{"plone/news": (200, '{"one": "more"}')}), CONTRACT_SAMPLED="5")
+    assert found.verdict == "fail"
+    assert "GET /plone/news (application/json): body" in found.reason
+    assert found.measured["sampled"] == 2
+
+
+def test_what_people_asked_for_and_cannot_be_compared_stops_nobody(started):
+    started.engine.logs["eduhub-edge"] = [asked("/plone/slow")]
+
+    class Slow(Site):
+        def __call__(self, path, method, headers):
+            reply = super().__call__(path, method, headers)
+            return reply.__class__(None, 5.0, "hangs", {}, b"") if path == "/plone/slow" else reply
+
+    found = verdict(started, Slow(), Slow(), CONTRACT_SAMPLED="5")
+    assert (found.verdict, found.measured["sampled"], found.measured["uncompared"]) == ("pass", 0, [])

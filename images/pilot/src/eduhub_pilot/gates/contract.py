@@ -13,6 +13,7 @@ from eduhub_pilot.gates.allowed import allowance
 from eduhub_pilot.gates.bench import Bench, Skipped
 from eduhub_pilot.gates.compare import SILENT, Difference, differing, findings, gathered, places
 from eduhub_pilot.gates.questions import Request, authorization, credentials_of
+from eduhub_pilot.gates.sampled import LINES, sampled
 from eduhub_pilot.host import Host
 from eduhub_pilot.record import Record
 from eduhub_pilot.verdict import Verdict, Word
@@ -27,9 +28,13 @@ MOST = 50
 
 @dataclass
 class Seen:
-    """What came of the requests: those that were compared, those that could not be, and what differs."""
+    """What came of the requests: those that were compared, those that could not be, and what differs.
+
+    `sampled`: how many of those compared are from the edge's log.
+    """
 
     compared: int = 0
+    sampled: int = 0
     uncompared: list[str] = field(default_factory=list)
     passing: int = 0
     found: list[tuple[Request, Difference, int]] = field(default_factory=list)
@@ -49,8 +54,8 @@ def run(bench: Bench) -> Verdict | Skipped:
     stops, allowed = _judged(bench, seen)
     stops, allowed = ([_without(secrets, line) for line in lines] for lines in (stops, allowed))
     measured = {
-        "requests": seen.compared, "findings": stops[:MOST], "findings_in_all": len(stops), "allowed": allowed[:MOST],
-        "uncompared": seen.uncompared, "passing": seen.passing,
+        "requests": seen.compared, "sampled": seen.sampled, "findings": stops[:MOST], "findings_in_all": len(stops),
+        "allowed": allowed[:MOST], "uncompared": seen.uncompared, "passing": seen.passing,
     }  # fmt: skip
     word, reason = decide(seen, stops, len(allowed))
     return _verdict(bench, started, word, reason, measured)
@@ -84,8 +89,11 @@ def decide(seen: Seen, stops: list[str], allowed: int) -> tuple[Word, str]:
     if seen.uncompared:
         count = len(seen.uncompared)
         return "inconclusive", f"{count} of {seen.compared + count} requests were not compared: {seen.uncompared[0]}."
+    if not seen.compared:
+        return "inconclusive", "Nothing was compared: the edge's log names no request that can be asked again."
     known = f"; known differences: {allowed}" if allowed else ""
-    return "pass", f"{seen.compared} requests are answered as by blue{known}."
+    beside = f", {seen.sampled} of them from the edge's log" if seen.sampled else ""
+    return "pass", f"{seen.compared} requests{beside} are answered as by blue{known}."
 
 
 def _look(bench: Bench, secrets: Mapping[str, str]) -> Seen:
@@ -97,8 +105,22 @@ def _look(bench: Bench, secrets: Mapping[str, str]) -> Seen:
             continue
         _compare(bench, request, secrets, seen)
         if seen.shut:
-            break
+            return seen
+    _look_as_people_do(bench, secrets, seen, deadline)
     return seen
+
+
+def _look_as_people_do(bench: Bench, secrets: Mapping[str, str], seen: Seen, deadline: float) -> None:
+    """Compare what people asked for; what cannot be compared of that is left out, since nobody chose it."""
+    most, asked, count = bench.criteria.contract.sampled, set(bench.criteria.contract.requests), seen.compared
+    lines = bench.host.engine.log(bench.host.settings.container("edge"), LINES) if most else []
+    chosen = list(seen.uncompared)
+    for request in sampled(lines, most):
+        if seen.shut or bench.host.clock.monotonic() >= deadline:
+            break
+        if request not in asked:
+            _compare(bench, request, secrets, seen)
+    seen.sampled, seen.uncompared = seen.compared - count, chosen
 
 
 def _compare(bench: Bench, request: Request, secrets: Mapping[str, str], seen: Seen) -> None:
@@ -186,6 +208,8 @@ def _verdict(bench: Bench, started: float, word: Word, reason: str, measured: di
         verdict=word,
         reason=reason,
         measured=measured,
-        budget={"differences": 0, "requests": len(wanted.requests), "seconds": wanted.seconds},
+        budget={
+            "differences": 0, "requests": len(wanted.requests), "sampled": wanted.sampled, "seconds": wanted.seconds,
+        },
         seconds=round(bench.host.clock.monotonic() - started, 3),
     )

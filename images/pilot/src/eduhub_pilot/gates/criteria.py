@@ -70,7 +70,10 @@ def without_criterion(found: Criteria, spec: Spec) -> list[str]:
     empty = {
         "smoke": (not spec.paths, "bridge_health_path and bridge_smoke_paths name no page"),
         "runtime": (not found.runtime.kinds, "pilot_runtime_findings is empty"),
-        "contract": (not found.contract.requests, "bridge_smoke_paths and pilot_contract_requests are empty"),
+        "contract": (
+            not (found.contract.requests or found.contract.sampled),
+            "bridge_smoke_paths and pilot_contract_requests are empty and pilot_contract_sampled is 0",
+        ),
     }
     return [
         f"The gate {name} has no criterion, since {why}: it would pass whatever comes. Give it one, or set "
@@ -104,8 +107,15 @@ def _contract(given: Mapping[str, str], spec: Spec | None) -> ContractCriteria:
     return contract_criteria(
         spec, listed(given, "CONTRACT_REQUESTS", []), texts(given, "CONTRACT_HEADERS", []),
         listed(given, "CONTRACT_IGNORED", []), listed(given, "CONTRACT_ALLOWED", []),
-        number(given, "CONTRACT_SECONDS", 120),
+        number(given, "CONTRACT_SECONDS", 120), _sampled(given),
     )  # fmt: skip
+
+
+def _sampled(given: Mapping[str, str]) -> int:
+    value = given.get("EDUHUB_CONTRACT_SAMPLED") or "0"
+    if not re.fullmatch(r"\d{1,3}", value):
+        raise RefusedError(f"pilot_contract_sampled is {value!r}, not a number of requests from 0 to 999.")
+    return int(value)
 
 
 def _memory(given: Mapping[str, str]) -> str:

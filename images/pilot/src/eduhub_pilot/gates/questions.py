@@ -51,7 +51,10 @@ class Ignored:
 
 @dataclass(frozen=True)
 class ContractCriteria:
-    """What is asked and compared: `headers` by value, `presence` only whether they are there; `seconds` for all."""
+    """What is asked and compared: `headers` by value, `presence` only whether they are there; `seconds` for all.
+
+    `sampled`: how many requests more at most from the edge's log.
+    """
 
     requests: tuple[Request, ...] = ()
     headers: tuple[str, ...] = ()
@@ -59,10 +62,12 @@ class ContractCriteria:
     ignored: tuple[Ignored, ...] = ()
     allowed: tuple[Allowance, ...] = ()
     seconds: float = 120
+    sampled: int = 0
 
 
 def contract_criteria(
-    spec: Spec | None, requests: list[Any], headers: list[str], ignored: list[Any], allowed: list[Any], seconds: float
+    spec: Spec | None, requests: list[Any], headers: list[str], ignored: list[Any], allowed: list[Any], seconds: float,
+    sampled: int = 0,
 ) -> ContractCriteria:
     """Return what is asked of a release of `spec`; RefusedError names the entry that makes no sense."""
     shipped = json.loads(resources.files(__package__).joinpath("contract.json").read_text())
@@ -79,6 +84,7 @@ def contract_criteria(
         ignored=tuple(_ignored(each) for each in [*shipped["ignored"], *ignored]),
         allowed=parse_allowed(allowed, "pilot_contract_allowed"),
         seconds=seconds,
+        sampled=sampled,
     )
 
 
