@@ -232,3 +232,20 @@ def test_a_rollback_rehearses_nothing(live):
     live.begin("run-2", "rollback")
     live.shift("run-2", rehearse=True)
     assert [line["share"] for line in noted(live, "moved")] == [0]
+
+
+def test_streams_are_waited_for_once_the_rehearsal_is_over(stepping):
+    stepping.haproxy.sessions["blue"], stepping.haproxy.status = 1, 101
+    assert stepping.shift("run-2", rehearse=True).code == 0
+    settings = stepping.settings
+    budgets = [settings.drain_seconds, settings.drain_stream_seconds]
+    assert [line["seconds"] for line in noted(stepping, "drained")] == pytest.approx(budgets, abs=0.2)
+
+
+def test_a_rollback_waits_for_no_stream(live):
+    live.roll("run-1b", "upgrade", python="3.11")
+    live.begin("run-2", "rollback")
+    live.haproxy.sessions["green"], live.haproxy.status = 1, 200
+    live.shift("run-2")
+    seconds = [line["seconds"] for line in noted(live, "drained")]
+    assert seconds == pytest.approx([live.settings.drain_seconds], abs=0.2)

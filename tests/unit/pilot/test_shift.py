@@ -39,6 +39,24 @@ def test_a_slot_that_never_empties_is_left_at_the_deadline_and_told(proven):
     assert "4 connections still there go on until it is confirmed" in outcome.say
 
 
+@pytest.mark.parametrize("status", [200, 101], ids=["stream", "websocket"])
+def test_streams_and_websockets_are_waited_for_longer(proven, status):
+    proven.haproxy.sessions["blue"], proven.haproxy.status = 2, status
+    at(proven, 7, lambda: proven.haproxy.sessions.update(blue=0))
+    outcome = proven.shift("run-2")
+    assert outcome.data["left"] == 0
+    assert proven.settings.drain_seconds < outcome.data["seconds"] < proven.settings.drain_stream_seconds
+    # Going back would not wait for them.
+    assert proven.store.state().way_back_seconds == proven.settings.drain_seconds
+
+
+def test_a_stream_without_end_is_left_at_its_own_deadline(proven):
+    proven.haproxy.sessions["blue"], proven.haproxy.status = 2, 200
+    outcome = proven.shift("run-2")
+    assert outcome.data["left"] == 2
+    assert outcome.data["seconds"] == pytest.approx(proven.settings.drain_stream_seconds, abs=0.1)
+
+
 def test_a_haproxy_killed_right_before_is_waited_for(proven):
     proven.haproxy.kill(seconds=2)
     assert proven.shift("run-2").code == 0

@@ -86,6 +86,7 @@ class Haproxy:
     pid: int = 0
     back_at: float | None = None
     sessions: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SLOTS, 0))
+    status: int = -1  # of every session: HAProxy has -1 until the answer begins
     answers: dict[str, dict[str, int]] = field(default_factory=lambda: {slot: {"2xx": 0, "5xx": 0} for slot in SLOTS})
     faults: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SLOTS, 0))
     waiting: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SLOTS, 0))
@@ -158,7 +159,8 @@ class Haproxy:
             f"0x{port:x}: [25/Nov/2026:02:22:02.786393] id=1 proto=tcpv4 source=10.0.0.1:{port}\n"
             f"  frontend=public (id=2 mode=http), listener=? (id=1) addr=127.0.0.1:8080\n"
             f"  backend={slot} (id=4 mode=http) addr=unix\n  task=0x1 (state=0x00 nice=0 exp=57s age=1m{number}s)\n"
-            f"  txn=0x1 flags=0x3000 meth=1 status=-1 req.st=MSG_DONE rsp.st=MSG_RPBEFORE req.f=0x4c rsp.f=0x00\n"
+            f"  txn=0x1 flags=0x3000 meth=1 status={self.status} req.st=MSG_DONE rsp.st=MSG_RPBEFORE req.f=0x4c "
+            "rsp.f=0x00\n"
         )
 
     def _set(self, name: str, key: str, value: str) -> str:
@@ -279,8 +281,8 @@ class World:
         self.store = Store(root, "/var/lib/eduhub", guard_seconds=0.2)
         self.settings = Settings(
             "eduhub", root, {"blue": "http://127.0.0.1:8101", "green": "http://127.0.0.1:8102"}, "http://127.0.0.1:8080",
-            start_seconds=10, probe_seconds=2, drain_seconds=3, watch_seconds=1, plan=Plan((25, 100), seconds=1),
-            config=root / "etc",
+            start_seconds=10, probe_seconds=2, drain_seconds=3, drain_stream_seconds=8, watch_seconds=1,
+            plan=Plan((25, 100), seconds=1), config=root / "etc",
         )  # fmt: skip
         admin, maps = root / "admin.sock", str(root / "edge")
         proxy = FakeProxy(admin, maps, self.clock, haproxy=self.haproxy, before=self._before)

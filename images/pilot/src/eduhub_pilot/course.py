@@ -36,15 +36,15 @@ class Course:
         for percent in self.plan.ahead(self.lookout.percent):
             self._move(percent)
             if percent == 100 and self.rollout.origin:
-                seconds, left = self._drain()
+                seconds, left = self._drain(last=not rehearse)
             self._watch()
         testimony.hear(self.host, self.run, self.rollout, self.look)
         # Without a rehearsal, what going back would take too: the same switch and the same drain.
-        way_back = seconds
+        way_back = None if seconds is None else min(seconds, self.host.settings.drain_seconds)
         if rehearse and self.rollout.origin:
             way_back = self._rehearse()
             # The other slot had all traffic again for a moment, so it is emptied again before anything may cut it.
-            seconds, left = self._drain()
+            seconds, left = self._drain(last=True)
         self._finish(seconds, left, way_back)
 
     def _move(self, percent: int) -> None:
@@ -84,18 +84,25 @@ class Course:
                 verdicts=[verdict.document()],
             )
 
-    def _drain(self) -> tuple[float, int]:
-        """Wait until the other slot is empty, or the deadline; return the seconds, and how many are left."""
+    def _drain(self, last: bool) -> tuple[float, int]:
+        """Wait until the other slot is empty, or the deadline; return the seconds, and how many are left.
+
+        Before a rehearsal it is not the `last` time: streams are not waited for, and nothing would be cut. Nor are
+        they on the way back, which nothing may hold up.
+        """
         host, slot = self.host, self.lookout.left
-        left = drained(host, slot, host.settings.drain_seconds, self.look)
+        patient = last and self.rollout.verb != "rollback"
+        stream_seconds = host.settings.drain_stream_seconds if patient else 0
+        left = drained(host, slot, host.settings.drain_seconds, self.look, stream_seconds)
         seconds = round(host.clock.monotonic() - self.lookout.moved_at, 3)
         found = host.proxy.left(slot, PATIENCE_SECONDS) if left else []
         listed = ledger.document(found)
         host.note(self.run, "shift", "drained", slot=slot, left=left, seconds=seconds, connections=listed)
-        if left and self.plan.cut == "forbid":
+        if left and last and self.plan.cut == "forbid":
             raise FailedError(
-                f"{left} connections are still at {slot} after {host.settings.drain_seconds:g} s, and none may be "
-                f"cut (pilot_drain_cut): {ledger.words(found)}. Raise pilot_drain_seconds, or allow it.",
+                f"{left} connections are still at {slot} after {seconds:.0f} s, and none may be cut "
+                f"(pilot_drain_cut): {ledger.words(found)}. Raise pilot_drain_seconds, for streams and WebSockets "
+                "pilot_drain_stream_seconds, or allow it.",
                 connections=listed,
             )
         return seconds, left

@@ -24,7 +24,8 @@ def follow(host: Host, run: str) -> Outcome:
     """Return how traffic moved once all of it has; FailedError when the shift ended otherwise, or its container did."""
     clock, settings = host.clock, host.settings
     plan = settings.plan
-    until = clock.monotonic() + len(plan.steps) * plan.seconds + DRAINS * settings.drain_seconds + SLACK_SECONDS
+    drains = DRAINS * settings.drain_seconds + settings.drain_stream_seconds
+    until = clock.monotonic() + len(plan.steps) * plan.seconds + drains + SLACK_SECONDS
     looked = clock.monotonic()
     while True:
         state = host.store.state()

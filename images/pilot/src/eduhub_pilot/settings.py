@@ -15,7 +15,7 @@ from eduhub_pilot.steps import STEPS, Plan, parse_plan
 
 DOORS = {"EDGE": 8080, "BLUE": 8101, "GREEN": 8102, "STATISTICS": 8404}
 GATES = ("EDUHUB_GATE_", "EDUHUB_RUNTIME_", "EDUHUB_CONTRACT_")
-SECONDS = {"START": 60.0, "PROBE": 5.0, "DRAIN": 30.0, "WATCH": 5.0, "LOCK": 900.0,
+SECONDS = {"START": 60.0, "PROBE": 5.0, "DRAIN": 30.0, "DRAIN_STREAM": 60.0, "WATCH": 5.0, "LOCK": 900.0,
            "CONFIRM": 600.0}  # fmt: skip
 
 
@@ -34,6 +34,7 @@ class Settings:
     start_seconds: float = 60
     probe_seconds: float = 5
     drain_seconds: float = 30
+    drain_stream_seconds: float = 60
     watch_seconds: float = 5
     lock_seconds: float = 900
     confirm_seconds: float = 600
@@ -90,7 +91,7 @@ def _seconds(environment: Mapping[str, str], name: str, default: float) -> float
         seconds = float(value)
     except ValueError:
         seconds = -1
-    if not (math.isfinite(seconds) and seconds >= (0 if name in {"DRAIN", "WATCH"} else 0.1)):
+    if not (math.isfinite(seconds) and seconds >= (0 if name in {"DRAIN", "DRAIN_STREAM", "WATCH"} else 0.1)):
         raise RefusedError(
             f"EDUHUB_{name}_SECONDS is {value!r}, not a number of seconds like {default:g}: "
             f"correct pilot_{name.lower()}_seconds in the inventory."
