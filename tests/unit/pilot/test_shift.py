@@ -8,7 +8,7 @@ import pytest
 
 from eduhub_pilot.confirm import confirm
 from eduhub_pilot.errors import FailedError, PersonError
-from eduhub_pilot.facts import Answer
+from eduhub_pilot.facts import Answer, Reply
 from eduhub_pilot.prove import prove
 from eduhub_pilot.revert import revert
 from tests.unit.pilot.world import World, at, given_back
@@ -37,6 +37,21 @@ def test_a_slot_that_never_empties_is_left_at_the_deadline_and_told(proven):
     assert outcome.data["left"] == 4
     assert proven.settings.drain_seconds <= outcome.data["seconds"] < proven.settings.drain_seconds + 0.5
     assert "4 connections still there go on until it is confirmed" in outcome.say
+
+
+def test_listeners_of_the_old_slot_are_sent_to_the_new_one_and_end_the_drain(proven):
+    asked = []
+
+    def door(path: str, method: str, _: object) -> Reply:
+        asked.append((method, path))
+        proven.haproxy.sessions["blue"] = 0
+        return Reply(200, 0.01, body=b'{"listeners": 2}')
+
+    proven.replies["blue"] = door
+    proven.haproxy.sessions["blue"], proven.haproxy.status = 2, 101
+    outcome = proven.shift("run-2")
+    assert asked == [("POST", "/api/v1/live/goodbye")]
+    assert (outcome.data["left"], outcome.data["seconds"]) == (0, pytest.approx(0, abs=0.1))
 
 
 @pytest.mark.parametrize("status", [200, 101], ids=["stream", "websocket"])

@@ -9,6 +9,9 @@ from eduhub_pilot.errors import ProxyDownError
 from eduhub_pilot.facts import Slot
 from eduhub_pilot.host import Host
 
+# Those who listen for changes would stay for ever: our bridge sends them to the slot that traffic has moved to.
+GOODBYE = "/api/v1/live/goodbye"
+GOODBYE_SECONDS = 2.0
 POLL_SECONDS = 0.1
 # HAProxy then lists every connection, not one number.
 STREAM_POLL_SECONDS = 1.0
@@ -24,6 +27,8 @@ def drained(
     that is down has no request: 0.
     """
     began = host.clock.monotonic()
+    if _sessions(host, slot):
+        host.fetch(host.settings.doors[slot], GOODBYE, GOODBYE_SECONDS, "POST", {})  # any answer will do
     left = _until(host, began + seconds, POLL_SECONDS, lambda: _sessions(host, slot), between)
     if left and stream_seconds > seconds:
         _until(host, began + stream_seconds, STREAM_POLL_SECONDS, lambda: _streams(host, slot), between)

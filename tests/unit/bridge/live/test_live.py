@@ -225,6 +225,21 @@ def test_a_stopped_bridge_says_goodbye_at_once(slots):
     assert not [line for line in slot.lines() if line["level"] == "error"]
 
 
+def test_listeners_are_sent_elsewhere_when_traffic_has_moved_but_not_by_the_public(slots):
+    slot = slots()
+    socket, stream = live(slot, "admin"), Events(slot)
+    goodbye = "/api/v1/live/goodbye"
+    assert slot.get(goodbye, "X-Forwarded-For: 192.0.2.1", method="POST").status == 404
+    assert stream.next(0.3) is None  # nobody was sent away
+    assert slot.get(goodbye, method="POST").json() == {"listeners": 2}
+    with pytest.raises(ConnectionClosed) as closed:
+        heard(socket, "hello")
+    assert closed.value.rcvd.code == 1012
+    assert stream.next()["type"] == "bye"
+    assert slot.get(goodbye, method="POST").json() == {"listeners": 0}
+    live(slot, "admin").close()  # the slot goes on
+
+
 def test_a_plone_that_fails_delays_changes_and_loses_none(slots, cms):
     slot = slots()
     stream = Events(slot, "editor")

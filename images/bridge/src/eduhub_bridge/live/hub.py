@@ -65,6 +65,13 @@ class Hub:
         for listener in list(self._where):
             listener.end("stopping")
 
+    def goodbye(self) -> int:
+        """Tell every listener to connect again, since traffic has moved to another slot; return how many there were."""
+        listeners = list(self._where)
+        for listener in listeners:
+            listener.end("moved")
+        return len(listeners)
+
     async def stop(self) -> None:
         """End what is going on; what was written is kept first."""
         tasks = [self._ticking, *(task for room in self._rooms.values() for task in room.task)]

@@ -23,7 +23,7 @@ class Message:
 
 
 class Listener:
-    """Gets messages in order. `ended` says why there will be no more: "slow", "stopping" or "unknown user"."""
+    """Gets messages in order. `ended` says why there will be no more: "slow", "stopping", "moved" or "unknown user"."""
 
     def __init__(self, path: str, last: Optional[int]) -> None:
         self.path, self.last = path.rstrip("/"), last

@@ -11,6 +11,7 @@ from typing import Any, AsyncIterator, Dict, Literal, Optional, Union
 import orjson
 from fastapi import APIRouter, Query, Request, WebSocket, WebSocketDisconnect
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from typing_extensions import Annotated
 
@@ -27,9 +28,10 @@ from eduhub_bridge.store.database import StoreError
 HEARTBEAT_SECONDS = 15.0
 _ID = re.compile(r"[0-9]{1,18}")
 # RFC 6455, section 7.4.1, and IANA's registry of close codes.
-_CODES = {"stopping": 1012, "slow": 1013, "unknown user": 1008}
+_CODES = {"stopping": 1012, "moved": 1012, "slow": 1013, "unknown user": 1008}
 _WHY = {
     "stopping": "The bridge stops: connect again.",
+    "moved": "Another release serves now: connect again.",
     "slow": "Messages were not taken fast enough: connect again with the last id.",
     "unknown user": "Plone does not accept the credential any more.",
 }
@@ -88,6 +90,13 @@ def router(hub: Hub, clients: Clients) -> APIRouter:
         task = asyncio.current_task()
         listener.cut = task.cancel if task else listener.cut
         return Stream(_sse(hub, listener), "text/event-stream")
+
+    @routes.post("/live/goodbye", include_in_schema=False)
+    async def goodbye(request: Request) -> Response:
+        """Send listeners to the slot that traffic has moved to. Not for the public, whom the edge always names."""
+        if "x-forwarded-for" in request.headers:
+            raise HTTPException(404)
+        return Response(orjson.dumps({"listeners": hub.goodbye()}), media_type="application/json")
 
     @routes.websocket("/live")
     async def live(socket: WebSocket, path: _Path = "/", last_event_id: Optional[str] = None) -> None:
