@@ -237,6 +237,10 @@ def test_listeners_are_sent_elsewhere_when_traffic_has_moved_but_not_by_the_publ
     assert closed.value.rcvd.code == 1012
     assert stream.next()["type"] == "bye"
     assert slot.get(goodbye, method="POST").json() == {"listeners": 0}
+    deadline = time.monotonic() + 3
+    while b"eduhub_bridge_listeners 0.0" not in slot.get("/metrics").body:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     live(slot, "admin").close()  # the slot goes on
 
 

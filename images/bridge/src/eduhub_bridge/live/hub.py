@@ -67,7 +67,7 @@ class Hub:
 
     def goodbye(self) -> int:
         """Tell every listener to connect again, since traffic has moved to another slot; return how many there were."""
-        listeners = list(self._where)
+        listeners = [each for each in self._where if not each.ended]  # others leave already
         for listener in listeners:
             listener.end("moved")
         return len(listeners)
