@@ -40,6 +40,7 @@ def failures(result: dict) -> dict:
 
 
 def test_upgrade_and_rollback_fail_no_request(operator, tmp_path):
+    as_shipped = operator.with_variables(tmp_path / "as-shipped", pilot_watch_seconds=5)
     first = operator.status()["live"]
     second = {"blue": "green", "green": "blue"}[first]
     with Witness.watching(tmp_path / "control", CONTROL_SECONDS) as witness:
@@ -47,7 +48,7 @@ def test_upgrade_and_rollback_fail_no_request(operator, tmp_path):
     seen = len(journal())
     with Witness.watching(tmp_path / "rollout", 400) as witness:
         witness.warm()
-        forward = operator.types("upgrade", "--python", "3.11")
+        forward = as_shipped.types("upgrade", "--python", "3.11")
         middle = operator.status()
         back = operator.types("rollback")
         result, events = witness.result(), witness.events()
