@@ -65,10 +65,10 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def postgres() -> Iterator[Server]:
     """A PostgreSQL server with no database in it."""
     if not PROGRAMS:
         pytest.skip("there is no PostgreSQL here: apt install postgresql")
-    server = Server(tmp_path_factory.mktemp("postgres"))
+    server = Server()
     yield server
     server.remove()

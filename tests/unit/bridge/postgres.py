@@ -6,6 +6,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -15,13 +16,11 @@ PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 class Server:
     """Runs between start() and stop(); keeps nothing on disk for longer."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._data = folder, folder / "data"
-        # It refuses to run as root.
+    def __init__(self) -> None:
+        # Not below pytest's folder, which it closes to other users; and the server refuses to run as root.
+        self._folder = folder = Path(tempfile.mkdtemp(prefix="eduhub-postgres-"))
+        self._data = folder / "data"
         self._user = pwd.getpwnam("postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name)
-        for parent in (folder, *folder.parents):
-            if parent.stat().st_uid == os.getuid() and parent != Path("/tmp"):  # noqa: S108
-                parent.chmod(parent.stat().st_mode | 0o011)
         os.chown(folder, self._user.pw_uid, self._user.pw_gid)
         self._run("initdb", "--auth=trust", "--username=bridge", "--no-sync", "--locale=C", "-D", str(self._data))
         self.start()
@@ -57,4 +56,4 @@ class Server:
 
     def remove(self) -> None:
         self.stop()
-        shutil.rmtree(self._data)
+        shutil.rmtree(self._folder)

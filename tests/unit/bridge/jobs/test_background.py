@@ -24,7 +24,7 @@ def until(what, seconds=10.0) -> Any:
 
 
 def ended(slot, job):
-    return until(lambda: (found := slot.job(job))["state"] in ("done", "failed", "cancelled") and found)
+    return until(lambda: (found := slot.job(job))["state"] in ("done", "failed", "cancelled") and found, 30)
 
 
 def test_a_job_is_accepted_followed_and_forgotten(bridge, cms):
