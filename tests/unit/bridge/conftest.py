@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.unit.bridge.plone import Plone
+from tests.unit.bridge.postgres import PROGRAMS, Server
 from tests.unit.bridge.process import Process
 
 if TYPE_CHECKING:
@@ -61,3 +62,13 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     yield _start
     for process in started:
         process.kill()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server with no database in it."""
+    if not PROGRAMS:
+        pytest.skip("there is no PostgreSQL here: apt install postgresql")
+    server = Server()
+    yield server
+    server.remove()

@@ -69,6 +69,7 @@ def test_a_socket_in_use_is_left_alone(bridge):
         ("EDUHUB_STATE_DIR", "state", "no directory"),
         ("EDUHUB_STATE_DIR", "/nowhere", "no directory: make it"),
         ("EDUHUB_STATE_KEY", "planted", "EDUHUB_STATE_KEY_FILE"),
+        ("EDUHUB_STATE_DSN", "planted", "EDUHUB_STATE_DSN_FILE"),
         ("EDUHUB_STATE_KEY_FILE", "/dev/null", "holds 0 bytes: give at least 32"),
         ("EDUHUB_JOBS", "0", "give a number from 1 to 6"),
     ],

@@ -59,6 +59,12 @@ class Shared:
             self._hub.wrote(found[0], found[1], "", author[1] if author else "")
 
     def _open(self) -> Database:
+        if self._settings.state_dsn is not None:
+            from eduhub_bridge.store.postgres import Postgres  # noqa: PLC0415 - a library that others need not load
+
+            postgres = Postgres(self._settings.state_dsn)
+            postgres.open()
+            return postgres
         folder = self._settings.state_dir
         if folder is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="eduhub-bridge-")

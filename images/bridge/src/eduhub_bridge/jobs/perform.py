@@ -28,7 +28,7 @@ Keep = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 _ATTEMPTS = 5
 _FIRST_PAUSE_SECONDS = 0.2
-_LONGEST_PAUSE_SECONDS = 5.0
+_LONGEST_PAUSE_SECONDS = 2.0
 # A Plone that restarts is back by then; one that is not is waited for outside of the operation.
 PATIENCE_SECONDS = 90.0
 

@@ -23,7 +23,7 @@ Told = Callable[[str, str, str, str], None]
 
 _PAGE, _PAGE_BYTES = 100, 1 << 20
 _BUSY_PAUSE_SECONDS, _BUSY_SECONDS = 0.2, 300.0
-_DOWN_SECONDS = 15.0
+_DOWN_SECONDS = 2.0
 
 
 class _CredentialError(Exception):
