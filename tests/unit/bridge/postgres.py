@@ -22,6 +22,7 @@ class Server:
         self._data = folder / "data"
         self._user = pwd.getpwnam("postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name)
         os.chown(folder, self._user.pw_uid, self._user.pw_gid)
+        folder.chmod(0o755)  # a bridge in a container has a user of its own, and the socket is in here
         self._run("initdb", "--auth=trust", "--username=bridge", "--no-sync", "--locale=C", "-D", str(self._data))
         self.start()
 
@@ -49,6 +50,11 @@ class Server:
         """Make an empty database and return its address."""
         self._run("createdb", "-h", str(self._folder), "-U", "bridge", name)
         return f"postgresql://bridge@/{name}?host={self._folder}"
+
+    @property
+    def folder(self) -> Path:
+        """Where the socket is."""
+        return self._folder
 
     def stop(self) -> None:
         self._process.send_signal(2)  # fast: cuts every connection

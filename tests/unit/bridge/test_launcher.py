@@ -95,6 +95,22 @@ def test_a_store_that_cannot_be_read_is_one_sentence(tmp_path, words):
     assert (refused.returncode, refused.stderr.count("\n"), words in refused.stderr) == (2, 1, True)
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["", "planted", "postgresql//bridge:planted@db/x", "postgresql://bridge:plant%ed@db/x",
+     "postgresql://bridge:pla/planted@db/x", "postgresql://bridge:pla@planted@db/x",
+     "postgresql://bridge:x@db/x?planted=1"],
+)  # fmt: skip
+def test_an_address_of_a_database_that_is_none_is_refused_and_not_repeated(tmp_path, address):
+    (tmp_path / "dsn").write_text(address)
+    refused = run(
+        "eduhub_bridge", EDUHUB_STATE_DSN_FILE=str(tmp_path / "dsn"), EDUHUB_SOCKET=str(tmp_path / "socket")
+    )
+    assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
+    assert "EDUHUB_STATE_DSN_FILE holds no address of a PostgreSQL database" in refused.stderr
+    assert "planted" not in refused.stderr
+
+
 def test_settings_may_come_from_files_and_slips_of_the_pen_are_named(tmp_path, plone):
     (tmp_path / "url").write_text(f"{plone.url}\n")
     more = {"EDUHUB_GRACE": "5", "PLONE_URL_FILE": str(tmp_path / "url")}

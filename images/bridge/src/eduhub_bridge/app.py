@@ -98,7 +98,7 @@ def create_app(settings: Settings) -> Bridge:
         openapi_url=None, docs_url=None, redoc_url=None,
     )  # fmt: skip
     problems.install(app)
-    app.include_router(endpoints.router(Readiness(upstream.probe, metrics.ready.set), metrics))
+    app.include_router(endpoints.router(Readiness(upstream.probe, metrics.ready.set), metrics, shared.works))
     plone = Plone(settings, upstream, metrics)
     plone.wrote = shared.passed
     api.install(app, plone, settings)

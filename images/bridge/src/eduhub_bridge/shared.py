@@ -46,6 +46,12 @@ class Shared:
         listeners.set_function(self._hub.listeners)
         jobs = Gauge("eduhub_bridge_jobs", "Jobs carried out here now", registry=metrics.registry)
         jobs.set_function(self._jobs.running)
+        store = Gauge("eduhub_bridge_store_up", "1 while the store of jobs and events works", registry=metrics.registry)
+        store.set_function(self.works)
+
+    def works(self) -> bool:
+        """Return whether the store does; jobs look into it every second."""
+        return self._database.trouble is None
 
     def _operated(self, operation: str, path: str, old_path: str, author: str) -> None:
         self._hub.wrote(OPERATIONS[operation], path, old_path, author)

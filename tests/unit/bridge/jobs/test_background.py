@@ -82,19 +82,6 @@ def test_a_killed_process_loses_nothing_and_another_ends_its_job(slots, cms):
     assert [line["seq"] for line in lines] == list(range(60))
 
 
-def test_with_postgresql_the_slots_need_no_disk_in_common(slots, cms, postgres):
-    cms.delay = 0.02
-    dsn = slots.folder / "dsn"
-    dsn.write_text(postgres.database("slots"))
-    first, second = (slots(EDUHUB_STATE_DIR="", EDUHUB_STATE_DSN_FILE=str(dsn)) for _ in range(2))
-    job = first.bulk([create(f"t{number}") for number in range(60)], ASYNC).json()["job"]
-    until(lambda: len(cms.writes) > 10)
-    first.kill()
-    assert ended(second, job)["failed"] == 0
-    assert titles(cms) == [f"t{number}" for number in range(60)]
-    assert len(results(second.api("POST", "/exports", body=b"{}"))) == 62
-
-
 @pytest.mark.parametrize("round_", range(4))
 def test_a_process_killed_at_any_moment_writes_no_operation_twice(slots, cms, round_):
     cms.put("/courses/old", title="Old", id="old")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from datetime import datetime, timezone
-from typing import Any, AsyncIterator, Dict, List, Optional, Union
+from typing import Any, AsyncGenerator, AsyncIterator, Dict, List, Optional, Union
 
 import orjson
 from fastapi import APIRouter, Query, Request
@@ -18,9 +19,10 @@ from eduhub_bridge.jobs import exports
 from eduhub_bridge.jobs.operations import Operation
 from eduhub_bridge.jobs.receive import TooLargeError, receive
 from eduhub_bridge.jobs.service import OTHERS_SECONDS, Service
+from eduhub_bridge.passthrough import AnswerCutError
 from eduhub_bridge.problems import problem
 from eduhub_bridge.store import jobs as states
-from eduhub_bridge.store.database import StoreError
+from eduhub_bridge.store.database import StoreError, StoreFullError
 from eduhub_bridge.store.jobs import Job
 
 _NDJSON_TYPES = frozenset({NDJSON, "application/ndjson", "application/jsonl", "application/x-jsonlines"})
@@ -203,16 +205,21 @@ class _Endpoints:
             raise ProblemError(problem(422, "This Idempotency-Key was given with another request before."))
 
     def _stream(self, job: str, after: int, attached: Optional[str]) -> Response:
-        async def lines() -> AsyncIterator[bytes]:
-            async for line in self._service.follow(job, after, attached):
-                yield line + b"\n"
+        async def lines() -> AsyncGenerator[bytes, None]:
+            following = self._service.follow(job, after, attached)
+            try:
+                async for line in following:
+                    yield line + b"\n"
+            finally:
+                await following.aclose()  # at once: left() asks who still follows
             if attached:
                 yield orjson.dumps(_document(await self._get(job))) + b"\n"
 
         async def left() -> None:
-            await self._service.left(job)
+            with contextlib.suppress(StoreError):  # then it stops at its next step, for the same reason
+                await self._service.left(job)
 
-        return Stream(lines(), NDJSON, left if attached else None, {"x-eduhub-job": job})
+        return Stream(_whole_or_cut(lines()), NDJSON, left if attached else None, {"x-eduhub-job": job})
 
     async def _get(self, job: str) -> Job:
         found = await self._store.get(job)
@@ -245,7 +252,7 @@ class _Endpoints:
         if follow:
             return self._stream(job, after, None)
 
-        async def lines() -> AsyncIterator[bytes]:
+        async def lines() -> AsyncGenerator[bytes, None]:
             at = after
             while at < found.done:
                 page = await self._store.results(job, at, 200)
@@ -254,7 +261,7 @@ class _Endpoints:
                 at += len(page)
                 yield b"\n".join(page) + b"\n"
 
-        return Stream(lines(), NDJSON)
+        return Stream(_whole_or_cut(lines()), NDJSON)
 
     async def resume(self, request: Request, job: str) -> Response:
         found = await self._own(request, job)
@@ -281,10 +288,22 @@ async def _answered(answer: Any) -> Response:
         return problem(413, str(error))
     except GoneError:
         return _Gone()
-    except StoreError as error:
-        full = "full" in str(error)
-        return problem(507 if full else 503, "The bridge's store is full." if full else "The bridge's store fails.")
+    except StoreFullError:
+        return problem(507, "The bridge's store is full.")
+    except StoreError:
+        return problem(503, "The bridge's store fails.", {"retry-after": "5"})
     return response
+
+
+async def _whole_or_cut(lines: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    """Yield the lines; raise AnswerCutError where the store fails, so that no client takes a part for all."""
+    try:
+        async for line in lines:
+            yield line
+    except (StoreError, ProblemError) as error:
+        raise AnswerCutError from error
+    finally:
+        await lines.aclose()
 
 
 async def _nothing() -> AsyncIterator[bytes]:

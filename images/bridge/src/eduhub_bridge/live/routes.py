@@ -84,7 +84,7 @@ def router(hub: Hub, clients: Clients) -> APIRouter:
         except CrowdedError:
             return problem(503, _CROWDED, {"retry-after": "10"})
         except StoreError:
-            return problem(503, "The bridge's store fails.")
+            return problem(503, "The bridge's store fails.", {"retry-after": "5"})
         task = asyncio.current_task()
         listener.cut = task.cancel if task else listener.cut
         return Stream(_sse(hub, listener), "text/event-stream")
