@@ -101,6 +101,6 @@ def create_app(settings: Settings) -> Bridge:
     app.include_router(endpoints.router(Readiness(upstream.probe, metrics.ready.set), metrics, shared.works))
     plone = Plone(settings, upstream, metrics)
     plone.wrote = shared.passed
-    api.install(app, plone, settings)
+    api.install(app, plone, settings, shared.streamed)
     shared.install(app)
     return Bridge(app, pass_through, metrics, shared)

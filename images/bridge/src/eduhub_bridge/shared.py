@@ -9,10 +9,11 @@ from typing import Optional
 from fastapi import FastAPI
 from prometheus_client import Gauge
 
+from eduhub_bridge.api.openapi import operation_id
 from eduhub_bridge.calls import Caller
 from eduhub_bridge.clients import Clients
 from eduhub_bridge.identity import Identities, claimed
-from eduhub_bridge.jobs import routes
+from eduhub_bridge.jobs import described, routes
 from eduhub_bridge.jobs.seal import Seal
 from eduhub_bridge.jobs.service import Limits, Service
 from eduhub_bridge.live import routes as live
@@ -49,6 +50,9 @@ class Shared:
         store = Gauge("eduhub_bridge_store_up", "1 while the store of jobs and events works", registry=metrics.registry)
         store.set_function(self.works)
 
+    streamed = (*described.STREAMED, *live.STREAMED)
+    """Models of what the endpoints take and give in streams."""
+
     def works(self) -> bool:
         """Return whether the store does; jobs look into it every second."""
         return self._database.trouble is None
@@ -82,10 +86,11 @@ class Shared:
 
     def install(self, api: FastAPI) -> None:
         """Add the routes."""
-        # OpenAPI has no words for streams of lines and events: docs/reference/bulk-and-live.md describes them.
-        api.include_router(live.router(self._hub, self._clients), include_in_schema=False)
-        jobs = routes.router(self._jobs, self._clients, self._settings.bulk_mb * 1024 * 1024)
-        api.include_router(jobs, include_in_schema=False)
+        for router in (
+            live.router(self._hub, self._clients),
+            routes.router(self._jobs, self._clients, self._settings.bulk_mb * 1024 * 1024),
+        ):
+            api.include_router(router, generate_unique_id_function=operation_id)
 
     def start(self) -> None:
         """Begin to work, in the loop that runs now."""

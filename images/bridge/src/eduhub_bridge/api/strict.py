@@ -49,13 +49,13 @@ def _too_long(limit: int) -> HTTPException:
     return HTTPException(413, f"The body is longer than {limit} bytes.")
 
 
-def route_class(limit: int) -> type[APIRoute]:
-    """Return the class of routes whose bodies are at most `limit` bytes long."""
+def route_class(limit: int, *, head: bool = True) -> type[APIRoute]:
+    """Return the class of routes whose bodies are at most `limit` bytes long; `head` lets GET be asked with HEAD."""
 
     class StrictRoute(APIRoute):
         def __init__(self, path: str, endpoint: Callable[..., Any], **more: Any) -> None:
             super().__init__(path, endpoint, **more)
-            if "GET" in self.methods:
+            if head and "GET" in self.methods:
                 self.methods.add("HEAD")  # the server leaves out the body
 
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

@@ -11,8 +11,8 @@ import orjson
 from eduhub_bridge.calls import NoAnswerError, Site
 from eduhub_bridge.identity import Identities, UnknownUserError
 from eduhub_bridge.jobs.exports import pages
-from eduhub_bridge.jobs.operations import InvalidOperationError, Move, fingerprint, parse
-from eduhub_bridge.jobs.perform import Operation, Outcome, SiteDownError, perform, refusal
+from eduhub_bridge.jobs.operations import InvalidOperationError, MoveOperation, Operation, fingerprint, parse
+from eduhub_bridge.jobs.perform import Outcome, SiteDownError, perform, refusal
 from eduhub_bridge.jobs.rehearse import rehearse
 from eduhub_bridge.patterns.bulk import bulk
 from eduhub_bridge.store import jobs as states
@@ -188,7 +188,7 @@ class Run:
         ref = outcome.path if told.get("op") in ("create", "move") else ""
         await self._record(line.seq, {**document, **outcome.more}, ok=outcome.ok, doubt=outcome.doubt, ref=ref)
         if operation is not None and (outcome.ok or outcome.doubt):
-            before = operation.path if isinstance(operation, Move) else ""
+            before = operation.path if isinstance(operation, MoveOperation) else ""
             self._told(operation.op, outcome.path, before, self.job.owner)
 
     async def _record(self, seq: int, document: Mapping[str, Any], *, ok: bool, doubt: bool, ref: str) -> None:
