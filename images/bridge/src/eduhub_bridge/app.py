@@ -99,7 +99,7 @@ def create_app(settings: Settings) -> Bridge:
     )  # fmt: skip
     problems.install(app)
     app.include_router(endpoints.router(Readiness(upstream.probe, metrics.ready.set), metrics, shared.works))
-    plone = Plone(settings, upstream, metrics)
+    plone = Plone(settings, upstream, metrics, pass_through.anonymous)
     plone.wrote = shared.passed
     api.install(app, plone, settings, shared.streamed)
     shared.install(app)

@@ -56,7 +56,8 @@ client can mistake a part of it for something else; `.`, `..`, and names that me
 (`@…`, `++…`, `_vh_…`) are refused with 400.
 
 **Credentials** go to Plone as they come: `Authorization: Basic …`, or `Bearer …` with a token of `/api/v1/login`.
-Cookies are ignored. Without credentials you are Plone's anonymous user.
+Cookies are ignored. Without credentials you are Plone's anonymous user, and what you read may be some seconds old
+(`Cache-Status` says so; `Cache-Control: no-cache` asks Plone), but never older than the last write through the bridge.
 
 **Long work** (`/api/v1/bulk`, `/api/v1/exports`) is a job: its results stream as lines of JSON, or it goes on in the
 background after `Prefer: respond-async`. **Changes** come as server-sent events from `/api/v1/events`. The same

@@ -12,6 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from eduhub_bridge.plone import CACHE_STATUS
+
 _JSON = "application/json"
 
 
@@ -70,7 +72,10 @@ def route_class(limit: int, *, head: bool = True) -> type[APIRoute]:
                     _check_type(request)
                 strict = StrictRequest(request.scope, request.receive)
                 strict.limit = limit
-                return await inner(strict)
+                response = await inner(strict)
+                if CACHE_STATUS in request.scope:
+                    response.raw_headers.append((b"cache-status", request.scope[CACHE_STATUS]))
+                return response
 
             return handle
 
