@@ -167,7 +167,8 @@ class Plone:
         Give the answer back with `done`, read to its end or not.
         """
         target = caller.prefix + address(path, service, query)
-        answer = await self._upstream.fetch(method, target, [*caller.fields, *fields], body, begins=promise)
+        sent = [*caller.fields, *fields]
+        answer = await self._upstream.fetch(method, target, sent, body, begins=promise, feature="api")
         if method not in _READS and answer.status < 300:
             credential = next((value for name, value in caller.fields if name == "authorization"), "")
             raw = (paths.MOUNT + address(path, service)).encode("ascii")

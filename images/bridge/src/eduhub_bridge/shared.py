@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Optional
+from typing import Callable, Optional
 
 from fastapi import FastAPI
-from prometheus_client import Gauge
 
 from eduhub_bridge.api.openapi import operation_id
 from eduhub_bridge.calls import Caller
@@ -28,30 +27,32 @@ from eduhub_bridge.store.jobs import Jobs
 
 
 class Shared:
-    """Lives as long as the application; raises StoreError when the store cannot be opened."""
+    """Lives as long as the application; raises StoreError when the store cannot be opened.
 
-    def __init__(self, settings: Settings, caller: Caller, metrics: Metrics) -> None:
+    `callers` makes who asks Plone, by the name of a feature.
+    """
+
+    streamed = (*described.STREAMED, *live.STREAMED)
+    """Models of what the endpoints take and give in streams."""
+
+    def __init__(self, settings: Settings, callers: Callable[[str], Caller], metrics: Metrics) -> None:
         self._settings = settings
         self._temporary: Optional[tempfile.TemporaryDirectory[str]] = None
         self._database = self._open()
+        self._database.told = metrics.stored
         identities = Identities()
+        caller = callers("jobs")
         self._clients = Clients(caller, settings.plone_path, identities)
+        self._listening = Clients(callers("live"), settings.plone_path, identities)
         limits = Limits(
             settings.plone_path, settings.jobs, settings.jobs + 6, settings.job_lease_seconds,
             settings.job_keep_seconds,
         )  # fmt: skip
         seal = Seal(settings.state_key)
-        self._hub = Hub(Events(self._database), identities, settings.live_poll_seconds)
+        lost = metrics.listeners_lost.inc
+        self._hub = Hub(Events(self._database), identities, settings.live_poll_seconds, lost)
         self._jobs = Service(Jobs(self._database), seal, caller, identities, limits, self._operated)
-        listeners = Gauge("eduhub_bridge_listeners", "Who listens for changes here", registry=metrics.registry)
-        listeners.set_function(self._hub.listeners)
-        jobs = Gauge("eduhub_bridge_jobs", "Jobs carried out here now", registry=metrics.registry)
-        jobs.set_function(self._jobs.running)
-        store = Gauge("eduhub_bridge_store_up", "1 while the store of jobs and events works", registry=metrics.registry)
-        store.set_function(self.works)
-
-    streamed = (*described.STREAMED, *live.STREAMED)
-    """Models of what the endpoints take and give in streams."""
+        metrics.watch_shared(self.works, self._jobs.running, self._hub.listeners)
 
     def works(self) -> bool:
         """Return whether the store does; jobs look into it every second."""
@@ -87,7 +88,7 @@ class Shared:
     def install(self, api: FastAPI) -> None:
         """Add the routes."""
         for router in (
-            live.router(self._hub, self._clients),
+            live.router(self._hub, self._listening),
             routes.router(self._jobs, self._clients, self._settings.bulk_mb * 1024 * 1024),
         ):
             api.include_router(router, generate_unique_id_function=operation_id)

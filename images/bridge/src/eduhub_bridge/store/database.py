@@ -53,6 +53,8 @@ class Database:
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self.told: Callable[[str, float], object] = lambda *_: None
+        """Told of each piece of work that succeeded: "read" or "write", and its seconds, with the wait for its turn."""
         self.trouble: Optional[str] = None
         """Why the last piece of work could not be done, in a sentence; None if it could."""
 
@@ -65,12 +67,14 @@ class Database:
         return await self._done(work, writes=False)
 
     async def _done(self, work: Callable[[Transaction], T], *, writes: bool) -> T:
+        started = time.perf_counter()
         try:
             result = await asyncio.get_running_loop().run_in_executor(self._thread, self.transact, work, writes)
         except StoreError as error:
             self.trouble = str(error)
             raise
         self.trouble = None
+        self.told("write" if writes else "read", time.perf_counter() - started)
         return result
 
     def transact(self, work: Callable[[Transaction], T], writes: bool) -> T:
