@@ -212,6 +212,16 @@ def test_users_and_groups_come_and_go(ask, admin):
     assert [each["id"] for each in found["items"]] == ["tutors"]
     few = ask(200, "GET", "/groups", admin, params={"limit": 1}).json()
     assert (len(few["items"]), few["more"]) == (1, True)
+    for kind in ("users", "groups"):
+        whole = [each["id"] for each in ask(200, "GET", f"/{kind}", admin).json()["items"]]
+        parts, offset = [], 0
+        while True:
+            part = ask(200, "GET", f"/{kind}", admin, params={"limit": 1, "offset": offset}).json()
+            parts += [each["id"] for each in part["items"]]
+            offset += 1
+            if not part["next"]:
+                break
+        assert parts == whole
     for path in ("/groups/tutors", "/users/grace"):
         ask(204, "DELETE", path, admin)
         ask(404, "DELETE", path, admin)

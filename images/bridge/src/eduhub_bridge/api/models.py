@@ -205,10 +205,14 @@ class User(Given):
 
 
 class Users(Given):
-    """Users, by full name. Plone counts neither users nor groups, so there is no total and no next page."""
+    """Users, by full name. Plone counts neither users nor groups, so there is no total."""
 
     items: list[User]
-    more: bool = Field(description="Whether there are more than `limit`: search more narrowly.", examples=[False])
+    more: bool = Field(description="Whether there are more after these.", examples=[False])
+    next: Optional[str] = Field(
+        description="URL of the next ones; null after the last, and with `search`: search more narrowly.",
+        examples=[None],
+    )
 
 
 class NewUser(Taken):
@@ -264,7 +268,8 @@ class Groups(Given):
     """Groups, as Plone lists them; it does not count them."""
 
     items: list[GroupSummary]
-    more: bool = Field(description="Whether there are more than `limit`: search more narrowly.", examples=[False])
+    more: bool = Field(description="Whether there are more after these.", examples=[False])
+    next: Optional[str] = Field(description="URL of the next ones; null after the last.", examples=[None])
 
 
 class NewGroup(Taken):
