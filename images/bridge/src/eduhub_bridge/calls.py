@@ -98,7 +98,6 @@ class Site:
     def __init__(self, caller: Caller, site_path: str, origin: Origin, authorization: Optional[str]) -> None:
         self._caller, self.authorization = caller, authorization
         self._prefix = paths.prefix(origin.scheme, origin.host, site_path)
-        self._base = f"{origin.scheme}://{origin.host}{paths.MOUNT}"
 
     async def ask(self, method: str, path: str, document: Any = None, query: str = "") -> Reply:
         """Ask for JSON; raise NoAnswerError."""

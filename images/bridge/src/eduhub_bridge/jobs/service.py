@@ -29,10 +29,6 @@ _RESULTS = 200
 _MARGIN_SECONDS = 1.0
 
 
-class TooManyError(Exception):
-    """This process works on as many jobs as it may."""
-
-
 @dataclass(frozen=True)
 class Limits:
     """How much at a time. `background` and `most` count jobs of this process; seconds."""
