@@ -178,6 +178,18 @@ def test_plones_own_words_reach_the_caller(bridge, member, new, words):
     assert "traceback" not in answer.text
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [{"effective": 5}, {"language": ["x"]}, {"blocks": {"a": 1}}, {"blocks": None}, {"relatedItems": {"a": 1}},
+     {"allow_discussion": {"a": 1}}, {"start": {"a": 1}}],
+)  # fmt: skip
+def test_a_value_of_another_type_than_plone_expects_changes_nothing(ask, admin, fields):
+    at = {"path": "/courses/open-day"}
+    before = ask(200, "GET", "/content", admin, params=at).headers["etag"]
+    ask(400, "PATCH", "/content", admin, params=at, json={"fields": fields})
+    assert ask(200, "GET", "/content", admin, params=at).headers["etag"] == before
+
+
 def test_a_token_is_as_good_as_a_password(ask, member):
     given = ask(200, "POST", "/login", json={"login": member.login, "password": member.password})
     assert (given.headers["cache-control"], "set-cookie" in given.headers) == ("no-store", False)
