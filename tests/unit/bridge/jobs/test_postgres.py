@@ -90,7 +90,7 @@ def test_without_its_database_a_bridge_refuses_jobs_and_passes_everything_else_o
     assert bridge.bulk([create("before")]).status == 200
     postgres.stop()
     try:
-        asked = (("POST", "/exports", b"{}"), ("GET", "/jobs", b""), ("GET", "/jobs/1", b""))
+        asked = (("POST", "/exports", b"{}"), ("GET", "/jobs", b""), ("GET", f"/jobs/{0:032x}", b""))
         refused = [bridge.bulk([create("lost")]), *(bridge.api(*each[:2], body=each[2]) for each in asked)]
         summary = until(lambda: (found := bridge.get("/health").json())["status"] == "degraded" and found)
         assert (summary["plone"]["ready"], summary["store"]) == (True, {"ready": False})
