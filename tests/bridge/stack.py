@@ -18,7 +18,7 @@ from docker.errors import DockerException, ImageNotFound, NotFound
 from builder.catalogue import load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from docker.models.containers import Container
 
@@ -110,11 +110,17 @@ def plone(client: docker.DockerClient, folder: Path, name: str = "plone", **sett
 
 
 @contextmanager
-def bridge(client: docker.DockerClient, before: Server, python: str, **settings: str) -> Iterator[Server]:
-    """Run the checkout's bridge on `python`, in the image of that Python, in front of the Plone `before`."""
+def bridge(
+    client: docker.DockerClient, before: Server, python: str, shares: Sequence[Path] = (), **settings: str
+) -> Iterator[Server]:
+    """Run the checkout's bridge on `python`, in the image of that Python, in front of the Plone `before`.
+
+    It sees the directories `shares` under their own names, read-only.
+    """
     port = _free_port()
     environment = {"PLONE_URL": before.url, "EDUHUB_PORT": str(port), "EDUHUB_ADDRESS": "127.0.0.1", **settings}
-    with _bridge(client, python, environment, {}) as container:
+    volumes = {str(path): {"bind": str(path), "mode": "ro"} for path in shares}
+    with _bridge(client, python, environment, volumes) as container:
         server = Server(f"http://127.0.0.1:{port}", container, before.admin, python)
         _until(container, BRIDGE_SECONDS, lambda: _answers(server))
         yield server

@@ -178,6 +178,18 @@ def test_plones_own_words_reach_the_caller(bridge, member, new, words):
     assert "traceback" not in answer.text
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [{"effective": 5}, {"language": ["x"]}, {"blocks": {"a": 1}}, {"blocks": None}, {"relatedItems": {"a": 1}},
+     {"allow_discussion": {"a": 1}}, {"start": {"a": 1}}],
+)  # fmt: skip
+def test_a_value_of_another_type_than_plone_expects_changes_nothing(ask, admin, fields):
+    at = {"path": "/courses/open-day"}
+    before = ask(200, "GET", "/content", admin, params=at).headers["etag"]
+    ask(400, "PATCH", "/content", admin, params=at, json={"fields": fields})
+    assert ask(200, "GET", "/content", admin, params=at).headers["etag"] == before
+
+
 def test_a_token_is_as_good_as_a_password(ask, member):
     given = ask(200, "POST", "/login", json={"login": member.login, "password": member.password})
     assert (given.headers["cache-control"], "set-cookie" in given.headers) == ("no-store", False)
@@ -212,6 +224,16 @@ def test_users_and_groups_come_and_go(ask, admin):
     assert [each["id"] for each in found["items"]] == ["tutors"]
     few = ask(200, "GET", "/groups", admin, params={"limit": 1}).json()
     assert (len(few["items"]), few["more"]) == (1, True)
+    for kind in ("users", "groups"):
+        whole = [each["id"] for each in ask(200, "GET", f"/{kind}", admin).json()["items"]]
+        parts, offset = [], 0
+        while True:
+            part = ask(200, "GET", f"/{kind}", admin, params={"limit": 1, "offset": offset}).json()
+            parts += [each["id"] for each in part["items"]]
+            offset += 1
+            if not part["next"]:
+                break
+        assert parts == whole
     for path in ("/groups/tutors", "/users/grace"):
         ask(204, "DELETE", path, admin)
         ask(404, "DELETE", path, admin)

@@ -28,6 +28,7 @@ CHECKED = (
     "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,"
     "response_schema_conformance,negative_data_rejection,unsupported_method,allow_header_conformance"
 )
+BULK = "/api/v1/bulk"
 # The endpoints are the same on each Python, so each Python gets another caller, and the whole less than two minutes.
 CALLERS = dict(zip(stack.PYTHONS, [("admin", "examples,coverage,fuzzing"), ("", "examples,fuzzing")], strict=True))
 
@@ -57,9 +58,16 @@ def test_every_answer_is_one_that_the_document_lists(engine, own_plone, tmp_path
     who = ["--auth", ":".join(own_plone.admin)] if caller else []
     with stack.bridge(engine, own_plone, python) as server:
         document = f"{server.url}/api/v1/openapi.json"
-        done = schemathesis(server, tmp_path, document, "--phases", phases, *who)
+        # An event stream has no end, so schemathesis would wait for it for ever: tests/unit/bridge/live reads it.
+        asked = ("--exclude-path", "/api/v1/events", "--exclude-path", BULK)
+        done = schemathesis(server, tmp_path, document, "--phases", phases, *asked, *who)
         assert done.returncode == 0, done.stdout[-8000:] + done.stderr
-        assert "Tested: 26" in done.stdout
+        assert "Tested: 32" in done.stdout
+        # Any text is lines, and a line that is no operation is a result in an answer of 200: nothing is rejected.
+        asked = ("--include-path", BULK, "--exclude-checks", "negative_data_rejection")
+        done = schemathesis(server, tmp_path, document, "--phases", phases, *asked, *who)
+        assert done.returncode == 0, done.stdout[-8000:] + done.stderr
+        assert "Tested: 1" in done.stdout
         assert "Traceback" not in server.log
 
 

@@ -50,6 +50,14 @@ def test_both_slots_share_jobs_and_the_key_to_them():
     assert value("bridge_spec")["environment"]["EDUHUB_STATE_KEY_FILE"] == mounts[1][1]
 
 
+def test_a_database_for_jobs_is_a_file_that_the_bridge_finds_and_no_setting_otherwise():
+    spec = value("bridge_spec", bridge_state_dsn_file="/etc/two/secrets/dsn", bridge_secrets={"/run/secrets/x": "/x"})
+    inside = spec["environment"]["EDUHUB_STATE_DSN_FILE"]
+    assert spec["secrets"] == {"/run/secrets/x": "/x", inside: "/etc/two/secrets/dsn"}
+    none = value("bridge_spec")
+    assert (none["secrets"], "EDUHUB_STATE_DSN_FILE" in none["environment"]) == ({}, False)
+
+
 def test_an_image_whose_name_says_no_python_has_none():
     assert (value("bridge_spec")["python"], value("bridge_spec", bridge_image="other:1")["python"]) == ("3.11", None)
 

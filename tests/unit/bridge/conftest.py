@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.unit.bridge.plone import Plone
+from tests.unit.bridge.postgres import PROGRAMS, Server
 from tests.unit.bridge.process import Process
 
 if TYPE_CHECKING:
@@ -61,3 +63,14 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     yield _start
     for process in started:
         process.kill()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server with no database in it."""
+    if not PROGRAMS:
+        # CI installs it (.ci/run): a suite that leaves these out there would say nothing about PostgreSQL at all.
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("there is no PostgreSQL here: apt install postgresql")
+    server = Server()
+    yield server
+    server.remove()

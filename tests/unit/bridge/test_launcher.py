@@ -69,6 +69,7 @@ def test_a_socket_in_use_is_left_alone(bridge):
         ("EDUHUB_STATE_DIR", "state", "no directory"),
         ("EDUHUB_STATE_DIR", "/nowhere", "no directory: make it"),
         ("EDUHUB_STATE_KEY", "planted", "EDUHUB_STATE_KEY_FILE"),
+        ("EDUHUB_STATE_DSN", "planted", "EDUHUB_STATE_DSN_FILE"),
         ("EDUHUB_STATE_KEY_FILE", "/dev/null", "holds 0 bytes: give at least 32"),
         ("EDUHUB_JOBS", "0", "give a number from 1 to 6"),
     ],
@@ -92,6 +93,22 @@ def test_a_store_that_cannot_be_read_is_one_sentence(tmp_path, words):
         store.write_bytes(b"no database, but long enough" * 9)
     refused = run("eduhub_bridge", EDUHUB_STATE_DIR=str(tmp_path), EDUHUB_SOCKET=str(tmp_path / "socket"))
     assert (refused.returncode, refused.stderr.count("\n"), words in refused.stderr) == (2, 1, True)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "planted", "postgresql//bridge:planted@db/x", "postgresql://bridge:plant%ed@db/x",
+     "postgresql://bridge:pla/planted@db/x", "postgresql://bridge:pla@planted@db/x",
+     "postgresql://bridge:x@db/x?planted=1"],
+)  # fmt: skip
+def test_an_address_of_a_database_that_is_none_is_refused_and_not_repeated(tmp_path, address):
+    (tmp_path / "dsn").write_text(address)
+    refused = run(
+        "eduhub_bridge", EDUHUB_STATE_DSN_FILE=str(tmp_path / "dsn"), EDUHUB_SOCKET=str(tmp_path / "socket")
+    )
+    assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
+    assert "EDUHUB_STATE_DSN_FILE holds no address of a PostgreSQL database" in refused.stderr
+    assert "planted" not in refused.stderr
 
 
 def test_settings_may_come_from_files_and_slips_of_the_pen_are_named(tmp_path, plone):

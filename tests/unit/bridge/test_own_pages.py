@@ -55,6 +55,7 @@ def test_the_summary_says_what_runs_here(bridge):
     summary = bridge.get("/health").json()
     assert (summary["version"], summary["python"]) == (__version__, PYTHON_VERSION)
     assert summary["plone"] == {"ready": True, "why": None}
+    assert summary["store"] == {"ready": True}
 
 
 def test_metrics_count_by_template_method_and_status(start, plone):

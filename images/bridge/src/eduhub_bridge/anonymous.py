@@ -211,7 +211,7 @@ class AnonymousReads:
             fields.append(("if-none-match", page.etag.decode("latin-1")))
         elif page is not None and page.modified:
             fields.append(("if-modified-since", page.modified.decode("latin-1")))
-        answer = await self._upstream.fetch("GET", target.path, fields, begins=promise)
+        answer = await self._upstream.fetch("GET", target.path, fields, begins=promise, feature="pages")
         try:
             return await self._made(key, page, answer, asked_at, writes)
         except BaseException:

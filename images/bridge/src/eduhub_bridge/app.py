@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import asynccontextmanager
 from email.utils import formatdate
+from functools import partial
 from typing import Any, AsyncIterator, MutableMapping
 
 from fastapi import FastAPI
@@ -25,10 +26,14 @@ _CLOSE = (b"connection", b"close")
 
 
 class Bridge:
-    """The ASGI application. `draining` is set when the server stops: each answer then says that it is the last."""
+    """The ASGI application. `draining` is set when the server stops: each answer then says that it is the last.
+
+    `registry` is what Prometheus is told from.
+    """
 
     def __init__(self, api: ASGIApp, pass_through: ASGIApp, metrics: Metrics, shared: Shared) -> None:
         self.draining = False
+        self.registry = metrics.registry
         self._shared = shared
         self._api, self._pass_through, self._metrics = api, pass_through, metrics
 
@@ -79,7 +84,7 @@ def create_app(settings: Settings) -> Bridge:
     """
     metrics = Metrics()
     upstream = Upstream(settings, metrics)
-    shared = Shared(settings, UpstreamCaller(upstream), metrics)
+    shared = Shared(settings, partial(UpstreamCaller, upstream), metrics)
     pass_through = PassThrough(settings, upstream, metrics)
 
     @asynccontextmanager
@@ -98,9 +103,9 @@ def create_app(settings: Settings) -> Bridge:
         openapi_url=None, docs_url=None, redoc_url=None,
     )  # fmt: skip
     problems.install(app)
-    app.include_router(endpoints.router(Readiness(upstream.probe, metrics.ready.set), metrics))
-    plone = Plone(settings, upstream, metrics)
+    app.include_router(endpoints.router(Readiness(upstream.probe, metrics.ready.set), metrics, shared.works))
+    plone = Plone(settings, upstream, metrics, pass_through.anonymous)
     plone.wrote = shared.passed
-    api.install(app, plone, settings)
+    api.install(app, plone, settings, shared.streamed)
     shared.install(app)
     return Bridge(app, pass_through, metrics, shared)

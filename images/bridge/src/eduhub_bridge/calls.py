@@ -57,15 +57,15 @@ class Caller(Protocol):
 class UpstreamCaller:
     """The Caller over Upstream."""
 
-    def __init__(self, upstream: Upstream) -> None:
-        self._upstream = upstream
+    def __init__(self, upstream: Upstream, feature: str) -> None:
+        self._upstream, self._feature = upstream, feature
 
     async def call(self, method: str, path: str, fields: List[Tuple[str, str]], body: Optional[bytes] = None) -> Reply:
         """Ask and read the answer to its end."""
         if body is not None:
             fields = [*fields, ("content-length", str(len(body)))]
         try:
-            answer = await self._upstream.fetch(method, path, fields, body)
+            answer = await self._upstream.fetch(method, path, fields, body, feature=self._feature)
         except UpstreamError as error:
             # 503 is the bridge's own word for "not now": a full lane, an open breaker.
             sent = error.kind not in _NOT_SENT and error.status != 503
@@ -98,7 +98,6 @@ class Site:
     def __init__(self, caller: Caller, site_path: str, origin: Origin, authorization: Optional[str]) -> None:
         self._caller, self.authorization = caller, authorization
         self._prefix = paths.prefix(origin.scheme, origin.host, site_path)
-        self._base = f"{origin.scheme}://{origin.host}{paths.MOUNT}"
 
     async def ask(self, method: str, path: str, document: Any = None, query: str = "") -> Reply:
         """Ask for JSON; raise NoAnswerError."""

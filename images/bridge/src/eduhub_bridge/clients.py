@@ -95,8 +95,12 @@ class Stream(Response):
             field for field in self.raw_headers if field[0] != b"content-length"
         ]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI says so
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer; a client that leaves ends it quietly."""
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": b""})
+            return
         gone = asyncio.ensure_future(_gone(receive))
         whole = False
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from typing import Any
+from typing import Any, Callable
 
 import orjson
 from fastapi import APIRouter, Request
@@ -22,8 +22,12 @@ def _json(document: Any) -> Response:
     return Response(orjson.dumps(document), headers={"cache-control": "no-store"}, media_type="application/json")
 
 
-def router(readiness: Readiness, metrics: Metrics) -> APIRouter:
-    """Return the routes; they answer from what they are given and call Plone only through `readiness`."""
+def router(readiness: Readiness, metrics: Metrics, store_works: Callable[[], bool]) -> APIRouter:
+    """Return the routes; they answer from what they are given and call Plone only through `readiness`.
+
+    `store_works` says whether the store does. Readiness does not depend on it: without its store a
+    bridge passes requests on, and only jobs and live changes are refused.
+    """
     routes = APIRouter()
     started = time.monotonic()
 
@@ -45,14 +49,16 @@ def router(readiness: Readiness, metrics: Metrics) -> APIRouter:
 
     @routes.api_route("/health", methods=_READ)
     async def health() -> Response:
-        verdict = await readiness.verdict()
+        verdict, stored = await readiness.verdict(), store_works()
         return _json(
             {
-                "status": "ready" if verdict.ready else "degraded",
+                "status": "ready" if verdict.ready and stored else "degraded",
                 "version": __version__,
                 "python": platform.python_version(),
                 "uptime_seconds": round(time.monotonic() - started, 1),
                 "plone": {"ready": verdict.ready, "why": verdict.why},
+                # Not why: that may name a host and a user, which are for the log.
+                "store": {"ready": stored},
             }
         )
 

@@ -45,6 +45,15 @@ class Metrics:
         self.plone_errors = Counter(
             "eduhub_bridge_plone_errors", "Requests that Plone did not answer well", ["kind"], registry=self.registry
         )
+        self.breaker_turned = Counter(
+            "eduhub_bridge_plone_breaker_changes", "Times that the circuit breaker went into a state", ["state"],
+            registry=self.registry,
+        )  # fmt: skip
+        for each in (CLOSED, HALF_OPEN, OPEN):
+            self.breaker_turned.labels(each)
+        self._budget = Gauge(
+            "eduhub_bridge_plone_retry_budget", "Requests that may be sent again now", registry=self.registry
+        )
         self.plone_retries = Counter(
             "eduhub_bridge_plone_retries", "Requests sent again on a new connection", registry=self.registry
         )
@@ -53,13 +62,27 @@ class Metrics:
         )
         self._cache_pages = Gauge("eduhub_bridge_cache_pages", "Pages stored", registry=self.registry)
         self._cache_bytes = Gauge("eduhub_bridge_cache_bytes", "Memory that they take", registry=self.registry)
+        self._store = Histogram(
+            "eduhub_bridge_store_seconds", "Time of a transaction in the store of jobs and events", ["kind"],
+            buckets=SECONDS, registry=self.registry,
+        )  # fmt: skip
+        self._store_up = Gauge(
+            "eduhub_bridge_store_up", "1 while the store of jobs and events works", registry=self.registry
+        )
+        self._jobs = Gauge("eduhub_bridge_jobs", "Jobs carried out here now", registry=self.registry)
+        self._listeners = Gauge("eduhub_bridge_listeners", "Who listens for changes here", registry=self.registry)
+        self.listeners_lost = Counter(
+            "eduhub_bridge_listeners_lost", "Listeners that took messages too slowly and were cut",
+            registry=self.registry,
+        )  # fmt: skip
         self.ready = Gauge("eduhub_bridge_ready", "1 while /health/ready answers 200", registry=self.registry)
         self._requests = Histogram(
             "eduhub_bridge_request_seconds", "First byte asked to last byte answered", ["route", "method", "status"],
             buckets=SECONDS, registry=self.registry,
         )  # fmt: skip
         self._plone = Histogram(
-            "eduhub_bridge_plone_seconds", "Time until Plone's answer begins", ["method", "status"],
+            "eduhub_bridge_plone_seconds", "Time until Plone's answer begins, by what of the bridge asked",
+            ["feature", "method", "status"],
             buckets=SECONDS, registry=self.registry,
         )  # fmt: skip
         # Looking up a child takes longer than observing, and there are only so many of them.
@@ -70,9 +93,9 @@ class Metrics:
         """Count a request; `route` is a template, never a path."""
         self._request_child(route, method if method in _METHODS else "other", status).observe(seconds)
 
-    def plone_answered(self, method: str, status: int, seconds: float) -> None:
-        """Count an answer of Plone, whatever its status."""
-        self._plone_child(method if method in _METHODS else "other", status).observe(seconds)
+    def plone_answered(self, feature: str, method: str, status: int, seconds: float) -> None:
+        """Count an answer of Plone, whatever its status; `feature` is one of few, named in the code."""
+        self._plone_child(feature, method if method in _METHODS else "other", status).observe(seconds)
 
     def waited(self, lane: str) -> Callable[[float], None]:
         """Return what is to be told, in seconds, of each wait in `lane`."""
@@ -91,6 +114,20 @@ class Metrics:
 
         for each in (CLOSED, HALF_OPEN, OPEN):
             self._breaker.labels(each).set_function(is_in(each))
+
+    def watch_budget(self, left: Callable[[], float]) -> None:
+        """Ask how many retries are left whenever somebody scrapes."""
+        self._budget.set_function(left)
+
+    def watch_shared(self, works: Callable[[], bool], jobs: Callable[[], int], listeners: Callable[[], int]) -> None:
+        """Ask for the state of the store, and how many jobs and listeners there are here, whenever somebody scrapes."""
+        self._store_up.set_function(works)
+        self._jobs.set_function(jobs)
+        self._listeners.set_function(listeners)
+
+    def stored(self, kind: str, seconds: float) -> None:
+        """Count a transaction, a "read" or a "write", that succeeded."""
+        self._store.labels(kind).observe(seconds)
 
     def watch_cache(self, pages: Callable[[], float], size: Callable[[], float]) -> None:
         """Ask for these two whenever somebody scrapes."""

@@ -36,15 +36,16 @@ class PassThrough:
     def __init__(self, settings: Settings, upstream: Upstream, metrics: Metrics) -> None:
         self._site_path = settings.plone_path
         self._upstream, self._metrics = upstream, metrics
-        self._anonymous: Optional[AnonymousReads] = None
+        self.anonymous: Optional[AnonymousReads] = None
+        """The stored pages, None if there are to be none; a scope that asks for one is a GET below the mount."""
         if settings.cache_seconds:
-            self._anonymous = AnonymousReads(settings, upstream, metrics, lambda scope: self._target(scope)[0])
+            self.anonymous = AnonymousReads(settings, upstream, metrics, lambda scope: self._target(scope)[0])
         self._log = Seldom()
 
     async def close(self) -> None:
         """Stop what goes on for no client; the connections to Plone are closed after this."""
-        if self._anonymous:
-            await self._anonymous.close()
+        if self.anonymous:
+            await self.anonymous.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; raise AnswerCutError when the answer breaks off after its head was sent."""
@@ -53,7 +54,7 @@ class PassThrough:
             # Not HEAD: Plone's services know GET and answer 404 to it.
             if scope["method"] == "GET":
                 status = BYPASS
-                reads = self._anonymous
+                reads = self.anonymous
                 asked = freshness.asked(scope) if reads else None
                 if reads and asked:
                     status = MISS

@@ -6,7 +6,7 @@ Every call of the typed endpoints passes `Plone.send`, the one place that knows 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, AsyncIterator, Callable, Mapping, Optional, Sequence, Union
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
@@ -15,7 +15,8 @@ import orjson
 from starlette.requests import Request
 from starlette.types import Scope
 
-from eduhub_bridge import headers, paths
+from eduhub_bridge import freshness, headers, paths
+from eduhub_bridge.anonymous import BYPASS, MISS, AnonymousReads, Found
 from eduhub_bridge.metrics import Metrics
 from eduhub_bridge.settings import Settings
 from eduhub_bridge.upstream import Upstream, promise
@@ -23,6 +24,11 @@ from eduhub_bridge.upstream import Upstream, promise
 # Whose request it is, in which language, and what ties log lines together. Cookies stay out: a typed endpoint that
 # took a browser's cookie could be called from any page that the browser shows.
 _FROM_CALLER = frozenset({"authorization", "accept-language", "x-forwarded-for", "traceparent", "x-request-id", "via"})
+# What a stored page depends on, beside its address: see freshness. Conditions are about our answers, not Plone's.
+_OF_A_PAGE = _FROM_CALLER | {"host", "x-forwarded-host", "x-forwarded-proto", "cache-control", "pragma"}
+_ACCEPT = (b"accept", b"application/json")
+# Where a request's scope says what a stored page did for it: a value of Cache-Status.
+CACHE_STATUS = "eduhub.cache_status"
 # Answers are read whole before they are checked; content is texts, files travel by other means.
 _ANSWER_BYTES = 32 * 1024 * 1024
 _KEPT = frozenset({400, 401, 403, 404, 409, 413, 501, 503})
@@ -64,6 +70,8 @@ class Caller:
     origin: str
     prefix: str
     fields: list[tuple[str, str]]
+    reads: Optional[Scope] = field(default=None, repr=False)
+    """The request itself, if it is one that only reads, without a credential: then stored pages may answer."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +86,11 @@ class PloneAnswer:
 class Plone:
     """Calls Plone for a caller. Paths are those of content below the site, decoded: `/courses/tür`."""
 
-    def __init__(self, settings: Settings, upstream: Upstream, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, upstream: Upstream, metrics: Metrics, anonymous: Optional[AnonymousReads]
+    ) -> None:
         self._site_path = settings.plone_path
-        self._upstream, self._metrics = upstream, metrics
+        self._upstream, self._metrics, self._anonymous = upstream, metrics, anonymous
         self.wrote: Wrote = lambda *_: None
         """Called after every write that Plone has accepted."""
 
@@ -90,7 +100,8 @@ class Plone:
         said = headers.request(scope["headers"], scope["scheme"])
         prefix = paths.prefix(said.scheme, said.host, self._site_path)
         fields = [field for field in said.fields if field[0] in _FROM_CALLER]
-        return Caller(f"{said.scheme}://{said.host.lower()}", prefix, fields)
+        reads = scope["method"] in _READS and not any(name == "authorization" for name, _ in fields)
+        return Caller(f"{said.scheme}://{said.host.lower()}", prefix, fields, scope if reads else None)
 
     async def call(
         self, caller: Caller, method: str, path: str = "/", service: str = "", *, query: Query = (), json: Any = None,
@@ -100,6 +111,10 @@ class Plone:
 
         `service` is what follows the content's address, percent-encoded already, such as `/@search`.
         """
+        if method == "GET" and caller.reads is not None and not fields:
+            stored = await self._stored(caller.reads, address(path, service, query), service)
+            if stored is not None:
+                return stored
         said = [("accept", "application/json"), *fields]
         body: Optional[bytes] = None
         if json is not None:
@@ -107,12 +122,41 @@ class Plone:
             said += [("content-type", "application/json"), ("content-length", str(len(body)))]
         answer = await self.send(caller, method, path, service, query, said, None if body is None else _once(body))
         try:
-            if answer.status in _REDIRECTS:
-                raise _moved(answer.headers.get("location", ""), service)
             text = await self._whole(answer)
         finally:
             self.done(answer)
-        return PloneAnswer(answer.status, answer.headers, understood(answer.status, answer.content_type, text, service))
+        return _answer(answer.status, answer.headers, text, service)
+
+    async def _stored(self, scope: Scope, target: str, service: str) -> Optional[PloneAnswer]:
+        """Return what everybody is answered, from a stored page or from Plone once for all who ask at a time.
+
+        None if the caller has to ask for itself. These are the pages of `/plone/…`, by the same rules: see anonymous.
+        """
+        if self._anonymous is None:
+            return None
+        raw_path, _, query = (paths.MOUNT + target).encode("ascii").partition(b"?")
+        sent = [each for each in scope["headers"] if each[0].decode("latin-1") in _OF_A_PAGE]
+        asks = {"method": "GET", "raw_path": raw_path, "query_string": query, "headers": [*sent, _ACCEPT]}
+        page: Scope = {**scope, **asks}
+        asked = freshness.asked(page)
+        if asked is None:
+            self._anonymous.count_bypass()
+            scope[CACHE_STATUS] = BYPASS
+            return None
+        scope[CACHE_STATUS] = MISS
+        found = self._anonymous.at_hand(asked, page) or await self._anonymous.fetch(asked, page)
+        if isinstance(found, Found):
+            scope[CACHE_STATUS] = found.status
+            fields = {name.decode("latin-1"): value.decode("latin-1") for name, value in found.page.fields}
+            return _answer(found.page.status, fields, found.page.body, service)
+        said = found.take() if found is not None else None
+        if found is None or said is None:
+            return None
+        try:
+            text = await self._whole(said, found.begun)
+        finally:
+            self.done(said)
+        return _answer(said.status, said.headers, text, service)
 
     async def send(
         self, caller: Caller, method: str, path: str, service: str, query: Query, fields: Query,
@@ -123,7 +167,8 @@ class Plone:
         Give the answer back with `done`, read to its end or not.
         """
         target = caller.prefix + address(path, service, query)
-        answer = await self._upstream.fetch(method, target, [*caller.fields, *fields], body, begins=promise)
+        sent = [*caller.fields, *fields]
+        answer = await self._upstream.fetch(method, target, sent, body, begins=promise, feature="api")
         if method not in _READS and answer.status < 300:
             credential = next((value for name, value in caller.fields if name == "authorization"), "")
             raw = (paths.MOUNT + address(path, service)).encode("ascii")
@@ -145,8 +190,8 @@ class Plone:
         finally:
             self.done(answer)
 
-    async def _whole(self, answer: aiohttp.ClientResponse) -> bytes:
-        parts, length = [], 0
+    async def _whole(self, answer: aiohttp.ClientResponse, begun: bytes = b"") -> bytes:
+        parts, length = [begun], len(begun)
         try:
             while not answer.content.at_eof():
                 part = await answer.content.readany()
@@ -169,6 +214,14 @@ def address(path: str, service: str = "", query: Query = ()) -> str:
 def path_of(url: str) -> str:
     """Return the path below the site, decoded, of content that Plone names by `url`."""
     return unquote(urlsplit(url).path)[len(paths.MOUNT) :] or "/"
+
+
+def _answer(status: int, fields: Mapping[str, str], text: bytes, service: str) -> PloneAnswer:
+    """Return the good answer; raise PloneError for every other. `fields` finds names in lower case."""
+    if status in _REDIRECTS:
+        raise _moved(fields.get("location", ""), service)
+    kind = fields.get("content-type", "").partition(";")[0].strip().lower()
+    return PloneAnswer(status, fields, understood(status, kind, text, service))
 
 
 def understood(status: int, content_type: str, text: bytes, service: str = "") -> Any:

@@ -31,6 +31,8 @@ the value of `NAME`. Seconds and counts are numbers.
     EDUHUB_STATE_DIR               directory for jobs and keys, the same for both slots; without it
                                    /var/lib/eduhub-bridge if that can be written, else a temporary one
     EDUHUB_STATE_MB                most that the store there may take, in MiB      (2048)
+    EDUHUB_STATE_DSN_FILE          file with the address of a PostgreSQL database to use instead of that directory, such
+                                   as postgresql://bridge:…@db.example.edu/bridge
     EDUHUB_STATE_KEY_FILE          file of at least 32 bytes, the same for both slots: seals the credentials of jobs;
                                    without it nobody but the process that took a job can carry it out
     EDUHUB_BULK_MB                 longest body of a bulk request, in MiB          (64)
@@ -57,7 +59,7 @@ NAMES = frozenset(
     | {"EDUHUB_PLONE_FAILURES", "EDUHUB_PLONE_PAUSE_SECONDS", "EDUHUB_CACHE_SECONDS", "EDUHUB_CACHE_STALE_SECONDS"}
     | {"EDUHUB_CACHE_ERROR_SECONDS", "EDUHUB_CACHE_MB", "EDUHUB_CACHE_PAGES"}
     | {"EDUHUB_BODY_BYTES", "EDUHUB_UPLOAD_BYTES"}
-    | {"EDUHUB_STATE_DIR", "EDUHUB_STATE_MB", "EDUHUB_STATE_KEY", "EDUHUB_BULK_MB", "EDUHUB_JOBS"}
+    | {"EDUHUB_STATE_DIR", "EDUHUB_STATE_MB", "EDUHUB_STATE_KEY", "EDUHUB_STATE_DSN", "EDUHUB_BULK_MB", "EDUHUB_JOBS"}
     | {"EDUHUB_JOB_LEASE_SECONDS", "EDUHUB_JOB_KEEP_SECONDS", "EDUHUB_LIVE_POLL_SECONDS"}
 )
 DEFAULT_STATE_DIR = "/var/lib/eduhub-bridge"
@@ -113,6 +115,7 @@ class Settings:
     upload_bytes: int = 1024**3
     state_dir: Optional[Path] = None
     state_mb: int = 2048
+    state_dsn: Optional[str] = field(default=None, repr=False)
     state_key: Optional[str] = field(default=None, repr=False)
     bulk_mb: int = 64
     jobs: int = 2
@@ -150,6 +153,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         upload_bytes=_number(environment, "EDUHUB_UPLOAD_BYTES", int, 1024**3, 1, 1024**4),
         state_dir=_state_dir(_text(environment, "EDUHUB_STATE_DIR")),
         state_mb=_number(environment, "EDUHUB_STATE_MB", int, 2048, 16, 1_000_000),
+        state_dsn=_secret(environment, "EDUHUB_STATE_DSN"),
         state_key=_state_key(environment),
         bulk_mb=_number(environment, "EDUHUB_BULK_MB", int, 64, 1, 4096),
         jobs=_number(environment, "EDUHUB_JOBS", int, 2, 1, 6),
@@ -192,13 +196,15 @@ def _state_dir(path: str) -> Optional[Path]:
     return given
 
 
+def _secret(environment: Mapping[str, str], name: str) -> Optional[str]:
+    if environment.get(name):  # the value is not repeated: others can read an environment
+        raise SettingsError(f"{name} is a secret: write it to a file and give {name}_FILE.")
+    return _text(environment, name) if environment.get(f"{name}_FILE") else None
+
+
 def _state_key(environment: Mapping[str, str]) -> Optional[str]:
-    if environment.get("EDUHUB_STATE_KEY"):  # the value is not repeated: others can read an environment
-        raise SettingsError("EDUHUB_STATE_KEY is a secret: write it to a file and give EDUHUB_STATE_KEY_FILE.")
-    if not environment.get("EDUHUB_STATE_KEY_FILE"):
-        return None
-    key = _text(environment, "EDUHUB_STATE_KEY")
-    if len(key.encode()) < LEAST_KEY_BYTES:
+    key = _secret(environment, "EDUHUB_STATE_KEY")
+    if key is not None and len(key.encode()) < LEAST_KEY_BYTES:
         raise SettingsError(
             f"EDUHUB_STATE_KEY_FILE holds {len(key.encode())} bytes: give at least {LEAST_KEY_BYTES}, "
             "as `openssl rand -hex 32` prints them."

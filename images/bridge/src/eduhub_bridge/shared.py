@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Optional
+from typing import Callable, Optional
 
 from fastapi import FastAPI
-from prometheus_client import Gauge
 
+from eduhub_bridge.api.openapi import operation_id
 from eduhub_bridge.calls import Caller
 from eduhub_bridge.clients import Clients
 from eduhub_bridge.identity import Identities, claimed
-from eduhub_bridge.jobs import routes
+from eduhub_bridge.jobs import described, routes
 from eduhub_bridge.jobs.seal import Seal
 from eduhub_bridge.jobs.service import Limits, Service
 from eduhub_bridge.live import routes as live
@@ -27,25 +27,36 @@ from eduhub_bridge.store.jobs import Jobs
 
 
 class Shared:
-    """Lives as long as the application; raises StoreError when the store cannot be opened."""
+    """Lives as long as the application; raises StoreError when the store cannot be opened.
 
-    def __init__(self, settings: Settings, caller: Caller, metrics: Metrics) -> None:
+    `callers` makes who asks Plone, by the name of a feature.
+    """
+
+    streamed = (*described.STREAMED, *live.STREAMED)
+    """Models of what the endpoints take and give in streams."""
+
+    def __init__(self, settings: Settings, callers: Callable[[str], Caller], metrics: Metrics) -> None:
         self._settings = settings
         self._temporary: Optional[tempfile.TemporaryDirectory[str]] = None
         self._database = self._open()
+        self._database.told = metrics.stored
         identities = Identities()
+        caller = callers("jobs")
         self._clients = Clients(caller, settings.plone_path, identities)
+        self._listening = Clients(callers("live"), settings.plone_path, identities)
         limits = Limits(
             settings.plone_path, settings.jobs, settings.jobs + 6, settings.job_lease_seconds,
             settings.job_keep_seconds,
         )  # fmt: skip
         seal = Seal(settings.state_key)
-        self._hub = Hub(Events(self._database), identities, settings.live_poll_seconds)
+        lost = metrics.listeners_lost.inc
+        self._hub = Hub(Events(self._database), identities, settings.live_poll_seconds, lost)
         self._jobs = Service(Jobs(self._database), seal, caller, identities, limits, self._operated)
-        listeners = Gauge("eduhub_bridge_listeners", "Who listens for changes here", registry=metrics.registry)
-        listeners.set_function(self._hub.listeners)
-        jobs = Gauge("eduhub_bridge_jobs", "Jobs carried out here now", registry=metrics.registry)
-        jobs.set_function(self._jobs.running)
+        metrics.watch_shared(self.works, self._jobs.running, self._hub.listeners)
+
+    def works(self) -> bool:
+        """Return whether the store does; jobs look into it every second."""
+        return self._database.trouble is None
 
     def _operated(self, operation: str, path: str, old_path: str, author: str) -> None:
         self._hub.wrote(OPERATIONS[operation], path, old_path, author)
@@ -59,6 +70,12 @@ class Shared:
             self._hub.wrote(found[0], found[1], "", author[1] if author else "")
 
     def _open(self) -> Database:
+        if self._settings.state_dsn is not None:
+            from eduhub_bridge.store.postgres import Postgres  # noqa: PLC0415 - a library that others need not load
+
+            postgres = Postgres(self._settings.state_dsn)
+            postgres.open()
+            return postgres
         folder = self._settings.state_dir
         if folder is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="eduhub-bridge-")
@@ -70,10 +87,11 @@ class Shared:
 
     def install(self, api: FastAPI) -> None:
         """Add the routes."""
-        # OpenAPI has no words for streams of lines and events: docs/reference/bulk-and-live.md describes them.
-        api.include_router(live.router(self._hub, self._clients), include_in_schema=False)
-        jobs = routes.router(self._jobs, self._clients, self._settings.bulk_mb * 1024 * 1024)
-        api.include_router(jobs, include_in_schema=False)
+        for router in (
+            live.router(self._hub, self._listening),
+            routes.router(self._jobs, self._clients, self._settings.bulk_mb * 1024 * 1024),
+        ):
+            api.include_router(router, generate_unique_id_function=operation_id)
 
     def start(self) -> None:
         """Begin to work, in the loop that runs now."""

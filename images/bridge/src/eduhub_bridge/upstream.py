@@ -72,6 +72,7 @@ class Upstream:
         self._resting = False
         metrics.watch_breaker(lambda: self._breaker.state)
         self._budget = RetryBudget()
+        metrics.watch_budget(lambda: self._budget.left)
         self._last_answer = 0.0
         self._abandoned: set[asyncio.Task[ClientResponse]] = set()
         self.writes = 0
@@ -108,11 +109,13 @@ class Upstream:
         *,
         seconds: Optional[float] = None,
         begins: Optional[Callable[[], None]] = None,
+        feature: str = "pass_through",
     ) -> ClientResponse:
         """Return Plone's answer, its body not read yet; raise UpstreamError, or what `body` raises.
 
         `path` goes out as it is, after the origin. `seconds` is the longest silence of Plone that is put up with,
-        if not the usual. The caller reads the body to its end or closes the response: until then a place is taken.
+        if not the usual; `feature` names, for the metrics, what of the bridge it is that asks. The caller reads the
+        body to its end or closes the response: until then a place is taken.
 
         The caller may be cancelled at any time. One that gives `begins`, which is called when Plone begins, promises
         not to be from then until the answer, and is spared the task that waits for Plone in its stead; `promise` is
@@ -135,7 +138,7 @@ class Upstream:
                 self._admit()
                 held.add(await self._enter(self._transfers))
                 body = self._paced(body, length, held, lane)
-        exchange = self._exchange(method, path, fields, body, kind, seconds, held)
+        exchange = self._exchange(method, path, fields, body, kind, seconds, held, feature)
         return await (self._shielded(exchange, held) if begins is None else exchange)
 
     def _admit(self) -> None:
@@ -194,8 +197,9 @@ class Upstream:
             task.result().close()
 
     async def _exchange(
-        self, method: str, path: str, fields: list[tuple[str, str]], body: Body, kind: Kind, seconds: float, held: _Held
-    ) -> ClientResponse:
+        self, method: str, path: str, fields: list[tuple[str, str]], body: Body, kind: Kind, seconds: float,
+        held: _Held, feature: str,
+    ) -> ClientResponse:  # fmt: skip
         started = time.perf_counter()
         sent = True
         self._budget.earn()
@@ -218,7 +222,7 @@ class Upstream:
             # Before anybody can know of it. Also when it failed: a lost answer is no proof that nothing was written.
             if kind is Kind.WRITE and held.begun and sent:
                 self.writes += 1
-        self._metrics.plone_answered(method, answer.status, time.perf_counter() - started)
+        self._metrics.plone_answered(feature, method, answer.status, time.perf_counter() - started)
         self._last_answer = time.monotonic()
         self._keep(answer, held)
         return answer
@@ -273,6 +277,7 @@ class Upstream:
 
     def _turned(self, state: str, why: str) -> None:
         """Say when Plone is left alone and when that is over; the trials in between are in the metrics."""
+        self._metrics.breaker_turned.labels(state).inc()
         if self._resting != (state != CLOSED):
             self._resting = not self._resting
             if self._resting:

@@ -196,3 +196,20 @@ def test_a_transition_is_made_by_name(bridge, plone):
     assert json.loads(plone.seen[0].body) == {"comment": "c", "include_children": False}
     problem(ask(bridge, "POST", "/content/workflow?path=/a", {"transition": "../publish"}), 400)
     assert len(plone.seen) == 1
+
+
+@pytest.mark.parametrize(("fields", "kind", "status"), [
+    ({"start": 5}, "TypeError", 400), ({"blocks": None}, "AttributeError", 400), ({"ordering": {}}, "KeyError", 400),
+    ({}, "TypeError", 502), ({"start": 5}, "ConflictError", 502),
+])  # fmt: skip
+def test_a_value_that_plone_stumbles_over_is_the_callers_mistake(bridge, plone, fields, kind, status):
+    said = {"type": kind, "message": "Parser must be a string"}
+    plone.tell("POST", "courses", "500 Internal Server Error", said)
+    plone.tell("PATCH", "courses/a", "500 Internal Server Error", said)
+    new = {"parent": "/courses", "type": "Document", "title": "x", "fields": fields}
+    for answer in (
+        ask(bridge, "POST", "/content", new), ask(bridge, "PATCH", "/content?path=/courses/a", {"fields": fields})
+    ):  # fmt: skip
+        document = problem(answer, status)
+        assert document["plone"] == {"status": 500, **said}
+        assert "Parser must be a string" in document["detail"]

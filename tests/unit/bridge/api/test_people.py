@@ -54,6 +54,28 @@ def test_lists_say_whether_there_is_more(bridge, plone, there, more):
     assert sent == ["/@users?limit=3&groups-filter%3Alist=a", "/@groups?query=t&limit=3"]
 
 
+@pytest.mark.parametrize(("kind", "one"), [("users", USER), ("groups", GROUP)])
+def test_a_list_is_read_page_by_page_to_its_end(bridge, plone, kind, one):
+    everybody = [{**one, "id": f"u{number}"} for number in range(5)]
+    plone.tell("GET", f"@{kind}", "200 OK", everybody)
+    seen, at = [], f"/{kind}?limit=2"
+    while at:
+        document = ask(bridge, "GET", at).json()
+        seen += [each["id"] for each in document["items"]]
+        assert document["more"] is (document["next"] is not None)
+        at = (document["next"] or "").removeprefix("http://bridge.test/api/v1")
+    assert seen == [f"u{number}" for number in range(5)]
+    if kind == "users":
+        assert [target(each) for each in plone.seen] == [f"/@users?limit={most}" for most in (3, 5, 7)]
+
+
+def test_what_plone_has_no_pages_of_is_not_paged(bridge, plone):
+    plone.tell("GET", "@users", "200 OK", [USER] * 3)
+    found = ask(bridge, "GET", "/users?search=a&limit=2").json()
+    assert (len(found["items"]), found["more"], found["next"]) == (2, True, None)
+    assert "offset" in problem(ask(bridge, "GET", "/users?search=a&limit=2&offset=2"), 422)["detail"]
+
+
 def test_a_user_is_made(bridge, plone):
     plone.tell("POST", "@users", "201 Created", USER, f"Location: {BASE}/@users/ada")
     new = {"username": "ada", "email": "ada@example.org", "send_password_reset": True}

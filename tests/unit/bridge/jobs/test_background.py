@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from eduhub_bridge.api import models
 from tests.unit.bridge.jobs.conftest import create, results, titles
 from tests.unit.bridge.restapi import basic, token
 
@@ -24,7 +25,7 @@ def until(what, seconds=10.0) -> Any:
 
 
 def ended(slot, job):
-    return until(lambda: (found := slot.job(job))["state"] in ("done", "failed", "cancelled") and found)
+    return until(lambda: (found := slot.job(job))["state"] in ("done", "failed", "cancelled") and found, 30)
 
 
 def test_a_job_is_accepted_followed_and_forgotten(bridge, cms):
@@ -39,6 +40,35 @@ def test_a_job_is_accepted_followed_and_forgotten(bridge, cms):
     assert job in [each["job"] for each in bridge.api("GET", "/jobs").json()["items"]]
     assert (bridge.api("DELETE", f"/jobs/{job}").status, bridge.api("GET", f"/jobs/{job}").status) == (204, 404)
     assert len(cms.writes) == 10
+
+
+def test_what_comes_is_what_the_document_says(bridge):
+    answer = bridge.bulk([create("said"), {"op": "eat"}, {"op": "delete", "path": "/nowhere"}])
+    *lines, last = answer.body.splitlines()
+    assert [models.OperationResult.model_validate_json(line).seq for line in lines] == [0, 1, 2]
+    job = models.Job.model_validate_json(last)
+    assert answer.field("x-eduhub-job") == [job.job]
+    assert models.Jobs.model_validate_json(bridge.api("GET", "/jobs").body).items[0].job == job.job
+    head = bridge.api("HEAD", f"/jobs/{job.job}/results")
+    assert (head.status, head.body, head.field("content-type")) == (200, b"", ["application/x-ndjson"])
+
+
+@pytest.mark.parametrize("job", ["1", "%00", "..%2fcontent", "A" * 32, "%ff", "x" * 2000])
+def test_what_is_no_id_is_no_job(bridge, job):
+    for method, path in [("GET", ""), ("GET", "/results"), ("DELETE", ""), ("POST", "/resume")]:
+        assert bridge.api(method, f"/jobs/{job}{path}").status == 404
+
+
+@pytest.mark.parametrize("target", ["/jobs?state=done", "/events?pth=/", "/exports?dry_run=true"])
+def test_a_parameter_that_is_not_known_is_refused(bridge, target):
+    answer = bridge.api("POST" if "exports" in target else "GET", target, body=b"{}" if "exports" in target else b"")
+    assert (answer.status, answer.field("content-type")) == (422, ["application/problem+json"])
+    assert "There is no such parameter" in answer.json()["errors"][0]["what"]
+
+
+def test_an_event_stream_has_no_head(bridge):
+    answer = bridge.api("HEAD", "/events")
+    assert (answer.status, answer.field("allow")) == (405, ["GET"])
 
 
 def test_a_job_is_nobody_elses_business(bridge):

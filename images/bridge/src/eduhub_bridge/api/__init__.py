@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Sequence, cast
 from urllib.parse import urlencode
 
 from fastapi import FastAPI
+from pydantic import BaseModel
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -20,8 +21,11 @@ MOUNT = "/api/v1"
 _SUBJECTS = (content, transfer, workflow, search, session, users, groups)
 
 
-def install(app: FastAPI, plone: Plone, settings: Settings) -> None:
-    """Add the endpoints, their document, and what their errors look like."""
+def install(app: FastAPI, plone: Plone, settings: Settings, streamed: Sequence[type[BaseModel]]) -> None:
+    """Add the endpoints, their document, and what their errors look like.
+
+    The document also has the endpoints below the same mount that others add, and the models `streamed` that they name.
+    """
     routes = strict.route_class(settings.body_bytes)
     routers = [subject.router(plone, routes) for subject in _SUBJECTS]
     for router in (*routers, files.router(plone, routes, settings.upload_bytes)):
@@ -30,7 +34,7 @@ def install(app: FastAPI, plone: Plone, settings: Settings) -> None:
     app.add_exception_handler(UpstreamError, _upstream)
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(RefusedError, _refused)
-    described = openapi.Document(app, f"{MOUNT}/")
+    described = openapi.Document(app, f"{MOUNT}/", streamed)
 
     async def document(_: Request) -> Response:
         return Response(described.text(), headers={"cache-control": "no-cache"}, media_type="application/json")

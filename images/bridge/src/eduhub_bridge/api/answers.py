@@ -87,13 +87,20 @@ def page(kind: type[_Model], request: Request, caller: Caller, offset: int, limi
     before = max(0, min(offset - limit, total - 1 - (total - 1) % limit)) if offset and total else None
     values: dict[str, Any] = {
         "items": items, "total": total, "offset": offset, "limit": limit,
-        "next": _link(request, caller, offset + limit) if offset + limit < total else None,
-        "previous": None if before is None else _link(request, caller, before),
+        "next": link(request, caller, offset + limit) if offset + limit < total else None,
+        "previous": None if before is None else link(request, caller, before),
     }  # fmt: skip
     return made(kind, values)
 
 
-def _link(request: Request, caller: Caller, offset: int) -> str:
+def counted(request: Request, caller: Caller, found: int, offset: int, limit: int) -> dict[str, Any]:
+    """Return whether and where a list goes on of which Plone gave the first `found`: one more than is shown, if any."""
+    more = found > offset + limit
+    return {"more": more, "next": link(request, caller, offset + limit) if more else None}
+
+
+def link(request: Request, caller: Caller, offset: int) -> str:
+    """Return the URL of the same request from another `offset` on."""
     query = [pair for pair in request.query_params.multi_items() if pair[0] != "offset"]
     return f"{caller.origin}{request.url.path}?{urlencode([*query, ('offset', str(offset))])}"
 

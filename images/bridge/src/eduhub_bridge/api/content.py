@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
+from typing import Annotated, Any, Awaitable, Optional
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Header, Query
@@ -15,10 +15,12 @@ from eduhub_bridge.api.answers import COLUMNS, HEADERS, answer, content, mapping
 from eduhub_bridge.api.etags import etag, matches
 from eduhub_bridge.api.models import Change, Content, Create, SummaryPage
 from eduhub_bridge.api.openapi import answers
-from eduhub_bridge.plone import Caller, Plone, PloneError
+from eduhub_bridge.plone import Caller, Plone, PloneAnswer, PloneError
 
 _ALONE = [("include_items", "0")]
 _NAMED = {"id", "title", "description"}
+# What Plone 6.0's deserializers raise, and answer with 500, for a value of a type that they did not expect.
+_WRONG_VALUES = frozenset({"AttributeError", "KeyError", "TypeError"})
 ETAG = "Changes with the content; for `If-None-Match` and `If-Match`"
 Offset = Annotated[int, Query(description="Items to leave out.", ge=0, le=1_000_000)]
 Limit = Annotated[int, Query(description="Items to give at most.", ge=1, le=100)]
@@ -64,7 +66,7 @@ def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
         """
         caller = plone.caller(request)
         values = {**new.fields, "@type": new.type, **new.model_dump(include=_NAMED, exclude_none=True)}
-        said = await plone.call(caller, "POST", where.content(new.parent), json=values)
+        said = await _taken(plone.call(caller, "POST", where.content(new.parent), json=values), new.fields)
         return created(caller, content(mapping(said)))
 
     @api.patch("", **answers(Content, 307, 412, 415, says="The item as it is now.", ETag=ETAG))
@@ -80,7 +82,7 @@ def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
         await _unchanged(plone, caller, at, if_match)
         values = {**what.fields, **what.model_dump(include=_NAMED, exclude_none=True)}
         fields = [("prefer", "return=representation"), *_lock(lock_token)]
-        said = await plone.call(caller, "PATCH", at, query=_ALONE, json=values, fields=fields)
+        said = await _taken(plone.call(caller, "PATCH", at, query=_ALONE, json=values, fields=fields), what.fields)
         item = content(mapping(said))
         return answer(item, etag=etag(item))
 
@@ -95,6 +97,18 @@ def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
         return Response(status_code=204)
 
     return api
+
+
+async def _taken(call: Awaitable[PloneAnswer], fields: dict[str, Any]) -> PloneAnswer:
+    """Return the answer to a write; raise PloneError 400 where Plone stumbled over a value, having written nothing."""
+    try:
+        return await call
+    except PloneError as error:
+        said = error.plone or {}
+        if not fields or said.get("type") not in _WRONG_VALUES:
+            raise
+        words = f"Plone can make nothing of a value in `fields`: {said['message']}."
+        raise PloneError(400, words, error.plone) from None
 
 
 def created(caller: Caller, item: Content) -> Response:

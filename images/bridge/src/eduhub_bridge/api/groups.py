@@ -10,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from eduhub_bridge.api import where
-from eduhub_bridge.api.answers import answer, group, group_summary, listing, mapping
+from eduhub_bridge.api.answers import answer, counted, group, group_summary, listing, mapping
 from eduhub_bridge.api.models import NAME, Group, GroupChange, Groups, NewGroup
 from eduhub_bridge.api.openapi import answers
-from eduhub_bridge.api.users import WHOLE, Most, Search
+from eduhub_bridge.api.users import WHOLE, From, Most, Search
 from eduhub_bridge.plone import Plone
 
 _Id = Annotated[
@@ -27,11 +27,14 @@ def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
     api = APIRouter(prefix="/groups", tags=["groups"], route_class=routes)
 
     @api.get("", **answers(Groups, says="Groups."))
-    async def find(request: Request, search: Search = "", limit: Most = 25) -> Response:
+    async def find(request: Request, search: Search = "", offset: From = 0, limit: Most = 25) -> Response:
         """List groups; for those who may manage users."""
-        query = [("query", search), ("limit", str(limit + 1))] if search else []
-        said = listing(await plone.call(plone.caller(request), "GET", "/", "/@groups", query=query))
-        return answer(Groups(items=[group_summary(each) for each in said[:limit]], more=len(said) > limit))
+        caller = plone.caller(request)
+        # Without a search Plone gives all of them.
+        query = [("query", search), ("limit", str(offset + limit + 1))] if search else []
+        said = listing(await plone.call(caller, "GET", "/", "/@groups", query=query))
+        items = [group_summary(each) for each in said[offset : offset + limit]]
+        return answer(Groups(items=items, **counted(request, caller, len(said), offset, limit)))
 
     @api.post("", **answers(Group, 415, status=201, says="The new group.", Location="Its address here"))
     async def create(request: Request, new: NewGroup) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Optional
+from typing import Any, Literal, Optional, Union
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,6 +16,7 @@ NAME: dict[str, Any] = {"pattern": r"^[^/\x00-\x1f\x7f]+$"}
 _COURSE = "/courses/statistics-for-biologists"
 _URL = f"https://hub.example.org/plone{_COURSE}"
 _UID = "3bb5f79449bf4a2893169d000f516d76"
+_JOB = "18916e7b1c4a4f5b9a0b7d2e5f6a7b8c"
 
 
 class Taken(BaseModel):
@@ -204,10 +205,14 @@ class User(Given):
 
 
 class Users(Given):
-    """Users, by full name. Plone counts neither users nor groups, so there is no total and no next page."""
+    """Users, by full name. Plone counts neither users nor groups, so there is no total."""
 
     items: list[User]
-    more: bool = Field(description="Whether there are more than `limit`: search more narrowly.", examples=[False])
+    more: bool = Field(description="Whether there are more after these.", examples=[False])
+    next: Optional[str] = Field(
+        description="URL of the next ones; null after the last, and with `search`: search more narrowly.",
+        examples=[None],
+    )
 
 
 class NewUser(Taken):
@@ -263,7 +268,8 @@ class Groups(Given):
     """Groups, as Plone lists them; it does not count them."""
 
     items: list[GroupSummary]
-    more: bool = Field(description="Whether there are more than `limit`: search more narrowly.", examples=[False])
+    more: bool = Field(description="Whether there are more after these.", examples=[False])
+    next: Optional[str] = Field(description="URL of the next ones; null after the last.", examples=[None])
 
 
 class NewGroup(Taken):
@@ -287,6 +293,81 @@ class GroupChange(Taken):
     members: dict[str, bool] = Field(
         default_factory=dict, description="User ids to take in (true) and to put out (false).", examples=[{"ada": True}]
     )
+
+
+class Export(Taken):
+    """What to export: parameters of Plone's @search, but for those that page and sort."""
+
+    query: dict[str, Union[str, int, bool, list[str]]] = Field(
+        default_factory=dict, description="For example all documents below a path.",
+        examples=[{"portal_type": ["Document"], "path.query": "/courses"}],
+    )  # fmt: skip
+
+
+class JobLinks(Given):
+    """Where the rest of it is."""
+
+    self: str = Field(examples=[f"/api/v1/jobs/{_JOB}"])
+    results: str = Field(examples=[f"/api/v1/jobs/{_JOB}/results"])
+
+
+class Job(Given):
+    """Operations or an export on their way, or what became of them; kept for a day after their end."""
+
+    job: str = Field(description="Its id.", examples=[_JOB])
+    kind: Literal["bulk", "export"] = Field(examples=["bulk"])
+    state: Literal["receiving", "queued", "running", "waiting", "done", "cancelled", "failed"] = Field(
+        description="`waiting` needs its user: see `why`, and `resume`.", examples=["done"]
+    )
+    why: Optional[str] = Field(None, description="Why it waits or failed; left out otherwise.", examples=[None])
+    total: Optional[int] = Field(description="How many results there will be; null while unknown.", examples=[2])
+    done: int = Field(description="How many there are.", examples=[2], ge=0)
+    failed: int = Field(description="How many of them are failures.", examples=[0], ge=0)
+    created: datetime = Field(examples=["2026-03-01T09:30:00.000Z"])
+    changed: datetime = Field(examples=["2026-03-01T09:30:02.500Z"])
+    options: dict[str, Any] = Field(
+        description="What was asked for.", examples=[{"dry_run": False, "stop_on_error": False, "concurrency": 1}]
+    )
+    links: JobLinks
+
+
+class Jobs(Given):
+    """The newest hundred jobs of a user."""
+
+    items: list[Job]
+
+
+class OperationResult(Given):
+    """A line of a bulk answer: what came of one operation. More members are Plone's, or of a problem."""
+
+    seq: int = Field(description="Number of the operation's line in the request, from 0.", examples=[0], ge=0)
+    op: Optional[str] = Field(None, description="Left out for a line that is no operation.", examples=["create"])
+    key: Optional[str] = Field(None, description="The operation's own.", examples=["import-17"])
+    ok: bool = Field(examples=[True])
+    status: int = Field(description="What a request of its own would have been answered.", examples=[201])
+    path: Optional[str] = Field(None, description=PATH, examples=["/courses/algebra-6o5gi236l5"])
+    found: Optional[bool] = Field(None, description="It had been written by an attempt whose answer was lost.")
+    replayed: Optional[bool] = Field(None, description="It is the result of an earlier request with this key.")
+    uncertain: Optional[bool] = Field(None, description="It failed, and may have been written: send it with its key.")
+    detail: Optional[str] = Field(None, description="What is wrong, in one sentence.", examples=[None])
+
+
+class LiveMessage(Given):
+    """The `data` of a server-sent event, and a message of the WebSocket."""
+
+    type: Literal["created", "changed", "deleted", "moved", "published", "reset", "bye"] = Field(
+        description="`reset`: changes were missed, load again. `bye`: the stream ends, `why` says why.",
+        examples=["changed"],
+    )
+    id: Optional[int] = Field(None, description="For `Last-Event-ID`.", examples=[122])
+    path: Optional[str] = Field(None, description=PATH, examples=["/courses/algebra"])
+    old_path: Optional[str] = Field(None, description="Where it was before.", examples=["/submissions/algebra"])
+    uid: Optional[str] = Field(None, examples=[_UID])
+    modified: Optional[datetime] = Field(None, examples=["2026-03-02T10:00:00Z"])
+    time: Optional[datetime] = Field(None, description="When it was noticed.", examples=["2026-03-02T10:00:01Z"])
+    by: Optional[str] = Field(None, description="User id; told to users only.", examples=["ada"])
+    why: Optional[str] = Field(None, examples=[None])
+    detail: Optional[str] = Field(None, examples=[None])
 
 
 class PloneSaid(Given):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any, Optional
+from typing import Any, Optional, Sequence
 
 import orjson
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
@@ -32,11 +33,13 @@ _WHY = {
     413: "The body is too long.",
     415: "The body is of another media type.",
     422: "A parameter or the body does not fit; `errors` names each place.",
+    429: "This user has too many unfinished jobs.",
     500: "The bridge failed; its log says more.",
     501: "This Plone does not offer it.",
     502: "Plone failed, could not be reached or answered with something that the bridge cannot use. A write may or "
     "may not have taken place.",
     503: "Plone is overloaded or stopping; `Retry-After` says when to try again.",
+    507: "The store of jobs is full.",
     504: "Plone did not answer in time. A write may or may not have taken place.",
 }
 _ALWAYS = (400, 401, 403, 404, 409, 413, 422, 500, 502, 503, 504)
@@ -53,9 +56,16 @@ client can mistake a part of it for something else; `.`, `..`, and names that me
 (`@…`, `++…`, `_vh_…`) are refused with 400.
 
 **Credentials** go to Plone as they come: `Authorization: Basic …`, or `Bearer …` with a token of `/api/v1/login`.
-Cookies are ignored. Without credentials you are Plone's anonymous user.
+Cookies are ignored. Without credentials you are Plone's anonymous user, and what you read may be some seconds old
+(`Cache-Status` says so; `Cache-Control: no-cache` asks Plone), but never older than the last write through the bridge.
 
-Every GET may be asked with HEAD. What is not documented here, parameter or member, is refused rather than ignored.
+**Long work** (`/api/v1/bulk`, `/api/v1/exports`) is a job: its results stream as lines of JSON, or it goes on in the
+background after `Prefer: respond-async`. **Changes** come as server-sent events from `/api/v1/events`. The same
+changes, and who is working where, come over a WebSocket at `/api/v1/live`, for which OpenAPI has no words: its messages
+are `LiveMessage` and those that `docs/reference/bulk-and-live.md` in the distribution describes.
+
+Every GET but the event stream may be asked with HEAD. What is not documented here, parameter or member, is refused
+rather than ignored.
 
 **Errors** are problem details (RFC 9457), with Plone's own message where it gave one.
 
@@ -78,6 +88,23 @@ def answers(model: Any, *others: int, status: int = 200, says: str, **headers: s
     return {"status_code": status, "response_model": None, "responses": responses}
 
 
+def lines(media: str, item: str, example: str) -> dict[str, Any]:
+    """Return `content` for a stream of `item`s, which name schemas; OpenAPI has `itemSchema` from 3.2 on."""
+    schemas = [{"$ref": f"#/components/schemas/{each}"} for each in item.split("|")]
+    whole = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+    return {media: {"schema": {"type": "string"}, "example": example, "x-itemSchema": whole}}
+
+
+def header(name: str, description: str, **schema: Any) -> dict[str, Any]:
+    """Return a header parameter for `openapi_extra`, of an endpoint that reads its headers itself."""
+    return {"name": name, "in": "header", "description": description, "schema": {"type": "string", **schema}}
+
+
+def only_users(**more: Any) -> dict[str, Any]:
+    """Return `openapi_extra` of an endpoint that needs a credential."""
+    return {"security": [{"basic": []}, {"token": []}], **more}
+
+
 def _fields(headers: dict[str, str]) -> dict[str, Any]:
     return {
         name.replace("_", "-"): {"description": text, "schema": {"type": "string"}} for name, text in headers.items()
@@ -90,14 +117,14 @@ def binary(says: str) -> dict[str, Any]:
     return {"requestBody": {"description": says, "required": True, "content": {"application/octet-stream": schema}}}
 
 
-def document(routes: list[BaseRoute]) -> dict[str, Any]:
-    """Return the document for `routes`."""
+def document(routes: list[BaseRoute], streamed: Sequence[type[BaseModel]] = ()) -> dict[str, Any]:
+    """Return the document for `routes`; `streamed` are models of what is taken and given in streams."""
     made = get_openapi(title="EduHub bridge", version=__version__, description=_TEXT, routes=routes)
     schemas = made["components"]["schemas"]
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
-    _, problem = models_json_schema([(models.Problem, "serialization")], ref_template="#/components/schemas/{model}")
-    schemas.update(problem["$defs"])
+    others: list[Any] = [(models.Problem, "serialization"), *((model, "validation") for model in streamed)]
+    schemas.update(models_json_schema(others, ref_template="#/components/schemas/{model}")[1]["$defs"])
     made["components"]["securitySchemes"] = {
         "basic": {"type": "http", "scheme": "basic"},
         "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
@@ -110,7 +137,7 @@ def document(routes: list[BaseRoute]) -> dict[str, Any]:
             operation["summary"], _, rest = operation.pop("description").partition("\n")
             if rest.strip():
                 operation["description"] = rest.strip()
-            operation["security"] = [{}, {"basic": []}, {"token": []}]
+            operation.setdefault("security", [{}, {"basic": []}, {"token": []}])
             for code, response in operation["responses"].items():
                 if MEDIA_TYPE in response.get("content", {}):
                     # Said once: endpoints fail in the same ways.
@@ -132,8 +159,8 @@ def operation_id(route: APIRoute) -> str:
 class Document:
     """The document as bytes, made when it is first asked for."""
 
-    def __init__(self, api: FastAPI, below: str) -> None:
-        self._api, self._below = api, below
+    def __init__(self, api: FastAPI, below: str, streamed: Sequence[type[BaseModel]]) -> None:
+        self._api, self._below, self._streamed = api, below, streamed
         self._bytes: Optional[bytes] = None
 
     def text(self) -> bytes:
@@ -144,5 +171,5 @@ class Document:
                 for route in self._api.routes
                 if getattr(route, "path", "").startswith(self._below) and getattr(route, "include_in_schema", False)
             ]
-            self._bytes = orjson.dumps(document(ours))
+            self._bytes = orjson.dumps(document(ours, self._streamed))
         return self._bytes

@@ -12,6 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from eduhub_bridge.plone import CACHE_STATUS
+
 _JSON = "application/json"
 
 
@@ -49,13 +51,13 @@ def _too_long(limit: int) -> HTTPException:
     return HTTPException(413, f"The body is longer than {limit} bytes.")
 
 
-def route_class(limit: int) -> type[APIRoute]:
-    """Return the class of routes whose bodies are at most `limit` bytes long."""
+def route_class(limit: int, *, head: bool = True) -> type[APIRoute]:
+    """Return the class of routes whose bodies are at most `limit` bytes long; `head` lets GET be asked with HEAD."""
 
     class StrictRoute(APIRoute):
         def __init__(self, path: str, endpoint: Callable[..., Any], **more: Any) -> None:
             super().__init__(path, endpoint, **more)
-            if "GET" in self.methods:
+            if head and "GET" in self.methods:
                 self.methods.add("HEAD")  # the server leaves out the body
 
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -70,7 +72,10 @@ def route_class(limit: int) -> type[APIRoute]:
                     _check_type(request)
                 strict = StrictRequest(request.scope, request.receive)
                 strict.limit = limit
-                return await inner(strict)
+                response = await inner(strict)
+                if CACHE_STATUS in request.scope:
+                    response.raw_headers.append((b"cache-status", request.scope[CACHE_STATUS]))
+                return response
 
             return handle
 

@@ -6,11 +6,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from eduhub_bridge.api import where
-from eduhub_bridge.api.answers import answer, listing, mapping, user
+from eduhub_bridge.api.answers import answer, counted, listing, mapping, user
 from eduhub_bridge.api.models import NAME, NewUser, User, UserChange, Users
 from eduhub_bridge.api.openapi import answers
 from eduhub_bridge.plone import Plone
@@ -19,6 +20,8 @@ from eduhub_bridge.plone import Plone
 WHOLE = [("b_size", "500")]
 Search = Annotated[str, Query(description="Part of id or name.", max_length=200)]
 Most = Annotated[int, Query(description="How many to give at most.", ge=1, le=500)]
+# Plone makes all that come before, each time.
+From = Annotated[int, Query(description="How many to leave out.", ge=0, le=10_000)]
 _Id = Annotated[
     str, Path(alias="user", description="The user's id.", max_length=200, json_schema_extra=NAME,
               openapi_examples={"ada": {"value": "ada"}})
@@ -34,14 +37,24 @@ def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
         request: Request,
         search: Search = "",
         group: Annotated[list[str], Query(description="Groups, any of them.", max_length=20)] = [],  # noqa: B006
+        offset: From = 0,
         limit: Most = 25,
     ) -> Response:
-        """List users; for those who may manage users."""
-        # One more than asked for shows whether there are more.
-        query = [("limit", str(limit + 1))] + ([("search", search)] if search else [])
+        """List users; for those who may manage users.
+
+        Plone cuts what a `search` finds before it sorts it, so that its parts would not be pages of one list: search
+        more narrowly instead of giving an `offset`.
+        """
+        if search and offset:
+            raise HTTPException(422, "Give no `offset` with `search`: Plone has no pages of what it finds.")
+        caller = plone.caller(request)
+        # Plone has no pages, only a limit. One more than is shown tells whether there are more.
+        query = [("limit", str(offset + limit + 1))] + ([("search", search)] if search else [])
         query += [("groups-filter:list", each) for each in group]
-        said = listing(await plone.call(plone.caller(request), "GET", "/", "/@users", query=query))
-        return answer(Users(items=[user(each) for each in said[:limit]], more=len(said) > limit))
+        said = listing(await plone.call(caller, "GET", "/", "/@users", query=query))
+        items = [user(each) for each in said[offset : offset + limit]]
+        after = counted(request, caller, len(said), offset, limit)
+        return answer(Users(items=items, **({**after, "next": None} if search else after)))
 
     @api.post("", **answers(User, 415, status=201, says="The new user.", Location="Its address here"))
     async def create(request: Request, new: NewUser) -> Response:

@@ -74,7 +74,7 @@ class _Operation(BaseModel):
     )
 
 
-class Create(_Operation):
+class CreateOperation(_Operation):
     """Make an item in the container at `path`. Without `id` the bridge chooses one that a repetition finds again."""
 
     op: Literal["create"]
@@ -82,7 +82,7 @@ class Create(_Operation):
     item: Annotated[Dict[str, Any], AfterValidator(_new)]
 
 
-class Change(_Operation):
+class ChangeOperation(_Operation):
     """Set fields of the item at `path`; the others stay."""
 
     op: Literal["change"]
@@ -90,14 +90,14 @@ class Change(_Operation):
     item: Annotated[Dict[str, Any], AfterValidator(_fields)]
 
 
-class Delete(_Operation):
+class DeleteOperation(_Operation):
     """Delete the item at `path` with all that is in it."""
 
     op: Literal["delete"]
     path: ItemPlace
 
 
-class Move(_Operation):
+class MoveOperation(_Operation):
     """Move the item at `path` into the container `to`."""
 
     op: Literal["move"]
@@ -105,7 +105,7 @@ class Move(_Operation):
     to: Place
 
 
-class Publish(_Operation):
+class PublishOperation(_Operation):
     """Move the item at `path` on in its workflow; `publish` unless another transition is named."""
 
     op: Literal["publish"]
@@ -114,8 +114,8 @@ class Publish(_Operation):
     comment: Optional[str] = None
 
 
-Operation = Annotated[Union[Create, Change, Delete, Move, Publish], Field(discriminator="op")]
-_ADAPTER: TypeAdapter[Union[Create, Change, Delete, Move, Publish]] = TypeAdapter(Operation)
+Operation = Union[CreateOperation, ChangeOperation, DeleteOperation, MoveOperation, PublishOperation]
+_ADAPTER: TypeAdapter[Operation] = TypeAdapter(Annotated[Operation, Field(discriminator="op")])
 
 
 class InvalidOperationError(Exception):
@@ -126,7 +126,7 @@ class InvalidOperationError(Exception):
         self.wrong = wrong
 
 
-def parse(line: bytes) -> Union[Create, Change, Delete, Move, Publish]:
+def parse(line: bytes) -> Operation:
     """Return the operation in a line; raise InvalidOperationError."""
     try:
         return _ADAPTER.validate_python(orjson.loads(line))
@@ -143,7 +143,7 @@ def fingerprint(operation: _Operation) -> str:
     return hashlib.sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def chosen_id(operation: Create, scope: str) -> str:
+def chosen_id(operation: CreateOperation, scope: str) -> str:
     """Return the id of a new item: the one given, or words of its title and 50 bits of `scope` and content.
 
     The same operation of the same `scope` has the same id for ever, so that it can be found, and cannot be there twice.

@@ -21,14 +21,21 @@ from typing import Any, Awaitable, Callable, Dict, Mapping, Optional, Union
 from urllib.parse import urlencode
 
 from eduhub_bridge.calls import NoAnswerError, Reply, Site, complaint
-from eduhub_bridge.jobs.operations import Change, Create, Delete, Move, Publish, child, chosen_id
+from eduhub_bridge.jobs.operations import (
+    ChangeOperation,
+    CreateOperation,
+    MoveOperation,
+    Operation,
+    PublishOperation,
+    child,
+    chosen_id,
+)
 
-Operation = Union[Create, Change, Delete, Move, Publish]
 Keep = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 _ATTEMPTS = 5
 _FIRST_PAUSE_SECONDS = 0.2
-_LONGEST_PAUSE_SECONDS = 5.0
+_LONGEST_PAUSE_SECONDS = 2.0
 # A Plone that restarts is back by then; one that is not is waited for outside of the operation.
 PATIENCE_SECONDS = 90.0
 
@@ -91,7 +98,7 @@ class _Step:
 
 
 class _Create(_Step):
-    def __init__(self, site: Site, operation: Create, scope: str) -> None:
+    def __init__(self, site: Site, operation: CreateOperation, scope: str) -> None:
         self.operation, self.name = operation, chosen_id(operation, scope)
         self.needs_note = "id" in operation.item
         self.refused_if_written = not self.needs_note
@@ -122,7 +129,7 @@ class _Create(_Step):
 
 
 class _Change(_Step):
-    def __init__(self, site: Site, operation: Change) -> None:
+    def __init__(self, site: Site, operation: ChangeOperation) -> None:
         self.fields = operation.item
         super().__init__(site, operation.path)
 
@@ -149,7 +156,7 @@ class _Delete(_Step):
 class _Move(_Step):
     needs_note = True
 
-    def __init__(self, site: Site, operation: Move) -> None:
+    def __init__(self, site: Site, operation: MoveOperation) -> None:
         self.to = operation.to
         super().__init__(site, operation.path)
 
@@ -179,7 +186,7 @@ class _Move(_Step):
 
 
 class _Publish(_Step):
-    def __init__(self, site: Site, operation: Publish) -> None:
+    def __init__(self, site: Site, operation: PublishOperation) -> None:
         self.operation = operation
         super().__init__(site, operation.path)
 
@@ -199,13 +206,13 @@ class _Publish(_Step):
 
 
 def _step(site: Site, operation: Operation, scope: str) -> _Step:
-    if isinstance(operation, Create):
+    if isinstance(operation, CreateOperation):
         return _Create(site, operation, scope)
-    if isinstance(operation, Change):
+    if isinstance(operation, ChangeOperation):
         return _Change(site, operation)
-    if isinstance(operation, Move):
+    if isinstance(operation, MoveOperation):
         return _Move(site, operation)
-    if isinstance(operation, Publish):
+    if isinstance(operation, PublishOperation):
         return _Publish(site, operation)
     return _Delete(site, operation.path)
 

@@ -5,8 +5,16 @@ from __future__ import annotations
 from typing import Awaitable, Callable, Union
 
 from eduhub_bridge.calls import Reply, Site, complaint
-from eduhub_bridge.jobs.operations import Create, Delete, Move, Publish, child, chosen_id
-from eduhub_bridge.jobs.perform import Operation, Outcome, refusal
+from eduhub_bridge.jobs.operations import (
+    CreateOperation,
+    DeleteOperation,
+    MoveOperation,
+    Operation,
+    PublishOperation,
+    child,
+    chosen_id,
+)
+from eduhub_bridge.jobs.perform import Outcome, refusal
 
 # Whether an earlier operation of the same request would make the item at a path.
 Planned = Callable[[str], Awaitable[bool]]
@@ -16,23 +24,23 @@ _MAY = {"change": ("object", "edit"), "delete": ("object_buttons", "delete"), "m
 
 async def rehearse(site: Site, operation: Operation, scope: str, planned: Planned) -> Outcome:
     """Return status 200 with `would`, or the refusal to expect; raise NoAnswerError."""
-    if isinstance(operation, Create):
+    if isinstance(operation, CreateOperation):
         return await _create(site, operation, scope, planned)
     if await planned(operation.path):
         return Outcome(200, operation.path, more={"would": operation.op})
-    if isinstance(operation, Publish):
+    if isinstance(operation, PublishOperation):
         return await _publish(site, operation)
     wrong = await _may(site, operation)
-    if wrong is None and isinstance(operation, Move) and not await planned(operation.to):
+    if wrong is None and isinstance(operation, MoveOperation) and not await planned(operation.to):
         reply = await site.ask("GET", operation.to, query="include_items=false")
         wrong = None if reply.status == 200 else _as(reply, operation.to)
-    if wrong is None and isinstance(operation, Move):
+    if wrong is None and isinstance(operation, MoveOperation):
         name = operation.path.rpartition("/")[2]
         return Outcome(200, child(operation.to, name), more={"would": operation.op})
     return wrong or Outcome(200, operation.path, more={"would": operation.op})
 
 
-async def _create(site: Site, operation: Create, scope: str, planned: Planned) -> Outcome:
+async def _create(site: Site, operation: CreateOperation, scope: str, planned: Planned) -> Outcome:
     path = child(operation.path, chosen_id(operation, scope))
     if await planned(path):
         return refusal(409, f"An earlier line makes {path} already.", path)
@@ -51,7 +59,7 @@ async def _create(site: Site, operation: Create, scope: str, planned: Planned) -
     return Outcome(200, path, more={"would": "create"})
 
 
-async def _publish(site: Site, operation: Publish) -> Outcome:
+async def _publish(site: Site, operation: PublishOperation) -> Outcome:
     reply = await site.ask("GET", child(operation.path, "@workflow"))
     if reply.status != 200:
         return _as(reply, operation.path)
@@ -72,7 +80,7 @@ async def _may(site: Site, operation: Operation) -> Union[Outcome, None]:
     category, action = _MAY[operation.op]
     offered = [each.get("id") for each in (reply.document() or {}).get(category, [])]
     if action not in offered:
-        what = "delete" if isinstance(operation, Delete) else operation.op
+        what = "delete" if isinstance(operation, DeleteOperation) else operation.op
         return refusal(403, f"This user may not {what} {operation.path}.", operation.path)
     return None
 

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from datetime import datetime, timezone
-from typing import Any, AsyncIterator, Dict, List, Optional, Union
+from typing import Any, AsyncGenerator, AsyncIterator, Dict, Optional
 
 import orjson
-from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import ValidationError
 from starlette.responses import Response
 from typing_extensions import Annotated
 
+from eduhub_bridge.api import models
+from eduhub_bridge.api.models import Export, Jobs
+from eduhub_bridge.api.openapi import only_users
+from eduhub_bridge.api.strict import route_class
 from eduhub_bridge.clients import NDJSON, Clients, GoneError, ProblemError, Stream, body
-from eduhub_bridge.jobs import exports
-from eduhub_bridge.jobs.operations import Operation
+from eduhub_bridge.jobs import described, exports
 from eduhub_bridge.jobs.receive import TooLargeError, receive
 from eduhub_bridge.jobs.service import OTHERS_SECONDS, Service
+from eduhub_bridge.passthrough import AnswerCutError
 from eduhub_bridge.problems import problem
 from eduhub_bridge.store import jobs as states
-from eduhub_bridge.store.database import StoreError
+from eduhub_bridge.store.database import StoreError, StoreFullError
 from eduhub_bridge.store.jobs import Job
 
 _NDJSON_TYPES = frozenset({NDJSON, "application/ndjson", "application/jsonl", "application/x-jsonlines"})
@@ -30,16 +35,8 @@ _ASYNC = re.compile(r"(^|,)\s*respond-async\s*(,|;|$)", re.IGNORECASE)
 _MOST_UNFINISHED = 20
 _MOST_LISTED = 100
 _EXPORT_BYTES = 65536
-
-
-class Export(BaseModel):
-    """What to export: parameters of Plone's @search, but for those that page and sort."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    query: Dict[str, Union[str, int, bool, List[str]]] = Field(
-        {}, description="For example {'portal_type': ['Document'], 'path.query': '/courses'}."
-    )
+_ID = re.compile(r"[0-9a-f]{32}")
+_Id = Annotated[str, Path(alias="job", description="The job's id.", json_schema_extra=described.ID)]
 
 
 class _Gone(Response):
@@ -51,21 +48,17 @@ class _Gone(Response):
 
 def router(service: Service, clients: Clients, most_bytes: int) -> APIRouter:
     """Return the routes; `most_bytes` bounds the body of a bulk request."""
-    routes = APIRouter(prefix="/api/v1")
+    routes = APIRouter(prefix="/api/v1", tags=["jobs"], route_class=route_class(most_bytes))
     endpoints = _Endpoints(service, clients, most_bytes)
-    document = {"type": "string", "description": "One operation a line."}
-    operation = {"x-operation": "see the model Operation", **document}
-    bulk_body = {"requestBody": {"required": True, "content": {NDJSON: {"schema": operation}}}}
-    answers: Dict[Union[int, str], Dict[str, Any]] = {
-        200: {"description": "A line for each operation as it ends, and a last line with the sums.",
-              "content": {NDJSON: {}}},
-        202: {"description": "It is carried out in the background; Location says where to look."},
-        401: {"description": "No user"}, 409: {"description": "The same request is being received now"},
-        413: {"description": "Too large"}, 422: {"description": "The key was used for another request"},
-        429: {"description": "Too many unfinished jobs"}, 503: {"description": "Busy, or the store does not work"},
-    }  # fmt: skip
 
-    @routes.post("/bulk", openapi_extra=bulk_body, responses=answers, summary="Carry out many operations")
+    @routes.post(
+        "/bulk", response_class=described.Lines,
+        **described.streams("A line for each operation as it ends, and the job.", described.RESULTS, 415),
+        openapi_extra=only_users(
+            requestBody={"required": True, "description": "One operation a line.", "content": described.OPERATIONS},
+            parameters=[described.PREFER, described.IDEMPOTENCY],
+        ),
+    )  # fmt: skip
     async def bulk(
         request: Request,
         dry_run: Annotated[bool, Query(description="Say what would be done, and write nothing.")] = False,
@@ -74,40 +67,63 @@ def router(service: Service, clients: Clients, most_bytes: int) -> APIRouter:
             int, Query(ge=1, le=8, description="Above 1 the order is free: for operations that do not build on others.")
         ] = 1,
     ) -> Response:
-        """NDJSON. Nothing is done before the whole request is here; a failed operation does not stop the rest."""
+        """Carry out many operations.
+
+        Nothing is done before the whole request is here; a failed operation does not stop the rest. The last line is
+        the job itself: an answer without it was cut, and the same request with its `Idempotency-Key` goes on.
+        """
         options = {"dry_run": dry_run, "stop_on_error": stop_on_error, "concurrency": concurrency}
         return await _answered(endpoints.bulk(request, options))
 
-    export_body = {"requestBody": {"content": {"application/json": {"schema": Export.model_json_schema()}}}}
-
-    @routes.post("/exports", openapi_extra=export_body, responses=answers, summary="Export what a search finds")
+    @routes.post(
+        "/exports", response_class=described.Lines,
+        **described.streams("An item a line, as Plone's catalogue knows it, and the job.", described.ITEMS),
+        openapi_extra=only_users(
+            requestBody={"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Export"}}}},
+            parameters=[described.PREFER, described.IDEMPOTENCY],
+        ),
+    )  # fmt: skip
     async def export(request: Request) -> Response:
-        """Every item that a search finds, as NDJSON, each once, in no order."""
+        """Export what a search finds.
+
+        Every item that it finds, each once, in no order.
+        """
         return await _answered(endpoints.export(request))
 
-    @routes.get("/jobs", summary="The newest jobs of this user")
+    @routes.get("/jobs", **described.told(Jobs, "Newest first."), openapi_extra=only_users())
     async def jobs(request: Request) -> Response:
+        """List the newest jobs of this user."""
         return await _answered(endpoints.list(request))
 
-    @routes.get("/jobs/{job}", summary="How far a job is")
-    async def job(request: Request, job: str) -> Response:
+    @routes.get("/jobs/{job}", **described.told(models.Job, "The job."), openapi_extra=only_users())
+    async def job(request: Request, job: _Id) -> Response:
+        """Read how far a job is."""
         return await _answered(endpoints.show(request, job))
 
-    @routes.get("/jobs/{job}/results", summary="What came of a job")
+    @routes.get(
+        "/jobs/{job}/results", response_class=described.Lines,
+        **described.told(None, "Its lines.", lines=described.RESULTS), openapi_extra=only_users(),
+    )  # fmt: skip
     async def results(
         request: Request,
-        job: str,
-        after: Annotated[int, Query(ge=0, description="How many lines are known already.")] = 0,
+        job: _Id,
+        after: Annotated[int, Query(ge=0, le=10**9, description="How many lines are known already.")] = 0,
         follow: Annotated[bool, Query(description="Stay until the job ends.")] = False,
     ) -> Response:
+        """Read what came of a job, without the line that is the job."""
         return await _answered(endpoints.results(request, job, after, follow=follow))
 
-    @routes.post("/jobs/{job}/resume", summary="Let a waiting job go on, with this request's credential")
-    async def resume(request: Request, job: str) -> Response:
+    @routes.post(
+        "/jobs/{job}/resume", **described.told(models.Job, "It goes on.", status=202, Location="Where to look"),
+        openapi_extra=only_users(),
+    )  # fmt: skip
+    async def resume(request: Request, job: _Id) -> Response:
+        """Let a waiting job go on, with this request's credential; 409 for one that does not wait."""
         return await _answered(endpoints.resume(request, job))
 
-    @routes.delete("/jobs/{job}", summary="Cancel a job; forget one that has ended")
-    async def cancel(request: Request, job: str) -> Response:
+    @routes.delete("/jobs/{job}", **described.cancelled(), openapi_extra=only_users())
+    async def cancel(request: Request, job: _Id) -> Response:
+        """Cancel a job, or forget one that has ended."""
         return await _answered(endpoints.cancel(request, job))
 
     return routes
@@ -203,16 +219,21 @@ class _Endpoints:
             raise ProblemError(problem(422, "This Idempotency-Key was given with another request before."))
 
     def _stream(self, job: str, after: int, attached: Optional[str]) -> Response:
-        async def lines() -> AsyncIterator[bytes]:
-            async for line in self._service.follow(job, after, attached):
-                yield line + b"\n"
+        async def lines() -> AsyncGenerator[bytes, None]:
+            following = self._service.follow(job, after, attached)
+            try:
+                async for line in following:
+                    yield line + b"\n"
+            finally:
+                await following.aclose()  # at once: left() asks who still follows
             if attached:
                 yield orjson.dumps(_document(await self._get(job))) + b"\n"
 
         async def left() -> None:
-            await self._service.left(job)
+            with contextlib.suppress(StoreError):  # then it stops at its next step, for the same reason
+                await self._service.left(job)
 
-        return Stream(lines(), NDJSON, left if attached else None, {"x-eduhub-job": job})
+        return Stream(_whole_or_cut(lines()), NDJSON, left if attached else None, {"x-eduhub-job": job})
 
     async def _get(self, job: str) -> Job:
         found = await self._store.get(job)
@@ -223,7 +244,7 @@ class _Endpoints:
     async def _own(self, request: Request, job: str) -> Job:
         """Return the job if it is this user's; nobody learns of another's."""
         owner = await self._clients.user(self._clients.site(request))
-        found = await self._store.get(job)
+        found = await self._store.get(job) if _ID.fullmatch(job) else None
         if found is None or found.owner != owner:
             raise ProblemError(problem(404, "There is no such job, or it is kept no longer."))
         return found
@@ -245,7 +266,7 @@ class _Endpoints:
         if follow:
             return self._stream(job, after, None)
 
-        async def lines() -> AsyncIterator[bytes]:
+        async def lines() -> AsyncGenerator[bytes, None]:
             at = after
             while at < found.done:
                 page = await self._store.results(job, at, 200)
@@ -254,7 +275,7 @@ class _Endpoints:
                 at += len(page)
                 yield b"\n".join(page) + b"\n"
 
-        return Stream(lines(), NDJSON)
+        return Stream(_whole_or_cut(lines()), NDJSON)
 
     async def resume(self, request: Request, job: str) -> Response:
         found = await self._own(request, job)
@@ -281,10 +302,22 @@ async def _answered(answer: Any) -> Response:
         return problem(413, str(error))
     except GoneError:
         return _Gone()
-    except StoreError as error:
-        full = "full" in str(error)
-        return problem(507 if full else 503, "The bridge's store is full." if full else "The bridge's store fails.")
+    except StoreFullError:
+        return problem(507, "The bridge's store is full.")
+    except StoreError:
+        return problem(503, "The bridge's store fails.", {"retry-after": "5"})
     return response
+
+
+async def _whole_or_cut(lines: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    """Yield the lines; raise AnswerCutError where the store fails, so that no client takes a part for all."""
+    try:
+        async for line in lines:
+            yield line
+    except (StoreError, ProblemError) as error:
+        raise AnswerCutError from error
+    finally:
+        await lines.aclose()
 
 
 async def _nothing() -> AsyncIterator[bytes]:
@@ -329,6 +362,3 @@ def _document(job: Job) -> Dict[str, Any]:
 
 def _moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-__all__ = ["Operation", "router"]

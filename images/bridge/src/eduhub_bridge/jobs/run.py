@@ -11,8 +11,8 @@ import orjson
 from eduhub_bridge.calls import NoAnswerError, Site
 from eduhub_bridge.identity import Identities, UnknownUserError
 from eduhub_bridge.jobs.exports import pages
-from eduhub_bridge.jobs.operations import InvalidOperationError, Move, fingerprint, parse
-from eduhub_bridge.jobs.perform import Operation, Outcome, SiteDownError, perform, refusal
+from eduhub_bridge.jobs.operations import InvalidOperationError, MoveOperation, Operation, fingerprint, parse
+from eduhub_bridge.jobs.perform import Outcome, SiteDownError, perform, refusal
 from eduhub_bridge.jobs.rehearse import rehearse
 from eduhub_bridge.patterns.bulk import bulk
 from eduhub_bridge.store import jobs as states
@@ -23,7 +23,7 @@ Told = Callable[[str, str, str, str], None]
 
 _PAGE, _PAGE_BYTES = 100, 1 << 20
 _BUSY_PAUSE_SECONDS, _BUSY_SECONDS = 0.2, 300.0
-_DOWN_SECONDS = 15.0
+_DOWN_SECONDS = 2.0
 
 
 class _CredentialError(Exception):
@@ -188,7 +188,7 @@ class Run:
         ref = outcome.path if told.get("op") in ("create", "move") else ""
         await self._record(line.seq, {**document, **outcome.more}, ok=outcome.ok, doubt=outcome.doubt, ref=ref)
         if operation is not None and (outcome.ok or outcome.doubt):
-            before = operation.path if isinstance(operation, Move) else ""
+            before = operation.path if isinstance(operation, MoveOperation) else ""
             self._told(operation.op, outcome.path, before, self.job.owner)
 
     async def _record(self, seq: int, document: Mapping[str, Any], *, ok: bool, doubt: bool, ref: str) -> None:

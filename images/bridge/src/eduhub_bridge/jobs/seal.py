@@ -18,7 +18,6 @@ class Seal:
     """Seals and opens. `name` tells which key it was, and nothing else about it."""
 
     def __init__(self, key: Optional[str]) -> None:
-        self.lasting = key is not None
         material = key.encode() if key is not None else secrets.token_bytes(32)
         self._box = SecretBox(hashlib.blake2b(material, digest_size=32, person=b"eduhub-state").digest())
         self.name = hashlib.blake2b(material, digest_size=8, person=b"eduhub-name").hexdigest()

@@ -7,7 +7,7 @@ import contextlib
 import time
 import uuid
 from dataclasses import dataclass
-from typing import AsyncIterator, Dict, Mapping, Optional
+from typing import AsyncGenerator, Dict, Mapping, Optional
 
 from eduhub_bridge.calls import Caller, Origin, Site
 from eduhub_bridge.identity import Identities
@@ -27,10 +27,6 @@ OTHERS_SECONDS = 3.0
 _RESULTS = 200
 # What stays free of the grace for writing down where a job stopped.
 _MARGIN_SECONDS = 1.0
-
-
-class TooManyError(Exception):
-    """This process works on as many jobs as it may."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +168,7 @@ class Service:
 
     # For those who ask
 
-    async def follow(self, job: str, after: int, attached: Optional[str] = None) -> AsyncIterator[bytes]:
+    async def follow(self, job: str, after: int, attached: Optional[str] = None) -> AsyncGenerator[bytes, None]:
         """Yield the job's results from `after` on, as they come, until it ends or waits.
 
         With `attached`, a credential, the job is carried out as long as somebody follows.

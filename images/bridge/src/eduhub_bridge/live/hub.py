@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass, field
-from typing import Awaitable, Dict, List, Set
+from typing import Awaitable, Callable, Dict, List, Set
 
 from eduhub_bridge.calls import NoAnswerError, Site
 from eduhub_bridge.identity import Identities, UnknownUserError
@@ -24,7 +24,7 @@ MOST_AUDIENCES = 64
 _TICK_SECONDS = 0.25
 _IDLE_SECONDS = 5.0
 _TIDY_SECONDS = 60.0
-_LONGEST_PAUSE_SECONDS = 5.0
+_LONGEST_PAUSE_SECONDS = 2.0
 
 
 class CrowdedError(Exception):
@@ -44,11 +44,12 @@ class _Room:
 class Hub:
     """`start` and `stop` belong to the application's lifespan; `drain` to the signal."""
 
-    def __init__(self, events: Events, identities: Identities, poll_seconds: float) -> None:
+    def __init__(
+        self, events: Events, identities: Identities, poll_seconds: float, lost: Callable[[], object]
+    ) -> None:
         self.events = events
         self.presence = Presence(events)
-        self.slow = 0
-        self._identities, self._poll_seconds = identities, poll_seconds
+        self._identities, self._poll_seconds, self._lost = identities, poll_seconds, lost
         self._rooms: Dict[bytes, _Room] = {}
         self._where: Dict[Listener, bytes] = {}
         self._writing: Set[asyncio.Future[None]] = set()
@@ -151,7 +152,8 @@ class Hub:
         """Somebody listens no more; the last one of an audience takes its polls with him."""
         digest = self._where.pop(listener, None)
         room = self._rooms.get(digest) if digest is not None else None
-        self.slow += listener.ended == "slow"
+        if digest is not None and listener.ended == "slow":
+            self._lost()
         if room is None or digest is None:
             return
         room.audience.listeners.discard(listener)

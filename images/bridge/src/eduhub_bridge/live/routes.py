@@ -15,6 +15,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from typing_extensions import Annotated
 
+from eduhub_bridge.api.models import LiveMessage
+from eduhub_bridge.api.openapi import answers, header, lines
+from eduhub_bridge.api.strict import route_class
 from eduhub_bridge.calls import NoAnswerError, Site
 from eduhub_bridge.clients import Clients, ProblemError, Stream
 from eduhub_bridge.identity import UnknownUserError
@@ -36,6 +39,18 @@ _WHY = {
     "unknown user": "Plone does not accept the credential any more.",
 }
 _CROWDED = "Too many listen here already: come back later."
+
+
+STREAMED = (LiveMessage,)
+"""Models of what is given in streams."""
+_FRAMES = lines(
+    "text/event-stream", "LiveMessage",
+    'id: 122\nevent: changed\ndata: {"type": "changed", "id": 122, "path": "/courses/algebra", "by": "ada"}\n\n',
+)  # fmt: skip
+
+
+class _Events(Response):
+    media_type = "text/event-stream"
 
 
 class _Authenticate(BaseModel):
@@ -64,17 +79,20 @@ _Path = Annotated[str, Query(description="Only changes of this item and what is 
 
 def router(hub: Hub, clients: Clients) -> APIRouter:
     """Return the routes."""
-    routes = APIRouter(prefix="/api/v1")
-    answers: Dict[Union[int, str], Dict[str, Any]] = {
-        200: {"description": "Changes as they happen", "content": {"text/event-stream": {}}},
-        401: {"description": "Plone does not accept the credential"}, 503: {"description": "Too many listen already"},
-    }  # fmt: skip
+    # No HEAD: there is no end at which it could be answered.
+    routes = APIRouter(prefix="/api/v1", tags=["live"], route_class=route_class(0, head=False))
+    described = answers(None, says="Changes as they happen.")
+    described["responses"][200]["content"] = _FRAMES
 
-    @routes.get("/events", responses=answers, summary="Changes as server-sent events")
+    @routes.get(
+        "/events", response_class=_Events, **described,
+        openapi_extra={"parameters": [header("Last-Event-ID", "`id` of the last event that the client has.")]},
+    )  # fmt: skip
     async def events(request: Request, path: _Path = "/") -> Response:
-        """Changes that this client may know of; without a credential, what everybody may see.
+        """Follow changes as server-sent events.
 
-        With `Last-Event-ID` those it missed come first, or an event `reset` if they are not known any more.
+        Those that this client may know of; without a credential, what everybody may see. With `Last-Event-ID` those it
+        missed come first, or an event `reset` if they are not known any more. A comment comes every 15 seconds.
         """
         listener = Listener(path, _last(request.headers.get("last-event-id")))
         try:
@@ -86,7 +104,7 @@ def router(hub: Hub, clients: Clients) -> APIRouter:
         except CrowdedError:
             return problem(503, _CROWDED, {"retry-after": "10"})
         except StoreError:
-            return problem(503, "The bridge's store fails.")
+            return problem(503, "The bridge's store fails.", {"retry-after": "5"})
         task = asyncio.current_task()
         listener.cut = task.cancel if task else listener.cut
         return Stream(_sse(hub, listener), "text/event-stream")

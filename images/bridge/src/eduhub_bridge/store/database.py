@@ -9,7 +9,6 @@ import os
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Mapping, Optional, Tuple, TypeVar
 
@@ -27,6 +26,10 @@ _LOOK_SECONDS = 0.005
 
 class StoreError(Exception):
     """The store cannot be used; the text is one sentence for the operator."""
+
+
+class StoreFullError(StoreError):
+    """There is no room left in it."""
 
 
 class Transaction:
@@ -50,14 +53,29 @@ class Database:
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self.told: Callable[[str, float], object] = lambda *_: None
+        """Told of each piece of work that succeeded: "read" or "write", and its seconds, with the wait for its turn."""
+        self.trouble: Optional[str] = None
+        """Why the last piece of work could not be done, in a sentence; None if it could."""
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """Return what `work` returns, once it is on disk; raise StoreError, or what `work` raises, undoing it."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(self.transact, work, True))
+        return await self._done(work, writes=True)
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """Return what `work` returns; raise StoreError."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(self.transact, work, False))
+        return await self._done(work, writes=False)
+
+    async def _done(self, work: Callable[[Transaction], T], *, writes: bool) -> T:
+        started = time.perf_counter()
+        try:
+            result = await asyncio.get_running_loop().run_in_executor(self._thread, self.transact, work, writes)
+        except StoreError as error:
+            self.trouble = str(error)
+            raise
+        self.trouble = None
+        self.told("write" if writes else "read", time.perf_counter() - started)
+        return result
 
     def transact(self, work: Callable[[Transaction], T], writes: bool) -> T:
         """Do it, in the thread."""
@@ -146,7 +164,9 @@ class Sqlite(Database):
                         connection.execute("ROLLBACK")
                     raise
         except (sqlite3.Error, OSError) as error:
-            raise StoreError(f"The store {str(self._path)!r} failed: {error}.") from error
+            # Python 3.9 tells sqlite's codes apart by their words only.
+            kind = StoreFullError if str(error) == "database or disk is full" else StoreError
+            raise kind(f"The store {str(self._path)!r} failed: {error}.") from error
         return result
 
     @contextlib.contextmanager

@@ -1,0 +1,65 @@
+"""`python -m tests.unit.bridge.metrics_page` prints docs/reference/metrics.md: every instrument of the bridge."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from eduhub_bridge.app import create_app
+from eduhub_bridge.settings import read
+
+INTRODUCTION = """\
+# Metrics of the bridge
+
+*Printed by `python -m tests.unit.bridge.metrics_page` from the instruments themselves; a test holds it to them.*
+
+`GET /metrics` on a slot's own loopback door (`127.0.0.1:8101` blue, `8102` green), never through the public one. Text
+format of Prometheus, or OpenMetrics for those who accept it. A histogram `NAME` gives `NAME_bucket`, `NAME_sum` and
+`NAME_count`, in seconds of wall time; counters end in `_total`. Beside these come `process_…` and `python_gc_…` of
+prometheus-client.
+"""
+LABELS = {
+    "route": "the endpoint's template (`/plone/{path}`, `/api/v1/content`), never a path; `unknown` for none",
+    "feature": "what of the bridge asked Plone: `pass_through`, `pages` (stored pages for anonymous readers), `api` "
+    "(typed endpoints), `jobs` (bulk and exports), `live` (changes and presence)",
+    "method": "of HTTP; `other` for one that is not in its standard",
+    "status": "of the answer; 0 if none was begun",
+    "lane": "`reads`, `writes`, or `transfers` (long bodies)",
+    "state": "of the circuit breaker: `closed`, `half_open`, `open`",
+    "result": "what a stored page did: `hit`, `stale` (given at once, renewed behind the reader's back), "
+    "`revalidated`, `error` (given because Plone gave none), `miss`, `collapsed` (waited for another's answer), "
+    "`bypass`",
+    "kind": "of an error: `connect`, `connect_timeout`, `timeout`, `severed`, `protocol`, `cut`, `queue_full`, "
+    "`queue_late`, `breaker_open`; of a transaction: `read`, `write`",
+}
+END = """
+Which feature keeps Plone busy, in seconds of Plone's time a second:
+
+```
+sum by (feature) (rate(eduhub_bridge_plone_seconds_sum[5m]))
+```
+"""
+
+
+def instruments() -> list[Any]:
+    """Return the instruments of an application that is not started, by name."""
+    bridge = create_app(read({"PLONE_URL": "http://plone.invalid/Plone"}))
+    names = bridge.registry._names_to_collectors  # the registry's own way to tell does not know labels without values
+    ours = {id(each): each for name, each in names.items() if name.startswith("eduhub_bridge_")}
+    return sorted(ours.values(), key=lambda each: each._name)
+
+
+def document() -> str:
+    """Return the page."""
+    rows = ["| name | type | labels | what |", "|---|---|---|---|"]
+    for each in instruments():
+        kind = type(each).__name__.lower()
+        name = f"{each._name}_total" if kind == "counter" else each._name
+        labels = ", ".join(f"`{label}`" for label in each._labelnames) or "-"
+        rows.append(f"| `{name}` | {kind} | {labels} | {each._documentation} |")
+    rows += ["", "| label | holds |", "|---|---|", *(f"| `{label}` | {text} |" for label, text in LABELS.items())]
+    return "\n".join([INTRODUCTION, *rows]) + "\n" + END
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document())
