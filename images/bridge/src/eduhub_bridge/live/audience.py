@@ -6,16 +6,20 @@ import asyncio
 import time
 from collections import OrderedDict
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 from urllib.parse import quote, urlencode
 
 from eduhub_bridge.calls import NoAnswerError, Site
 from eduhub_bridge.live.changes import CHANGED, CREATED, DELETED
 from eduhub_bridge.live.listener import Listener, Message, message
+from eduhub_bridge.patterns.gather import gather
 from eduhub_bridge.store.events import Event, Events
 
 BATCH = 50
 _POLLED = 100
+# Half of the reads that Plone is asked at once: listeners are no hurry.
+_SEARCHES = 2
 # Beyond this a request line is refused by somebody on the way.
 _LONGEST_QUERY = 4000
 # How far Plone's clock may be from ours before a change is told twice to who comes back.
@@ -138,9 +142,9 @@ class Audience:
         visible: Dict[str, Tuple[str, str]] = {}
         # The site itself has no path below the site: it is what a search without one stands on.
         root: List[List[str]] = [[]] if "/" in paths else []
-        for some in [*root, *_portions([path for path in paths if path != "/"])]:
-            pairs = [("path.query", path) for path in some] + [("path.depth", "0"), ("b_size", str(len(some) or 1))]
-            visible.update({path: (uid, modified) for path, uid, modified, _ in await self._search(pairs)})
+        portions = [*root, *_portions([path for path in paths if path != "/"])]
+        for found in await gather(_SEARCHES, (partial(self._at_paths, some) for some in portions)):
+            visible.update({path: (uid, modified) for path, uid, modified, _ in found})
         for path in visible:
             self._seen.add(path)
         return visible
@@ -183,6 +187,11 @@ class Audience:
 
     def _fresh(self, found: Sequence[_Found]) -> List[_Found]:
         return [each for each in found if (each[1], each[2]) not in self._told]
+
+    async def _at_paths(self, paths: Sequence[str]) -> List[_Found]:
+        """Return what Plone shows at these paths; at none of them, what it says of the site itself."""
+        pairs = [("path.query", path) for path in paths]
+        return await self._search([*pairs, ("path.depth", "0"), ("b_size", str(len(paths) or 1))])
 
     async def _search(self, pairs: List[Tuple[str, str]]) -> List[_Found]:
         """Return what a search finds."""
