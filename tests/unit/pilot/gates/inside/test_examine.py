@@ -190,3 +190,20 @@ def test_the_working_directory_counts_where_it_holds_code(python, tmp_path):
     report = examined(python, tmp_path / "app/lib", cwd=tmp_path / "app")
     assert {each.module for each in report.findings} == {"main"}
     assert report.modules == 2
+
+
+@pytest.mark.parametrize("needed", [True, False])
+def test_a_part_of_another_package_is_imported_after_that_one(python, tmp_path, needed):
+    write(tmp_path, {
+        "psy/__init__.py": "", **library("psy", "1", "psy/__init__.py"),
+        "psy_fast/__init__.py": "import sys\nif 'psy' not in sys.modules: raise ImportError('psy comes before')\n",
+        **library("psy-fast", "1", "psy_fast/__init__.py"),
+    })  # fmt: skip
+    if needed:
+        metadata = "Metadata-Version: 2.1\nName: psy\nVersion: 1\nRequires-Dist: psy_fast==1; extra == \"fast\"\n\n"
+        (tmp_path / "psy-1.dist-info/METADATA").write_text(metadata)
+    report = examined(python, tmp_path)
+    assert [each.what for each in found(report, "import")] == ([] if needed else [
+        "cannot be imported as psy_fast: ImportError: psy comes before"
+    ])
+    assert list(report.unexamined) == []

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from typing import Any, Dict, Iterable, List, Set
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Set
 
 from .importing import STANDARD, imported, modules
 from .places import distributions, extra_roots, import_roots, walk
@@ -27,6 +27,8 @@ class Examination:
         self.seen: Set[Any] = set()
         self.files = self.modules = self.packages = self.dropped = 0
         self.unexamined: List[str] = []
+        # The modules of each package by name, with their files.
+        self.found: Dict[str, Dict[str, str]] = {}
 
     def entry(self, words: List[str]) -> Set[str]:
         """Return the distributions that the container's command belongs to, by `-m NAME` or a script's name."""
@@ -38,7 +40,7 @@ class Examination:
 
     def ours(self, path: str) -> bool:
         """Return whether a file is of the application, not of a library it uses."""
-        owner = self.owners.get(os.path.normpath(path))
+        owner = self.owner(path)
         return owner is None or self.known[owner].built or owner in self.started
 
     def note(self, finding: Finding) -> None:
@@ -48,7 +50,7 @@ class Examination:
         if key in self.seen:
             return
         self.seen.add(key)
-        owner = self.owners.get(os.path.normpath(path)) if path else None
+        owner = self.owner(path) if path else None
         finding.update(owner=owner, ours=bool(path) and self.ours(path),
                        supported=bool(owner and self.known[owner].supports))
         if len(self.findings) < MOST_FINDINGS or finding["kind"] not in ("deprecated", "boot"):
@@ -90,7 +92,7 @@ class Examination:
 
     def load(self) -> None:
         """Import everything, the application first."""
-        found: Dict[str, Dict[str, str]] = {}
+        found = self.found
         entry = {os.path.realpath(word) for word in self.given["words"] if os.path.isfile(word)}
         for root in self.roots:
             for name, pairs in modules(root, self.roots).items():
@@ -107,10 +109,15 @@ class Examination:
             self.take(name, found[name])
 
     def take(self, name: str, paths: Dict[str, str]) -> None:
-        """Import one package."""
-        for line in imported(sorted(paths), self.deadline, self.given["module_seconds"]):
+        """Import one package; where that fails, once more after those that need it, if any do."""
+        lines = list(self.imported(sorted(paths)))
+        company = self.company(paths) if any("failed" in line for line in lines) else []
+        if company:
+            again = self.imported(company + sorted(paths))
+            lines = [line for line in again if line.get("failed", line.get("module", name)) in paths or "left" in line]
+        for line in lines:
             if "left" in line:
-                self.unexamined += line["left"]
+                self.unexamined += [each for each in line["left"] if each in paths]
             elif "failed" in line:
                 error, module = line["error"], line["failed"]
                 what = "cannot be imported as %s: %s: %s" % (module, error["type"], error["text"])
@@ -121,6 +128,21 @@ class Examination:
                 inside = line["path"].startswith(STANDARD)
                 path, number = (paths[line["module"]], 0) if inside else (line["path"], line["line"])
                 self.note({"kind": "deprecated", "path": path, "line": number, "what": line["what"]})
+
+
+    def imported(self, names: List[str]) -> Iterator[Dict[str, Any]]:
+        """Yield what importing these modules one by one, in a process of their own, says."""
+        return imported(names, self.deadline, self.given["module_seconds"])
+
+    def company(self, paths: Dict[str, str]) -> List[str]:
+        """Return the packages that need this one: a part of another (psycopg_binary) is imported only after it."""
+        mine = {self.owner(path) for path in paths.values()}
+        by = {each.name for each in self.known.values() if each.requires & mine and each.name not in mine}
+        return sorted(top for top, files in self.found.items() if top in files and self.owner(files[top]) in by)
+
+    def owner(self, path: str) -> Optional[str]:
+        """Return the distribution that a file belongs to, if it is known."""
+        return self.owners.get(os.path.normpath(path))
 
 
 def main(given: Dict[str, Any]) -> None:

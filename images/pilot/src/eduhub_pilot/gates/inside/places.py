@@ -12,10 +12,16 @@ NOBODYS = ("/", "/tmp", "/root")  # noqa: S108 - compared, not used
 
 
 class Distribution:
-    """An installed distribution: `built` from a folder, as an institution's own code is, or brought from elsewhere."""
+    """An installed distribution: `built` from a folder, as an institution's own code is, or brought from elsewhere.
 
-    def __init__(self, name: str, version: str, supports: bool, built: bool, scripts: Sequence[str]) -> None:
-        self.name, self.version, self.supports, self.built, self.scripts = name, version, supports, built, scripts
+    `requires`: the names of the distributions that it may need, those of its extras included.
+    """
+
+    def __init__(
+        self, name: str, version: str, supports: bool, built: bool, scripts: Sequence[str], requires: Set[str]
+    ) -> None:
+        self.name, self.version, self.supports, self.built = name, version, supports, built
+        self.scripts, self.requires = scripts, requires
 
 
 def standard() -> Set[str]:
@@ -94,8 +100,14 @@ def distribution(path: str) -> Optional[Distribution]:
     supports = "Programming Language :: Python :: %s\n" % mine in head + "\n"
     direct = read(os.path.join(path, "direct_url.json"))
     scripts = re.findall(r"^([\w.-]+)\s*=", read(os.path.join(path, "entry_points.txt")), re.M)
-    name = re.sub(r"[-_.]+", "-", fields["Name"]).lower()
-    return Distribution(name, fields["Version"], supports, "dir_info" in direct, scripts)
+    requires = {canonical(name) for name in re.findall(r"^Requires-Dist: *([\w.-]+)", head, re.M)}
+    name = canonical(fields["Name"])
+    return Distribution(name, fields["Version"], supports, "dir_info" in direct, scripts, requires)
+
+
+def canonical(name: str) -> str:
+    """Return a distribution's name as all its spellings are compared (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def files_of(path: str, root: str) -> Iterator[str]:
