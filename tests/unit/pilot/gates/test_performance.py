@@ -216,8 +216,9 @@ def test_the_load_pauses_while_the_public_waits(started):
     assert found.verdict == "pass"
 
 
-def test_the_publics_requests_are_not_taken_for_blues_own_cpu(started):
-    """One request of the public a chunk, on blue alone: a tenth more CPU there that is not the gate's."""
+@pytest.mark.parametrize(("reads", "told"), [(0, True), (1, False)], ids=["of pages at hand", "of Plone's"])
+def test_the_publics_requests_are_not_taken_for_the_gates(started, reads, told):
+    """The public has half of blue's CPU time, and asks Plone as often beside each read of the gate."""
     slots = Slots(started, NOISES["calm"])
     original = slots.answer
 
@@ -225,13 +226,16 @@ def test_the_publics_requests_are_not_taken_for_blues_own_cpu(started):
         if slot == "blue" and (slots.asked[slot, path] % 2 or "gate=" in path):
             started.haproxy.answers["blue"]["2xx"] += 1
             slots.cpu["blue"] += CPU
+            if "gate=" in path:
+                slots.plone["blue"] += reads * 3 * IN_PLONE
+                slots.reads["blue"] += reads
         return original(slot, path)
 
     slots.answer = with_public
     ratio = slots.verdict().measured["ratio"]
     assert ratio["cpu"]["value"] == pytest.approx(1.0, abs=0.02)
-    # And where the public is served, nothing is concluded about Plone.
-    assert "plone" not in ratio
+    assert ("plone" in ratio) == told
+    assert ratio.get("plone", {"value": 1.0})["value"] == pytest.approx(1.0)
 
 
 def test_a_green_that_breaks_off_is_an_error_that_names_it(started):
@@ -266,6 +270,14 @@ def test_a_bridge_that_is_slow_throughout_is_asked_at_the_rate_of_reads(started)
     found = slots.verdict(PERFORMANCE_READ_RATE="10")
     assert (found.verdict, found.measured["reads"]) == ("pass", [])
     assert len(slots.when) / (slots.when[-1] - slots.when[0]) < 12
+
+
+def test_answers_that_get_slow_once_a_connection_is_old_make_shorter_rounds(started):
+    """As a server that sends its headers alone waits 40 ms for their acknowledgement, but not at first."""
+    slots = Slots(started, NOISES["calm"])
+    slots.noise = lambda _r, _at: 1.0 if len(slots.when) < 30 else 44.0
+    found = slots.verdict()
+    assert (found.verdict, found.measured["rounds"], found.seconds < 50) == ("pass", load.FIRST, True)
 
 
 def test_time_too_short_for_a_judgement_is_inconclusive(started):

@@ -52,7 +52,7 @@ READS = ("/plone/@search?sort_on=path&b_size=10&gate={number}",)
 class PerformanceCriteria:
     """`budget`: how many times blue's each may be; `rate` and `read_rate` are requests a second on both slots in all.
 
-    `seconds` is the most that measuring may take.
+    `seconds` is the most that measuring may take, `rest` how long the slots are left alone, in multiples of the work.
     """
 
     paths: tuple[str, ...] = ()
@@ -60,6 +60,7 @@ class PerformanceCriteria:
     rate: float = 200
     read_rate: float = 5
     seconds: float = 60
+    rest: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 A round measures each slot twice, by turns and close together in time. Green's two values are compared with blue's two
 (geometric means), and blue's second with its first: that is the noise of the host in these very rounds. Green is
 measured twice as well because a process that is asked more often finds its code in the processor's caches: with one
-green between two blues, the same release took 3.5% more CPU on green. The estimate is the median over rounds, so
+green between two blues, the same release took 3.7% more CPU on green. The estimate is the median over rounds, so
 that a burst of other work in a few of them moves nothing, and whole rounds are what is resampled (stats.ratio).
 """
 
