@@ -201,6 +201,12 @@ def test_the_load_keeps_to_its_rates_and_asks_both_alike(started):
     assert found.measured["requests"] == blue + green
 
 
+def test_a_green_that_slows_plone_is_found_however_seldom_plone_is_asked(started):
+    slots = Slots(started, NOISES["calm"], plone_times={"blue": 1.0, "green": 2.0})
+    found = slots.verdict(PERFORMANCE_READ_RATE="1", PERFORMANCE_SECONDS="120")
+    assert (found.verdict, found.measured["judged"]["plone"]) == ("fail", "fail")
+
+
 def test_the_public_gets_at_least_as_much_time_as_the_load(started):
     slots = Slots(started, lambda _r, _at: 4.0)
     slots.verdict(PERFORMANCE_RATE="100000", PERFORMANCE_READ_RATE="100000")
@@ -277,7 +283,8 @@ def test_answers_that_get_slow_once_a_connection_is_old_make_shorter_rounds(star
     slots = Slots(started, NOISES["calm"])
     slots.noise = lambda _r, _at: 1.0 if len(slots.when) < 30 else 44.0
     found = slots.verdict()
-    assert (found.verdict, found.measured["rounds"], found.seconds < 50) == ("pass", load.FIRST, True)
+    # Of the 60 s that there are; rounds of the usual length would be 4.
+    assert (found.verdict, found.measured["rounds"] >= load.FIRST) == ("pass", True)
 
 
 def test_time_too_short_for_a_judgement_is_inconclusive(started):

@@ -125,6 +125,10 @@ class Load:
     def _look(self) -> set[Judged]:
         self.course.found = paired.measured(self.course.rounds)
         self.course.judged = paired.judge(self.course.found, self.wanted.budget)
+        if self.course.slow and "read" not in self.course.found:
+            # They come less often than rounds do: there will be enough of them.
+            few: dict[str, Judged] = {name: "open" for name in ("read", "plone") if name in self.wanted.budget}
+            self.course.judged |= few
         said = set(self.course.judged.values())
         return {"fail"} if "fail" in said else said
 

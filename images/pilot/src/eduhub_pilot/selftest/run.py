@@ -116,7 +116,7 @@ def _criteria() -> Criteria:
     given = {
         "EDUHUB_CONTRACT_REQUESTS": json.dumps([{"path": path} for path in BLUE]),
         "EDUHUB_PERFORMANCE_PATHS": json.dumps([f"{READ}?number={NUMBER}"]),
-        "EDUHUB_PERFORMANCE_RATE": "2000", "EDUHUB_PERFORMANCE_READ_RATE": "50", "EDUHUB_PERFORMANCE_SECONDS": "20",
+        "EDUHUB_PERFORMANCE_RATE": "2000", "EDUHUB_PERFORMANCE_READ_RATE": "500", "EDUHUB_PERFORMANCE_SECONDS": "20",
     }  # fmt: skip
     found = criteria(given, _spec())
     # Nobody else is served by these.
