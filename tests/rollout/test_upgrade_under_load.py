@@ -40,13 +40,15 @@ def failures(result: dict) -> dict:
 
 
 def test_upgrade_and_rollback_fail_no_request(operator, tmp_path):
-    as_shipped = operator.with_variables(tmp_path / "as-shipped", pilot_watch_seconds=5)
+    as_shipped = operator.with_variables(
+        tmp_path / "as-shipped", pilot_watch_seconds=5, pilot_gate_performance="enforce", pilot_performance_seconds=60
+    )
     first = operator.status()["live"]
     second = {"blue": "green", "green": "blue"}[first]
     with Witness.watching(tmp_path / "control", CONTROL_SECONDS) as witness:
         control = witness.wait()
     seen = len(journal())
-    with Witness.watching(tmp_path / "rollout", 400) as witness:
+    with Witness.watching(tmp_path / "rollout", 460) as witness:
         witness.warm()
         forward = as_shipped.types("upgrade", "--python", "3.11")
         middle = operator.status()

@@ -111,7 +111,7 @@ def gates_told(**given) -> dict[str, str]:
 def test_the_pilot_understands_what_the_defaults_tell_it_of_the_gates():
     told = criteria(gates_told(), SPEC)
     assert told == criteria({}, SPEC)
-    assert {name.split("_")[1] for name in gates_told()} == {"GATE", "RUNTIME", "CONTRACT"}
+    assert {name.split("_")[1] for name in gates_told()} == {"GATE", "RUNTIME", "CONTRACT", "PERFORMANCE"}
 
 
 def test_the_pilot_understands_what_an_inventory_tells_it_of_the_gates():

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eduhub_pilot.facts import Counts
-from eduhub_pilot.histogram import Histogram, parse_histogram
+from eduhub_pilot.histogram import Histogram, parse_histogram, totals
 from eduhub_pilot.steps import Limits
 from eduhub_pilot.watch import Sample, Side, judge, misbehaves, row, side, wilson
 
@@ -155,3 +155,11 @@ def test_a_family_without_a_request_yet_is_empty_and_one_that_is_not_there_is_no
     assert parse_histogram(TEXT, "eduhub_bridge_plone_seconds") == Histogram()
     for foreign in ("", "<html>bucket</html>", 'eduhub_bridge_plone_seconds_bucket{le="x"} 1\n'):
         assert parse_histogram(foreign, "eduhub_bridge_plone_seconds") is None
+
+
+def test_sums_and_counts_are_those_of_all_series_of_a_family():
+    sums, counts = 'a_seconds_sum{x="1"} 1.5\na_seconds_sum{x="2"} 2\n', 'a_seconds_count{x="1"} 3\na_seconds_count 4\n'
+    text = f"{sums}{counts}a_seconds_created 9\n"
+    assert totals(text, "a_seconds") == (3.5, 7.0)
+    for foreign in ("", "a_seconds_sum 1\n", "a_seconds_sum x\na_seconds_count 1\n", "<html>"):
+        assert totals(foreign, "a_seconds") is None

@@ -126,6 +126,7 @@ class DockerEngine:
             health=(state.get("Health") or {}).get("Status"),
             command=tuple((found["Config"].get("Entrypoint") or []) + (found["Config"].get("Cmd") or [])),
             mounts=tuple(sorted(mount["Destination"] for mount in found.get("Mounts") or [])),
+            id=found["Id"],
         )
 
     def log(self, name: str, lines: int) -> list[str]:

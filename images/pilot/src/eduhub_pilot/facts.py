@@ -52,6 +52,7 @@ class Container:
     health: str | None = None
     command: tuple[str, ...] = ()
     mounts: tuple[str, ...] = ()
+    id: str = ""
 
     @property
     def runs(self) -> bool:

@@ -68,6 +68,19 @@ def parse_histogram(text: str, family: str, without: tuple[str, ...] = ()) -> Hi
     return Histogram(tuple(sorted(sums.items()))) if known else None
 
 
+def totals(text: str, family: str) -> tuple[float, float] | None:
+    """Return the sum, in seconds, and the count of a family's observations in a Prometheus text; None without any."""
+    found = []
+    for part in ("sum", "count"):
+        lines = [line for line in text.splitlines() if line.startswith((f"{family}_{part}{{", f"{family}_{part} "))]
+        try:
+            found.append(sum(float(line.rpartition(" ")[2]) for line in lines) if lines else None)
+        except ValueError:
+            return None
+    seconds, count = found
+    return None if seconds is None or count is None else (seconds, count)
+
+
 def _labels(text: str) -> Mapping[str, str]:
     # `a="1",b="2"`: our labels hold no comma and no quote, and a foreign family's are only passed over.
     pairs = (pair.partition("=") for pair in text.split('",'))

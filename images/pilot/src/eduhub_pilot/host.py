@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from eduhub_pilot import journal
+from eduhub_pilot import cgroup, journal
 from eduhub_pilot.clock import Clock
 from eduhub_pilot.engine import Engine
 from eduhub_pilot.errors import LostError, RefusedError
-from eduhub_pilot.facts import share_of
+from eduhub_pilot.facts import Slot, share_of
+from eduhub_pilot.gates.line import Dial, HttpLine
 from eduhub_pilot.haproxy import Proxy
 from eduhub_pilot.probe import Ask, Fetch, exchange
 from eduhub_pilot.record import Record
@@ -48,6 +49,15 @@ class Host:
     clock: Clock
     name: str = field(default_factory=socket.gethostname)
     fetch: Fetch = exchange
+    dial: Dial = HttpLine
+    meter: Callable[[Slot], cgroup.Meter | None] | None = None
+
+    def cpu(self, slot: Slot) -> cgroup.Meter | None:
+        """Return what reads the CPU seconds that a slot's container took so far; None where that cannot be read."""
+        if self.meter:
+            return self.meter(slot)
+        container = self.engine.container(self.settings.container(slot))
+        return cgroup.meter(container.id) if container else None
 
     def note(self, run: str | None, step: str, event: str, **more: Any) -> None:
         """Write one line into the journal."""

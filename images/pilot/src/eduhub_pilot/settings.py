@@ -14,7 +14,7 @@ from eduhub_pilot.facts import SLOTS, Slot
 from eduhub_pilot.steps import STEPS, Plan, parse_plan
 
 DOORS = {"EDGE": 8080, "BLUE": 8101, "GREEN": 8102, "STATISTICS": 8404}
-GATES = ("EDUHUB_GATE_", "EDUHUB_RUNTIME_", "EDUHUB_CONTRACT_")
+GATES = ("EDUHUB_GATE_", "EDUHUB_RUNTIME_", "EDUHUB_CONTRACT_", "EDUHUB_PERFORMANCE_")
 SECONDS = {"START": 60.0, "PROBE": 5.0, "DRAIN": 30.0, "DRAIN_STREAM": 60.0, "WATCH": 5.0, "LOCK": 900.0,
            "CONFIRM": 600.0}  # fmt: skip
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from eduhub_pilot.errors import RefusedError
-from eduhub_pilot.gates.criteria import NAMES, STOPPING, criteria, for_verb
+from eduhub_pilot.gates.criteria import NAMES, READS, STOPPING, criteria, for_verb
 from eduhub_pilot.gates.runner import GATES
 from eduhub_pilot.record import Spec
 
@@ -44,6 +44,14 @@ BAD = {
     "no request": ({"CONTRACT_REQUESTS": '["/"]'}, "An entry of pilot_contract_requests looks like"),
     "no header": ({"CONTRACT_HEADERS": '["a b"]'}, "pilot_contract_headers has 'a b'"),
     "no last day there": ({"CONTRACT_ALLOWED": '[{"path": "/"}]'}, "An entry of pilot_contract_allowed looks like"),
+    "no mapping": ({"PERFORMANCE_BUDGET": "[1.1]"}, "looks like {p50: 1.1, cpu: 1.1}, not [1.1"),
+    "a budget for nothing": ({"PERFORMANCE_BUDGET": '{"p99": 2}'}, "it has 'p99', which is none of p50, p95, cpu"),
+    "a budget below blue's": ({"PERFORMANCE_BUDGET": '{"p50": 0.9}'}, "p50 is 0.9, not how many times blue's"),
+    "a budget that is no number": ({"PERFORMANCE_BUDGET": '{"cpu": true}'}, "cpu is True, not how many times"),
+    "a budget without an end": ({"PERFORMANCE_BUDGET": '{"cpu": 1e9}'}, "cpu is 1000000000.0, not how many times"),
+    "no budget": ({"PERFORMANCE_BUDGET": "{}"}, "The gate performance has no criterion, since pilot_perf"),
+    "no rate": ({"PERFORMANCE_RATE": "0"}, "pilot_performance_rate is '0', not a number of requests a second like 200"),
+    "no path": ({"PERFORMANCE_PATHS": '["courses"]'}, "pilot_performance_paths has 'courses', which is no path"),
     "no criterion, observed": (
         {"RUNTIME_FINDINGS": "[]", "GATE_RUNTIME": "observe"}, 'or set pilot_gate_runtime: "off"',
     ),
@@ -58,6 +66,16 @@ def test_what_makes_no_sense_is_refused_by_name(given, words):
     assert words in refused.value.say
     # Nobody is kept from going back by a misspelt variable.
     assert for_verb(given, "rollback", SPEC).modes == {"smoke": "enforce"}
+
+
+def test_pages_to_measure_are_those_of_the_smoke_gate_the_shipped_and_ones_own():
+    own = criteria({"EDUHUB_PERFORMANCE_PATHS": '["/courses?n={number}", "/"]'}, SPEC).performance.paths
+    assert own == ("/health", "/", *READS, "/courses?n={number}")
+    assert criteria({"EDUHUB_GATE_CONTRACT": "off"}, BARE).performance.paths == ("/health",)
+
+
+def test_a_budget_names_all_that_is_judged():
+    assert criteria({"EDUHUB_PERFORMANCE_BUDGET": '{"p50": 1.2}'}, SPEC).performance.budget == {"p50": 1.2}
 
 
 def test_a_gate_that_is_off_needs_no_criterion():

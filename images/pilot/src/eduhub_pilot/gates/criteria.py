@@ -14,14 +14,18 @@ from typing import Any, Literal, cast, get_args
 
 from eduhub_pilot.errors import RefusedError
 from eduhub_pilot.gates.allowed import Allowance, parse_allowed
+from eduhub_pilot.gates.paired import CRITERIA
 from eduhub_pilot.gates.questions import ContractCriteria, contract_criteria
 from eduhub_pilot.record import Spec
 
 Mode = Literal["off", "observe", "enforce"]
 # In the order in which they are asked.
-NAMES = ("smoke", "runtime", "contract")
+NAMES = ("smoke", "runtime", "contract", "performance")
 KINDS = ("compile", "import", "abi", "removed", "deprecated", "boot")
 STOPPING = KINDS[:4]
+# More than that is no budget but a gate that is off.
+MOST_TIMES = 10
+PATH = re.compile(r"/[!-~]*")
 # YAML takes a bare `off` for false.
 OFF = ("off", "False", "false")
 
@@ -37,6 +41,28 @@ class RuntimeCriteria:
     allowed: tuple[Allowance, ...] = ()
 
 
+# How many times blue's a value may be. Latency and CPU of the middle are sharp; a tail, and whatever Plone takes part
+# in, move by a quarter between two measurements of the same bridge.
+BUDGET = {"p50": 1.1, "p95": 1.5, "cpu": 1.15, "read": 1.5, "plone": 1.5}
+# What our bridge is asked that it must ask Plone for: `{number}` is another one each time, so no cache answers.
+READS = ("/plone/@search?sort_on=path&b_size=10&gate={number}",)
+
+
+@dataclass(frozen=True)
+class PerformanceCriteria:
+    """`budget`: how many times blue's each may be; `rate` and `read_rate` are requests a second on both slots in all.
+
+    `seconds` is the most that measuring may take, `rest` how long the slots are left alone, in multiples of the work.
+    """
+
+    paths: tuple[str, ...] = ()
+    budget: Mapping[str, float] = field(default_factory=lambda: dict(BUDGET))
+    rate: float = 200
+    read_rate: float = 5
+    seconds: float = 60
+    rest: float = 1.0
+
+
 @dataclass(frozen=True)
 class Criteria:
     """The mode of each gate, and what it judges by."""
@@ -44,6 +70,7 @@ class Criteria:
     modes: Mapping[str, Mode]
     runtime: RuntimeCriteria = field(default_factory=RuntimeCriteria)
     contract: ContractCriteria = field(default_factory=ContractCriteria)
+    performance: PerformanceCriteria = field(default_factory=PerformanceCriteria)
 
 
 def criteria(given: Mapping[str, str], spec: Spec | None = None) -> Criteria:
@@ -51,7 +78,9 @@ def criteria(given: Mapping[str, str], spec: Spec | None = None) -> Criteria:
 
     Whether every gate has a criterion is only known with the `spec` of the release; without it that is not judged.
     """
-    found = Criteria({name: _mode(given, name) for name in NAMES}, _runtime(given), _contract(given, spec))
+    found = Criteria(
+        {name: _mode(given, name) for name in NAMES}, _runtime(given), _contract(given, spec), _performance(given, spec)
+    )
     if missing := [] if spec is None else without_criterion(found, spec):
         raise RefusedError(" ".join(missing))
     return found
@@ -74,6 +103,7 @@ def without_criterion(found: Criteria, spec: Spec) -> list[str]:
             not (found.contract.requests or found.contract.sampled),
             "bridge_smoke_paths and pilot_contract_requests are empty and pilot_contract_sampled is 0",
         ),
+        "performance": (not found.performance.budget, "pilot_performance_budget is empty"),
     }
     return [
         f"The gate {name} has no criterion, since {why}: it would pass whatever comes. Give it one, or set "
@@ -118,6 +148,38 @@ def _sampled(given: Mapping[str, str]) -> int:
     return int(value)
 
 
+def _performance(given: Mapping[str, str], spec: Spec | None) -> PerformanceCriteria:
+    own = texts(given, "PERFORMANCE_PATHS", [])
+    if bad := [path for path in own if not PATH.fullmatch(path)]:
+        raise RefusedError(
+            f"pilot_performance_paths has {bad[0]!r:.80}, which is no path: it starts with / and what is not ASCII is "
+            "percent-encoded."
+        )
+    shipped = [*spec.paths, *(READS if spec.python else ())] if spec else []
+    return PerformanceCriteria(
+        tuple(dict.fromkeys([*shipped, *own])), _budget(given),
+        number(given, "PERFORMANCE_RATE", 200, "requests a second"),
+        number(given, "PERFORMANCE_READ_RATE", 5, "requests a second"), number(given, "PERFORMANCE_SECONDS", 60),
+    )  # fmt: skip
+
+
+def _budget(given: Mapping[str, str]) -> Mapping[str, float]:
+    text = given.get("EDUHUB_PERFORMANCE_BUDGET") or json.dumps(BUDGET)
+    form = "pilot_performance_budget looks like {p50: 1.1, cpu: 1.1}"
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    if not isinstance(value, dict):
+        raise RefusedError(f"{form}, not {value!r:.60}.")
+    for name, limit in value.items():
+        if name not in CRITERIA:
+            raise RefusedError(f"{form}; it has {name!r}, which is none of {', '.join(CRITERIA)}.")
+        if isinstance(limit, bool) or not isinstance(limit, int | float) or not 1 < limit <= MOST_TIMES:
+            raise RefusedError(f"{form}; {name} is {limit!r:.40}, not how many times blue's it may be, above 1.")
+    return value
+
+
 def _memory(given: Mapping[str, str]) -> str:
     value = given.get("EDUHUB_RUNTIME_MEMORY") or "512m"
     if not re.fullmatch(r"[1-9]\d*[bkmg]?", value):
@@ -144,7 +206,7 @@ def texts(given: Mapping[str, str], name: str, default: list[str]) -> list[str]:
     return value
 
 
-def number(given: Mapping[str, str], name: str, default: float) -> float:
+def number(given: Mapping[str, str], name: str, default: float, unit: str = "seconds") -> float:
     """Return the positive number that a variable holds."""
     text = given.get(f"EDUHUB_{name}") or str(default)
     try:
@@ -152,5 +214,5 @@ def number(given: Mapping[str, str], name: str, default: float) -> float:
     except ValueError:
         value = 0
     if not 0 < value < 1e6:
-        raise RefusedError(f"pilot_{name.lower()} is {text!r}, not a number of seconds like {default:g}.")
+        raise RefusedError(f"pilot_{name.lower()} is {text!r}, not a number of {unit} like {default:g}.")
     return value

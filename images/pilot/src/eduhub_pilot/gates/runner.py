@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from eduhub_pilot.gates import contract, runtime, smoke
+from eduhub_pilot.gates import contract, performance, runtime, smoke
 from eduhub_pilot.gates.bench import Bench, Skipped
 from eduhub_pilot.gates.criteria import Mode
 from eduhub_pilot.verdict import Verdict
@@ -28,6 +28,7 @@ GATES = (
     Gate(smoke.GATE, smoke.run, on_rollback=True),
     Gate(runtime.GATE, runtime.run),
     Gate(contract.GATE, contract.run),
+    Gate(performance.GATE, performance.run),
 )
 
 

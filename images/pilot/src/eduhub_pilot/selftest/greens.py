@@ -21,16 +21,30 @@ class Page:
 
 
 @dataclass(frozen=True)
+class Work:
+    """What an answer costs, in milliseconds: waiting, computing, and, for READ alone, waiting for Plone."""
+
+    wait: float = 0.8
+    compute: float = 0.2
+    plone: float = 8.0
+
+
+@dataclass(frozen=True)
 class Green:
-    """One green: what is `wrong` with it, None for one that must pass; `pages` and `trick`, or `code` by file name."""
+    """One green: what is `wrong` with it, None for one that must pass; `pages` and `trick`, or `code` by file name.
+
+    `work` is what its answers cost, for a gate that measures.
+    """
 
     gate: str
     wrong: str | None
     pages: Mapping[str, Page] = field(default_factory=dict)
     trick: Trick | None = None
     code: Mapping[str, str] = field(default_factory=dict)
+    work: Work | None = None
 
 
+READ = "/search"
 COURSES = {"items": [{"id": 1, "price": 1}, {"id": 2, "price": 2}], "at": "10:tick", "next": None}
 BLUE: Mapping[str, Page] = {
     "/": Page("<html>\n<p>Courses</p>\n</html>", kind="text/html; charset=utf-8"),
@@ -53,6 +67,10 @@ def _smoke(wrong: str | None, page: Page | None = None, trick: Trick | None = No
 
 def _contract(wrong: str | None, pages: Mapping[str, Page], trick: Trick | None = None) -> Green:
     return Green("contract", wrong, pages, trick)
+
+
+def _performance(wrong: str | None, work: Work | None = None, pages: Mapping[str, Page] | None = None) -> Green:
+    return Green("performance", wrong, pages or BLUE, work=work or Work())
 
 
 def _runtime(wrong: str | None, source: str, **more: str) -> Green:
@@ -94,4 +112,9 @@ GREENS: Sequence[Green] = (
     _contract("a text differs", _but("/", Page("<html>\n<p>Kurse</p>\n</html>", kind="text/html; charset=utf-8"))),
     _contract("it answers otherwise by turns", BLUE, "by turns"),
     _contract("it accepts connections and hangs", BLUE, "hangs"),
+    _performance(None),
+    # Beside its work an answer takes 0.4 ms to be sent and received.
+    _performance("it answers a fifth later", Work(wait=0.8 + 0.28)),
+    _performance("it computes more, in the same time", Work(wait=0.65, compute=0.35)),
+    _performance("it keeps Plone busy for twice as long", Work(plone=16.0)),
 )  # fmt: skip

@@ -17,11 +17,12 @@ from eduhub_pilot.errors import RefusedError
 from eduhub_pilot.facts import Image, Slot
 from eduhub_pilot.gates.bench import Bench, Skipped
 from eduhub_pilot.gates.criteria import Criteria, criteria
+from eduhub_pilot.gates.load import NUMBER
 from eduhub_pilot.gates.runner import GATES, Gate, ask
 from eduhub_pilot.host import Host, Outcome
 from eduhub_pilot.record import Record, Spec, make_record
-from eduhub_pilot.selftest.greens import BLUE, GREENS, Green
-from eduhub_pilot.selftest.site import serving
+from eduhub_pilot.selftest.greens import BLUE, GREENS, READ, Green, Work
+from eduhub_pilot.selftest.site import Site, serving
 from eduhub_pilot.state import Rollout
 from eduhub_pilot.store import Store
 
@@ -91,11 +92,13 @@ def _try(host: Host, gate: Gate, green: Green, image: Image) -> Tried:
             host.engine.lay(container, image.id, FOLDER, green.code, {"PYTHONPATH": FOLDER}, settings.stack)
             live: Record | None = None
         else:
-            doors: dict[Slot, str] = {
-                "blue": stack.enter_context(serving(BLUE, None, "blue", blue.id)),
-                "green": stack.enter_context(serving(green.pages, green.trick, "green", record.id)),
+            usual = green.work and Work()
+            sites: dict[Slot, Site] = {
+                "blue": stack.enter_context(serving(BLUE, None, "blue", blue.id, usual)),
+                "green": stack.enter_context(serving(green.pages, green.trick, "green", record.id, green.work)),
             }
-            host = replace(host, settings=replace(settings, doors=doors))
+            settings = replace(settings, doors={slot: site.address for slot, site in sites.items()})
+            host = replace(host, settings=settings, meter=lambda slot: lambda: sites[slot].cpu)
             live = blue
         (asked,) = ask(Bench(host, rollout, record, live, _criteria(), lambda: None), (gate,))
     found = asked.found
@@ -110,4 +113,11 @@ def _spec() -> Spec:
 
 
 def _criteria() -> Criteria:
-    return criteria({"EDUHUB_CONTRACT_REQUESTS": json.dumps([{"path": path} for path in BLUE])}, _spec())
+    given = {
+        "EDUHUB_CONTRACT_REQUESTS": json.dumps([{"path": path} for path in BLUE]),
+        "EDUHUB_PERFORMANCE_PATHS": json.dumps([f"{READ}?number={NUMBER}"]),
+        "EDUHUB_PERFORMANCE_RATE": "2000", "EDUHUB_PERFORMANCE_READ_RATE": "500", "EDUHUB_PERFORMANCE_SECONDS": "20",
+    }  # fmt: skip
+    found = criteria(given, _spec())
+    # Nobody else is served by these.
+    return replace(found, performance=replace(found.performance, rest=0.0))
