@@ -75,6 +75,8 @@ def closing(
 def after(code: int, again: str, *, interrupted: bool = False) -> str:
     """Return what a run that did not succeed leaves, and what to type next."""
     then = f"To try again: {again}" if interrupted else f"Mend the cause, then: {again}"
+    if code == REVERTED and shlex.split(again)[1:2] == ["confirm"]:  # nothing is left that could be confirmed
+        then = f"Mend the cause, then roll the release out again; {status(again)} says what each host serves."
     return {
         DONE: "The release had been confirmed before the interruption: it serves.",
         REVERTED: f"Reverted: what served before serves now. {then}",

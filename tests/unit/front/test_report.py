@@ -100,6 +100,13 @@ def test_a_run_that_did_not_succeed_ends_with_the_next_command(code, interrupted
     assert line == closing("deploy", code, interrupted=interrupted, a=Host(changed=1))[-1]
 
 
+def test_a_confirmation_that_failed_is_not_to_be_repeated():
+    assert closing("confirm", 1, a=Host(changed=1))[-1] == (
+        "Reverted: what served before serves now. Mend the cause, then roll the release out again; "
+        "./invoke status says what each host serves."
+    )
+
+
 def test_a_self_test_that_fails_reverted_nothing():
     line = closing("preflight", 1, a=Host())[-1]
     assert line == "Nothing was touched, and nothing should be rolled out like this. To try again: ./invoke preflight"

@@ -118,6 +118,7 @@ class Course:
 
     def _finish(self, seconds: float | None, left: int, way_back: float | None) -> None:
         host, rollout, process = self.host, self.rollout, self.lookout.process
+        self.lookout.recorder.last(self.lookout.seen)
         with host.step(self.run, "shifted") as (_, state):
             if state.rollout is None or process is None:
                 raise self._lost("it was reverted")

@@ -33,7 +33,7 @@ def follow(host: Host, run: str) -> Outcome:
         if rollout is None or rollout.run != run:
             return _over(state, run)
         if rollout.step in {"shifted", "confirm"}:
-            return _moved(rollout)
+            return moved(rollout)
         if clock.monotonic() >= until:
             raise FailedError(f"Run {run} is still at step {rollout.step}, long after its time.")
         if clock.monotonic() - looked >= ENGINE_SECONDS:
@@ -50,7 +50,8 @@ def _over(state: HostState, run: str) -> Outcome:
     return Outcome(0, f"Confirmed: {serving(state)}")
 
 
-def _moved(rollout: Rollout) -> Outcome:
+def moved(rollout: Rollout) -> Outcome:
+    """Return the words of a shift that has moved all traffic and waits for the confirmation."""
     traffic = rollout.traffic
     left = traffic.left if traffic else 0
     seconds = traffic.drained_seconds if traffic else None

@@ -10,6 +10,7 @@ from eduhub_pilot.facts import Container, Counts, Process, Slot, other, slot_of
 from eduhub_pilot.host import PATIENCE_SECONDS, Host
 from eduhub_pilot.measure import sample
 from eduhub_pilot.prove import gone
+from eduhub_pilot.recorder import Recorder
 from eduhub_pilot.state import Rollout
 from eduhub_pilot.steps import Plan, share_at
 from eduhub_pilot.verdict import Verdict
@@ -37,6 +38,8 @@ class Lookout:
         self.reference = Side()
         self.same(now.process)
         self.open_quickly()
+        self.recorder = Recorder(host, run, self.slot, self.percent)
+        self.recorder.look(now.share, self.seen)
 
     def look(self) -> None:
         """Look once: heart, HAProxy, container, errors. Raise FailedError for what ends a shift."""
@@ -54,6 +57,7 @@ class Lookout:
             if why := gone(found, self.container) or paused:
                 raise FailedError(f"{why}, {self._after()}.")
         self._count()
+        self.recorder.look(now.share, self.seen)
 
     def same(self, process: Process) -> None:
         """Raise FailedError unless `process` is the HAProxy that traffic was moved in, if it was."""
@@ -66,6 +70,7 @@ class Lookout:
         """Note that traffic is about to move."""
         self.open_quickly()
         self.percent, self.moved_at = percent, self.host.clock.monotonic()
+        self.recorder.step(share_at(self.slot, percent), percent, self.seen)
 
     def open_quickly(self) -> None:
         """Begin a window in which errors are counted and latencies are not."""
@@ -91,7 +96,7 @@ class Lookout:
     def _open(self, new: Sample, old: Sample) -> None:
         self.new, self.old, self.began = new, old, self.host.clock.monotonic()
         self.rows: dict[Slot, int] = {self.slot: 0, self.left: 0}
-        self.seen = {self.slot: new.counts, self.left: old.counts}
+        self.seen: dict[Slot, Counts] = {self.slot: new.counts, self.left: old.counts}
         self.answered_at, self.asked = self.began, new.counts.requests
 
     def _count(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eduhub_pilot.facts import Slot
+from eduhub_pilot.facts import Counts, Slot
 from eduhub_pilot.histogram import parse_histogram
 from eduhub_pilot.host import PATIENCE_SECONDS, Host
 from eduhub_pilot.watch import Sample
@@ -18,7 +18,11 @@ METRICS_SECONDS = 2.0
 def sample(host: Host, slot: Slot) -> Sample:
     """Return the slot's counters and histograms now; ProxyDownError when HAProxy has no counters."""
     counts = host.proxy.counts(slot, PATIENCE_SECONDS)
-    seconds = min(METRICS_SECONDS, host.settings.probe_seconds)
+    return with_latencies(host, slot, counts, min(METRICS_SECONDS, host.settings.probe_seconds))
+
+
+def with_latencies(host: Host, slot: Slot, counts: Counts, seconds: float) -> Sample:
+    """Return `counts` with the slot's histograms, if it tells them within `seconds`."""
     answer = host.ask(host.settings.doors[slot], "/metrics", seconds, most=METRICS_BYTES)
     if not answer.good:
         return Sample(counts)

@@ -19,8 +19,10 @@ from contextlib import suppress
 from eduhub_pilot.course import Course
 from eduhub_pilot.errors import FailedError, LostError, PilotError, RefusedError
 from eduhub_pilot.facts import SHIFT, other
+from eduhub_pilot.follow import moved
 from eduhub_pilot.host import Host, Outcome
 from eduhub_pilot.prove import prove
+from eduhub_pilot.recorder import ended
 from eduhub_pilot.revert import failed, serving
 from eduhub_pilot.state import HostState, Rollout
 from eduhub_pilot.steps import Plan
@@ -63,6 +65,7 @@ def _live(host: Host, run: str, rollout: Rollout, rehearse: bool) -> Outcome:
         course = Course(host, run, rollout, _plan(host, rollout))
         if rollout.step not in {"shifted", "confirm"}:
             course.go(rehearse and rollout.verb == "upgrade")
+        _tell(host, run)
         return _until_decided(host, run, course)
     except LostError:
         state = host.store.state()
@@ -74,6 +77,13 @@ def _live(host: Host, run: str, rollout: Rollout, rehearse: bool) -> Outcome:
         raise
     except PilotError as error:
         raise failed(host, run, error) from None
+
+
+def _tell(host: Host, run: str) -> None:
+    """Tell whoever looks on that all traffic has moved, in the words of `await`."""
+    rollout = host.store.state().rollout
+    if rollout and rollout.run == run:
+        ended(host, run, moved(rollout))
 
 
 def _unproven(rollout: Rollout) -> bool:
@@ -136,4 +146,5 @@ def _let_end(host: Host, run: str) -> None:
                 return
             if lock and lock.run == run == state.reverted and state.rollout is None:
                 host.store.free()
+        ended(host, run, None)
         host.engine.let_end(host.settings.container(SHIFT))

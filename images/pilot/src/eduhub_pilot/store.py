@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -22,8 +23,13 @@ from eduhub_pilot.record import Record, parse_record
 from eduhub_pilot.state import HostState, Lock, Serving, parse_lock, parse_state
 
 EMPTY = "none"
+# Runs whose samples are kept; a name of theirs becomes a folder's.
+RUNS = 10
+RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}")
 # As much of the journal's end as is read to find a cut last line; lines are far shorter.
 TAIL = 1 << 20
+# As much of it as a report looks through for the last rollout.
+JOURNAL = 8 << 20
 
 
 class Store:
@@ -220,7 +226,58 @@ class Store:
     def drop_record(self, release: str) -> None:
         shutil.rmtree(self._record_path(release).parent, ignore_errors=True)
 
+    # --- what a run's shift saw: neither decides anything, so nothing waits for the disk here
+
+    def append_sample(self, run: str, line: str, header: str) -> None:
+        """Append one line to the run's samples, its newline included; the file begins with `header`.
+
+        A line that a crash cut short is ended first. The samples of the oldest runs go when a new run's come.
+        """
+        folder = self._run(run)
+        if folder is None:
+            return
+        if not folder.is_dir():
+            folder.mkdir(parents=True)
+            for old in sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime)[:-RUNS]:
+                shutil.rmtree(old, ignore_errors=True)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        descriptor = os.open(folder / "samples.jsonl", flags, 0o644)
+        try:
+            size = os.fstat(descriptor).st_size
+            cut = size and os.pread(descriptor, 1, size - 1) != b"\n"
+            os.write(descriptor, f"{'' if size else header}{chr(10) if cut else ''}{line}".encode())
+        finally:
+            os.close(descriptor)
+
+    def samples(self, run: str) -> list[str]:
+        """Return the lines of the run's samples, its header first; none where there are none."""
+        folder = self._run(run)
+        return (self._read(folder / "samples.jsonl") or "").splitlines() if folder else []
+
+    def save_now(self, run: str, text: str) -> None:
+        """Replace what whoever looks on is told of the run."""
+        folder = self._run(run)
+        if folder and folder.is_dir():
+            temporary = folder / ".now.json.new"
+            temporary.write_text(text)
+            temporary.rename(folder / "now.json")
+
+    def _run(self, run: str) -> Path | None:
+        return self.root / "runs" / run if RUN.fullmatch(run) else None
+
     # --- the journal
+
+    def journal(self, most: int = JOURNAL) -> tuple[list[str], bool]:
+        """Return the journal's lines, one cut short included, and whether older ones are left out."""
+        path = self.root / "journal.jsonl"
+        try:
+            with path.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - most))
+                lines = file.read().decode(errors="replace").split("\n")
+        except FileNotFoundError:
+            return [], False
+        return [line for line in lines[size > most :] if line], size > most
 
     def append(self, line: str, mend: Callable[[str], str]) -> None:
         """Append one line. A last line that a crash cut short is replaced by `mend` of it: nothing is lost.

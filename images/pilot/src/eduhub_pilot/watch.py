@@ -43,17 +43,19 @@ class Side:
     plone: Histogram | None = None
 
     def document(self) -> dict[str, Any]:
-        """Return what the journal holds of it; seconds as [least, most] of the p95."""
+        """Return what the journal holds of it; a quantile's seconds as [least, most] that it can be."""
         return {
             "answers": self.answers, "errors": self.errors, "connection_errors": self.faults, "queue": self.queued,
-            "p95_seconds": _shown(self.requests), "plone_p95_seconds": _shown(self.plone),
+            "p50_seconds": bounds(self.requests, 0.5), "p95_seconds": bounds(self.requests, QUANTILE),
+            "plone_p50_seconds": bounds(self.plone, 0.5), "plone_p95_seconds": bounds(self.plone, QUANTILE),
         }  # fmt: skip
 
 
-def _shown(histogram: Histogram | None) -> list[float | None] | None:
+def bounds(histogram: Histogram | None, quantile: float) -> list[float | None] | None:
+    """Return [least, most] seconds that a quantile can be, by its bucket; None without answers, most None: no bound."""
     if not histogram or not histogram.count:
         return None
-    low, high = histogram.quantile(QUANTILE, z=0)
+    low, high = histogram.quantile(quantile, z=0)
     return [low, None if high == math.inf else high]
 
 
