@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-STACK = "eduhub-test"
+# Another one, of another stack and other ports, lets the stories run beside those of somebody else on this machine.
+INVENTORY = Path(os.environ.get("EDUHUB_TEST_INVENTORY", CHECKOUT / "tests/rollout/inventory"))
+_VARIABLES = yaml.safe_load((INVENTORY / "hosts.yml").read_text())["all"]["vars"]
+STACK: str = _VARIABLES["eduhub_stack"]
 STATE = Path("/var/lib") / STACK
-URL = "http://127.0.0.1:28080"
+URL = f"http://127.0.0.1:{_VARIABLES['edge_port']}"
 PASSWORD = Path("/etc") / STACK / "secrets/plone_admin_password"
 
 
@@ -31,7 +34,7 @@ PASSWORD = Path("/etc") / STACK / "secrets/plone_admin_password"
 class Operator:
     """Somebody with a checkout and an inventory."""
 
-    inventory: Path = CHECKOUT / "tests/rollout/inventory"
+    inventory: Path = INVENTORY
 
     def command(self, *words: str) -> list[str]:
         return [str(CHECKOUT / "invoke"), *words, "--inventory", str(self.inventory)]
