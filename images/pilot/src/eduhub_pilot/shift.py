@@ -26,6 +26,7 @@ from eduhub_pilot.recorder import ended
 from eduhub_pilot.revert import failed, serving
 from eduhub_pilot.state import HostState, Rollout
 from eduhub_pilot.steps import Plan
+from eduhub_pilot.undo import give_back
 
 HOLD_POLL_SECONDS = 1.0
 # The way back leads to a release that was confirmed here once, and whoever takes it is in a hurry.
@@ -40,8 +41,22 @@ def shift(host: Host, run: str, rehearse: bool = False) -> Outcome:
     try:
         rollout = _entered(host, run)
         return _live(host, run, rollout, rehearse)
+    except OSError:
+        _give_back(host, run)
+        raise
     finally:
         _let_end(host, run)
+
+
+def _give_back(host: Host, run: str) -> None:
+    """Take traffic from the new slot where nothing can be written: neither watch nor undoing get on without a disk.
+
+    The engine starts the pilot again and again meanwhile; once there is room it goes on from there.
+    """
+    with suppress(PilotError, OSError), host.store.guard():
+        state = host.store.state()
+        if state.rollout and state.rollout.run == run and state.rollout.moving:
+            give_back(host, state)
 
 
 def _entered(host: Host, run: str) -> Rollout:

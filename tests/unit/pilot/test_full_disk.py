@@ -1,0 +1,41 @@
+"""A disk that is full while traffic moves: the old release serves, and the shift goes on once there is room."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+
+from eduhub_pilot.store import Store
+from tests.unit.pilot.world import World, at
+
+
+def test_traffic_goes_back_while_nothing_can_be_written_and_the_shift_goes_on_afterwards(
+    live: World, monkeypatch: pytest.MonkeyPatch
+):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    begun = live.begin("run-2", "upgrade", python="3.11")
+    live.role_bridge(begun.data["slot"], begun.data["record"])
+    live.steps("run-2")[0]()
+    shares: list[int] = []
+
+    def fill() -> None:
+        shares.append(live.haproxy.share)
+        monkeypatch.setattr(Store, "_temporary", full)
+        monkeypatch.setattr(Store, "append", full)
+
+    at(live, 0.5, fill)
+    with pytest.raises(OSError, match="No space"):
+        live.shift("run-2")
+    assert (shares, live.haproxy.share, live.store.share()) == ([25], 0, 0)
+    with pytest.raises(OSError, match="No space"):
+        live.goes_on()  # the engine starts it again, to no avail
+    assert live.haproxy.share == 0
+
+    monkeypatch.undo()
+    live.goes_on()
+    assert (live.haproxy.share, live.store.state().rollout.step) == (100, "shifted")
+    assert live.steps("run-2")[2]().code == 0
