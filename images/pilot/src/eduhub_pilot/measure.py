@@ -9,8 +9,8 @@ from eduhub_pilot.watch import Sample
 
 # Both names are our bridge's; an application of somebody else that has them means the same by them.
 REQUESTS, PLONE = "eduhub_bridge_request_seconds", "eduhub_bridge_plone_seconds"
-# The pilot's own questions, and everybody's health checks, are no traffic.
-NOT_TRAFFIC = ("/health", "/metrics")
+# The pilot's own questions and everybody's health checks are no traffic; an event stream lasts as long as it is wanted.
+NOT_TRAFFIC = ("/health", "/metrics", "/api/v1/events")
 METRICS_BYTES = 1 << 20
 METRICS_SECONDS = 2.0
 
