@@ -1,0 +1,128 @@
+"""Struck at any step, the host ends in a legal state by itself, and the next command ends the rest."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.rollout.faults import host as machine
+from tests.rollout.faults.host import Host
+from tests.rollout.faults.matrix import CELLS, Cell, chosen
+from tests.rollout.faults.play import Seen, live, play
+from tests.rollout.faults.strike import mend
+from tests.rollout.operator import until
+
+# "all", a day, or the ids of cells, separated by commas; without it those of today.
+ASKED = os.environ.get("EDUHUB_FAULTS", "") or f"{datetime.now(UTC):%Y-%m-%d}"
+A_DAY = 3
+# What was measured is also written here, a line a cell, if it is set.
+RECORD = os.environ.get("EDUHUB_FAULTS_RECORD", "")
+
+ORIGIN = {"upgrade": "3.9", "rollback": "3.11"}
+
+
+def cells() -> list[Cell]:
+    """Return the cells that this run plays: upgrades first, since a rollback needs what one leaves."""
+    if re.fullmatch(r"all|\d{4}-\d\d-\d\d", ASKED):
+        asked = chosen(ASKED, A_DAY)
+    else:
+        wanted = ASKED.split(",")
+        asked = [cell for cell in CELLS if cell.id in wanted]
+        assert len(asked) == len(wanted), f"EDUHUB_FAULTS={ASKED!r} names a cell that there is none of"
+    return sorted(asked, key=lambda cell: (cell.verb != "upgrade", CELLS.index(cell)))
+
+
+@pytest.fixture(scope="session")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """The machine with the stack on Python 3.9; removed in the end."""
+    host = machine.boot(tmp_path_factory.mktemp("faults"))
+    try:
+        host.deploy()
+        yield host
+    finally:
+        machine.remove()
+
+
+def python_of(release: str) -> str:
+    """Return the Python that a release's id names."""
+    return release.split("-py")[1].partition("-")[0]
+
+
+def at_rest(host: Host, verb: str) -> None:
+    """Bring the host to where `verb` begins: confirmed, unlocked, on the origin's Python, the way back warm."""
+    for fault in ("disk", "plone", "ssh", "dockerd"):
+        mend(host, fault)
+    host.booted()
+    if host.lock() or host.release().get("rollout"):
+        assert host.operator.types("rollback", "--take-over").returncode in {0, 2}
+    other = {"blue": "green", "green": "blue"}[live(host)["slot"]]
+    warm = host.containers().get(other) == "running"
+    if verb == "rollback" and python_of(live(host)["release"]) == "3.11" and not warm:
+        assert host.operator.types("rollback").returncode == 0
+    if python_of(live(host)["release"]) != ORIGIN[verb]:
+        words = ["upgrade", "--python", ORIGIN[verb]] if verb == "rollback" or not warm else ["rollback"]
+        assert host.operator.types(*words).returncode == 0
+    assert (python_of(live(host)["release"]), host.lock()) == (ORIGIN[verb], None)
+
+
+def tells_the_story(seen: Seen) -> None:
+    """The journal names the run and what became of it; the command does not say anything else."""
+    run = next(line["run"] for line in seen.lines if line["event"] == "begun")
+    told = {line["event"] for line in seen.lines if line["run"] == run}
+    assert ("confirmed" in told, "reverted" in told) == {
+        "on": (True, False), "kept": (True, False), "back": (False, True), "left": (False, False),
+    }[seen.outcome]  # fmt: skip
+    assert "Traceback" not in seen.output
+    if seen.returned in {0, 1, 2, 3}:
+        assert seen.returned in {"on": {0, 1, 2, 3}, "kept": {1, 2, 3}, "back": {1, 3}, "left": {1, 2, 3}}[seen.outcome]
+
+
+def ended_by_the_next_command(host: Host, cell: Cell, seen: Seen) -> None:
+    """Whatever was left, one command ends it, the same one as after any other run."""
+    if seen.outcome not in {"left", "kept"}:
+        assert host.lock() is None
+        return
+    if seen.outcome == "left" and cell.verb == "upgrade":
+        words = ["upgrade", "--python", "3.11", "--resume"]
+    else:
+        words = ["upgrade", "--python", "3.11"] if (cell.verb, seen.outcome) == ("rollback", "kept") else ["rollback"]
+        until("the lock is stale", lambda: stale(host), 60, pause=0.5)
+    assert host.operator.types(*words).returncode == 0
+    assert (host.lock(), host.release().get("rollout")) == (None, None)
+
+
+def stale(host: Host) -> bool:
+    """Return whether nobody has to respect the lock any more."""
+    lock = host.lock()
+    if not lock:
+        return True
+    heard = datetime.fromisoformat(lock["heartbeat"])
+    return (datetime.now(UTC) - heard).total_seconds() > lock["ttl_seconds"]
+
+
+@pytest.mark.parametrize("cell", cells(), ids=lambda cell: cell.id)
+def test_after_a_fault_the_host_is_in_a_legal_state_and_the_next_command_ends_it(deployed, cell, tmp_path):
+    at_rest(deployed, cell.verb)
+    seen = play(deployed, cell, tmp_path)
+    print(cell.id, seen.outcome, f"{seen.seconds} s, exit {seen.returned}, failed {seen.failed}, gap {seen.gap} s")
+    try:
+        assert seen.outcome in cell.outcomes
+        tells_the_story(seen)
+        ended_by_the_next_command(deployed, cell, seen)
+    finally:
+        note(cell, seen)
+
+
+def note(cell: Cell, seen: Seen) -> None:
+    """Write down what was measured, where it was asked for."""
+    if RECORD:
+        line = {"cell": cell.id, "outcome": seen.outcome, "seconds": seen.seconds, "exit": seen.returned,
+                "failed": seen.failed, "gap": seen.gap}  # fmt: skip
+        with Path(RECORD).open("a") as file:
+            file.write(json.dumps(line) + "\n")
