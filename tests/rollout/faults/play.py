@@ -78,6 +78,10 @@ def live(host: Host) -> dict[str, Any]:
     return dict(host.release()["live"])
 
 
+def other_than(slot: str) -> str:
+    return {"blue": "green", "green": "blue"}[slot]
+
+
 def words_of(verb: str) -> list[str]:
     """Return what the operator types."""
     return [verb, "--python", TARGET[verb]] if verb == "upgrade" else [verb]
@@ -151,10 +155,10 @@ def gone(running: subprocess.Popen[str]) -> bool:
     return running.poll() is not None
 
 
-def play(host: Host, cell: Cell, folder: Path) -> Seen:
-    """Play the cell up to a legal state; what the operator does next comes after it."""
-    seen, before, start = Seen(), live(host), len(host.journal())
-    slot = {"blue": "green", "green": "blue"}[before["slot"]]
+def play(host: Host, cell: Cell, folder: Path, seen: Seen) -> None:
+    """Play the cell up to a legal state, and fill in `seen`; what the operator does next comes after it."""
+    before, start = live(host), len(host.journal())
+    slot = other_than(before["slot"])
     with ExitStack() as stack:
         stack.callback(mend, host, cell.fault)
         events = stack.enter_context(load(folder))
@@ -185,7 +189,6 @@ def play(host: Host, cell: Cell, folder: Path) -> Seen:
     print(f"$ ./invoke {' '.join(words_of(cell.verb))}\n{seen.output}[exit {seen.returned}]")
     seen.lines = host.journal()[start:]
     account(seen, asked, events)
-    return seen
 
 
 def account(seen: Seen, struck: Blow, file: Path) -> None:
