@@ -1,6 +1,6 @@
 """The fault matrix: which fault, at which step of which verb, and what should come of it: data.
 
-A DRAFT that no test reads yet. The outcomes are what the design leads to expect; none of them was measured.
+The outcomes are what the design leads to expect; `measured.json` says which of them were seen.
 
 A cell says how the host has to end up, without a person: see OUTCOMES. `a/b` is either, where it depends on which of
 two processes is the faster one. `-` is no cell: NONE says why.
@@ -51,7 +51,7 @@ UPGRADE = """
 controller  left      left      left      back      back      back      back      kept/on   on
 ctrl-c      back      back      back      back      back      back      back      on        on
 ssh         left      left      left      back      back      back      back      kept/on   on
-pilot       on/back   -         back      on        on        on        back      back/on   kept
+pilot       on/back   -         back      on        on        on        on        back/on   kept
 dockerd     left/back left/back left/back on/back   on/back   on/back   on/back   kept/on   on
 haproxy     on        on        on/back   back      back      back      back      on        on
 new         -         on        on/back   on/back   on/back   on/back   on/back   on        on

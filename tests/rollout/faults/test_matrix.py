@@ -73,12 +73,15 @@ def at_rest(host: Host, verb: str) -> None:
 
 def tells_the_story(seen: Seen) -> None:
     """The journal names the run and what became of it; the command does not say anything else."""
-    run = next(line["run"] for line in seen.lines if line["event"] == "begun")
+    run = next((line["run"] for line in seen.lines if line["event"] in {"begun", "resumed"}), None)
+    assert "Traceback" not in seen.output
+    if run is None:  # struck before anything was written down: refused, or killed, with nothing touched
+        assert (seen.outcome, seen.returned in {2, -9}) == ("back", True)
+        return
     told = {line["event"] for line in seen.lines if line["run"] == run}
     assert ("confirmed" in told, "reverted" in told) == {
         "on": (True, False), "kept": (True, False), "back": (False, True), "left": (False, False),
     }[seen.outcome]  # fmt: skip
-    assert "Traceback" not in seen.output
     if seen.returned in {0, 1, 2, 3}:
         assert seen.returned in {"on": {0, 1, 2, 3}, "kept": {1, 2, 3}, "back": {1, 3}, "left": {1, 2, 3}}[seen.outcome]
 
