@@ -30,7 +30,7 @@ FAULTS = {
     "new": "the container of the new release is killed with -9 (green, where blue served)",
     "old": "the container of the old release is killed with -9 (blue, where it served)",
     "reboot": "the host is switched off and on: every process is killed at once, then systemd boots",
-    "disk": "the file system that holds the state is full, until the run has ended and 30 s more",
+    "disk": "the file system that holds the state is full, for 30 s",
     "plone": "Plone is stopped, until the run has ended",
 }
 
@@ -52,7 +52,7 @@ controller  left      left      left      back      back      back      back    
 ctrl-c      back      back      back      back      back      back      back      on        on
 ssh         left      left      left      back      back      back      back      kept/on   on
 pilot       on/back   -         back      on        on        on        on        back/on   kept/on
-dockerd     left/back left/back left/back on/back   on/back   on/back   on/back   kept/on   on
+dockerd     left/back left/back/on left/back on/back   on/back   on/back   on/back   kept/on   on
 haproxy     on        on        on/back   back      back      back      back      on        on
 new         -         on        on/back   on/back   on/back   on/back   on/back   on        on
 old         on        on        on/back   on        on        on        on        on        on

@@ -34,8 +34,8 @@ MARKS = {
 }
 # Which run of the pilot does the work of a step; those of a shift are one, and struck at the journal's mark.
 PILOTS = {"begin": "begin", "prove": "prove", "confirm": "confirm", "end": "end"}
-# Everything is over so long after the blow, the rest of the command included; the last wait is for the stale lock.
 DISK_SECONDS = 30
+# Everything is over so long after the blow, the rest of the command included.
 SETTLED_SECONDS = 120
 STABLE_SECONDS = 1.5
 TARGET = {"upgrade": "3.11", "rollback": "3.9"}
@@ -171,10 +171,12 @@ def play(host: Host, cell: Cell, folder: Path, seen: Seen) -> None:
         stack.callback(end, running)
         struck = blow(host, cell, slot, running, start, stack)
         deadline = time.monotonic() + SETTLED_SECONDS
-        if cell.fault in {"disk", "plone"}:
+        if cell.fault == "disk":
+            time.sleep(DISK_SECONDS)
+            mend(host, "disk")
+        if cell.fault == "plone":
             until("the command ends", lambda: gone(running), SETTLED_SECONDS, pause=0.2)
-            time.sleep(DISK_SECONDS if cell.fault == "disk" else 0)
-            mend(host, cell.fault)
+            mend(host, "plone")
         if cell.fault == "reboot":
             host.booted()
         seen.outcome = settled(host, running, before, deadline)
