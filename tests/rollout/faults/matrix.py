@@ -57,7 +57,7 @@ haproxy     on        on        on/back   back      back      back      back    
 new         -         on        on/back   on/back   on/back   on/back   on/back   on        on
 old         on        on        on/back   on        on        on        on        on        on
 reboot      left      left      left      back      back      back      back      kept      on
-disk        left/back left/back left/back back      back      back      back      kept/on   on
+disk        left/back left/back left/back on/back   on/back   on/back   on/back   kept/on   on
 plone       back      back      on/back   on/back   on/back   on/back   on/back   on        on
 """
 
@@ -73,7 +73,7 @@ haproxy     on        on/back   back      back      on        on
 new         on        on/back   on/back   on/back   on        on
 old         on        on        on        on        on        on
 reboot      left      left/back back      back      kept      on
-disk        left/back back      back      back      kept/on   on
+disk        left/back on/back   on/back   on/back   kept/on   on
 plone       on/back   on/back   on/back   on/back   on        on
 """
 
