@@ -67,7 +67,8 @@ class Outcome:
 def host_code(host: Host) -> int:
     """Return the exit code that one host's part of the run asks for."""
     if host.unreachable:
-        return NEEDS_PERSON if host.touched else REFUSED
+        # Lost in the middle of begin, it may hold the lock and a release to go on with; nobody can ask.
+        return NEEDS_PERSON if host.touched or host.begun else REFUSED
     if "revert" in host.pilot:
         return host.pilot["revert"]  # 0 where it found the release confirmed already
     if host.failed is None:

@@ -1,6 +1,23 @@
-"""Story 8: an upgrade with --hold stays unconfirmed until a person keeps it."""
+"""Story 8: an upgrade with --hold stays unconfirmed until a person keeps it, or ends it, or lets the time run out."""
 
 from __future__ import annotations
+
+from tests.rollout.operator import STACK, answered_by, docker, journal, until
+
+WITHIN = 15
+
+
+def at_rest(operator, before: dict) -> None:
+    """The host serves what it served, unlocked, and says how the last run ended."""
+    after = operator.status()
+    assert (after["live"], after["release"], after["confirmed"]) == (before["live"], before["release"], True)
+    assert (after["lock"], after["last"]["result"], answered_by()) == (None, "reverted", before["live"])
+
+
+def watch_is_over() -> bool:
+    """Whether the shift's container has ended and will not be started again."""
+    form = "{{.State.Status}} {{.HostConfig.RestartPolicy.Name}}"
+    return docker("inspect", "--format", form, f"{STACK}-shift") == "exited no"
 
 
 def test_a_held_upgrade_is_kept_by_a_person_in_time(operator):
@@ -12,3 +29,23 @@ def test_a_held_upgrade_is_kept_by_a_person_in_time(operator):
     kept = operator.status()
     assert (kept["confirmed"], kept["release"], kept["lock"]) == (True, waiting["release"], None)
     assert operator.types("confirm").returncode == 2
+    confirmed = [line for line in journal() if line["event"] == "confirmed"][-1]
+    assert confirmed["owner"] == waiting["lock"]["owner"]
+
+
+def test_a_held_upgrade_that_nobody_keeps_goes_back_by_itself(operator):
+    before, seen = operator.status(), len(journal())
+    held = operator.types("upgrade", "--python", "3.11", "--hold", "--confirm-within", str(WITHIN))
+    assert held.returncode == 0
+    until("the host goes back", lambda: any(line["event"] == "reverted" for line in journal()[seen:]), WITHIN + 30)
+    until("the watch is over", watch_is_over, 10)
+    at_rest(operator, before)
+    late = operator.types("confirm")
+    assert (late.returncode, "nobody confirmed it" in " ".join(late.stdout.split())) == (2, True)
+
+
+def test_a_rollback_ends_a_hold(operator):
+    before = operator.status()
+    assert operator.types("upgrade", "--python", "3.11", "--hold").returncode == 0
+    assert operator.types("rollback").returncode == 0
+    at_rest(operator, before)

@@ -65,13 +65,16 @@ class Edge:
         (self.folder / "maps/traffic.map").write_text(f"green {green}\n")
         (self.folder / "maps/releases.map").write_text("blue release-b\ngreen none\n")
         (self.folder / "config/transport.map").write_text("blue socket\ngreen socket\n")
-        shutil.copy(ANSIBLE / "roles/edge/files/wait.lua", self.folder / "config")
-        text = render("edge", "haproxy.cfg.j2", **{**self.ports, **given})
+        (self.folder / "config/wait.lua").write_text(self._here((ANSIBLE / "roles/edge/files/wait.lua").read_text()))
+        path = self.folder / "haproxy.cfg"
+        path.write_text(self._here(render("edge", "haproxy.cfg.j2", **{**self.ports, **given})))
+        return path
+
+    def _here(self, text: str) -> str:
+        """Return `text` with this folder where a host has its places."""
         for place, here in PLACES.items():
             text = text.replace(place, str(self.folder / here))
-        path = self.folder / "haproxy.cfg"
-        path.write_text(text)
-        return path
+        return text
 
     @contextmanager
     def running(self, green: int = 0, **given: object) -> Iterator[Edge]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 
 import pytest
@@ -114,6 +116,33 @@ def test_metrics_are_for_the_doors_and_their_name_is_free_below(edge, blue):
 def test_reading_is_asked_again_when_a_bridge_hangs_up(edge, blue):
     assert edge.ask("/broken").status == 200
     assert blue.seen == [("GET", "/broken")] * 2
+
+
+def test_who_meets_a_slot_that_crashed_waits_until_it_is_back(edge):
+    path = edge.folder / "run/blue/bridge.sock"
+    Slot("blue", path).close()  # as after kill -9: the socket is there, and nobody listens
+    with ThreadPoolExecutor() as pool:
+        waiting = [pool.submit(edge.ask, method=method) for method in ("GET", "POST")]
+        time.sleep(0.5)
+        assert [asked.done() for asked in waiting] == [False, False]
+        path.unlink()
+        back = Slot("blue", path)
+        answers = [asked.result(timeout=5) for asked in waiting]
+    back.close()
+    path.unlink()
+    assert [(answer.status, answer.slot, answer.body) for answer in answers] == [(200, "blue", "blue")] * 2
+
+
+def test_who_waits_for_a_slot_goes_where_traffic_goes_meanwhile(edge, green):
+    path = edge.folder / "run/blue/bridge.sock"
+    Slot("blue", path).close()
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(edge.ask)
+        time.sleep(0.3)
+        edge.move(100)
+        answer = waiting.result(timeout=5)
+    path.unlink()
+    assert (answer.status, answer.slot, answer.body, len(green.seen)) == (200, "green", "green", 1)
 
 
 def test_writing_is_never_asked_twice(edge, blue):

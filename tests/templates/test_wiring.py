@@ -128,3 +128,16 @@ def test_the_pilot_understands_what_an_inventory_tells_it_of_the_gates():
     assert told.modes["smoke"] == "off"
     assert told.runtime.allowed[0].until == told.contract.allowed[0].until == until
     assert told.contract.requests[-1].named == "GET /courses (text/html)"
+
+
+@pytest.mark.parametrize(
+    ("ran", "said"),
+    [
+        ({"rc": 137, "stdout": "", "stderr": "", "msg": "non-zero return code"}, "was killed in the middle"),
+        ({"rc": 125, "stdout": "", "stderr": "no such image\n"}, "did not start on here: no such image"),
+        ({"rc": 137, "stdout": '{"code": 1, "say": "Reverted.", "changed": true}'}, "Reverted."),
+    ],
+    ids=["killed", "not started", "killed with its last word said"],
+)
+def test_a_pilot_without_an_answer_is_told_from_one_that_never_ran(ran, said):
+    assert said in value("pilot_answer", pilot_ran=ran)["say"]

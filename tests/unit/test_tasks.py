@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from invoke import Exit, MockContext, Result
+from invoke import Config, Exit, MockContext, Result
 
 import tasks
 
@@ -74,6 +74,16 @@ VERBS = {
 def test_a_verb_runs_these_programs(verb, expected):
     task, options = verb
     assert lines_of(task, **options) == expected
+
+
+def test_the_whole_fault_matrix_is_played_instead_of_everything():
+    config = Config(overrides=tasks.namespace.configuration())
+    context = MockContext(config=config, run=Result(), repeat=True)
+    tasks.test(context, faults=True)
+    played = context.run.call_args_list[-1]
+    assert (played.args[0].split("-m ")[-1], played.kwargs["env"]) == (
+        "pytest tests/rollout/faults -v", {"EDUHUB_FAULTS": "all"},
+    )  # fmt: skip
 
 
 def test_removing_data_without_anybody_to_ask_is_refused(monkeypatch):

@@ -41,6 +41,9 @@ HOSTS = {
     ),
     "was reverted by a recovery that did not fail": (Host(phases=("revert",), pilot={"revert": 1}), 1, "reverted"),
     "was never reached": (Host(phases=("preflight",), failed="preflight", unreachable=True), 2, "unreachable"),
+    "was lost while it took the lock": (
+        Host(phase="begin", phases=("preflight", "begin"), failed="begin", unreachable=True), 3, "unreachable",
+    ),
     "was lost in the middle": (Host(phases=ROLLED, failed="prove", unreachable=True), 3, "unreachable"),
 }  # fmt: skip
 

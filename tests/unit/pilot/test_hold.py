@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from eduhub_pilot.cli import main
@@ -54,6 +56,13 @@ def test_a_person_confirms_in_time_without_naming_the_run(held):
     assert (held.haproxy.share, held.lives()) == (100, False)
     with pytest.raises(RefusedError, match=r"Nothing waits for a confirmation: green serves .* was confirmed at"):
         pending(held.host)
+
+
+def test_the_journal_tells_who_confirmed(held):
+    pending(held.host, "bob@lab")
+    lines = [json.loads(line) for line in held.store.journal()[0]]
+    confirmed = [line for line in lines if line["event"] == "confirmed"][-1]
+    assert (confirmed["run"], confirmed["owner"]) == ("run-2", "bob@lab")
 
 
 def test_a_confirmation_that_comes_too_late_is_told_what_happened(held):

@@ -41,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     begin.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     begin.add_argument("--hold", action="store_true", help="wait for a person to confirm")
     begin.add_argument("--confirm-within", metavar="SECONDS", default="", help="go back by itself after that")
+    commands.choices["confirm"].add_argument("--owner", help="the person who types, as user@host, for the journal")
     ahead = commands.choices["preflight"]
     ahead.add_argument("--verb", help="what the run does; deploy starts by itself what is stopped")
     ahead.add_argument("--take-over", action="store_true", help="the run takes or goes on with whatever lock there is")
@@ -98,7 +99,7 @@ def _await(host: Host, words: argparse.Namespace) -> Outcome:
 def _confirm(host: Host, words: argparse.Namespace) -> Outcome:
     from eduhub_pilot.confirm import confirm, pending  # noqa: PLC0415
 
-    return confirm(host, words.run) if words.run else pending(host)
+    return confirm(host, words.run, words.owner) if words.run else pending(host, words.owner)
 
 
 def _end(host: Host, words: argparse.Namespace) -> Outcome:

@@ -12,8 +12,11 @@ from eduhub_pilot.revert import ended, failed, serving
 from eduhub_pilot.state import HostState
 
 
-def pending(host: Host) -> Outcome:
-    """Confirm the run that waits for a person, whichever it is, and free its lock; RefusedError where none does."""
+def pending(host: Host, owner: str | None = None) -> Outcome:
+    """Confirm the run that waits for a person, whichever it is, and free its lock; RefusedError where none does.
+
+    `owner` is that person, for the journal.
+    """
     with host.store.guard():
         state = host.settled(host.store.state())
         rollout = state.rollout
@@ -21,26 +24,26 @@ def pending(host: Host) -> Outcome:
             at = f" Run {rollout.run} is at step {rollout.step}." if rollout else ""
             last = f" {ended(state.last)}" if state.last and not rollout else ""
             raise RefusedError(f"Nothing waits for a confirmation: {serving(state)}{at}{last}")
-        outcome = confirm(host, rollout.run)
+        outcome = confirm(host, rollout.run, owner)
         end(host, rollout.run)
         return outcome
 
 
-def confirm(host: Host, run: str) -> Outcome:
+def confirm(host: Host, run: str, owner: str | None = None) -> Outcome:
     """Make the new slot the committed one; FailedError, and reverted, when traffic is not on it any more."""
     with host.store.guard():
         _, state = host.held(run)
         if state.rollout is None and state.last and (state.last.run, state.last.result) == (run, "confirmed"):
             return Outcome(0, f"Confirmed already: {serving(state)}", False, {"serving": host.serving(state)})
         try:
-            return _commit(host, run, state)
+            return _commit(host, run, state, owner)
         except LostError:
             raise
         except PilotError as error:
             raise failed(host, run, error) from None
 
 
-def _commit(host: Host, run: str, state: HostState) -> Outcome:
+def _commit(host: Host, run: str, state: HostState, owner: str | None) -> Outcome:
     rollout = state.rollout
     if rollout is None or rollout.step not in {"shifted", "confirm"}:
         at = f"it is at step {rollout.step}" if rollout else "it has none"
@@ -65,7 +68,8 @@ def _commit(host: Host, run: str, state: HostState) -> Outcome:
         host.proxy.move(share, PATIENCE_SECONDS)
     state = state.committed(rollout, host.clock.now())
     host.store.save_state(state)
-    host.note(run, "confirm", "confirmed", slot=rollout.slot, release=rollout.release, origin=rollout.origin)
+    by = {"owner": owner} if owner else {}
+    host.note(run, "confirm", "confirmed", slot=rollout.slot, release=rollout.release, origin=rollout.origin, **by)
     back = f" `./invoke rollback` goes back to {state.last_good}." if state.last_good else ""
     found = _cut(host, run, other(rollout.slot)) if rollout.origin else []
     cut = f" {len(found)} connections that {other(rollout.slot)} still had were cut: {words(found)}." if found else ""

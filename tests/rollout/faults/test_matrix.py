@@ -1,0 +1,142 @@
+"""Struck at any step, the host ends in a legal state by itself, and the next command ends the rest."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.rollout.faults import host as machine
+from tests.rollout.faults.host import Host
+from tests.rollout.faults.matrix import CELLS, Cell, chosen
+from tests.rollout.faults.play import DISK_SECONDS, Seen, live, other_than, play
+from tests.rollout.faults.strike import mend
+from tests.rollout.operator import until
+
+# "all", a day, or the ids of cells, separated by commas; without it those of today.
+ASKED = os.environ.get("EDUHUB_FAULTS", "") or f"{datetime.now(UTC):%Y-%m-%d}"
+# With booting and deploying, about four minutes on two cores.
+A_DAY = 4
+# What was measured is also written here, a line a cell, if it is set.
+RECORD = os.environ.get("EDUHUB_FAULTS_RECORD", "")
+
+# By then a host is in a legal state: more than the inventory's pilot_confirm_seconds.
+LEGAL_SECONDS = 30
+# The engine's longest pause before it starts again what ended again and again, as a pilot without a disk does.
+PAUSE_SECONDS = 60
+ORIGIN = {"upgrade": "3.9", "rollback": "3.11"}
+
+
+def cells() -> list[Cell]:
+    """Return the cells that this run plays: upgrades first, since a rollback needs what one leaves."""
+    if re.fullmatch(r"all|\d{4}-\d\d-\d\d", ASKED):
+        return sorted(chosen(ASKED, A_DAY), key=lambda cell: (cell.verb != "upgrade", CELLS.index(cell)))
+    known = {cell.id: cell for cell in CELLS}
+    return [known[asked] for asked in ASKED.split(",")]
+
+
+# Not for the session: the stories beside this destroy whatever carries the label of their stack, and this does.
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """The machine with the stack on Python 3.9; removed in the end."""
+    host = machine.boot(tmp_path_factory.mktemp("faults"))
+    try:
+        host.deploy()
+        yield host
+    finally:
+        machine.remove()
+
+
+def python_of(release: str) -> str:
+    """Return the Python that a release's id names."""
+    return release.split("-py")[1].partition("-")[0]
+
+
+def at_rest(host: Host, verb: str) -> None:
+    """Bring the host to where `verb` begins: confirmed, unlocked, on the origin's Python, the way back warm."""
+    for fault in ("disk", "plone", "ssh", "dockerd"):
+        mend(host, fault)
+    host.booted()
+    if host.lock() or host.release().get("rollout"):
+        assert host.operator.types("rollback", "--take-over").returncode in {0, 2}
+    warm = host.containers().get(other_than(live(host)["slot"])) == "running"
+    if verb == "rollback" and python_of(live(host)["release"]) == "3.11" and not warm:
+        assert host.operator.types("rollback").returncode == 0
+    if python_of(live(host)["release"]) != ORIGIN[verb]:
+        words = ["upgrade", "--python", ORIGIN[verb]] if verb == "rollback" or not warm else ["rollback"]
+        assert host.operator.types(*words).returncode == 0
+    assert (python_of(live(host)["release"]), host.lock()) == (ORIGIN[verb], None)
+    if verb == "upgrade":
+        # A release that was there before would be found warm, and nothing would be started.
+        host.does(f"docker rm --force {machine.INNER}-{other_than(live(host)['slot'])}")
+
+
+def tells_the_story(seen: Seen) -> None:
+    """The journal names the run and what became of it; the command does not say anything else."""
+    run = next((line["run"] for line in seen.lines if line["event"] in {"begun", "resumed"}), None)
+    assert "Traceback" not in seen.output
+    if run is None:  # struck before anything was written down: refused, or killed, with nothing touched
+        assert (seen.outcome, seen.returned in {2, -9}) == ("back", True)
+        return
+    told = {line["event"] for line in seen.lines if line["run"] == run}
+    assert ("confirmed" in told, "reverted" in told) == {
+        "on": (True, False), "kept": (True, False), "back": (False, True), "left": (False, False),
+    }[seen.outcome]  # fmt: skip
+    if seen.returned in {0, 1, 2, 3}:
+        assert seen.returned in {"on": {0, 1, 2, 3}, "kept": {1, 2, 3}, "back": {1, 3}, "left": {1, 3}}[seen.outcome]
+
+
+def ended_by_the_next_command(host: Host, cell: Cell, seen: Seen) -> None:
+    """Whatever was left, one command ends it, the same one as after any other run."""
+    if seen.outcome not in {"left", "kept"}:
+        assert host.lock() is None
+        return
+    if seen.outcome == "left" and cell.verb == "upgrade":
+        words = ["upgrade", "--python", "3.11", "--resume"]
+    else:
+        words = ["upgrade", "--python", "3.11"] if (cell.verb, seen.outcome) == ("rollback", "kept") else ["rollback"]
+        until("the lock is stale", lambda: stale(host), 60, pause=0.5)
+    assert host.operator.types(*words).returncode == 0
+    assert (host.lock(), host.release().get("rollout")) == (None, None)
+
+
+def stale(host: Host) -> bool:
+    """Return whether nobody has to respect the lock any more."""
+    lock = host.lock()
+    if not lock:
+        return True
+    heard = datetime.fromisoformat(lock["heartbeat"])
+    return (datetime.now(UTC) - heard).total_seconds() > lock["ttl_seconds"]
+
+
+@pytest.mark.parametrize("cell", cells(), ids=lambda cell: cell.id)
+def test_after_a_fault_the_host_is_in_a_legal_state_and_the_next_command_ends_it(deployed, cell, tmp_path):
+    at_rest(deployed, cell.verb)
+    seen = Seen()
+    try:
+        play(deployed, cell, tmp_path, seen)
+        assert seen.outcome in cell.outcomes
+        # A run that goes on takes the time that it takes, and one of both releases serves meanwhile.
+        longer = DISK_SECONDS + PAUSE_SECONDS if cell.fault == "disk" else 0
+        assert seen.outcome == "on" or seen.seconds <= LEGAL_SECONDS + longer
+        tells_the_story(seen)
+        ended_by_the_next_command(deployed, cell, seen)
+    except BaseException as error:
+        note(cell, seen, f"{type(error).__name__}: {error}"[:500])
+        raise
+    note(cell, seen)
+
+
+def note(cell: Cell, seen: Seen, wrong: str = "") -> None:
+    """Write down what was measured, where it was asked for, and what was `wrong` with it."""
+    print(cell.id, seen.outcome, f"{seen.seconds} s, exit {seen.returned}, failed {seen.failed}, gap {seen.gap} s")
+    if RECORD:
+        line = {"outcome": seen.outcome, "seconds": seen.seconds, "exit": seen.returned, "failed": seen.failed,
+                "gap": seen.gap} | ({"wrong": wrong} if wrong else {})  # fmt: skip
+        with Path(RECORD).open("a") as file:
+            file.write(json.dumps({"cell": cell.id, **line}) + "\n")
