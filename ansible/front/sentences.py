@@ -6,7 +6,7 @@ import contextlib
 import json
 import re
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 TAIL = 20  # lines shown of a failed program's output
@@ -23,33 +23,6 @@ def pilot_answers(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 answer = json.loads(line) if line.startswith("{") else {}
                 if isinstance(answer.get("code"), int) and isinstance(answer.get("say"), str):
                     yield answer
-
-
-def view_of(result: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return how traffic stands, as a shift tells whoever looks on; None where a result holds nothing like it."""
-    try:
-        view = json.loads(str(result.get("stdout") or ""))
-        return view if isinstance(view["percent"], int) and isinstance(view["slots"], dict) else None
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
-def traffic(view: Mapping[str, Any]) -> str:
-    """Return how traffic stands in one line: each slot's share, requests a second, p95 and errors."""
-    parts = [
-        f"{slot} {each.get('share', 0)}% {each.get('per_second', 0):g}/s"
-        f"{p95(each.get('p95_seconds'))} {each.get('errors', 0)} err"
-        for slot, each in view["slots"].items()
-    ]
-    return " · ".join(parts)
-
-
-def p95(bounds: Sequence[float | None] | None) -> str:
-    """Return the most that a p95 can be, in words; nothing where nothing was timed."""
-    if not bounds:
-        return ""
-    least, most = bounds
-    return f" p95 >{(least or 0) * 1000:g} ms" if most is None else f" p95 ≤{most * 1000:g} ms"
 
 
 def items_of(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -46,8 +46,7 @@ class HostRun:
             "phase": "", "phases": [], "failed": None, "unreachable": False, "changed": 0, "pilot": {}, "code": None,
             "says": [], "announced": [], "status": None,
         }  # fmt: skip
-        self.task = self.view = ""
-        self.percent: int | None = None
+        self.task = ""
         self.said: set[str] = set()
         self.enter("")
 
@@ -77,7 +76,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
         # Taken out of the environment: an Ansible that a task starts shall not write there too.
         self._outcome = os.environ.pop("EDUHUB_OUTCOME", "")
         self._silent = os.environ.pop("EDUHUB_SILENT", "0") == "1"
-        self._terminal = sys.stdout.isatty() and not self._silent and os.environ.get("TERM") != "dumb"
+        self._terminal = sys.stdout.isatty() and not self._silent
         self._colour = self._terminal and "NO_COLOR" not in os.environ
         self._column = int(os.environ.get("EDUHUB_COLUMN", "9"))
         self._hosts: defaultdict[str, HostRun] = defaultdict(HostRun)
@@ -100,17 +99,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
             self._close(host.get_name(), run)
             run.enter(phase)
             self._write_outcome(ended=False)
-        run.task, run.view = task.get_name().rsplit(" : ", 1)[-1], ""
-
-    def v2_runner_retry(self, result: Any) -> None:
-        """Show how traffic stands: a terminal rewrites its line, anything else gets one a step."""
-        view = sentences.view_of(result.result)
-        if view is None:
-            return
-        run, name = self._hosts[result.host.get_name()], result.host.get_name()
-        if run.percent not in {None, view["percent"]} and not self._terminal and not self._silent:
-            self._print(f"  … {name:<{self._column}}  {run.phase:<9}  {run.view}")
-        run.view, run.percent = sentences.traffic(view), view["percent"]
+        run.task = task.get_name().rsplit(" : ", 1)[-1]
 
     def v2_runner_on_ok(self, result: Any) -> None:
         variables = result.task.get_vars()
@@ -202,8 +191,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
             with self._printing:
                 if seconds > 2 and not self._over.is_set():
                     who = name if len(hosts) == 1 else f"{len(hosts)} hosts"
-                    doing = run.view or run.task
-                    self._transient(f"  … {who:<{self._column}}  {run.phase:<9}  {seconds:.0f} s  {doing}")
+                    self._transient(f"  … {who:<{self._column}}  {run.phase:<9}  {seconds:.0f} s  {run.task}")
 
     def _transient(self, line: str) -> None:
         """Show a line that the next one overwrites; past Python's buffers, whose locks a fork could copy while held."""
