@@ -125,6 +125,12 @@ def _releases(host: Host, _: argparse.Namespace) -> Outcome:
     return releases(host)
 
 
+def _report(host: Host, _: argparse.Namespace) -> Outcome:
+    from eduhub_pilot.report import report  # noqa: PLC0415
+
+    return report(host)
+
+
 def _preflight(host: Host, words: argparse.Namespace) -> Outcome:
     from eduhub_pilot.preflight import preflight  # noqa: PLC0415
     from eduhub_pilot.record import parse_spec  # noqa: PLC0415
@@ -150,6 +156,7 @@ COMMANDS: Mapping[str, Command] = {
     "end": Command("free the run's lock", "needed", _end),
     "revert": Command("undo the run and say what serves", "needed", _revert),
     "status": Command("say what serves", None, _status),
+    "report": Command("tell the last rollout, with its samples", None, _report),
     "releases": Command("list the releases that are kept", None, _releases),
     "self-test": Command("let every gate judge releases that it must stop", None, _self_test),
     "preflight": Command("say what would stop a rollout", "maybe", _preflight),
