@@ -101,6 +101,12 @@ def status(c, inventory="local", limit="", json=False, verbose=False):
     play(c, "status", *(["--json"] if json else []), inventory=inventory, limit=limit, verbose=verbose)
 
 
+@task(help={**PLAY, "json": "the report's data alone, printed"})
+def report(c, inventory="local", limit="", json=False, verbose=False):
+    """Write the last rollout of each host as one page with plots, and as JSON, below reports/rollout."""
+    play(c, "report", *(["--json"] if json else []), inventory=inventory, limit=limit, verbose=verbose)
+
+
 @task(help=PLAY)
 def verify(c, inventory="local", limit="", verbose=False):
     """Run the testinfra suite against the deployed hosts; it changes nothing."""
@@ -221,7 +227,7 @@ class Front(Program):
 
 images = Collection("images", build, verify_images)
 namespace = Collection(
-    deploy, upgrade, confirm, rollback, status, verify, preflight, destroy, bench, check, test, lock, images
+    deploy, upgrade, confirm, rollback, status, report, verify, preflight, destroy, bench, check, test, lock, images
 )  # fmt: skip
 namespace.configure(
     {

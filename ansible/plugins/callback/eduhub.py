@@ -44,7 +44,7 @@ class HostRun:
     def __init__(self) -> None:
         self.outcome: dict[str, Any] = {
             "phase": "", "phases": [], "failed": None, "unreachable": False, "changed": 0, "pilot": {}, "code": None,
-            "says": [], "announced": [], "status": None,
+            "says": [], "announced": [], "status": None, "report": None,
         }  # fmt: skip
         self.task = ""
         self.said: set[str] = set()
@@ -144,6 +144,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
             run.sentence = answer["say"]
             run.outcome["pilot"][run.phase] = answer["code"]
             run.outcome["status"] = answer.get("status") or run.outcome["status"]
+            run.outcome["report"] = answer.get("report") or run.outcome["report"]
             if answer["code"] > 2 * (run.phase == UNDOING):
                 run.complain(sentences.sentences_of(answer), answer["say"])
             run.said.add(answer["say"])

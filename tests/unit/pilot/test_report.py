@@ -85,34 +85,36 @@ def moments(count: int, **more) -> list[str]:
 
 
 def test_points_are_bounded_and_lose_no_answer():
-    points, notes = series.series(moments(4799))
-    assert len(points) <= series.POINTS
-    assert (sum(each["green"]["answers"] for each in points), notes) == (2 * 4799, [])
+    told = series.series(moments(4799))
+    assert len(told.points) <= series.POINTS
+    assert (sum(each["green"]["answers"] for each in told.points), told.notes) == (2 * 4799, [])
 
 
 def test_no_point_spans_a_move_of_traffic():
     lines = [line.replace('"share":100', '"share":5') if n < 333 else line for n, line in enumerate(moments(900))]
-    points, _ = series.series(lines)
-    assert sum(each["seconds"] for each in points if each["share"] == 5) == pytest.approx(333)
+    told = series.series(lines)
+    assert sum(each["seconds"] for each in told.points if each["share"] == 5) == pytest.approx(333)
+    assert [(each["share"], each["green"]["answers"]) for each in told.steps] == [(5, 666), (100, 1134)]
 
 
 def test_samples_whose_share_changes_each_second_are_bounded_too():
     lines = [line.replace('"share":100', f'"share":{n % 100}') for n, line in enumerate(moments(2000))]
-    assert len(series.series(lines)[0]) <= series.POINTS
+    told = series.series(lines)
+    assert max(len(told.points), len(told.steps)) <= series.POINTS
 
 
 def test_a_gap_is_told_and_marks_the_point_after_it():
     lines = moments(60)
-    points, notes = series.series(lines[:20] + lines[40:])
-    assert [each["gap_seconds"] for each in points if "gap_seconds" in each] == [20.0]
-    assert notes == ["The samples have 1 gap, 20 s in all: nothing could be written down then."]
+    told = series.series(lines[:20] + lines[40:])
+    assert [each["gap_seconds"] for each in told.points if "gap_seconds" in each] == [20.0]
+    assert told.notes == ["The samples have 1 gap, 20 s in all: nothing could be written down then."]
 
 
 def test_a_clock_that_was_set_back_is_told():
     lines = moments(4)
-    points, notes = series.series([lines[2], lines[0]])
-    assert [each["time"][-7:-5] for each in points] == ["00", "02"]
-    assert notes[0].startswith("The host's clock was set back")
+    told = series.series([lines[2], lines[0]])
+    assert [each["time"][-7:-5] for each in told.points] == ["00", "02"]
+    assert told.notes[0].startswith("The host's clock was set back")
 
 
 @pytest.mark.parametrize(

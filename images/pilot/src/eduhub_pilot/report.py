@@ -27,12 +27,14 @@ def report(host: Host) -> Outcome:
         say = f"No rollout has happened on this host{before} yet: `./invoke deploy` begins."
         return Outcome(0, say, False, {"report": {**document, "notes": [say, *notes]}})
     name = str(run[0]["run"])
-    points, about = series(_samples(host, name))
+    seen = series(_samples(host, name))
+    about = seen.notes
     told, left_out = story.timeline(run)
-    if not points:
+    if not seen.points:
         why = "it moved none, an older pilot moved it, or the disk was full"
         about = [*about, f"No samples of the traffic were kept of run {name}: {why}."]
-    rollout = {**_rollout(host, name, run), "verdicts": story.verdicts(run), "timeline": told, "points": points}
+    rollout = _rollout(host, name, run) | {"verdicts": story.verdicts(run), "timeline": told}
+    rollout |= {"steps": seen.steps, "points": seen.points}
     document |= {"rollout": rollout, "notes": [*notes, *left_out, *about]}
     say = f"{rollout['verb']} to {rollout['to']['release']}, run {name}: {rollout['result']}. {serves}"
     return Outcome(0, say.strip(), False, {"report": document})

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 
 from eduhub_pilot import samples
@@ -21,8 +21,17 @@ SLACK_SECONDS = 3.0
 MOST_SECONDS = 86400.0
 
 
-def series(lines: Iterable[str]) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return the points, oldest first and at most POINTS, and a sentence for each thing that is not as it should be."""
+@dataclass(frozen=True)
+class Series:
+    """`points`, oldest first; `steps`: one for each time that traffic stood; `notes`: what is not as it should be."""
+
+    points: list[dict[str, Any]]
+    steps: list[dict[str, Any]]
+    notes: list[str]
+
+
+def series(lines: Iterable[str]) -> Series:
+    """Return what the lines of a file of samples tell, in at most POINTS points and as many steps."""
     moments, broken = samples.parse(lines)
     notes = [f"{count(broken, 'line')} of the samples cannot be read and {'is' if broken == 1 else 'are'} left out."
              ] if broken else []  # fmt: skip
@@ -33,20 +42,23 @@ def series(lines: Iterable[str]) -> tuple[list[dict[str, Any]], list[str]]:
     if missing := [seconds for seconds in gaps if seconds]:
         notes.append(f"The samples have {count(len(missing), 'gap')}, {sum(missing):.0f} s in all: nothing could be "
                      "written down then.")  # fmt: skip
-    return [_point(*each) for each in merged(list(zip(moments, [0.0, *gaps], strict=False)))], notes
+    apart = list(zip(moments, [0.0, *gaps], strict=False))
+    steps = [_one(list(group)) for _, group in groupby(apart, key=lambda each: each[0].share)]
+    return Series([_point(*each) for each in merged(apart)], [_point(*each) for each in steps[-POINTS:]], notes)
 
 
 def merged(moments: Sequence[tuple[Moment, float]]) -> list[tuple[Moment, float]]:
-    """Return the moments, each with the seconds missing before it, as at most POINTS; none spans a move or a gap."""
+    """Return the moments, each with the seconds missing before it, as at most POINTS.
+
+    None spans a move or a gap, unless there are hundreds of those.
+    """
     size = max(1, math.ceil(len(moments) / POINTS))
-    found = list(_merged(moments, size, True))
-    while len(found) > POINTS:
-        size += 1
-        found = list(_merged(moments, size, size < len(moments)))
-    return found
+    tries = (list(_merged(moments, size * factor, strictly=True)) for factor in (1, 2))
+    found = next((found for found in tries if len(found) <= POINTS), None)
+    return list(_merged(moments, size, strictly=False)) if found is None else found
 
 
-def _merged(moments: Sequence[tuple[Moment, float]], size: int, strictly: bool) -> Iterator[tuple[Moment, float]]:
+def _merged(moments: Sequence[tuple[Moment, float]], size: int, *, strictly: bool) -> Iterator[tuple[Moment, float]]:
     group: list[tuple[Moment, float]] = []
     for each in moments:
         if group and (len(group) >= size or (strictly and (each[1] or each[0].share != group[0][0].share))):
