@@ -63,7 +63,8 @@ def render(told: Mapping[str, Any]) -> str:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"ms": milliseconds, "seconds": seconds, "clock": plots.clock, "short": short, "day": day, "said": said}
+    environment.filters |= {"ms": milliseconds, "seconds": seconds, "clock": plots.clock, "day": day}
+    environment.filters |= {"short": short, "said": said}
     environment.globals |= {"signs": SIGNS, "results": RESULTS, "at": plots.seconds_at}
     template = environment.get_template("page.html.j2")
     newest = max(rollouts(told), key=lambda each: str(each["began"]))

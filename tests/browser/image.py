@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
-from typing import TYPE_CHECKING
+import tempfile
+import time
+from pathlib import Path
 
 import docker
 
-from builder import cache, debian, rootfs
+from builder import rootfs
+from builder.catalogue import Root
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-SUITE = "bookworm"
-# Not the image builder's business: nothing that is deployed needs a browser.
-PACKAGES = ["chromium", "fonts-dejavu-core"]
-
-
-def make(into: Path) -> None:
-    """Write the browser's root file system into the directory `into`."""
-    rootfs.ensure_mmdebstrap()
-    subprocess.run(
-        [
-            "mmdebstrap", "--quiet", "--variant=essential", "--skip=output/dev", f"--include={','.join(PACKAGES)}",
-            "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
-            "--dpkgopt=path-exclude=/usr/share/locale/*", SUITE, str(into / rootfs.ARCHIVE), "-",
-        ],
-        input="\n".join(debian.sources(SUITE)), text=True, check=True,
-    )  # fmt: skip
+# No business of the image builder's: nothing that is deployed needs a browser. The shell has no windows and no GTK.
+ROOT = Root(
+    suite="bookworm",
+    include=("chromium-headless-shell", "fonts-dejavu-core", "usr-is-merged"),
+    exclude=("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*", "/usr/share/icons/*"),
+    keep=(),
+    remove=("perl-base",),
+)
 
 
 def ensure(tag: str) -> None:
-    """Make the image `tag`, unless it is there; its root file system is kept in the builder's cache."""
+    """Make the image `tag`, unless it is there; from the mirror that the other images come from."""
     client = docker.from_env(timeout=600)
-    if not client.images.list(tag):
-        entry, _ = cache.keep("browsers", f"{SUITE}-1", make)
-        repository, _, version = tag.rpartition(":")
-        archive, changes = str(entry / rootfs.ARCHIVE), ['ENTRYPOINT ["/usr/bin/chromium"]']
+    if client.images.list(tag):
+        return
+    repository, _, version = tag.rpartition(":")
+    with tempfile.TemporaryDirectory(prefix="eduhub-") as folder:
+        rootfs.make(ROOT, Path(folder), int(time.time()))
+        changes = ['ENTRYPOINT ["/usr/bin/chromium-headless-shell"]']
+        archive = str(Path(folder, rootfs.ARCHIVE))
         client.api.import_image_from_file(archive, repository=repository, tag=version, changes=changes)
 
 
