@@ -16,6 +16,8 @@ STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800)
 # A span shorter than this many pixels is drawn as wide as this, to be seen.
 LEAST = 3.0
+# A point of less is no rate: the rehearsal's, or one that a move of traffic cut short.
+WHOLE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -114,15 +116,16 @@ def middle(point: Mapping[str, Any], began: str) -> float:
     return seconds_at(point["time"], began) - float(point["seconds"]) / 2
 
 
-def line(kind: str, scale: Scale, places: Iterable[tuple[float, float | None, bool]]) -> Line:
-    """Return the line through seconds and values; it is broken before a gap and where there is no value."""
-    words, broken = [], True
+def lines(kind: str, scale: Scale, places: Iterable[tuple[float, float | None, bool]]) -> list[Line]:
+    """Return the line through seconds and values, broken before a gap and where there is no value, and lone dots."""
+    parts: list[list[str]] = [[]]
     for seconds, value, gap in places:
+        if value is None or gap:
+            parts.append([])
         if value is not None:
-            words.append(f"{'M' if broken or gap else 'L'}{scale.x(seconds)} {scale.y(value)}")
-            words += ["h0.1"] if broken or gap else []  # a point alone is a dot, by the line's round cap
-        broken = value is None
-    return Line(kind, "".join(words))
+            parts[-1].append(f"{scale.x(seconds)} {scale.y(value)}")
+    drawn = Line(kind, "".join(f"M{'L'.join(part)}" for part in parts if len(part) > 1))
+    return [drawn, Line(f"{kind} dot", "".join(f"M{part[0]}h0.1" for part in parts if len(part) == 1))]
 
 
 def extent(points: Sequence[Mapping[str, Any]], began: str) -> tuple[float, float]:
@@ -137,13 +140,13 @@ def share(size: str, points: Sequence[Mapping[str, Any]], began: str) -> Plot:
     for point in points:
         end = seconds_at(point["time"], began)
         y = scale.y(point["share"])
-        edge.append(f"L{scale.x(end - point['seconds'])} {y}L{scale.x(end)} {y}")
+        edge.append(f"H{scale.x(end - point['seconds'])}V{y}H{scale.x(end)}")
     floor, ceiling = scale.y(0), scale.y(100)
     first, last = scale.x(scale.start), scale.x(scale.start + scale.span)
     area = "".join(edge)
     lines = [
         Line("area blue", f"M{first} {ceiling}H{last}V{floor}H{first}Z"),
-        Line("area green", f"M{first} {floor}{area}L{last} {floor}Z"),
+        Line("area green", f"M{first} {floor}{area}V{floor}Z"),
     ]
     ticks = [(scale.y(each), f"{each}%") for each in (0, 50, 100)]
     return Plot(size, scale.width, scale.height, LEFT, scale.times(), ticks, lines)
@@ -151,20 +154,21 @@ def share(size: str, points: Sequence[Mapping[str, Any]], began: str) -> Plot:
 
 def rates(size: str, points: Sequence[Mapping[str, Any]], began: str) -> Plot:
     """Return the requests a second of both slots over time, with a mark where there were errors."""
-    values = [point[slot]["per_second"] or 0.0 for point in points for slot in SLOTS]
-    ticks = nice(max(values))
+    # The pilot asks 200 times within a moment when traffic has moved: that says nothing of the public's requests.
+    whole = [point for point in points if point["seconds"] >= WHOLE_SECONDS]
+    ticks = nice(max((point[slot]["per_second"] or 0.0 for point in whole for slot in SLOTS), default=0.0))
     scale = Scale(size, 220, *extent(points, began), ticks[-1])
-    lines = [
-        line(slot, scale, ((middle(point, began), point[slot]["per_second"], "gap_seconds" in point)
-                           for point in points))
-        for slot in SLOTS
+    drawn = [
+        each for slot in SLOTS
+        for each in lines(slot, scale, ((middle(point, began), point[slot]["per_second"] if point in whole else None,
+                                         "gap_seconds" in point) for point in points))
     ]  # fmt: skip
     marks = [
-        (scale.x(middle(point, began)), scale.y(point[slot]["per_second"] or 0.0))
+        (scale.x(middle(point, began)), scale.y(min(point[slot]["per_second"] or 0.0, ticks[-1])))
         for point in points for slot in SLOTS if point[slot]["errors"]
     ]  # fmt: skip
-    shown = [(scale.y(tick), f"{tick:g}/s") for tick in ticks]
-    return Plot(size, scale.width, scale.height, LEFT, scale.times(), shown, lines, marks)
+    shown = [(scale.y(tick), f"{tick / 1000:g}k/s" if tick >= 1000 else f"{tick:g}/s") for tick in ticks]
+    return Plot(size, scale.width, scale.height, LEFT, scale.times(), shown, drawn, marks)
 
 
 def latencies(size: str, points: Sequence[Mapping[str, Any]], began: str) -> Plot | None:
@@ -173,16 +177,17 @@ def latencies(size: str, points: Sequence[Mapping[str, Any]], began: str) -> Plo
     values = [point[slot][key] for point in points for slot in SLOTS for key in keys if point[slot][key] is not None]
     if not values:
         return None
-    ticks = nice(max(values) * 1000)
+    unit, name = (1.0, "s") if nice(max(values) * 1000)[-1] >= 1000 else (1000.0, "ms")
+    ticks = nice(max(values) * unit)
     scale = Scale(size, 260, *extent(points, began), ticks[-1])
-    lines = [
-        line(f"{slot} {key[:3]}", scale,
-             ((middle(point, began), None if point[slot][key] is None else point[slot][key] * 1000,
-               "gap_seconds" in point) for point in points))
-        for slot in SLOTS for key in keys
+    drawn = [
+        each for slot in SLOTS for key in keys
+        for each in lines(f"{slot} {key[:3]}", scale,
+                          ((middle(point, began), None if point[slot][key] is None else point[slot][key] * unit,
+                            "gap_seconds" in point) for point in points))
     ]  # fmt: skip
-    shown = [(scale.y(tick), f"{tick:g} ms") for tick in ticks]
-    return Plot(size, scale.width, scale.height, LEFT, scale.times(), shown, lines)
+    shown = [(scale.y(tick), f"{tick:g} {name}") for tick in ticks]
+    return Plot(size, scale.width, scale.height, LEFT, scale.times(), shown, drawn)
 
 
 def course(size: str, rollout: Mapping[str, Any]) -> Plot | None:

@@ -14,7 +14,7 @@ import pytest
 from front import page
 from tests.browser import image, told
 
-TAG = "eduhub-test/browser:bookworm"
+TAG = "eduhub-test/chromium:bookworm"
 HARNESS = Path(__file__).with_name("harness.html")
 # Neither a network nor a capability; a page that scripts could reach would show it by its title.
 RUN = (

@@ -110,8 +110,17 @@ def test_ticks_are_round_and_reach_the_top(most, ticks):
 
 def test_a_line_is_broken_at_a_gap_and_where_nothing_is_known():
     scale = plots.Scale("wide", 100, 0, 10, 1.0)
-    path = plots.line("blue", scale, [(0, 0, False), (1, 0, False), (2, None, False), (3, 0, False), (4, 0, True)]).path
-    assert re.sub(r"[\d. ]+", "", path.replace("h0.1", "h")) == "MhLMhMh"
+    places = [(0, 0, False), (1, 0, False), (2, None, False), (3, 0, False), (4, 0, True)]
+    line, dots = plots.lines("blue", scale, places)
+    assert [re.sub(r"[\d. ]+", "", each.path) for each in (line, dots)] == ["ML", "MhMh"]
+
+
+def test_the_pilots_own_questions_within_a_moment_are_no_rate():
+    slot = {"answers": 200, "errors": 0, "per_second": 10.0, "p50_seconds": None, "p95_seconds": None}
+    point = {"time": told.time(5), "seconds": 1.0, "share": 5, "blue": slot, "green": slot}
+    many = {**slot, "per_second": 600.0}
+    moment = {**point, "time": told.time(5.3), "seconds": 0.3, "blue": many, "green": many}
+    assert plots.rates("wide", [point, moment], told.time(0)).y_ticks[-1][1] == "10/s"
 
 
 def test_a_quiet_host_has_no_latencies_to_draw():
@@ -119,3 +128,10 @@ def test_a_quiet_host_has_no_latencies_to_draw():
     points = [{"time": told.time(n), "seconds": 1.0, "share": 5, "blue": quiet, "green": quiet} for n in range(3)]
     assert plots.latencies("wide", points, told.time(0)) is None
     assert plots.rates("wide", points, told.time(0)).y_ticks[-1][1] == "1/s"
+
+
+@pytest.mark.parametrize(("p95", "top"), [(0.07, "80 ms"), (0.76, "800 ms"), (0.95, "1 s"), (3.1, "4 s")])
+def test_latencies_are_told_in_a_unit_that_leaves_room(p95, top):
+    slot = {"answers": 9, "errors": 0, "per_second": 9.0, "p50_seconds": p95 / 2, "p95_seconds": p95}
+    point = {"time": told.time(5), "seconds": 1.0, "share": 5, "blue": slot, "green": slot}
+    assert plots.latencies("wide", [point], told.time(0)).y_ticks[-1][1] == top
