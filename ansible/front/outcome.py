@@ -22,6 +22,7 @@ class Host:
     failure, None without one. `pilot`: the last exit code that the pilot gave in each phase. `code`: what the failing
     task says its failure means. `says`: the sentences of the failure. `announced`: blocks of text for the end.
     `status`: the pilot's status object. `report`: its report of the last rollout.
+    `rolled`: the verdicts of this rollout's gates, and what it changed.
     """
 
     phase: str = ""
@@ -35,6 +36,7 @@ class Host:
     announced: Sequence[str] = ()
     status: Mapping[str, Any] | None = None
     report: Mapping[str, Any] | None = None
+    rolled: Mapping[str, Any] | None = None
 
     @property
     def touched(self) -> bool:

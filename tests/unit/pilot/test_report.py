@@ -11,7 +11,9 @@ import pytest
 from eduhub_pilot import samples, series, story
 from eduhub_pilot.errors import PilotError
 from eduhub_pilot.facts import Answer
-from eduhub_pilot.report import report
+from eduhub_pilot.host import Outcome
+from eduhub_pilot.report import report, summed
+from eduhub_pilot.revert import revert
 from eduhub_pilot.samples import Moment, Part
 from eduhub_pilot.steps import Plan
 
@@ -74,6 +76,28 @@ def test_a_release_file_that_cannot_be_read_ends_no_report(live):
     (live.settings.root / "release.json").write_text("{")
     told = document(live)
     assert (told["now"], told["rollout"]["run"]) == (None, "run-1")
+
+
+def test_a_run_that_ended_is_summed_up_for_the_operators_table(live):
+    live.roll("run-2", "upgrade", python="3.11")
+    outcome = summed(live.host, "run-2", Outcome(0, "Done.", True, {"live": "green"}))
+    assert (outcome.say, outcome.data["live"], outcome.data["status"]["python"]) == ("Done.", "green", "3.11.2")
+    assert outcome.data["rolled"]["gates"] == dict.fromkeys(("smoke", "runtime", "contract"), "pass")
+    assert outcome.data["rolled"]["changed"][0] == "Python 3.9.2 → 3.11.2"
+
+
+def test_a_run_that_went_back_changed_nothing(proven):
+    revert(proven.host, "run-2", "asked for")
+    assert summed(proven.host, "run-2", Outcome(0, "")).data["rolled"]["changed"] == []
+
+
+def test_a_run_that_rolled_nothing_has_nothing_to_sum_up(live):
+    assert "rolled" not in summed(live.host, "run-9", Outcome(0, "")).data
+
+
+def test_a_summary_that_cannot_be_made_fails_no_run(live):
+    (live.settings.root / "release.json").write_text("{")
+    assert summed(live.host, "run-1", Outcome(0, "Done.")) == Outcome(0, "Done.")
 
 
 def moments(count: int, **more) -> list[str]:

@@ -103,14 +103,16 @@ def _confirm(host: Host, words: argparse.Namespace) -> Outcome:
 
 def _end(host: Host, words: argparse.Namespace) -> Outcome:
     from eduhub_pilot.confirm import end  # noqa: PLC0415
+    from eduhub_pilot.report import summed  # noqa: PLC0415
 
-    return end(host, words.run)
+    return summed(host, words.run, end(host, words.run))
 
 
 def _revert(host: Host, words: argparse.Namespace) -> Outcome:
+    from eduhub_pilot.report import summed  # noqa: PLC0415
     from eduhub_pilot.revert import revert  # noqa: PLC0415
 
-    return revert(host, words.run, words.why)
+    return summed(host, words.run, revert(host, words.run, words.why))
 
 
 def _status(host: Host, _: argparse.Namespace) -> Outcome:

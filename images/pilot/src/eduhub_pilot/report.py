@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from eduhub_pilot import story
-from eduhub_pilot.errors import RefusedError
+from eduhub_pilot.errors import PilotError, RefusedError
 from eduhub_pilot.host import Host, Outcome
 from eduhub_pilot.record import Record
 from eduhub_pilot.series import count, series
 from eduhub_pilot.status import status
 
 SCHEMA = 1
+# As much of the journal's end as holds the run that has just ended.
+RECENT = 1 << 20
 
 
 def report(host: Host) -> Outcome:
@@ -40,7 +45,28 @@ def report(host: Host) -> Outcome:
     return Outcome(0, say.strip(), False, {"report": document})
 
 
-def _rollout(host: Host, name: str, run: list[story.Entry]) -> dict[str, Any]:
+def summed(host: Host, run: str, outcome: Outcome) -> Outcome:
+    """Return the answer that ends a run with what an operator's closing table tells: status, verdicts, what changed.
+
+    What cannot be found out is left out: a run that has ended does not fail for its summary.
+    """
+    data: dict[str, Any] = {}
+    with suppress(PilotError, OSError):
+        data["status"] = status(host).data["status"]
+        journal, _ = story.entries(host.store.journal(RECENT)[0])
+        entries = [each for each in journal if each.get("run") == run]
+        asked = {each["gate"]: each["verdict"] for each in story.verdicts(entries) if each["step"] == "prove"}
+        if entries and (entries[0]["step"], entries[0]["event"]) == ("begin", "begun"):
+            changed = [] if _reverted(entries) else _rollout(host, run, entries)["changed"]
+            data["rolled"] = {"gates": asked, "changed": changed}
+    return replace(outcome, data={**data, **outcome.data})
+
+
+def _reverted(run: Sequence[story.Entry]) -> bool:
+    return story.result(run, at_work=False)[0] == "reverted"
+
+
+def _rollout(host: Host, name: str, run: Sequence[story.Entry]) -> dict[str, Any]:
     first, records = run[0], host.store.records()
     old, new = (records.get(str(first.get(key))) for key in ("origin", "release"))
     stands, why = story.result(run, at_work=_at_work(host, name))
