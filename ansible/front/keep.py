@@ -21,7 +21,7 @@ def lines(
 ) -> list[str]:
     """Return what ends the verb: with `data` the document alone, else where it was written and what to type next.
 
-    Raises RefusalError where it cannot be written.
+    Raises RefusalError where it cannot be written, and where there was no rollout.
     """
     hosts = {name: outcome.hosts.get(name) for name in names}
     told = page.document(inventory, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", hosts)
@@ -29,7 +29,7 @@ def lines(
     if data:
         return [text]
     if not page.rollouts(told):
-        return ["", "There is no rollout to report, so no file was written."]
+        raise RefusalError("There is no rollout to report, so no file was written.")
     where = f"{FOLDER}/{page.name(told)}"
     try:
         write(checkout / f"{where}.json", text + "\n")

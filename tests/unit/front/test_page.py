@@ -45,7 +45,9 @@ def test_json_is_the_document_alone(tmp_path, done):
 
 
 def test_without_a_rollout_no_file_is_written(tmp_path):
-    assert lines(tmp_path, a=Host(says=["no route"])) == ["", "There is no rollout to report, so no file was written."]
+    with pytest.raises(RefusalError, match="There is no rollout to report"):
+        lines(tmp_path, a=Host(says=["no route"]))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_with_a_strange_name_gets_a_plain_file_name(done):
