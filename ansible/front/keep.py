@@ -41,7 +41,7 @@ def lines(
             f"A host tells of its rollout in a form that cannot be drawn ({type(error).__name__}: {error}): "
             f"{where}.json has all of it. `./invoke deploy` brings its pilot up to date."
         ) from None
-    written = f"Written: {where}.html, for any browser, without a network; beside it the same as .json."
+    written = f"Written: {where}.html (any browser, no network) and the same as .json."
     return ["", written, f"Next: look at it; {status} says what each host serves now."]
 
 

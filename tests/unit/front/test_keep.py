@@ -51,7 +51,7 @@ def test_the_hosts_that_answer_are_written_and_the_others_named(asked, checkout)
     assert (code, errors) == (2, "")
     assert re.search(r"✗ lost +report +Reach it: .*no route", printed)
     assert printed.splitlines()[-2:] == [
-        "Written: reports/rollout/RUN.html, for any browser, without a network; beside it the same as .json.",
+        "Written: reports/rollout/RUN.html (any browser, no network) and the same as .json.",
         "Next: look at it; ./invoke status says what each host serves now.",
     ]
     data = json.loads((checkout / "reports/rollout/20260101T093000Z-201b.json").read_text())

@@ -28,7 +28,7 @@ def test_page_and_data_are_written_and_the_operator_is_told_where(tmp_path, done
     name = "reports/rollout/20260101T093000Z-201b"
     assert lines(tmp_path, a=done) == [
         "",
-        f"Written: {name}.html, for any browser, without a network; beside it the same as .json.",
+        f"Written: {name}.html (any browser, no network) and the same as .json.",
         "Next: look at it; ./invoke status says what each host serves now.",
     ]
     assert sorted(path.name for path in (tmp_path / "reports/rollout").iterdir()) == [

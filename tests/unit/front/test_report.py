@@ -61,7 +61,7 @@ def test_the_table_of_a_rollout_tells_what_came_of_every_host_that_was_asked_for
 
 
 ROLLED = {
-    "gates": {"smoke": "pass", "runtime": "pass", "performance": "inconclusive"},
+    "gates": {"smoke": "pass", "runtime": "pass", "performance": "inconclusive, only observed"},
     "changed": ["Python 3.9.2 → 3.11.2", "image eduhub/bridge:py3.9 → eduhub/bridge:py3.11",
                 "package async-timeout 5.0.1 is gone"],
 }  # fmt: skip
@@ -80,7 +80,7 @@ def test_a_rollout_ends_with_gates_what_changed_and_the_way_back_below_each_host
     assert lines == [
         "HOST  RELEASE                           PYTHON  LIVE   STATE      RESULT",
         "a     20260101T093006Z-py3.11-5e912560  3.11.2  green  confirmed  changed",
-        "  gates     smoke, runtime: pass; performance: inconclusive",
+        "  gates     smoke, runtime: pass; performance: inconclusive, only observed",
         "  changed   Python 3.9.2 → 3.11.2; image eduhub/bridge:py3.9 → eduhub/bridge:py3.11; package",
         "            async-timeout 5.0.1 is gone",
         "  way back  ./invoke rollback, to 20251201T080000Z-py3.9-3bfe0e05, 2 s when last measured",

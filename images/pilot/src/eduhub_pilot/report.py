@@ -55,11 +55,16 @@ def summed(host: Host, run: str, outcome: Outcome) -> Outcome:
         data["status"] = status(host).data["status"]
         journal, _ = story.entries(host.store.journal(RECENT)[0])
         entries = [each for each in journal if each.get("run") == run]
-        asked = {each["gate"]: each["verdict"] for each in story.verdicts(entries) if each["step"] == "prove"}
+        asked = {each["gate"]: _short(each) for each in story.verdicts(entries) if each["step"] == "prove"}
         if entries and (entries[0]["step"], entries[0]["event"]) == ("begin", "begun"):
             changed = [] if _reverted(entries) else _rollout(host, run, entries)["changed"]
             data["rolled"] = {"gates": asked, "changed": changed}
     return replace(outcome, data={**data, **outcome.data})
+
+
+def _short(verdict: story.Entry) -> str:
+    watched = verdict["mode"] == "observe" and verdict["verdict"] != "pass"
+    return f"{verdict['verdict']}{', only observed' if watched else ''}"
 
 
 def _reverted(run: Sequence[story.Entry]) -> bool:
