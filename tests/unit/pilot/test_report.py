@@ -44,6 +44,13 @@ def test_an_upgrade_is_told_with_verdicts_points_and_the_way_back(live):
     assert (told["now"]["rollback"]["ready"], told["notes"]) == (True, [])
 
 
+def test_a_report_changes_no_file(live):
+    live.roll("run-2", "upgrade", python="3.11")
+    files = {path: path.read_bytes() for path in live.settings.root.rglob("*") if path.is_file()}
+    document(live)
+    assert {path: path.read_bytes() for path in live.settings.root.rglob("*") if path.is_file()} == files
+
+
 def test_a_rollout_that_failed_is_told_with_why(live):
     begun = live.begin("run-2", "upgrade", python="3.11")
     live.role_bridge(begun.data["slot"], begun.data["record"])
