@@ -101,6 +101,12 @@ def status(c, inventory="local", limit="", json=False, verbose=False):
     play(c, "status", *(["--json"] if json else []), inventory=inventory, limit=limit, verbose=verbose)
 
 
+@task(help={**PLAY, "json": "the report's data alone, printed"})
+def report(c, inventory="local", limit="", json=False, verbose=False):
+    """Write the last rollout of each host as one page with plots, and as JSON, below reports/rollout."""
+    play(c, "report", *(["--json"] if json else []), inventory=inventory, limit=limit, verbose=verbose)
+
+
 @task(help=PLAY)
 def verify(c, inventory="local", limit="", verbose=False):
     """Run the testinfra suite against the deployed hosts; it changes nothing."""
@@ -202,7 +208,7 @@ def test(c, stories="", faults=False):  # noqa: PT028 - a task, not a test
     for scenario in c.config.scenarios:
         molecule(c, scenario)
     # The templates once more: on a bare machine there was no HAProxy to read them before the images were built.
-    suites = ["tests/templates", "tests/images", "tests/bridge", "tests/rollout"]
+    suites = ["tests/templates", "tests/images", "tests/bridge", "tests/browser", "tests/rollout"]
     pytest(c, *suites, "-v", "--durations=25", "--durations-min=20", *(["-k", stories] if stories else []))
 
 
@@ -230,7 +236,7 @@ class Front(Program):
 
 images = Collection("images", build, verify_images)
 namespace = Collection(
-    deploy, upgrade, confirm, rollback, status, verify, preflight, destroy, bench, check, test, lock, images
+    deploy, upgrade, confirm, rollback, status, report, verify, preflight, destroy, bench, check, test, lock, images
 )  # fmt: skip
 namespace.configure(
     {

@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
-from front import inventory, report
+from front import inventory, keep, report
 from front.documented import documented, read
 from front.inventory import RefusalError, Target
 from front.outcome import REFUSED, exit_code
@@ -133,6 +133,8 @@ def told(options: argparse.Namespace, run: Run, names: Sequence[str], done: Play
     code = exit_code(done.returned, done.outcome)
     if done.outcome is None or not done.outcome.ended:
         say(*report.last_words(done.last_words), "", report.after(code, again(options)))
+    elif run.verb == "report":
+        say(*keep.lines(options.inventory, names, done.outcome, CHECKOUT, report.status(again(options)), data=run.json))
     elif run.json:
         for sentence in report.complaints(done.outcome):
             note(sentence)

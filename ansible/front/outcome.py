@@ -11,7 +11,7 @@ WORST_FIRST = (NEEDS_PERSON, REVERTED, REFUSED, DONE)
 WORDS = {REVERTED: "reverted", REFUSED: "refused", NEEDS_PERSON: "failed"}
 
 # A failure in one of these has touched nothing; "setup" is what the callback calls tasks without a phase.
-REFUSING = frozenset({"setup", "preflight", "begin", "stage", "status", "releases"})
+REFUSING = frozenset({"setup", "preflight", "begin", "stage", "status", "releases", "report"})
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Host:
     `phase`: the one it is in. `phases`: those in which something ran, in order. `failed`: the phase of the first
     failure, None without one. `pilot`: the last exit code that the pilot gave in each phase. `code`: what the failing
     task says its failure means. `says`: the sentences of the failure. `announced`: blocks of text for the end.
-    `status`: the pilot's status object.
+    `status`: the pilot's status object. `report`: its report of the last rollout.
+    `rolled`: the verdicts of this rollout's gates, and what it changed.
     """
 
     phase: str = ""
@@ -34,6 +35,8 @@ class Host:
     says: Sequence[str] = ()
     announced: Sequence[str] = ()
     status: Mapping[str, Any] | None = None
+    report: Mapping[str, Any] | None = None
+    rolled: Mapping[str, Any] | None = None
 
     @property
     def touched(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from front.outcome import DONE, NEEDS_PERSON, REFUSED, REVERTED, Host, Outcome, 
 
 CHANGING = frozenset({"deploy", "upgrade", "rollback", "confirm", "destroy"})
 NONE = "-"
+WIDTH = 100
 
 
 # Playbooks that are no verb of their own: what is typed to play them.
@@ -114,9 +116,38 @@ def table(verb: str, hosts: Mapping[str, Host | None]) -> list[str]:
         # status changes nothing, so there the state is the result.
         row["result"] = NONE if verb == "status" and host and not host.failed else word(host)
     columns = [name for name in rows[0] if any(row[name] != NONE for row in rows)]
+    told = [list(rolled(host)) for host in hosts.values()]
+    if any(told):  # the lines below say it with more words
+        columns = [name for name in columns if name != "way back"]
     widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in columns}
-    lines = [{name: name.upper() for name in columns}, *rows]
-    return ["  ".join(f"{line[name]:<{widths[name]}}" for name in columns).rstrip() for line in lines]
+    heads, *lines = [
+        "  ".join(f"{line[name]:<{widths[name]}}" for name in columns).rstrip()
+        for line in [{name: name.upper() for name in columns}, *rows]
+    ]  # fmt: skip
+    return [heads, *(each for line, below in zip(lines, told, strict=True) for each in (line, *below))]
+
+
+def rolled(host: Host | None) -> Iterable[str]:
+    """Yield what a rollout's row has no room for: the gates, what changed, the way back and how long it takes."""
+    if host is None or host.rolled is None:
+        return
+    by_verdict: dict[str, list[str]] = {}
+    for gate, verdict in (host.rolled.get("gates") or {}).items():
+        by_verdict.setdefault(verdict, []).append(gate)
+    back = (host.status or {}).get("rollback") or {}
+    seconds = back.get("seconds")
+    took = "" if seconds is None else f", {seconds:.2g} s when last measured"
+    said = {
+        "gates": "; ".join(f"{', '.join(gates)}: {verdict}" for verdict, gates in by_verdict.items()),
+        "changed": "; ".join(host.rolled.get("changed") or ()),
+        "way back": f"./invoke rollback, to {back.get('to')}{took}" if back.get("ready") else
+                    f"none: {back.get('why')}" if back.get("why") else "",
+    }  # fmt: skip
+    for name, words in said.items():
+        if words:
+            first, *more = textwrap.wrap(words, WIDTH - 12, break_on_hyphens=False, break_long_words=False)
+            yield f"  {name:<8}  {first}"
+            yield from (f"{'':12}{line}" for line in more)
 
 
 def about(status: Mapping[str, Any] | None) -> dict[str, str]:

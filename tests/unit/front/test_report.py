@@ -60,6 +60,37 @@ def test_the_table_of_a_rollout_tells_what_came_of_every_host_that_was_asked_for
     ]
 
 
+ROLLED = {
+    "gates": {"smoke": "pass", "runtime": "pass", "performance": "inconclusive, only observed"},
+    "changed": ["Python 3.9.2 → 3.11.2", "image eduhub/bridge:py3.9 → eduhub/bridge:py3.11",
+                "package async-timeout 5.0.1 is gone"],
+}  # fmt: skip
+
+
+def test_a_rollout_ends_with_gates_what_changed_and_the_way_back_below_each_host():
+    release = "20260101T093006Z-py3.11-5e912560"
+    way_back = {**STATUS["rollback"], "to": "20251201T080000Z-py3.9-3bfe0e05"}
+    closed = {"ready": False, "to": None, "seconds": None, "why": "no other release is good here"}
+    hosts = {
+        "a": Host(status={**STATUS, "release": release, "rollback": way_back}, rolled=ROLLED, changed=3),
+        "b": Host(status={**STATUS, "rollback": closed}, rolled={"gates": {}, "changed": []}),
+        "c": Host(unreachable=True),
+    }
+    lines = report.table("upgrade", hosts)
+    assert lines == [
+        "HOST  RELEASE                           PYTHON  LIVE   STATE      RESULT",
+        "a     20260101T093006Z-py3.11-5e912560  3.11.2  green  confirmed  changed",
+        "  gates     smoke, runtime: pass; performance: inconclusive, only observed",
+        "  changed   Python 3.9.2 → 3.11.2; image eduhub/bridge:py3.9 → eduhub/bridge:py3.11; package",
+        "            async-timeout 5.0.1 is gone",
+        "  way back  ./invoke rollback, to 20251201T080000Z-py3.9-3bfe0e05, 2 s when last measured",
+        "b     r2                                3.11.2  green  confirmed  unchanged",
+        "  way back  none: no other release is good here",
+        "c     -                                 -       -      -          unreachable",
+    ]
+    assert max(len(line) for line in lines) <= report.WIDTH
+
+
 def closing(verb: str, code: int, *, interrupted: bool = False, **hosts: Host) -> list[str]:
     outcome = Outcome(hosts, ended=True)
     return report.closing(verb, list(hosts), outcome, code, f"./invoke {verb}", interrupted=interrupted)

@@ -104,14 +104,16 @@ def _confirm(host: Host, words: argparse.Namespace) -> Outcome:
 
 def _end(host: Host, words: argparse.Namespace) -> Outcome:
     from eduhub_pilot.confirm import end  # noqa: PLC0415
+    from eduhub_pilot.report import summed  # noqa: PLC0415
 
-    return end(host, words.run)
+    return summed(host, words.run, end(host, words.run))
 
 
 def _revert(host: Host, words: argparse.Namespace) -> Outcome:
+    from eduhub_pilot.report import summed  # noqa: PLC0415
     from eduhub_pilot.revert import revert  # noqa: PLC0415
 
-    return revert(host, words.run, words.why)
+    return summed(host, words.run, revert(host, words.run, words.why))
 
 
 def _status(host: Host, _: argparse.Namespace) -> Outcome:
@@ -124,6 +126,12 @@ def _releases(host: Host, _: argparse.Namespace) -> Outcome:
     from eduhub_pilot.status import releases  # noqa: PLC0415
 
     return releases(host)
+
+
+def _report(host: Host, _: argparse.Namespace) -> Outcome:
+    from eduhub_pilot.report import report  # noqa: PLC0415
+
+    return report(host)
 
 
 def _preflight(host: Host, words: argparse.Namespace) -> Outcome:
@@ -151,6 +159,7 @@ COMMANDS: Mapping[str, Command] = {
     "end": Command("free the run's lock", "needed", _end),
     "revert": Command("undo the run and say what serves", "needed", _revert),
     "status": Command("say what serves", None, _status),
+    "report": Command("tell the last rollout, with its samples", None, _report),
     "releases": Command("list the releases that are kept", None, _releases),
     "self-test": Command("let every gate judge releases that it must stop", None, _self_test),
     "preflight": Command("say what would stop a rollout", "maybe", _preflight),
