@@ -89,14 +89,18 @@ class _Connection(http.client.HTTPConnection):
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
+WHO = "lovelace"
+
+
 class Door:
     """`base` is what an unmodified client would be given: http://host[:port]/path of the site.
 
     `root` stands before the paths of items in queries: behind virtual hosting Plone counts them from the site.
-    `who` is a user that nobody was before, since Plone remembers properties of users who were deleted.
+    `who` is a user that nobody was before, since Plone remembers properties of users who were deleted. The name is no
+    hexadecimal number and long, so that it stands in no identifier that Plone makes up.
     """
 
-    def __init__(self, base: str, where: Address, admin: str, root: str = "", who: str = "ada0") -> None:
+    def __init__(self, base: str, where: Address, admin: str, root: str = "", who: str = f"{WHO}0") -> None:
         self.base, self.root, self.who = base, root, who
         _, _, self.host, self.mount = base.split("/", 3)
         self._passwords = {**PASSWORDS, "admin": admin}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tests.bridge import stories
 from tests.bridge.alike import Numbers, Told, told
-from tests.bridge.door import Door
+from tests.bridge.door import WHO, Door
 from tests.bridge.seed import remember
 from tests.bridge.stack import SITE
 
@@ -27,7 +27,7 @@ class Sides:
         self.bridges = bridges
         self.doors = {"plone": Door(plone.url, _address(plone), password, root=f"/{SITE}")}
         for number, (python, server) in enumerate(bridges.items(), 1):
-            self.doors[python] = Door(f"http://{HOST}/plone", _address(server), password, who=f"ada{number}")
+            self.doors[python] = Door(f"http://{HOST}/plone", _address(server), password, who=f"{WHO}{number}")
         self.ask = cache(self._ask)
         self.tell = cache(self._tell)
 
