@@ -28,6 +28,8 @@ RUNS = 10
 RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}")
 # As much of the journal's end as is read to find a cut last line; lines are far shorter.
 TAIL = 1 << 20
+# As much of it as a report looks through for the last rollout.
+JOURNAL = 8 << 20
 
 
 class Store:
@@ -264,6 +266,18 @@ class Store:
         return self.root / "runs" / run if RUN.fullmatch(run) else None
 
     # --- the journal
+
+    def journal(self, most: int = JOURNAL) -> tuple[list[str], bool]:
+        """Return the journal's lines, one cut short included, and whether older ones are left out."""
+        path = self.root / "journal.jsonl"
+        try:
+            with path.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - most))
+                lines = file.read().decode(errors="replace").split("\n")
+        except FileNotFoundError:
+            return [], False
+        return [line for line in lines[size > most :] if line], size > most
 
     def append(self, line: str, mend: Callable[[str], str]) -> None:
         """Append one line. A last line that a crash cut short is replaced by `mend` of it: nothing is lost.
