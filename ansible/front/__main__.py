@@ -17,9 +17,10 @@ from typing import Any, NoReturn
 
 from front import inventory, keep, report
 from front.documented import documented, read
-from front.inventory import RefusalError, Target
+from front.inventory import Target
 from front.outcome import REFUSED, exit_code
 from front.play import Played, Run, Signals, note, play, recover, say
+from front.refusal import RefusalError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 

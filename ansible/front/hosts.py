@@ -17,11 +17,11 @@ from ansible.utils.collection_loader import AnsibleCollectionConfig  # type: ign
 from ansible.vars.manager import VariableManager  # type: ignore[import-untyped]
 
 from ansible import constants  # type: ignore[attr-defined] # mypy takes our own folder for it
-from front.inventory import RefusalError, Target, shown
+from front.refusal import RefusalError, shown
 
 
-def targets(inventory: Path, limit: str) -> Iterator[Target]:
-    """Yield the hosts as Ansible's own inventory and variable managers see them. Raises RefusalError."""
+def read(inventory: Path, limit: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield name and variables of each host as Ansible's own managers see them. Raises RefusalError."""
     constants.INVENTORY_ANY_UNPARSED_IS_FAILED = True  # half an inventory would leave hosts out in silence
     if not AnsibleCollectionConfig.collection_finder:  # it may be set only once in a process
         init_plugin_loader()
@@ -39,7 +39,7 @@ def targets(inventory: Path, limit: str) -> Iterator[Target]:
         manager.subset(limit or None)
         variables = VariableManager(loader=loader, inventory=manager)
         for host in manager.list_hosts("all"):
-            yield Target(host.name, readable(variables.get_vars(host=host, include_hostvars=False)))
+            yield host.name, readable(variables.get_vars(host=host, include_hostvars=False))
     except AnsibleError as error:
         why = str(error).splitlines()[0].rstrip(".")
         raise RefusalError(f"The inventory {shown(inventory)} cannot be used: {why}; mend it.") from None

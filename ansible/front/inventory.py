@@ -16,18 +16,11 @@ import yaml
 
 from front.documented import Documented
 from front.findings import Setting, findings
+from front.refusal import RefusalError, shown
 
 YAML = {".yml", ".yaml"}
 # Ansible reads these too, or leaves them alone; none of them is a file of variables.
 NOT_VARIABLES = {".orig", ".bak", ".retry", ".pyc", ".swp", ".md"}
-
-
-class RefusalError(Exception):
-    """An operator's mistake: its sentences, to be shown as they are; nothing was touched."""
-
-    def __init__(self, *sentences: str) -> None:
-        super().__init__(*sentences)
-        self.sentences = sentences
 
 
 @dataclass(frozen=True)
@@ -104,7 +97,7 @@ def load(inventory: Path, limit: str) -> list[Target]:
     from front import hosts  # noqa: PLC0415 - Ansible reads its settings when it is imported
 
     with contextlib.redirect_stderr(io.StringIO()):  # Ansible warns there about what becomes a sentence here
-        return list(hosts.targets(inventory, limit))
+        return [Target(name, variables) for name, variables in hosts.read(inventory, limit)]
 
 
 def check(inventory: Path, hosts: list[Target], known: Documented) -> None:
@@ -125,8 +118,3 @@ def where(name: str, host: str, sources: list[tuple[Path, str]]) -> str:
         if sets.search(line.split("#", maxsplit=1)[0])
     ]
     return ", ".join(found[:3]) or f"host {host}"
-
-
-def shown(path: Path) -> str:
-    """Return a path as its reader would type it: from the current directory where it lies below."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -10,8 +10,8 @@ from pathlib import Path
 from jinja2 import TemplateError
 
 from front import page
-from front.inventory import RefusalError
 from front.outcome import Outcome
+from front.refusal import RefusalError
 
 FOLDER = "reports/rollout"
 

@@ -11,7 +11,7 @@ import yaml
 
 from front import inventory
 from front.documented import STACK, documented
-from front.inventory import RefusalError
+from front.refusal import RefusalError
 
 LONGEST_TASKS = 120  # lines; a file of 30 to 60 is one that can be read at a glance
 IMPORTS = ("import_tasks", "include_tasks")

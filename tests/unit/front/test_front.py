@@ -7,7 +7,8 @@ import argparse
 import pytest
 
 from front import __main__ as main
-from front.inventory import RefusalError, Target
+from front.inventory import Target
+from front.refusal import RefusalError
 
 ADVICE = "type --python 3.11, or correct bridge_python in the inventory."
 MISTYPED = {

@@ -9,7 +9,7 @@ import pytest
 
 from front import inventory
 from front.documented import Documented
-from front.inventory import RefusalError
+from front.refusal import RefusalError
 
 HOSTS = """\
 all:

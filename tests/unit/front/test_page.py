@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 import pytest
 
 from front import keep, page, plots
-from front.inventory import RefusalError
 from front.outcome import Host, Outcome
+from front.refusal import RefusalError
 from tests.browser import told
 
 
