@@ -2,8 +2,8 @@
 
 A page is as good as Plone's own answer for a moment (fresh). For a while longer it is given out at once while Plone is
 asked behind the client's back (stale-while-revalidate), and for much longer if Plone gives no answer (stale-if-error,
-RFC 5861). A write through this bridge ends all that: a page that was asked for before the last write ended is never
-used again, not even for want of anything better, because that write may have withdrawn it.
+RFC 5861). A write through this bridge, by whichever slot, ends all that: a page that was asked for before the last
+write ended is never used again, not even for want of anything better, because that write may have withdrawn it.
 """
 
 from __future__ import annotations
@@ -219,7 +219,7 @@ class AnonymousReads:
             raise
 
     async def _made(
-        self, key: Key, page: Optional[Page], answer: ClientResponse, asked_at: float, writes: int
+        self, key: Key, page: Optional[Page], answer: ClientResponse, asked_at: float, writes: bytes
     ) -> Union[Page, Alone]:
         fields = headers.response(answer.raw_headers, answer.status)
         old = page if answer.status == 304 else None

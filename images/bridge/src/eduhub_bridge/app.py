@@ -19,6 +19,7 @@ from eduhub_bridge.plone import Plone
 from eduhub_bridge.readiness import Readiness
 from eduhub_bridge.settings import Settings
 from eduhub_bridge.shared import Shared
+from eduhub_bridge.store.database import StoreError
 from eduhub_bridge.upstream import Upstream
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -83,7 +84,10 @@ def create_app(settings: Settings) -> Bridge:
     Raises StoreError when what it shares with the other slot cannot be opened.
     """
     metrics = Metrics()
-    upstream = Upstream(settings, metrics)
+    try:
+        upstream = Upstream(settings, metrics)
+    except OSError as error:
+        raise StoreError(f"EDUHUB_STATE_DIR {str(settings.state_dir)!r} takes no files: {error.strerror}.") from None
     shared = Shared(settings, partial(UpstreamCaller, upstream), metrics)
     pass_through = PassThrough(settings, upstream, metrics)
 

@@ -16,7 +16,7 @@ _FIELD_BYTES = 200
 
 
 class Page:
-    """An answer, whole; asked for at `asked_at`, in seconds of the monotonic clock, after so many `writes`."""
+    """An answer, whole; asked for at `asked_at`, in seconds of the monotonic clock, when `writes` was Upstream's."""
 
     __slots__ = (
         "age", "asked_at", "body", "etag", "fields", "fields_304", "life", "modified", "quiet_until", "size", "status",
@@ -24,7 +24,7 @@ class Page:
     )  # fmt: skip
 
     def __init__(
-        self, status: int, fields: list[tuple[bytes, bytes]], body: bytes, life: Life, asked_at: float, writes: int
+        self, status: int, fields: list[tuple[bytes, bytes]], body: bytes, life: Life, asked_at: float, writes: bytes
     ) -> None:
         self.status, self.body, self.life, self.asked_at, self.writes = status, body, life, asked_at, writes
         named = dict(fields)
@@ -44,7 +44,7 @@ class Page:
             return False
         return self.status == 200 and unchanged(asked, self.etag, self.modified)
 
-    def renewed(self, fields: list[tuple[bytes, bytes]], life: Life, asked_at: float, writes: int) -> Page:
+    def renewed(self, fields: list[tuple[bytes, bytes]], life: Life, asked_at: float, writes: bytes) -> Page:
         """Return the page as a 304 with `fields` leaves it (RFC 9111, section 4.3.4)."""
         new = {name for name, _ in fields}
         kept = [field for field in self.fields if field[0] not in new]
