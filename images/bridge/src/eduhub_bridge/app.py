@@ -68,6 +68,10 @@ class Bridge:
         self._metrics.in_flight.inc()
         try:
             await (self._pass_through if passes else self._api)(scope, receive, observed)
+        except Exception:
+            if not status:
+                await problems.problem(500, problems.BUG)(scope, receive, observed)
+            raise  # to the server, which writes it down
         finally:
             self._metrics.in_flight.dec()
             route = ROUTE if passes else getattr(scope.get("route"), "path", "unknown")

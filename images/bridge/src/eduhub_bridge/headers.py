@@ -12,8 +12,10 @@ Raw = Iterable["tuple[bytes, bytes]"]
 HOP_BY_HOP = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
 )
-# Fields a client cannot disown by naming them in Connection: framing and address are not its to drop.
-_NOT_DROPPABLE = frozenset({b"content-length", b"host", b"x-forwarded-host", b"x-forwarded-proto"})
+# Fields a client cannot disown by naming them in Connection: framing and addresses are not its to drop.
+_NOT_DROPPABLE = frozenset(
+    {b"content-length", b"host", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"forwarded", b"via"}
+)
 # Host is set for Plone's own address, Expect is answered by our own server, proxy credentials end here.
 _NOT_FOR_PLONE = HOP_BY_HOP | {b"host", b"expect", b"proxy-authorization"}
 _VIA = ("via", "1.1 eduhub-bridge")

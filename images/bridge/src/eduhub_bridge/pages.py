@@ -6,7 +6,7 @@ from typing import Callable, Optional, Union
 
 from cachetools import LRUCache
 
-from eduhub_bridge.freshness import Asked, Key, Life, of_unchanged, unchanged
+from eduhub_bridge.freshness import Asked, Key, Life, of_unchanged, seconds, unchanged
 
 # No page above this is stored: files are long, and few of them would push out everything else.
 LONGEST_BYTES = 1024 * 1024
@@ -28,9 +28,8 @@ class Page:
     ) -> None:
         self.status, self.body, self.life, self.asked_at, self.writes = status, body, life, asked_at, writes
         named = dict(fields)
-        age = named.pop(b"age", b"0")
         # How old it was when it came: there may be a cache between Plone and us.
-        self.age = int(age) if age.isdigit() else 0
+        self.age = seconds(named.pop(b"age", b""))
         self.fields = [field for field in fields if field[0] != b"age"]
         self.fields_304 = of_unchanged(self.fields)
         self.etag, self.modified = named.get(b"etag"), named.get(b"last-modified")

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 MEDIA_TYPE = "application/problem+json"
+BUG = "The bridge failed; its log says more."
 
 
 def problem(status: int, detail: str, headers: Optional[Mapping[str, str]] = None, **more: Any) -> Response:
@@ -48,7 +49,7 @@ async def _invalid(_: Request, error: Exception) -> Response:
 
 
 async def _bug(_: Request, __: Exception) -> Response:
-    return problem(500, "The bridge failed; its log says more.")
+    return problem(500, BUG)
 
 
 def install(api: FastAPI) -> None:

@@ -107,11 +107,16 @@ class Transport:
         session = self._kept if kept else self._fresh
         timeout = self._timeout if seconds == self._settings.plone_seconds else self._timeouts(seconds)
         try:
-            return await session.request(
+            answer = await session.request(
                 method, url, headers=fields, data=body, allow_redirects=False, timeout=timeout
             )
         except (aiohttp.ClientError, asyncio.TimeoutError, ValueError) as error:
             raise self._named(error, seconds) from error
+        if 200 <= answer.status <= 599:
+            return answer
+        # No final answer (a 101 to a request that asked for no other protocol), or none that HTTP knows.
+        answer.close()
+        raise UpstreamError("protocol", 502, f"Plone answered with the status {answer.status:03}.")
 
     async def probe(self) -> Optional[str]:
         """Ask the cheap page once; return None if it answered 200, else what happened, in words."""
