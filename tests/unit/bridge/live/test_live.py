@@ -212,6 +212,15 @@ def test_a_websocket_hears_changes_and_may_say_later_who_it_is(slots, cms):
     assert closed.value.rcvd.code == 1008
 
 
+def test_who_says_what_is_no_text_is_told_so_and_cut(slots):
+    socket = live(slots())
+    socket.send(b"\x00\xff")
+    assert heard(socket, "bye")["why"] == "Only text is understood."
+    with pytest.raises(ConnectionClosed) as closed:
+        heard(socket, "hello")
+    assert closed.value.rcvd.code == 1003
+
+
 def test_a_stopped_bridge_says_goodbye_at_once(slots):
     slot = slots()
     socket, stream = live(slot, "admin"), Events(slot)

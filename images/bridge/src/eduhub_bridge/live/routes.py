@@ -221,7 +221,13 @@ class _Conversation:
     async def _hear(self) -> None:
         """Answer what the client says, one thing after the other: who says much waits."""
         while True:
-            text = await self._socket.receive_text()
+            heard = await self._socket.receive()
+            if heard["type"] == "websocket.disconnect":
+                return
+            text = heard.get("text")
+            if text is None:
+                await self._over(1003, "Only text is understood.")
+                return
             try:
                 said = _SAID.validate_json(text)
             except ValidationError as error:

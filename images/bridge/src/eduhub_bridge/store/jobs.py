@@ -20,6 +20,10 @@ _COLUMNS = (
 )
 
 
+class NotReceivingError(Exception):
+    """The job was cancelled, or forgotten, before all of it was here."""
+
+
 class LeaseLostError(Exception):
     """Another process works on this job now: whatever this one still does must not count."""
 
@@ -103,23 +107,29 @@ class Jobs:
 
         return await self._database.read(work)
 
-    async def add(self, job: str, lines: Sequence[Tuple[int, bytes]]) -> None:
-        """Keep operations of a job that is being received."""
+    async def add(self, job: str, lines: Sequence[Tuple[int, bytes]], until: float) -> None:
+        """Keep operations of a job that is being received, and wait for more `until` then; raise NotReceivingError."""
 
         def work(do: Transaction) -> None:
+            if not do.change("UPDATE jobs SET lease=? WHERE id=? AND state=?", until, job, RECEIVING):
+                raise NotReceivingError
             for seq, body in lines:
                 do.change("INSERT INTO lines (job, seq, body) VALUES (?, ?, ?)", job, seq, body)
 
         await self._database.write(work)
 
     async def received(self, job: str, total: Optional[int], fingerprint: str, now: float, not_before: float) -> None:
-        """The whole of it is here: it may be worked on, by others than this process from `not_before` on."""
+        """The whole of it is here: it may be worked on, by others than this process from `not_before` on.
+
+        Raises NotReceivingError.
+        """
 
         def work(do: Transaction) -> None:
-            do.change(
+            if not do.change(
                 "UPDATE jobs SET state=?, total=?, fingerprint=?, worker='', lease=0, not_before=?, changed=? "
-                "WHERE id=?", QUEUED, total, fingerprint, not_before, now, job,
-            )  # fmt: skip
+                "WHERE id=? AND state=?", QUEUED, total, fingerprint, not_before, now, job, RECEIVING,
+            ):  # fmt: skip
+                raise NotReceivingError
 
         await self._database.write(work)
 
