@@ -184,6 +184,7 @@ def test_what_plone_says_about_freshness_shortens_it(fresh, page, plone, says, a
     [
         ("POST", "/plone/x", True), ("PATCH", "/plone/y", True), ("DELETE", "/plone/z", True),
         ("POST", "/plone/broken", True), ("POST", "/plone/hang-up", True), ("POST", "/plone/silent", True),
+        ("GET", "/plone/z/content_status_modify?workflow_action=retract&_authenticator=1", True),
         ("POST", "/plone/@querystring-search", False), ("POST", "/plone/@login", False), ("OPTIONS", "/plone/x", False),
     ],
 )  # fmt: skip

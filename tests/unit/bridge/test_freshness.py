@@ -66,8 +66,8 @@ def test_nonsense_in_an_answer_only_ever_shortens_its_life(fields):
     assert 0 <= seconds(dict(fields).get(b"age", b"")) <= 2**31
 
 
-def scope(*fields, path=b"/plone/x"):
-    return {"raw_path": path, "query_string": b"", "scheme": "http", "headers": list(fields)}
+def scope(*fields, path=b"/plone/x", query=b""):
+    return {"raw_path": path, "query_string": query, "scheme": "http", "headers": list(fields)}
 
 
 def test_the_order_of_different_fields_means_nothing_and_that_of_equal_ones_something():
@@ -78,6 +78,17 @@ def test_the_order_of_different_fields_means_nothing_and_that_of_equal_ones_some
 def test_a_connection_that_names_fields_is_for_plone_to_understand():
     assert asked(scope((b"connection", b"Keep-Alive"))) is not None
     assert asked(scope((b"connection", b"close, x-private"))) is None
+
+
+@pytest.mark.parametrize(
+    ("query", "stored"),
+    [
+        (b"__ac_name=ada&__ac_password=x", False), (b"a=1&__ac=x", False), (b"a=1&_authenticator=x", False),
+        (b"", True), (b"x__ac=1", True), (b"q=__ac", True),
+    ],
+)  # fmt: skip
+def test_a_query_that_says_who_asks_is_for_plone_alone(query, stored):
+    assert (asked(scope(query=query)) is not None) == stored
 
 
 def test_a_referer_is_part_of_a_page_and_no_part_of_json():

@@ -36,6 +36,8 @@ _NEUTRAL_CONNECTIONS = frozenset({b"keep-alive", b"close"})
 _PLAIN = _MEANINGLESS - _OWN
 _BRIEF = frozenset({301, 308, 404, 410})
 _ENTITY_TAG = re.compile(rb'(?:W/)?("[^"]*")')
+# A query that logs in (Plone takes these from a form as from a cookie), or that proves who asks (plone.protect).
+_PERSONAL_QUERY = re.compile(rb"(?:^|&)_(?:_ac|authenticator)")
 _DIGITS = re.compile(rb"[0-9]+")
 # As long as anything lives (RFC 9111, section 1.2.2).
 _EVER = 2**31
@@ -78,6 +80,8 @@ class Life:
 
 def asked(scope: Scope) -> Optional[Asked]:
     """Return what a GET asks for; None if it is for Plone alone to answer."""
+    if _PERSONAL_QUERY.search(scope["query_string"]):
+        return None
     telling: list[tuple[bytes, bytes]] = []
     own: dict[bytes, bytes] = {}
     for field in scope["headers"]:

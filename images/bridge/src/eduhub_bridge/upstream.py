@@ -220,10 +220,10 @@ class Upstream:
         self._budget.earn()
         try:
             try:
-                answer = await self._attempt(method, path, fields, body, seconds, held)
+                answer = await self._attempt(method, path, fields, body, kind, seconds, held)
             except UpstreamError as failure:
                 # Nothing special is paid for what goes well.
-                attempt = partial(self._attempt, method, path, fields, body, seconds, held)
+                attempt = partial(self._attempt, method, path, fields, body, kind, seconds, held)
                 told = self._metrics.plone_retries.inc
                 answer = await retried(attempt, self._again, self._budget, failure=failure, told=told)
         except UpstreamError as error:
@@ -262,11 +262,11 @@ class Upstream:
         return isinstance(error, UpstreamError) and error.kind == "connect" and self.well
 
     async def _attempt(
-        self, method: str, path: str, fields: list[tuple[str, str]], body: Body, seconds: float, held: _Held
+        self, method: str, path: str, fields: list[tuple[str, str]], body: Body, kind: Kind, seconds: float, held: _Held
     ) -> ClientResponse:
         # Zope sends a body after HEAD too. On a kept connection it would be taken for the answer to the next request,
         # and whoever uploads a file chooses what it says.
-        kept = body is None and method in traffic.READING and method != "HEAD"
+        kept = body is None and kind is Kind.READ and method != "HEAD"
         try:
             try:
                 answer = await self._transport.ask(method, path, fields, body, kept=kept, seconds=seconds)
