@@ -226,6 +226,18 @@ def test_a_plone_that_hangs_is_noticed_by_those_who_wait(start, plone):
     assert bridge.get("/plone/x", USER).status == 200  # an answer to an old question is one
 
 
+@pytest.mark.parametrize("what", ["head", "body"])
+def test_an_answer_that_drips_in_keeps_no_place_for_ever(start, plone, what):
+    times = {"EDUHUB_PLONE_SECONDS": "0.3", "EDUHUB_PLONE_CONNECT_SECONDS": "0.3"}
+    bridge = start(plone.url, EDUHUB_PLONE_READS="1", EDUHUB_PLONE_READ_WAIT_SECONDS="3", **times)
+    dripping = send(bridge, f"/plone/drip-{what}", USER)
+    until(lambda: plone.seen)
+    assert bridge.get("/plone/x", USER).body == b"hello"
+    if what == "head":
+        assert is_problem(read_answer(dripping), 504) == "Plone did not answer within 0.3 s."
+    dripping.close()
+
+
 @pytest.mark.parametrize(("method", "body"), [("GET", b"abc"), ("POST", b"abc"), ("PUT", b"x" * LONG)])
 def test_a_plone_that_is_away_for_a_moment_is_asked_again(start, method, body):
     with socket.create_server(("127.0.0.1", 0)) as server:

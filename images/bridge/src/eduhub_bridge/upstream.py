@@ -239,11 +239,14 @@ class Upstream:
                 self._written.anew()
         self._metrics.plone_answered(feature, method, answer.status, time.perf_counter() - started)
         self._last_answer = time.monotonic()
-        self._keep(answer, held)
+        self._keep(answer, held, seconds)
         return answer
 
-    def _keep(self, answer: ClientResponse, held: _Held) -> None:
-        """Free the places when the answer's body has come, or at once if that may take as long as its client likes."""
+    def _keep(self, answer: ClientResponse, held: _Held, seconds: float) -> None:
+        """Free the places when the answer's body has come, or at once if that may take as long as its client likes.
+
+        A short body that drips in for `seconds` is the network's work by then, and not Plone's.
+        """
         connection = answer.connection
         if connection is None:  # the end came with the head
             held.free()
@@ -255,7 +258,13 @@ class Upstream:
                 held.free()
                 connection.add_callback(transfer.free)
                 return
-        connection.add_callback(held.free)
+        dripping = asyncio.get_running_loop().call_later(seconds, held.free)
+
+        def ended() -> None:
+            dripping.cancel()
+            held.free()
+
+        connection.add_callback(ended)
 
     def _again(self, error: Exception) -> bool:
         """Return whether to ask again: nothing was sent, so all may be repeated, but not while others are refused."""
