@@ -61,6 +61,23 @@ def request(raw: Raw, scheme: str) -> Request:
     return Request(fields, scheme.lower(), host.decode("latin-1"), has_body)
 
 
+def foreign(raw: Raw) -> bool:
+    """Return whether a browser sent this for a page of another site (RFC 6454).
+
+    A password that it remembers goes along without anybody's having asked for that, on WebSockets too.
+    """
+    named = dict(raw)
+    origin = named.get(b"origin")
+    if origin is None:
+        return False
+    return _place(origin.partition(b"://")[2]) != _place(named.get(b"x-forwarded-host") or named.get(b"host", b""))
+
+
+def _place(authority: bytes) -> bytes:
+    # Without the port that goes without saying, whichever: who ended TLS before us is not told to everybody.
+    return authority.lower().removesuffix(b":443").removesuffix(b":80")
+
+
 def response(raw: Raw, status: int) -> list[tuple[bytes, bytes]]:
     """Return the fields for the client, in Plone's order, names in lower case, repeated ones kept."""
     fields = [(name.lower(), value) for name, value in raw]

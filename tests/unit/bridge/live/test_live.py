@@ -7,6 +7,7 @@ import time
 
 import pytest
 from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import unix_connect
 
 from tests.unit.bridge.jobs.conftest import create
 from tests.unit.bridge.live.conftest import Events, heard, live
@@ -210,6 +211,16 @@ def test_a_websocket_hears_changes_and_may_say_later_who_it_is(slots, cms):
     with pytest.raises(ConnectionClosed) as closed:
         heard(socket, "hello")
     assert closed.value.rcvd.code == 1008
+
+
+@pytest.mark.parametrize(("origin", "user"), [("http://evil.example", None), ("http://bridge.test", "editor")])
+def test_a_page_of_another_site_listens_in_nobodys_name(slots, origin, user):
+    remembered = {"Authorization": basic("editor"), "Origin": origin}
+    uri = "ws://bridge.test/api/v1/live"
+    with unix_connect(str(slots().socket), uri=uri, additional_headers=remembered) as socket:
+        assert heard(socket, "hello")["user"] == user
+        socket.send(json.dumps({"type": "authenticate", "authorization": token("editor")}))
+        assert heard(socket, "hello")["user"] == "editor"  # who gives it himself may
 
 
 def test_who_says_what_is_no_text_is_told_so_and_cut(slots):

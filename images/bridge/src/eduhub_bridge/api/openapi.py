@@ -56,7 +56,8 @@ client can mistake a part of it for something else; `.`, `..`, and names that me
 (`@…`, `++…`, `_vh_…`) are refused with 400.
 
 **Credentials** go to Plone as they come: `Authorization: Basic …`, or `Bearer …` with a token of `/api/v1/login`.
-Cookies are ignored. Without credentials you are Plone's anonymous user, and what you read may be some seconds old
+Cookies are ignored, and what changes something is refused with 403 where a browser sends it for a page of another site
+(`Origin`). Without credentials you are Plone's anonymous user, and what you read may be some seconds old
 (`Cache-Status` says so; `Cache-Control: no-cache` asks Plone), but never older than the last write through the bridge.
 
 **Long work** (`/api/v1/bulk`, `/api/v1/exports`) is a job: its results stream as lines of JSON, or it goes on in the
