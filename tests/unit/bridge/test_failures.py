@@ -70,7 +70,9 @@ def test_what_is_no_request_is_a_problem_too(bridge, plone, head):
     assert (answer.complete, answer.field("connection"), plone.seen) == (True, ["close"], [])
 
 
-@pytest.mark.parametrize("target", ["/nothing", "/plonex", "/%70lone/x", "/PLONE/x", "//plone/x", "/health/"])
+@pytest.mark.parametrize(
+    "target", ["/nothing", "/plonex", "/%70lone/x", "/PLONE/x", "//plone/x", "/health/", "/metrics%0a"]
+)
 def test_an_unknown_address_is_not_found(bridge, plone, target):
     is_problem(bridge.get(target), 404)
     assert plone.seen == []

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 MEDIA_TYPE = "application/problem+json"
+NOTHING = "Nothing is here. / lists what the bridge offers."
 BUG = "The bridge failed; its log says more."
 
 
@@ -27,7 +28,7 @@ def problem(status: int, detail: str, headers: Optional[Mapping[str, str]] = Non
 async def _http(request: Request, error: Exception) -> Response:
     error = cast("HTTPException", error)
     if error.status_code == 404:
-        return problem(404, "Nothing is here. / lists what the bridge offers.")
+        return problem(404, NOTHING)
     if error.status_code == 405:
         return problem(405, f"{request.method} is not offered here.", {"allow": ", ".join(_methods(request))})
     return problem(error.status_code, str(error.detail), error.headers)
