@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from eduhub_bridge.api import models
+from eduhub_bridge.api.models import jobs as models
 from tests.unit.bridge.jobs.conftest import create, results, titles
 from tests.unit.bridge.restapi import basic, token
 

@@ -14,7 +14,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
 from eduhub_bridge import __version__
-from eduhub_bridge.api import models
+from eduhub_bridge.api.models.problem import Problem
 from eduhub_bridge.problems import MEDIA_TYPE
 
 URL = "/api/v1/openapi.json"
@@ -124,7 +124,7 @@ def document(routes: list[BaseRoute], streamed: Sequence[type[BaseModel]] = ()) 
     schemas = made["components"]["schemas"]
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
-    others: list[Any] = [(models.Problem, "serialization"), *((model, "validation") for model in streamed)]
+    others: list[Any] = [(Problem, "serialization"), *((model, "validation") for model in streamed)]
     schemas.update(models_json_schema(others, ref_template="#/components/schemas/{model}")[1]["$defs"])
     made["components"]["securitySchemes"] = {
         "basic": {"type": "http", "scheme": "basic"},

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from typing_extensions import Annotated
 
-from eduhub_bridge.api import models
-from eduhub_bridge.api.models import Export, Jobs
+from eduhub_bridge.api.models import jobs as models
+from eduhub_bridge.api.models.jobs import Export, Jobs
 from eduhub_bridge.api.openapi import only_users
 from eduhub_bridge.api.strict import route_class
 from eduhub_bridge.clients import NDJSON, Clients, GoneError, ProblemError, Stream, body

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from typing_extensions import Annotated
 
-from eduhub_bridge.api.models import LiveMessage
+from eduhub_bridge.api.models.live import LiveMessage
 from eduhub_bridge.api.openapi import answers, header, lines
 from eduhub_bridge.api.strict import route_class
 from eduhub_bridge.calls import NoAnswerError, Site
