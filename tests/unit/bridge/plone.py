@@ -239,6 +239,10 @@ class Plone:
     async def _broken(self, _: Seen, writer: asyncio.StreamWriter) -> None:
         await _say(writer, "500 Internal Server Error", b"bug")
 
+    async def _broken_late(self, _: Seen, writer: asyncio.StreamWriter) -> None:
+        await self._released()
+        await _say(writer, "500 Internal Server Error", b"bug")
+
     async def _key_error(self, _: Seen, writer: asyncio.StreamWriter) -> None:
         await _say(writer, "503 Service Unavailable", b"KeyError", "X-Powered-By: Zope (www.zope.dev)")
 

@@ -321,6 +321,21 @@ def test_a_page_that_must_be_asked_for_is_not_given_out_for_want_of_better(start
     assert bridge.get("/plone/count").status == 502
 
 
+def test_who_comes_when_a_page_has_just_become_too_old_is_told_what_plone_says(start, plone):
+    bridge = start(plone.url, **{**STALE, "EDUHUB_CACHE_STALE_SECONDS": "0.3", "EDUHUB_CACHE_ERROR_SECONDS": "0.3"})
+    bridge.get("/plone/count")
+    plone.trouble = "broken-late"
+    time.sleep(0.05)
+    assert said(bridge.get("/plone/count")).startswith("hit")  # and Plone is asked for a new one
+    until(lambda: len(plone.seen) == 2)
+    time.sleep(0.3)
+    late = send(bridge, "/plone/count", host="bridge.test")
+    time.sleep(0.1)
+    plone.release.set()
+    answer = read_answer(late)
+    assert (answer.status, answer.body) == (500, b"bug")
+
+
 def test_a_page_that_was_withdrawn_is_gone_at_once(start, plone):
     bridge = start(plone.url, **STALE)
     bridge.get("/plone/count")

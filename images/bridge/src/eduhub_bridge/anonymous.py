@@ -36,6 +36,9 @@ _REFRESHES = 1
 # For so long it is remembered that an address has answers for one client only, so that nobody waits for another's.
 _SOLITARY_SECONDS = 10.0
 
+# Who has an old page hears only whether there is a better one: nothing for those who have none.
+_FROM_NOTHING, _FROM_OLD = "from nothing", "from an old one"
+
 # Cache-Status (RFC 9211), as far as it is the same each time.
 BY_METHOD = b"eduhub-bridge; fwd=method"
 BYPASS = b"eduhub-bridge; fwd=bypass"
@@ -151,7 +154,7 @@ class AnonymousReads:
 
     async def _first(self, asked: Asked, scope: Scope) -> Union[Found, Alone]:
         target = self._target(scope)
-        flight = (asked.key, self._upstream.writes)
+        flight = (asked.key, self._upstream.writes, _FROM_NOTHING)
         joined = flight in self._flights
         self._count["collapsed" if joined else "miss"].inc()
         got = await self._flights.run(flight, partial(self._ask, asked.key, target, None))
@@ -193,7 +196,7 @@ class AnonymousReads:
         """Return the new page, an Alone that is closed if there is none any more, or None if Plone failed."""
         try:
             target = self._target(scope)
-            flight = (key, self._upstream.writes)
+            flight = (key, self._upstream.writes, _FROM_OLD)
             got = await self._flights.run(flight, partial(self._ask, key, target, page))
         except (UpstreamError, RefusedError, _FailedError):
             return None
