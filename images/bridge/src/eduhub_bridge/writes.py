@@ -18,6 +18,8 @@ from eduhub_bridge.patterns.lane import Lane, LaneBusyError, Place
 from eduhub_bridge.patterns.turn import Turn, TurnTimeoutError
 
 _BYTES = 8
+# A turn that was free takes microseconds.
+_AT_ONCE_SECONDS = 0.001
 
 
 class Written:
@@ -72,17 +74,22 @@ class WriteLane(Lane):
 
     async def enter(self) -> Place:
         """Return a place; raise LaneBusyError, also when another process does not let go of its own in time."""
-        begun = asyncio.get_running_loop().time()
+        clock = asyncio.get_running_loop().time
+        begun = clock()
         place = await super().enter()
         if self._turn is not None:
+            entered = clock()
             try:
-                await self._turn.take(begun + self.seconds - asyncio.get_running_loop().time())
+                await self._turn.take(begun + self.seconds - entered)
             except TurnTimeoutError:
                 place.free()
                 raise LaneBusyError(full=False, retry_seconds=self.seconds) from None
             except BaseException:
                 place.free()
                 raise
+            finally:
+                if (waited := clock() - entered) > _AT_ONCE_SECONDS:
+                    self._waited(waited)
         return place
 
     def _left(self) -> None:
