@@ -45,7 +45,7 @@ class Bridge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._api(scope, receive, send)
+            await self._api(scope, receive, problems.refusing(scope, receive, send))
             return
         # By the path as sent: what is decoded first cannot be told from what it pretends to be.
         passes = paths.is_ours(scope["raw_path"])

@@ -6,7 +6,7 @@ import json
 import time
 
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import unix_connect
 
 from tests.unit.bridge.jobs.conftest import create
@@ -221,6 +221,17 @@ def test_a_page_of_another_site_listens_in_nobodys_name(slots, origin, user):
         assert heard(socket, "hello")["user"] == user
         socket.send(json.dumps({"type": "authenticate", "authorization": token("editor")}))
         assert heard(socket, "hello")["user"] == "editor"  # who gives it himself may
+
+
+@pytest.mark.parametrize(
+    ("target", "status"), [("/nothing", 404), ("/plone/x", 404), ("/api/v1/live?path=../x", 422)]
+)
+def test_a_websocket_that_cannot_be_opened_is_a_problem(slots, target, status):
+    with pytest.raises(InvalidStatus) as refused:
+        unix_connect(str(slots().socket), uri=f"ws://bridge.test{target}")
+    answer = refused.value.response
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert json.loads(answer.body)["status"] == status
 
 
 def test_who_says_what_is_no_text_is_told_so_and_cut(slots):
