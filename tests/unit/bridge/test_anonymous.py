@@ -356,7 +356,9 @@ def test_after_a_write_a_failing_plone_shows_no_older_page(start, own):
 
 
 def test_a_broken_off_page_is_a_problem_and_not_half_a_page(fresh, page):
+    before = metric(fresh, "eduhub_bridge_plone_errors_total", kind="cut")
     assert is_problem(fresh.get(f"{page}/cut"), 502) == "Plone's answer broke off."
+    assert metric(fresh, "eduhub_bridge_plone_errors_total", kind="cut") == before + 1
     assert metric(fresh, "eduhub_bridge_plone_in_flight", lane="reads") == 0
 
 

@@ -99,6 +99,7 @@ class AnonymousReads:
     ) -> None:
         self._limits = Limits(settings.cache_seconds, settings.cache_stale_seconds, settings.cache_error_seconds)
         self._upstream, self._target = upstream, target
+        self._cut = metrics.plone_errors.labels("cut")
         self._pages = Pages(settings.cache_pages, settings.cache_mb * 1024 * 1024)
         self._flights: SingleFlight[Union[Page, Alone]] = SingleFlight()
         self._refreshes: dict[Key, _Refresh] = {}
@@ -263,6 +264,7 @@ class AnonymousReads:
                 if size > longest:
                     return False, b"".join(chunks)
         except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+            self._cut.inc()
             raise UpstreamError("cut", 502, "Plone's answer broke off.") from error
         return True, b"".join(chunks)
 
