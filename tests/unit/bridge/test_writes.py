@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from eduhub_bridge.writes import Written
+from eduhub_bridge.patterns.turn import Turn
+from eduhub_bridge.writes import WriteLane, Written
 from tests.unit.bridge.process import read_answer
 from tests.unit.bridge.test_failures import is_problem
 from tests.unit.bridge.test_protection import USER, send, until
@@ -82,6 +85,18 @@ def test_who_waits_too_long_for_the_other_slots_write_is_told_so(slots, plone):
     plone.release.set()
     assert read_answer(writing).body == b"late"
     assert other.get("/plone/x", USER, method="POST").status == 200
+
+
+async def test_a_file_system_without_locks_keeps_nobody_from_writing(tmp_path, monkeypatch, capsys):
+    async def take(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(Turn, "take", take)
+    lane = WriteLane(tmp_path, 1, 1.0, lambda _: None)
+    place = await lane.enter()
+    assert lane.enter_now() is None
+    place.free()
+    assert "Both slots may write at once: No locks available." in capsys.readouterr().err
 
 
 def test_a_write_gives_all_who_share_a_value_that_was_never_there_and_nobody_else(tmp_path):

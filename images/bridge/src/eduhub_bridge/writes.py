@@ -71,6 +71,7 @@ class WriteLane(Lane):
     def __init__(self, folder: Optional[Path], queue: int, seconds: float, waited: Callable[[float], None]) -> None:
         super().__init__(1, queue, seconds, waited)
         self._turn = Turn(folder) if folder is not None else None
+        self._log = Seldom()
 
     async def enter(self) -> Place:
         """Return a place; raise LaneBusyError, also when another process does not let go of its own in time."""
@@ -84,6 +85,8 @@ class WriteLane(Lane):
             except TurnTimeoutError:
                 place.free()
                 raise LaneBusyError(full=False, retry_seconds=self.seconds) from None
+            except OSError as error:  # a file system that has no locks keeps nobody from writing
+                self._log.say("no_turns", detail=f"Both slots may write at once: {error.strerror}.")
             except BaseException:
                 place.free()
                 raise
