@@ -52,6 +52,16 @@ async def test_a_job_that_is_cancelled_before_all_of_it_is_here_is_never_queued(
     assert await jobs.claim("a", ["key"], 10.0, 5.0) is None
 
 
+async def test_a_job_that_is_cancelled_before_it_began_forgets_its_credential(connect):
+    jobs = Jobs(connect())
+    await queued(jobs)
+    await jobs.order("j", "pause", 3.0)
+    assert (await jobs.get("j")).sealed == b"sealed"
+    await jobs.order("j", "cancel", 4.0)
+    cancelled = await jobs.get("j")
+    assert (cancelled.state, cancelled.sealed, cancelled.seal) == (states.CANCELLED, None, "")
+
+
 async def test_a_job_that_comes_slowly_is_kept_as_long_as_it_comes(connect):
     jobs = Jobs(connect())
     await jobs.create(replace(NEW, key="k", lease=100.0))
