@@ -70,6 +70,16 @@ def test_what_is_no_request_is_a_problem_too(bridge, plone, head):
     assert (answer.complete, answer.field("connection"), plone.seen) == (True, ["close"], [])
 
 
+def test_rubbish_after_a_request_is_no_part_of_its_answer(bridge):
+    with bridge.connect() as connection:
+        connection.sendall(b"GET /plone/drip HTTP/1.1\r\nHost: b\r\n\r\n")
+        received = connection.recv(65536)
+        connection.sendall(b"\x00 rubbish\r\n\r\n")
+        while block := connection.recv(65536):
+            received += block
+    assert (received.count(b"HTTP/1.1 "), received.partition(b"\r\n\r\n")[2]) == (1, b"a")
+
+
 @pytest.mark.parametrize(
     "target", ["/nothing", "/plonex", "/%70lone/x", "/PLONE/x", "//plone/x", "/health/", "/metrics%0a"]
 )
