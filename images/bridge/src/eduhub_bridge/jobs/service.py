@@ -102,6 +102,8 @@ class Service:
                     tidied = time.monotonic()
             except StoreError as error:
                 say("store_failed", level="error", detail=str(error))
+            except Exception as error:  # a fault of ours must not end the loop
+                say("jobs_failed", level="error", detail=repr(error))
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), _LOOK_SECONDS)
             self._wake.clear()
