@@ -63,7 +63,8 @@ class Clients:
             challenge = {"www-authenticate": 'Bearer realm="plone", Basic realm="plone"'}
             raise ProblemError(problem(401, str(error), challenge)) from None
         except NoAnswerError as error:
-            raise ProblemError(problem(error.status, str(error))) from None
+            again = {"retry-after": "1"} if error.status == 503 else {}
+            raise ProblemError(problem(error.status, str(error), again)) from None
 
 
 async def body(request: Request) -> AsyncIterator[bytes]:
