@@ -9,12 +9,11 @@ from tests.bridge.door import Request
 
 @dataclass(frozen=True)
 class Refusal:
-    """A request that the bridge refuses with `status`, though Plone would answer it; mostly as a problem document."""
+    """A request that the bridge refuses as a problem document with `status`, though Plone would answer it."""
 
     request: Request
     status: int
     reason: str
-    problem: bool = True
 
 
 _CLIMBS = "Steps upwards and names of virtual hosting could leave the site: none is passed on."
@@ -29,7 +28,7 @@ REFUSED = (
     ),
     Refusal(
         Request("INVENTED", "/compat/document"),
-        400, "No standard knows the method; Plone takes it for GET.", problem=False,
+        400, "No standard knows the method; Plone takes it for GET.",
     ),
 )  # fmt: skip
 # What Plone itself does behind any virtual host, so not a difference of the bridge's, but of Plone's own port.

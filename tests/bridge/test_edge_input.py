@@ -166,6 +166,9 @@ SMUGGLED = {
     "an address with another origin": b"GET http://evil.example/metrics HTTP/1.1\r\nHost: x\r\n\r\n",
     "an encoded line": b"GET /plone/x%20HTTP/1.1%0d%0aHost:%20x%0d%0a%0d%0aGET%20/metrics HTTP/1.1\r\nHost: x\r\n\r\n",
     "a line feed in the address": b"GET /plone/x\nGET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a tunnel": b"CONNECT x:80 HTTP/1.1\r\nHost: x:80\r\n\r\n" + WANTED,
+    "a tunnel by path": b"CONNECT /plone/x HTTP/1.1\r\nHost: x\r\n\r\n" + WANTED,
+    "an encoded end of line": b"GET /metrics%0a HTTP/1.1\r\nHost: x\r\n\r\n",
     "spaces in the address": b"GET /plone/x /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
 }  # fmt: skip
 
@@ -271,6 +274,18 @@ def test_nobody_but_the_edge_says_where_links_point(site, fields, expected):
     assert [seen.target for seen in site.plone.seen] == [
         f"/VirtualHostBase/{expected}/Plone/VirtualHostRoot/_vh_plone/x"
     ]
+
+
+def test_nobody_hides_from_plone_where_he_comes_from(site):
+    for fields in ({"X_Forwarded_For": "10.0.0.1"}, {"Connection": "close, X-Forwarded-For"}):
+        site.get("/plone/x", Cookie="a", **fields)
+    assert [seen.field("x-forwarded-for") for seen in site.plone.seen] == [["127.0.0.1"]] * 2
+
+
+@pytest.mark.parametrize("line", ["X: a\x01b", "X: a\x7fb"])
+def test_a_control_character_reaches_no_plone(site, line):
+    assert site.send(f"GET /plone/x HTTP/1.1\r\nHost: x\r\n{line}\r\n\r\n".encode()).startswith(b"HTTP/1.1 400 ")
+    assert site.plone.seen == []
 
 
 def test_a_page_with_another_hosts_links_is_nobodys(site):

@@ -244,6 +244,32 @@ def test_a_switch_sends_listeners_to_the_new_slot_and_they_miss_nothing(site, ol
             client.close()
 
 
+def test_what_is_withdrawn_through_one_slot_is_gone_in_the_other_at_once(site):
+    def ask(method: str, path: str, body: bytes | None = None, **fields: str) -> tuple[int, str | None]:
+        connection = site.edge.connect()
+        connection.request(method, path, body, {"Accept": "application/json", **fields})
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status, answer.headers["Cache-Status"]
+
+    def step(name: str) -> None:
+        fields = {**basic(site.plone.admin), "Content-Type": "application/json"}
+        assert ask("POST", f"/plone{path}/@workflow/{name}", b"{}", **fields)[0] == 200
+
+    with names(site.plone, "withdrawn") as (name,):
+        site.edge.move(0)
+        path = site.write(name)
+        step("publish")
+        for share in (0, 100):
+            site.edge.move(share)
+            assert [ask("GET", f"/plone{path}")[0] for _ in range(2)] == [200, 200]
+        assert "; hit;" in str(ask("GET", f"/plone{path}")[1])
+        step("retract")  # through green
+        site.edge.move(0)
+        status, said = ask("GET", f"/plone{path}")
+        assert (status, "hit" in str(said)) == (401, False)
+
+
 def goodbye(client: Events | Live) -> object:
     """Return how a client's conversation ends, within a few messages."""
     for _ in range(9):

@@ -69,8 +69,7 @@ def test_an_exception_is_what_it_is_said_to_be(sides, python, exception):
     assert (mine.status, plones.status < 500) == (exception.status, True)
     assert plones.status != exception.status
     assert exception.reason
-    if exception.problem:
-        assert mine.field("content-type") == "application/problem+json"
+    assert mine.field("content-type") == "application/problem+json"
 
 
 PLONE = Door("http://127.0.0.1:8080/Plone", ("127.0.0.1", 1), "", root="/Plone")

@@ -99,7 +99,7 @@ def test_a_client_cannot_speak_as_the_edge(edge, blue):
 
 
 METRICS = ["/metrics", "/metrics?x", "/METRICS", "/metrics/", "//metrics", "/%6detrics", "/./metrics", "/.//metrics;a",
-           "/metrics/..", "/plone/../metrics", "/plone/%2e%2e/metrics", "/a/../b/metrics"]  # fmt: skip
+           "/metrics%0a", "/metrics/..", "/plone/../metrics", "/plone/%2e%2e/metrics", "/a/../b/metrics"]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", METRICS)

@@ -239,6 +239,10 @@ class Plone:
     async def _broken(self, _: Seen, writer: asyncio.StreamWriter) -> None:
         await _say(writer, "500 Internal Server Error", b"bug")
 
+    async def _broken_late(self, _: Seen, writer: asyncio.StreamWriter) -> None:
+        await self._released()
+        await _say(writer, "500 Internal Server Error", b"bug")
+
     async def _key_error(self, _: Seen, writer: asyncio.StreamWriter) -> None:
         await _say(writer, "503 Service Unavailable", b"KeyError", "X-Powered-By: Zope (www.zope.dev)")
 
@@ -251,6 +255,20 @@ class Plone:
     async def _silent_inside(self, _: Seen, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
         await asyncio.sleep(5)
+
+    async def _drip_head(self, _: Seen, writer: asyncio.StreamWriter) -> None:
+        """A byte every 0.1 s: never silent, and never done."""
+        await self._dripped(writer, b"HTTP/1.1 200 OK\r\nX: ")
+
+    async def _drip_body(self, _: Seen, writer: asyncio.StreamWriter) -> None:
+        await self._dripped(writer, b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+
+    async def _dripped(self, writer: asyncio.StreamWriter, head: bytes) -> None:
+        writer.write(head)
+        for _ in range(100):
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.1)
 
     async def _hang_up(self, _: Seen, __: asyncio.StreamWriter) -> None:
         raise ConnectionResetError

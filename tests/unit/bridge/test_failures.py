@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from tests.unit.bridge.process import read_answer
+
 TRICKS = [
     "/plone/..", "/plone/../metrics", "/plone/a/../b", "/plone/%2e%2e/x", "/plone/.%2E/x", "/plone/a%2f..%2fb",
     "/plone/%252e%252e/x", "/plone/%25252e./x", "/plone/VirtualHostBase/http/evil:80/Plone/VirtualHostRoot/x",
@@ -48,7 +50,39 @@ def test_fields_that_contradict_or_cannot_be_passed_on_are_refused(bridge, plone
     assert plone.seen == []
 
 
-@pytest.mark.parametrize("target", ["/nothing", "/plonex", "/%70lone/x", "/PLONE/x", "//plone/x", "/health/"])
+def test_no_tunnel_is_dug(bridge, plone):
+    is_problem(bridge.get("/plone/x", method="CONNECT"), 400)
+    assert plone.seen == []
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "HELLO", "INVENTED /plone/x HTTP/1.1", "GET /plone/\xff HTTP/1.1", "GET /plone/x HTTP/1.1\r\nX: a\x01b",
+        "GET /plone/x HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2", "CONNECT plone:8080 HTTP/1.1",
+    ],
+)  # fmt: skip
+def test_what_is_no_request_is_a_problem_too(bridge, plone, head):
+    with bridge.connect() as connection:
+        connection.sendall(f"{head}\r\nHost: b\r\n\r\n".encode("latin-1"))
+        answer = read_answer(connection)
+    assert is_problem(answer, 400) == "This is no HTTP request that the bridge can read."
+    assert (answer.complete, answer.field("connection"), plone.seen) == (True, ["close"], [])
+
+
+def test_rubbish_after_a_request_is_no_part_of_its_answer(bridge):
+    with bridge.connect() as connection:
+        connection.sendall(b"GET /plone/drip HTTP/1.1\r\nHost: b\r\n\r\n")
+        received = connection.recv(65536)
+        connection.sendall(b"\x00 rubbish\r\n\r\n")
+        while block := connection.recv(65536):
+            received += block
+    assert (received.count(b"HTTP/1.1 "), received.partition(b"\r\n\r\n")[2]) == (1, b"a")
+
+
+@pytest.mark.parametrize(
+    "target", ["/nothing", "/plonex", "/%70lone/x", "/PLONE/x", "//plone/x", "/health/", "/metrics%0a"]
+)
 def test_an_unknown_address_is_not_found(bridge, plone, target):
     is_problem(bridge.get(target), 404)
     assert plone.seen == []
@@ -66,6 +100,19 @@ def test_a_method_that_is_not_offered_says_which_is(bridge):
 )
 def test_an_answer_that_never_comes_is_named(bridge, path, status, words):
     assert words in is_problem(bridge.get(f"/plone/{path}"), status)
+
+
+@pytest.mark.parametrize("status", ["000", "101", "600", "999"])
+def test_a_status_that_is_none_is_a_problem(bridge, status):
+    assert is_problem(bridge.get(f"/plone/status?{status}"), 502) == f"Plone answered with the status {status}."
+
+
+@pytest.mark.parametrize(
+    "field", ["Cache-Control: max-age=\xb2", f"Age: {'9' * 5000}", "Expires: Mon, 01 Jan 99999999999 00:00:00 GMT"]
+)
+def test_nonsense_about_a_pages_age_costs_nobody_the_page(start, plone, field):
+    plone.says = [field]
+    assert start(plone.url).get("/plone/count").body == b"1"
 
 
 def test_a_request_that_changes_something_is_sent_once(bridge, plone):

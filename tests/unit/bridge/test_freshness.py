@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from eduhub_bridge.freshness import Life, Limits, asked, for_everybody, life
+from eduhub_bridge.freshness import Life, Limits, asked, for_everybody, life, seconds
 
 LIMITS = Limits(fresh=1.0, stale=10.0, error=100.0)
 DATE = (b"date", b"Sat, 01 Jan 2000 00:00:00 GMT")
@@ -19,6 +21,10 @@ DATE = (b"date", b"Sat, 01 Jan 2000 00:00:00 GMT")
         ([(b"cache-control", b"Max-Age=5"), (b"age", b"4")], Life(1, 1, 101)),
         ([(b"cache-control", b"max-age=0")], Life(0, 0, 101)),
         ([(b"cache-control", b"max-age=nonsense")], Life(0, 0, 101)),
+        ([(b"cache-control", b"max-age=\xb2")], Life(0, 0, 101)),
+        ([(b"cache-control", b"max-age=" + b"9" * 5000)], Life(1, 11, 101)),
+        ([(b"cache-control", b"max-age=5"), (b"age", b"9" * 5000)], Life(0, 0, 101)),
+        ([(b"expires", b"Mon, 01 Jan 99999999999999 00:00:00 GMT"), DATE], Life(0, 0, 101)),
         ([(b"cache-control", b"max-age=0, s-maxage=20, must-revalidate")], Life(1, 11, 20)),
         ([(b"cache-control", b"max-age=0"), (b"cache-control", b"proxy-revalidate")], Life(0, 0, 0)),
         ([(b"expires", b"Sat, 01 Jan 2000 00:00:03 GMT"), DATE], Life(1, 3, 101)),
@@ -41,8 +47,27 @@ def test_lifetimes_of_other_answers(status, expected):
     assert life(status, [], LIMITS) == expected
 
 
-def scope(*fields, path=b"/plone/x"):
-    return {"raw_path": path, "query_string": b"", "scheme": "http", "headers": list(fields)}
+AGES = b's-maxage=%b, max-age="%b"'
+NUMBERS = st.one_of(st.integers().map(b"%d".__mod__), st.binary(max_size=30), st.just(b"9" * 400))
+DATES = st.builds(b"Mon, %b Jan %b %b:00:00 %b".__mod__, st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS)) | st.binary()
+NONSENSE = st.lists(
+    st.one_of(
+        st.tuples(st.just(b"cache-control"), st.builds(AGES.__mod__, st.tuples(NUMBERS, NUMBERS))),
+        st.tuples(st.just(b"age"), NUMBERS),
+        st.tuples(st.sampled_from([b"expires", b"date", b"vary", b"content-type", b"cache-control"]), DATES),
+    )
+)  # fmt: skip
+
+
+@given(NONSENSE)
+def test_nonsense_in_an_answer_only_ever_shortens_its_life(fields):
+    found = life(200, fields, LIMITS)
+    assert found is None or 0 <= found.fresh <= 1 <= 1 + found.stale <= 12
+    assert 0 <= seconds(dict(fields).get(b"age", b"")) <= 2**31
+
+
+def scope(*fields, path=b"/plone/x", query=b""):
+    return {"raw_path": path, "query_string": query, "scheme": "http", "headers": list(fields)}
 
 
 def test_the_order_of_different_fields_means_nothing_and_that_of_equal_ones_something():
@@ -53,6 +78,17 @@ def test_the_order_of_different_fields_means_nothing_and_that_of_equal_ones_some
 def test_a_connection_that_names_fields_is_for_plone_to_understand():
     assert asked(scope((b"connection", b"Keep-Alive"))) is not None
     assert asked(scope((b"connection", b"close, x-private"))) is None
+
+
+@pytest.mark.parametrize(
+    ("query", "stored"),
+    [
+        (b"__ac_name=ada&__ac_password=x", False), (b"a=1&__ac=x", False), (b"a=1&_authenticator=x", False),
+        (b"", True), (b"x__ac=1", True), (b"q=__ac", True),
+    ],
+)  # fmt: skip
+def test_a_query_that_says_who_asks_is_for_plone_alone(query, stored):
+    assert (asked(scope(query=query)) is not None) == stored
 
 
 def test_a_referer_is_part_of_a_page_and_no_part_of_json():

@@ -50,9 +50,9 @@ def test_links_point_to_where_the_client_called(bridge, plone, fields, host, exp
 def test_request_fields_travel_except_those_of_the_connection(bridge, plone):
     with bridge.connect() as connection:
         connection.sendall(
-            b"GET /plone/x HTTP/1.1\r\nHost: bridge.test\r\nConnection: close, X-Drop, Host\r\nX-Drop: 1\r\n"
-            b"Keep-Alive: 5\r\nTE: trailers\r\nProxy-Authorization: Basic x\r\nUpgrade: h2c\r\nAccept: a/b\r\n"
-            b"Cookie: a=1\r\nCookie: b=2\r\nAuthorization: Basic eA==\r\nX-Name: \xc3\xa9\r\n"
+            b"GET /plone/x HTTP/1.1\r\nHost: bridge.test\r\nConnection: close, X-Drop, Host, X-Forwarded-For\r\n"
+            b"X-Drop: 1\r\nKeep-Alive: 5\r\nTE: trailers\r\nProxy-Authorization: Basic x\r\nUpgrade: h2c\r\n"
+            b"Accept: a/b\r\nCookie: a=1\r\nCookie: b=2\r\nAuthorization: Basic eA==\r\nX-Name: \xc3\xa9\r\n"
             b"X-Forwarded-For: 10.0.0.1\r\nIf-None-Match: W/\"1\"\r\n\r\n"
         )
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")

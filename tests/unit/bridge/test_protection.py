@@ -11,6 +11,7 @@ import pytest
 
 from tests.unit.bridge.plone import BLOCK, Plone
 from tests.unit.bridge.process import read_answer
+from tests.unit.bridge.restapi import basic
 from tests.unit.bridge.test_failures import is_problem
 
 LONG = 100_000  # longer than what the bridge collects before it asks
@@ -224,6 +225,27 @@ def test_a_plone_that_hangs_is_noticed_by_those_who_wait(start, plone):
     plone.release.set()
     assert [read_answer(each).body for each in stuck] == [b"late"] * 2
     assert bridge.get("/plone/x", USER).status == 200  # an answer to an old question is one
+
+
+@pytest.mark.parametrize("path", ["/plone/x", "/api/v1/content?path=/x", "/api/v1/jobs", "/api/v1/events"])
+def test_whoever_is_turned_away_is_told_when_to_come_again(start, path):
+    bridge = start("http://127.0.0.1:1/Plone", EDUHUB_PLONE_FAILURES="1", EDUHUB_PLONE_PAUSE_SECONDS="60")
+    is_problem(bridge.get("/plone/x", USER), 502)
+    answer = bridge.get(path, f"Authorization: {basic('ada')}")
+    assert "gives Plone a rest" in is_problem(answer, 503)
+    assert int(answer.field("retry-after")[0]) >= 1
+
+
+@pytest.mark.parametrize("what", ["head", "body"])
+def test_an_answer_that_drips_in_keeps_no_place_for_ever(start, plone, what):
+    times = {"EDUHUB_PLONE_SECONDS": "0.3", "EDUHUB_PLONE_CONNECT_SECONDS": "0.3"}
+    bridge = start(plone.url, EDUHUB_PLONE_READS="1", EDUHUB_PLONE_READ_WAIT_SECONDS="3", **times)
+    dripping = send(bridge, f"/plone/drip-{what}", USER)
+    until(lambda: plone.seen)
+    assert bridge.get("/plone/x", USER).body == b"hello"
+    if what == "head":
+        assert is_problem(read_answer(dripping), 504) == "Plone did not answer within 0.3 s."
+    dripping.close()
 
 
 @pytest.mark.parametrize(("method", "body"), [("GET", b"abc"), ("POST", b"abc"), ("PUT", b"x" * LONG)])

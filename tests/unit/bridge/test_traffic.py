@@ -16,7 +16,7 @@ from eduhub_bridge.traffic import Kind, kind
         ("POST", "/a/@login/b", Kind.WRITE), ("POST", "/a/%40querystring-search", Kind.WRITE),
         ("POST", "/a?x=/@login", Kind.WRITE), ("POST", "/a/@tus-upload", Kind.WRITE), ("PATCH", "/@login", Kind.WRITE),
         ("PUT", "/a", Kind.WRITE), ("DELETE", "/a", Kind.WRITE), ("PROPFIND", "/a", Kind.WRITE),
-        ("get", "/a", Kind.WRITE),
+        ("get", "/a", Kind.WRITE), ("GET", "/a/content_status_modify?x=publish&_authenticator=1", Kind.WRITE),
     ],
 )  # fmt: skip
 def test_kinds(method, path, expected):

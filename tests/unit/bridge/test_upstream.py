@@ -29,8 +29,9 @@ async def seen(plone, count):
     await asyncio.to_thread(until, lambda: len(plone.seen) >= count)
 
 
-@pytest.mark.parametrize(("method", "writes"), [("GET", 0), ("POST", 1)])
+@pytest.mark.parametrize(("method", "writes"), [("GET", False), ("POST", True)])
 async def test_called_off_while_plone_works(upstream, plone, method, writes):
+    before = upstream.writes
     asking = asyncio.create_task(upstream.fetch(method, place("wait"), [], None))
     await seen(plone, 1)
     asking.cancel()
@@ -38,10 +39,10 @@ async def test_called_off_while_plone_works(upstream, plone, method, writes):
         await asking
     following = asyncio.create_task(upstream.fetch(method, place("x"), [], None))
     await asyncio.sleep(0.05)
-    assert (len(plone.seen), upstream.writes) == (1, 0)
+    assert (len(plone.seen), upstream.writes) == (1, before)
     plone.release.set()
     answer = await asyncio.wait_for(following, 5)
-    assert (await answer.read(), upstream.writes) == (b"hello", 2 * writes)
+    assert (await answer.read(), upstream.writes != before) == (b"hello", writes)
     assert plone.most[method] == 1
 
 
@@ -51,13 +52,16 @@ async def test_called_off_while_it_sends_a_long_body(upstream, plone):
         await asyncio.sleep(60)
 
     fields = [("content-length", "200000")]
+    before = upstream.writes
     asking = asyncio.create_task(upstream.fetch("PUT", place("digest"), fields, body()))
     await seen(plone, 1)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
+    await asyncio.sleep(0.05)
+    assert upstream.writes == before  # the one that never ended was none
     answer = await asyncio.wait_for(upstream.fetch("POST", place("x"), [], b""), 5)
-    assert (await answer.read(), upstream.writes) == (b"hello", 1)  # the one that never ended was none
+    assert (await answer.read(), upstream.writes != before) == (b"hello", True)
 
 
 async def test_a_body_in_bytes_is_sent_as_it_is(upstream, plone):

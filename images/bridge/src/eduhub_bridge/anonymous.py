@@ -2,8 +2,8 @@
 
 A page is as good as Plone's own answer for a moment (fresh). For a while longer it is given out at once while Plone is
 asked behind the client's back (stale-while-revalidate), and for much longer if Plone gives no answer (stale-if-error,
-RFC 5861). A write through this bridge ends all that: a page that was asked for before the last write ended is never
-used again, not even for want of anything better, because that write may have withdrawn it.
+RFC 5861). A write through this bridge, by whichever slot, ends all that: a page that was asked for before the last
+write ended is never used again, not even for want of anything better, because that write may have withdrawn it.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ _QUIET_SECONDS = 1.0
 _REFRESHES = 1
 # For so long it is remembered that an address has answers for one client only, so that nobody waits for another's.
 _SOLITARY_SECONDS = 10.0
+
+# Who has an old page hears only whether there is a better one: nothing for those who have none.
+_FROM_NOTHING, _FROM_OLD = "from nothing", "from an old one"
 
 # Cache-Status (RFC 9211), as far as it is the same each time.
 BY_METHOD = b"eduhub-bridge; fwd=method"
@@ -96,6 +99,7 @@ class AnonymousReads:
     ) -> None:
         self._limits = Limits(settings.cache_seconds, settings.cache_stale_seconds, settings.cache_error_seconds)
         self._upstream, self._target = upstream, target
+        self._cut = metrics.plone_errors.labels("cut")
         self._pages = Pages(settings.cache_pages, settings.cache_mb * 1024 * 1024)
         self._flights: SingleFlight[Union[Page, Alone]] = SingleFlight()
         self._refreshes: dict[Key, _Refresh] = {}
@@ -151,7 +155,7 @@ class AnonymousReads:
 
     async def _first(self, asked: Asked, scope: Scope) -> Union[Found, Alone]:
         target = self._target(scope)
-        flight = (asked.key, self._upstream.writes)
+        flight = (asked.key, self._upstream.writes, _FROM_NOTHING)
         joined = flight in self._flights
         self._count["collapsed" if joined else "miss"].inc()
         got = await self._flights.run(flight, partial(self._ask, asked.key, target, None))
@@ -193,7 +197,7 @@ class AnonymousReads:
         """Return the new page, an Alone that is closed if there is none any more, or None if Plone failed."""
         try:
             target = self._target(scope)
-            flight = (key, self._upstream.writes)
+            flight = (key, self._upstream.writes, _FROM_OLD)
             got = await self._flights.run(flight, partial(self._ask, key, target, page))
         except (UpstreamError, RefusedError, _FailedError):
             return None
@@ -219,7 +223,7 @@ class AnonymousReads:
             raise
 
     async def _made(
-        self, key: Key, page: Optional[Page], answer: ClientResponse, asked_at: float, writes: int
+        self, key: Key, page: Optional[Page], answer: ClientResponse, asked_at: float, writes: bytes
     ) -> Union[Page, Alone]:
         fields = headers.response(answer.raw_headers, answer.status)
         old = page if answer.status == 304 else None
@@ -260,6 +264,7 @@ class AnonymousReads:
                 if size > longest:
                     return False, b"".join(chunks)
         except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+            self._cut.inc()
             raise UpstreamError("cut", 502, "Plone's answer broke off.") from error
         return True, b"".join(chunks)
 

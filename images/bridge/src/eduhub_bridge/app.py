@@ -19,6 +19,7 @@ from eduhub_bridge.plone import Plone
 from eduhub_bridge.readiness import Readiness
 from eduhub_bridge.settings import Settings
 from eduhub_bridge.shared import Shared
+from eduhub_bridge.store.database import StoreError
 from eduhub_bridge.upstream import Upstream
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -44,7 +45,7 @@ class Bridge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._api(scope, receive, send)
+            await self._api(scope, receive, problems.refusing(scope, receive, send))
             return
         # By the path as sent: what is decoded first cannot be told from what it pretends to be.
         passes = paths.is_ours(scope["raw_path"])
@@ -66,7 +67,14 @@ class Bridge:
         started = time.perf_counter()
         self._metrics.in_flight.inc()
         try:
+            if not passes and scope["path"].endswith("\n"):  # routes end with "$", which is before a line's end too
+                await problems.problem(404, problems.NOTHING)(scope, receive, observed)
+                return
             await (self._pass_through if passes else self._api)(scope, receive, observed)
+        except Exception:
+            if not status:
+                await problems.problem(500, problems.BUG)(scope, receive, observed)
+            raise  # to the server, which writes it down
         finally:
             self._metrics.in_flight.dec()
             route = ROUTE if passes else getattr(scope.get("route"), "path", "unknown")
@@ -83,7 +91,10 @@ def create_app(settings: Settings) -> Bridge:
     Raises StoreError when what it shares with the other slot cannot be opened.
     """
     metrics = Metrics()
-    upstream = Upstream(settings, metrics)
+    try:
+        upstream = Upstream(settings, metrics)
+    except OSError as error:
+        raise StoreError(f"EDUHUB_STATE_DIR {str(settings.state_dir)!r} takes no files: {error.strerror}.") from None
     shared = Shared(settings, partial(UpstreamCaller, upstream), metrics)
     pass_through = PassThrough(settings, upstream, metrics)
 

@@ -40,6 +40,9 @@ class Clients:
     def site(self, connection: HTTPConnection, authorization: Optional[str] = None) -> Site:
         """Return Plone with the client's own authority; raise ProblemError for a request that contradicts itself."""
         given = authorization or connection.headers.get("authorization")
+        if authorization is None and connection.scope["type"] == "websocket":
+            # No script can set this field, so it is the browser's idea; one of our own site could ask all the same.
+            given = None if headers.foreign(connection.scope["headers"]) else given
         return Site(self.caller, self._site_path, self.origin(connection), given)
 
     def origin(self, connection: HTTPConnection) -> Origin:
@@ -60,7 +63,8 @@ class Clients:
             challenge = {"www-authenticate": 'Bearer realm="plone", Basic realm="plone"'}
             raise ProblemError(problem(401, str(error), challenge)) from None
         except NoAnswerError as error:
-            raise ProblemError(problem(error.status, str(error))) from None
+            again = {"retry-after": "1"} if error.status == 503 else {}
+            raise ProblemError(problem(error.status, str(error), again)) from None
 
 
 async def body(request: Request) -> AsyncIterator[bytes]:

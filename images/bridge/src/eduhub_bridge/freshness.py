@@ -36,6 +36,11 @@ _NEUTRAL_CONNECTIONS = frozenset({b"keep-alive", b"close"})
 _PLAIN = _MEANINGLESS - _OWN
 _BRIEF = frozenset({301, 308, 404, 410})
 _ENTITY_TAG = re.compile(rb'(?:W/)?("[^"]*")')
+# A query that logs in (Plone takes these from a form as from a cookie), or that proves who asks (plone.protect).
+_PERSONAL_QUERY = re.compile(rb"(?:^|&)_(?:_ac|authenticator)")
+_DIGITS = re.compile(rb"[0-9]+")
+# As long as anything lives (RFC 9111, section 1.2.2).
+_EVER = 2**31
 _DIRECTIVE = re.compile(r'([a-z-]+)(?:="?([^",]*)"?)?')
 # What a 304 says (RFC 9110, section 15.4.5): everything but what describes the body it does not have.
 _OF_THE_BODY = frozenset(
@@ -75,6 +80,8 @@ class Life:
 
 def asked(scope: Scope) -> Optional[Asked]:
     """Return what a GET asks for; None if it is for Plone alone to answer."""
+    if _PERSONAL_QUERY.search(scope["query_string"]):
+        return None
     telling: list[tuple[bytes, bytes]] = []
     own: dict[bytes, bytes] = {}
     for field in scope["headers"]:
@@ -145,10 +152,9 @@ def _personal(named: dict[bytes, bytes], directives: dict[str, str]) -> bool:
 
 def _said(named: dict[bytes, bytes], directives: dict[str, str]) -> Optional[float]:
     """Return for how many seconds more Plone calls it fresh (RFC 9111, section 4.2); None if it does not say."""
-    age = named.get(b"age", b"")
     for name in ("s-maxage", "max-age"):
         if name in directives:
-            lifetime = float(directives[name]) if directives[name].isdigit() else 0.0
+            lifetime = float(seconds(directives[name].encode("latin-1")))
             break
     else:
         if b"expires" not in named:
@@ -157,9 +163,16 @@ def _said(named: dict[bytes, bytes], directives: dict[str, str]) -> Optional[flo
             until = parsedate_to_datetime(named[b"expires"].decode("latin-1"))
             since = parsedate_to_datetime(named.get(b"date", b"").decode("latin-1"))
             lifetime = (until - since).total_seconds()
-        except (TypeError, ValueError, IndexError):
+        except (TypeError, ValueError, IndexError, OverflowError):
             lifetime = 0.0  # "0" and other nonsense mean the past
-    return max(0.0, lifetime - (int(age) if age.isdigit() else 0))
+    return max(0.0, lifetime - seconds(named.get(b"age", b"")))
+
+
+def seconds(text: bytes) -> int:
+    """Return a number of seconds as fields give it (RFC 9111, section 1.2.2); 0 for what is none."""
+    if not _DIGITS.fullmatch(text):
+        return 0
+    return _EVER if len(text) > len(str(_EVER)) else min(int(text), _EVER)
 
 
 def unchanged(asked: Asked, etag: Optional[bytes], modified: Optional[bytes]) -> bool:

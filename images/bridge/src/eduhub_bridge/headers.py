@@ -12,8 +12,10 @@ Raw = Iterable["tuple[bytes, bytes]"]
 HOP_BY_HOP = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
 )
-# Fields a client cannot disown by naming them in Connection: framing and address are not its to drop.
-_NOT_DROPPABLE = frozenset({b"content-length", b"host", b"x-forwarded-host", b"x-forwarded-proto"})
+# Fields a client cannot disown by naming them in Connection: framing and addresses are not its to drop.
+_NOT_DROPPABLE = frozenset(
+    {b"content-length", b"host", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"forwarded", b"via"}
+)
 # Host is set for Plone's own address, Expect is answered by our own server, proxy credentials end here.
 _NOT_FOR_PLONE = HOP_BY_HOP | {b"host", b"expect", b"proxy-authorization"}
 _VIA = ("via", "1.1 eduhub-bridge")
@@ -57,6 +59,23 @@ def request(raw: Raw, scheme: str) -> Request:
     host = single.get(b"x-forwarded-host") or single.get(b"host", b"")
     scheme = single.get(b"x-forwarded-proto", b"").decode("latin-1") or scheme
     return Request(fields, scheme.lower(), host.decode("latin-1"), has_body)
+
+
+def foreign(raw: Raw) -> bool:
+    """Return whether a browser sent this for a page of another site (RFC 6454).
+
+    A password that it remembers goes along without anybody's having asked for that, on WebSockets too.
+    """
+    named = dict(raw)
+    origin = named.get(b"origin")
+    if origin is None:
+        return False
+    return _place(origin.partition(b"://")[2]) != _place(named.get(b"x-forwarded-host") or named.get(b"host", b""))
+
+
+def _place(authority: bytes) -> bytes:
+    # Without the port that goes without saying, whichever: who ended TLS before us is not told to everybody.
+    return authority.lower().removesuffix(b":443").removesuffix(b":80")
 
 
 def response(raw: Raw, status: int) -> list[tuple[bytes, bytes]]:

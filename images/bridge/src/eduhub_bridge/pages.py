@@ -6,7 +6,7 @@ from typing import Callable, Optional, Union
 
 from cachetools import LRUCache
 
-from eduhub_bridge.freshness import Asked, Key, Life, of_unchanged, unchanged
+from eduhub_bridge.freshness import Asked, Key, Life, of_unchanged, seconds, unchanged
 
 # No page above this is stored: files are long, and few of them would push out everything else.
 LONGEST_BYTES = 1024 * 1024
@@ -16,7 +16,7 @@ _FIELD_BYTES = 200
 
 
 class Page:
-    """An answer, whole; asked for at `asked_at`, in seconds of the monotonic clock, after so many `writes`."""
+    """An answer, whole; asked for at `asked_at`, in seconds of the monotonic clock, when `writes` was Upstream's."""
 
     __slots__ = (
         "age", "asked_at", "body", "etag", "fields", "fields_304", "life", "modified", "quiet_until", "size", "status",
@@ -24,13 +24,12 @@ class Page:
     )  # fmt: skip
 
     def __init__(
-        self, status: int, fields: list[tuple[bytes, bytes]], body: bytes, life: Life, asked_at: float, writes: int
+        self, status: int, fields: list[tuple[bytes, bytes]], body: bytes, life: Life, asked_at: float, writes: bytes
     ) -> None:
         self.status, self.body, self.life, self.asked_at, self.writes = status, body, life, asked_at, writes
         named = dict(fields)
-        age = named.pop(b"age", b"0")
         # How old it was when it came: there may be a cache between Plone and us.
-        self.age = int(age) if age.isdigit() else 0
+        self.age = seconds(named.pop(b"age", b""))
         self.fields = [field for field in fields if field[0] != b"age"]
         self.fields_304 = of_unchanged(self.fields)
         self.etag, self.modified = named.get(b"etag"), named.get(b"last-modified")
@@ -44,7 +43,7 @@ class Page:
             return False
         return self.status == 200 and unchanged(asked, self.etag, self.modified)
 
-    def renewed(self, fields: list[tuple[bytes, bytes]], life: Life, asked_at: float, writes: int) -> Page:
+    def renewed(self, fields: list[tuple[bytes, bytes]], life: Life, asked_at: float, writes: bytes) -> Page:
         """Return the page as a 304 with `fields` leaves it (RFC 9111, section 4.3.4)."""
         new = {name for name, _ in fields}
         kept = [field for field in self.fields if field[0] not in new]

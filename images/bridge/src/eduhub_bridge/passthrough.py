@@ -71,6 +71,8 @@ class PassThrough:
             await problem(error.status, str(error), error.headers)(scope, receive, send)
 
     def _target(self, scope: Scope) -> tuple[Target, headers.Request]:
+        if scope["method"] == "CONNECT":  # it would name Plone's own address, past the site's
+            raise paths.RefusedError("CONNECT asks for a tunnel, and the bridge digs none.")
         request = headers.request(scope["headers"], scope["scheme"])
         prefix = paths.prefix(request.scheme, request.host, self._site_path)
         return Target(prefix + paths.rest(scope["raw_path"], scope["query_string"]), request.fields), request

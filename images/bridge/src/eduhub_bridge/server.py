@@ -16,6 +16,7 @@ from eduhub_bridge import __version__
 from eduhub_bridge.app import Bridge, create_app
 from eduhub_bridge.logs import say, take_over
 from eduhub_bridge.passthrough import AnswerCutError
+from eduhub_bridge.protocol import Protocol
 from eduhub_bridge.settings import Listen, Settings, SettingsError, Tcp
 from eduhub_bridge.store.database import StoreError
 
@@ -108,7 +109,7 @@ def serve(settings: Settings, ignored: list[str]) -> None:
         bound.close()
         raise SettingsError(str(error)) from None
     config = uvicorn.Config(
-        bridge, loop="uvloop", http="httptools", ws="websockets", ws_max_size=_WS_BYTES, lifespan="on",
+        bridge, loop="uvloop", http=Protocol, ws="websockets", ws_max_size=_WS_BYTES, lifespan="on",
         interface="asgi3", log_config=None, access_log=False, proxy_headers=False, server_header=False,
         date_header=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,

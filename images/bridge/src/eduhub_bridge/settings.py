@@ -28,8 +28,9 @@ the value of `NAME`. Seconds and counts are numbers.
     EDUHUB_READY_SECONDS           for that page to answer                         (3)
     EDUHUB_BODY_BYTES              longest JSON body that the typed endpoints take (4194304)
     EDUHUB_UPLOAD_BYTES            longest file that they take                     (1073741824)
-    EDUHUB_STATE_DIR               directory for jobs and keys, the same for both slots; without it
-                                   /var/lib/eduhub-bridge if that can be written, else a temporary one
+    EDUHUB_STATE_DIR               directory for jobs and keys, the same for both slots, by which they also take turns
+                                   to write and end each other's pages; without it /var/lib/eduhub-bridge if that can
+                                   be written, else a temporary one
     EDUHUB_STATE_MB                most that the store there may take, in MiB      (2048)
     EDUHUB_STATE_DSN_FILE          file with the address of a PostgreSQL database to use instead of that directory, such
                                    as postgresql://bridge:…@db.example.edu/bridge

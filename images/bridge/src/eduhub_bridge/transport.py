@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import sys
 from typing import AsyncIterator, Optional, Union
 
 import aiohttp
@@ -12,6 +13,11 @@ from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, ClientSess
 from yarl import URL
 
 from eduhub_bridge.settings import Settings
+
+if sys.version_info >= (3, 11):
+    from asyncio import timeout as within
+else:
+    from async_timeout import timeout as within  # aiohttp's own, there
 
 Body = Union[bytes, AsyncIterator[bytes], None]
 # Shorter than the idle time of any common server (waitress: 120 s), so that it is we who close.
@@ -102,16 +108,24 @@ class Transport:
         """Return Plone's answer, its body not read yet; raise UpstreamError.
 
         `path` goes out as it is, after the origin. `seconds` is the longest silence, `kept` allows a kept connection.
+        A head that drips in is no silence: it has to be whole within as long, unless a body is on its way meanwhile.
         """
         url = URL(self._settings.plone_origin + path, encoded=True)
         session = self._kept if kept else self._fresh
         timeout = self._timeout if seconds == self._settings.plone_seconds else self._timeouts(seconds)
         try:
-            return await session.request(
-                method, url, headers=fields, data=body, allow_redirects=False, timeout=timeout
-            )
+            whole = seconds + self._settings.plone_connect_seconds
+            async with within(whole if body is None or isinstance(body, bytes) else None):
+                answer = await session.request(
+                    method, url, headers=fields, data=body, allow_redirects=False, timeout=timeout
+                )
         except (aiohttp.ClientError, asyncio.TimeoutError, ValueError) as error:
             raise self._named(error, seconds) from error
+        if 200 <= answer.status <= 599:
+            return answer
+        # No final answer (a 101 to a request that asked for no other protocol), or none that HTTP knows.
+        answer.close()
+        raise UpstreamError("protocol", 502, f"Plone answered with the status {answer.status:03}.")
 
     async def probe(self) -> Optional[str]:
         """Ask the cheap page once; return None if it answered 200, else what happened, in words."""

@@ -6,9 +6,9 @@
     finally:
         answer.close()
 
-Plone computes a few reads at a time and one write, so that is all it is given; the others wait in the order in
-which they came, and those who would wait too long are told so at once. A place is held for as long as Plone is
-busy, which is neither when the client is there nor when it is gone:
+Plone computes a few reads at a time and one write, so that is all it is given (the write by both slots of a host
+together, see writes); the others wait in the order in which they came, and those who would wait too long are told so
+at once. A place is held for as long as Plone is busy, which is neither when the client is there nor when it is gone:
 
 - A read has its place until Plone's answer is whole. A client that leaves before leaves it to the bridge to wait:
   Plone computes on, and the next read would be one too many.
@@ -39,6 +39,7 @@ from eduhub_bridge.patterns.streams import hold_end
 from eduhub_bridge.settings import Settings
 from eduhub_bridge.traffic import Kind
 from eduhub_bridge.transport import Body, Transport, UpstreamError
+from eduhub_bridge.writes import WriteLane, Written
 
 __all__ = ["Body", "Upstream", "UpstreamError", "promise"]
 
@@ -58,16 +59,21 @@ def promise() -> None:
 
 
 class Upstream:
-    """Plone behind its lanes, its circuit breaker and its retry budget; made once for each application."""
+    """Plone behind its lanes, its circuit breaker and its retry budget; made once for each application.
+
+    Raises OSError where the directory of the store takes no files.
+    """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings, self._metrics = settings, metrics
         self._transport = Transport(settings)
-        lane = partial(_lane, metrics, settings.plone_queue)
-        self._reads = lane("reads", settings.plone_reads, settings.plone_read_wait_seconds)
-        self._writes = lane("writes", 1, settings.plone_write_wait_seconds)
+        queue, late = settings.plone_queue, settings.plone_write_wait_seconds
+        self._reads = Lane(settings.plone_reads, queue, settings.plone_read_wait_seconds, metrics.waited("reads"))
+        self._writes = WriteLane(settings.state_dir, queue, late, metrics.waited("writes"))
         others = settings.plone_connections - settings.plone_reads - 1
-        self._transfers = lane("transfers", others, settings.plone_write_wait_seconds)
+        self._transfers = Lane(others, queue, late, metrics.waited("transfers"))
+        for name, lane in (("reads", self._reads), ("writes", self._writes), ("transfers", self._transfers)):
+            _watch(metrics, name, lane)
         self._breaker = CircuitBreaker(settings.plone_failures, settings.plone_pause_seconds, self._turned)
         self._resting = False
         metrics.watch_breaker(lambda: self._breaker.state)
@@ -75,8 +81,7 @@ class Upstream:
         metrics.watch_budget(lambda: self._budget.left)
         self._last_answer = 0.0
         self._abandoned: set[asyncio.Task[ClientResponse]] = set()
-        self.writes = 0
-        """How many requests that may have changed content have ended. What was read before the last is old."""
+        self._written = Written(settings.state_dir)
 
     async def open(self) -> None:
         """Make the connections' pools, in the loop that will use them."""
@@ -90,6 +95,16 @@ class Upstream:
             task.cancel()
         await asyncio.gather(*abandoned, return_exceptions=True)
         await self._transport.close()
+        self._writes.close()
+        self._written.close()
+
+    @property
+    def writes(self) -> bytes:
+        """Return another value after each request that may have changed content, through any slot of the host.
+
+        What was read while it was another one is old.
+        """
+        return self._written.value
 
     @property
     def well(self) -> bool:
@@ -205,10 +220,10 @@ class Upstream:
         self._budget.earn()
         try:
             try:
-                answer = await self._attempt(method, path, fields, body, seconds, held)
+                answer = await self._attempt(method, path, fields, body, kind, seconds, held)
             except UpstreamError as failure:
                 # Nothing special is paid for what goes well.
-                attempt = partial(self._attempt, method, path, fields, body, seconds, held)
+                attempt = partial(self._attempt, method, path, fields, body, kind, seconds, held)
                 told = self._metrics.plone_retries.inc
                 answer = await retried(attempt, self._again, self._budget, failure=failure, told=told)
         except UpstreamError as error:
@@ -221,14 +236,17 @@ class Upstream:
         finally:
             # Before anybody can know of it. Also when it failed: a lost answer is no proof that nothing was written.
             if kind is Kind.WRITE and held.begun and sent:
-                self.writes += 1
+                self._written.anew()
         self._metrics.plone_answered(feature, method, answer.status, time.perf_counter() - started)
         self._last_answer = time.monotonic()
-        self._keep(answer, held)
+        self._keep(answer, held, seconds)
         return answer
 
-    def _keep(self, answer: ClientResponse, held: _Held) -> None:
-        """Free the places when the answer's body has come, or at once if that may take as long as its client likes."""
+    def _keep(self, answer: ClientResponse, held: _Held, seconds: float) -> None:
+        """Free the places when the answer's body has come, or at once if that may take as long as its client likes.
+
+        A short body that drips in for `seconds` is the network's work by then, and not Plone's.
+        """
         connection = answer.connection
         if connection is None:  # the end came with the head
             held.free()
@@ -240,18 +258,24 @@ class Upstream:
                 held.free()
                 connection.add_callback(transfer.free)
                 return
-        connection.add_callback(held.free)
+        dripping = asyncio.get_running_loop().call_later(seconds, held.free)
+
+        def ended() -> None:
+            dripping.cancel()
+            held.free()
+
+        connection.add_callback(ended)
 
     def _again(self, error: Exception) -> bool:
         """Return whether to ask again: nothing was sent, so all may be repeated, but not while others are refused."""
         return isinstance(error, UpstreamError) and error.kind == "connect" and self.well
 
     async def _attempt(
-        self, method: str, path: str, fields: list[tuple[str, str]], body: Body, seconds: float, held: _Held
+        self, method: str, path: str, fields: list[tuple[str, str]], body: Body, kind: Kind, seconds: float, held: _Held
     ) -> ClientResponse:
         # Zope sends a body after HEAD too. On a kept connection it would be taken for the answer to the next request,
         # and whoever uploads a file chooses what it says.
-        kept = body is None and method in traffic.READING and method != "HEAD"
+        kept = body is None and kind is Kind.READ and method != "HEAD"
         try:
             try:
                 answer = await self._transport.ask(method, path, fields, body, kept=kept, seconds=seconds)
@@ -319,10 +343,8 @@ class _Held:
             place.free()
 
 
-def _lane(metrics: Metrics, queue: int, name: str, places: int, seconds: float) -> Lane:
-    lane = Lane(places, queue, seconds, metrics.waited(name))
+def _watch(metrics: Metrics, name: str, lane: Lane) -> None:
     metrics.watch_lane(name, lambda: lane.busy, lambda: lane.waiting)
-    return lane
 
 
 def _length(fields: list[tuple[str, str]]) -> Optional[int]:

@@ -91,6 +91,22 @@ def test_a_body_that_is_too_long_is_refused_as_soon_as_that_is_known(bridge, plo
     assert plone.seen == []
 
 
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        ("POST", "/api/v1/files?parent=/&filename=evil.html"), ("POST", "/api/v1/exports"),
+        ("POST", "/api/v1/jobs/18916e7b1c4a4f5b9a0b7d2e5f6a7b8c/resume"), ("DELETE", "/api/v1/content?path=/a"),
+    ],
+)  # fmt: skip
+def test_no_page_of_another_site_writes_in_its_visitors_name(bridge, plone, method, target):
+    fields = ["Authorization: Basic eA==", "Content-Type: text/plain", "Content-Length: 1"]
+    for origin in ("https://evil.example", "null"):
+        answer = bridge.get(target, *fields, f"Origin: {origin}", method=method, body=b"x")
+        assert problem(answer, 403)["detail"] == "A page of another site had its visitor's browser send this."
+    assert plone.seen == []
+    assert bridge.get(target, *fields, "Origin: http://bridge.test", method=method, body=b"x").status != 403
+
+
 def test_a_method_that_is_not_offered_says_which_are(bridge):
     answer = bridge.get("/api/v1/content", method="PUT")
     problem(answer, 405)

@@ -66,6 +66,7 @@ def test_a_failed_operation_does_not_stop_the_rest_unless_asked(bridge, cms):
         ({"op": "change", "path": "/courses", "item": {"id": "x"}}, "'id' cannot be changed"),
         ({"op": "change", "path": "/courses", "item": {}}, "nothing to change"),
         ({"op": "publish", "path": "/courses", "transition": "a/b"}, "pattern"),
+        ({"op": "delete", "path": "/a", "key": "a\0b"}, "pattern"),
     ],
 )
 def test_an_operation_that_is_none_reaches_nobody(bridge, cms, operation, word):

@@ -6,7 +6,8 @@ import json
 import time
 
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import unix_connect
 
 from tests.unit.bridge.jobs.conftest import create
 from tests.unit.bridge.live.conftest import Events, heard, live
@@ -210,6 +211,36 @@ def test_a_websocket_hears_changes_and_may_say_later_who_it_is(slots, cms):
     with pytest.raises(ConnectionClosed) as closed:
         heard(socket, "hello")
     assert closed.value.rcvd.code == 1008
+
+
+@pytest.mark.parametrize(("origin", "user"), [("http://evil.example", None), ("http://bridge.test", "editor")])
+def test_a_page_of_another_site_listens_in_nobodys_name(slots, origin, user):
+    remembered = {"Authorization": basic("editor"), "Origin": origin}
+    uri = "ws://bridge.test/api/v1/live"
+    with unix_connect(str(slots().socket), uri=uri, additional_headers=remembered) as socket:
+        assert heard(socket, "hello")["user"] == user
+        socket.send(json.dumps({"type": "authenticate", "authorization": token("editor")}))
+        assert heard(socket, "hello")["user"] == "editor"  # who gives it himself may
+
+
+@pytest.mark.parametrize(
+    ("target", "status"), [("/nothing", 404), ("/plone/x", 404), ("/api/v1/live?path=../x", 422)]
+)
+def test_a_websocket_that_cannot_be_opened_is_a_problem(slots, target, status):
+    with pytest.raises(InvalidStatus) as refused:
+        unix_connect(str(slots().socket), uri=f"ws://bridge.test{target}")
+    answer = refused.value.response
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert json.loads(answer.body)["status"] == status
+
+
+def test_who_says_what_is_no_text_is_told_so_and_cut(slots):
+    socket = live(slots())
+    socket.send(b"\x00\xff")
+    assert heard(socket, "bye")["why"] == "Only text is understood."
+    with pytest.raises(ConnectionClosed) as closed:
+        heard(socket, "hello")
+    assert closed.value.rcvd.code == 1003
 
 
 def test_a_stopped_bridge_says_goodbye_at_once(slots):

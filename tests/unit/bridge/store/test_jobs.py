@@ -14,7 +14,7 @@ import pytest
 from eduhub_bridge.store import jobs as states
 from eduhub_bridge.store.database import Sqlite, StoreError
 from eduhub_bridge.store.events import Events
-from eduhub_bridge.store.jobs import Job, Jobs, LeaseLostError
+from eduhub_bridge.store.jobs import Job, Jobs, LeaseLostError, NotReceivingError
 from eduhub_bridge.store.postgres import Postgres
 from tests.unit.bridge.process import INTERPRETER, SOURCE
 
@@ -35,9 +35,44 @@ async def opened(folder, megabytes=64):
 async def queued(jobs, **more):
     job = replace(NEW, **more)
     await jobs.create(job)
-    await jobs.add(job.id, [(0, b"zero"), (1, b"one")])
+    await jobs.add(job.id, [(0, b"zero"), (1, b"one")], 9e9)
     await jobs.received(job.id, 2, "digest", 2.0, 0.0)
     return job
+
+
+async def test_a_job_that_is_cancelled_before_all_of_it_is_here_is_never_queued(connect):
+    jobs = Jobs(connect())
+    await jobs.create(NEW)
+    await jobs.order("j", "cancel", 3.0)
+    with pytest.raises(NotReceivingError):
+        await jobs.add("j", [(0, b"zero")], 9e9)
+    with pytest.raises(NotReceivingError):
+        await jobs.received("j", 1, "digest", 4.0, 0.0)
+    assert (await jobs.get("j")).state == states.CANCELLED
+    assert await jobs.claim("a", ["key"], 10.0, 5.0) is None
+
+
+async def test_a_job_that_is_cancelled_before_it_began_forgets_its_credential(connect):
+    jobs = Jobs(connect())
+    await queued(jobs)
+    await jobs.order("j", "pause", 3.0)
+    assert (await jobs.get("j")).sealed == b"sealed"
+    await jobs.order("j", "cancel", 4.0)
+    cancelled = await jobs.get("j")
+    assert (cancelled.state, cancelled.sealed, cancelled.seal) == (states.CANCELLED, None, "")
+
+
+async def test_a_job_that_comes_slowly_is_kept_as_long_as_it_comes(connect):
+    jobs = Jobs(connect())
+    await jobs.create(replace(NEW, key="k", lease=100.0))
+    await jobs.add("j", [(0, b"zero")], 200.0)
+    await jobs.tidy(150.0, 60.0, 5.0)
+    assert (await jobs.create(replace(NEW, id="other", key="k", created=150.0))).id == "j"
+    await jobs.add("j", [(1, b"one")], 300.0)
+    await jobs.tidy(301.0, 60.0, 5.0)
+    assert await jobs.get("j") is None
+    with pytest.raises(NotReceivingError):
+        await jobs.add("j", [(2, b"two")], 400.0)
 
 
 async def test_a_job_is_one_workers_until_its_lease_ends(connect):
@@ -114,7 +149,7 @@ async def test_a_full_store_is_said_and_works_again(tmp_path):
         jobs = Jobs(database)
         await jobs.create(NEW)
         with pytest.raises(StoreError, match="full"):
-            await jobs.add("j", [(number, b"x" * 100_000) for number in range(20)])
+            await jobs.add("j", [(number, b"x" * 100_000) for number in range(20)], 9e9)
         await jobs.remove("j")
         await queued(jobs)
 

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from eduhub_bridge.api.models import Content, Group, GroupSummary, Summary, User
+from eduhub_bridge.api.models.content import Content, Summary
+from eduhub_bridge.api.models.people import Group, GroupSummary, User
 from eduhub_bridge.plone import Caller, PloneAnswer, PloneError, path_of
 
 # Whoever keeps an answer asks again before it is used: Plone shows each caller something else.

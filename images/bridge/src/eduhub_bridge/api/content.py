@@ -13,7 +13,7 @@ from starlette.responses import Response
 from eduhub_bridge.api import where
 from eduhub_bridge.api.answers import COLUMNS, HEADERS, answer, content, mapping, page
 from eduhub_bridge.api.etags import etag, matches
-from eduhub_bridge.api.models import Change, Content, Create, SummaryPage
+from eduhub_bridge.api.models.content import Change, Content, Create, SummaryPage
 from eduhub_bridge.api.openapi import answers
 from eduhub_bridge.plone import Caller, Plone, PloneAnswer, PloneError
 

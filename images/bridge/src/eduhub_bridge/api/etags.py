@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from hashlib import blake2b
 
-from eduhub_bridge.api.models import Content
+from eduhub_bridge.api.models.content import Content
 
 # What changes when somebody else's content does, or with who asks for it.
 _NOT_ITS_OWN = frozenset({"next_item", "previous_item", "lock", "parent"})

@@ -16,7 +16,8 @@ from eduhub_bridge.api import where
 from eduhub_bridge.api.answers import HEADERS, answer, content, mapping
 from eduhub_bridge.api.content import ETAG, created
 from eduhub_bridge.api.etags import etag
-from eduhub_bridge.api.models import NAME, SHAPE, Content
+from eduhub_bridge.api.models.base import NAME, SHAPE
+from eduhub_bridge.api.models.content import Content
 from eduhub_bridge.api.openapi import answers, binary
 from eduhub_bridge.api.relay import Relay
 from eduhub_bridge.api.strict import check_length

@@ -11,7 +11,8 @@ from starlette.responses import Response
 
 from eduhub_bridge.api import where
 from eduhub_bridge.api.answers import answer, counted, group, group_summary, listing, mapping
-from eduhub_bridge.api.models import NAME, Group, GroupChange, Groups, NewGroup
+from eduhub_bridge.api.models.base import NAME
+from eduhub_bridge.api.models.people import Group, GroupChange, Groups, NewGroup
 from eduhub_bridge.api.openapi import answers
 from eduhub_bridge.api.users import WHOLE, From, Most, Search
 from eduhub_bridge.plone import Plone

@@ -14,7 +14,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
 from eduhub_bridge import __version__
-from eduhub_bridge.api import models
+from eduhub_bridge.api.models.problem import Problem
 from eduhub_bridge.problems import MEDIA_TYPE
 
 URL = "/api/v1/openapi.json"
@@ -56,7 +56,8 @@ client can mistake a part of it for something else; `.`, `..`, and names that me
 (`@…`, `++…`, `_vh_…`) are refused with 400.
 
 **Credentials** go to Plone as they come: `Authorization: Basic …`, or `Bearer …` with a token of `/api/v1/login`.
-Cookies are ignored. Without credentials you are Plone's anonymous user, and what you read may be some seconds old
+Cookies are ignored, and what changes something is refused with 403 where a browser sends it for a page of another site
+(`Origin`). Without credentials you are Plone's anonymous user, and what you read may be some seconds old
 (`Cache-Status` says so; `Cache-Control: no-cache` asks Plone), but never older than the last write through the bridge.
 
 **Long work** (`/api/v1/bulk`, `/api/v1/exports`) is a job: its results stream as lines of JSON, or it goes on in the
@@ -123,7 +124,7 @@ def document(routes: list[BaseRoute], streamed: Sequence[type[BaseModel]] = ()) 
     schemas = made["components"]["schemas"]
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
-    others: list[Any] = [(models.Problem, "serialization"), *((model, "validation") for model in streamed)]
+    others: list[Any] = [(Problem, "serialization"), *((model, "validation") for model in streamed)]
     schemas.update(models_json_schema(others, ref_template="#/components/schemas/{model}")[1]["$defs"])
     made["components"]["securitySchemes"] = {
         "basic": {"type": "http", "scheme": "basic"},

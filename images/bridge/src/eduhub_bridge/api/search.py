@@ -12,7 +12,8 @@ from starlette.responses import Response
 from eduhub_bridge.api import where
 from eduhub_bridge.api.answers import COLUMNS, answer, page
 from eduhub_bridge.api.content import Limit, Offset
-from eduhub_bridge.api.models import PATH, SHAPE, SummaryPage
+from eduhub_bridge.api.models.base import PATH, SHAPE
+from eduhub_bridge.api.models.content import SummaryPage
 from eduhub_bridge.api.openapi import answers
 from eduhub_bridge.plone import Plone
 

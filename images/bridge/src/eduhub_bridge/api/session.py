@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from eduhub_bridge.api.answers import answer, made, mapping
-from eduhub_bridge.api.models import Credentials, Token
+from eduhub_bridge.api.models.people import Credentials, Token
 from eduhub_bridge.api.openapi import answers
 from eduhub_bridge.plone import Plone, PloneAnswer
 

@@ -12,9 +12,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from eduhub_bridge import headers
 from eduhub_bridge.plone import CACHE_STATUS
 
 _JSON = "application/json"
+_SAFE = frozenset({"GET", "HEAD"})
 
 
 class StrictRequest(Request):
@@ -67,6 +69,8 @@ def route_class(limit: int, *, head: bool = True) -> type[APIRoute]:
             takes_json = self.body_field is not None
 
             async def handle(request: Request) -> Response:
+                if request.method not in _SAFE and headers.foreign(request.scope["headers"]):
+                    raise HTTPException(403, "A page of another site had its visitor's browser send this.")
                 _check_query(request, known)
                 if takes_json:
                     _check_type(request)

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from eduhub_bridge.api import where
 from eduhub_bridge.api.answers import answer, listing, made
-from eduhub_bridge.api.models import Transfer, Transferred
+from eduhub_bridge.api.models.content import Transfer, Transferred
 from eduhub_bridge.api.openapi import answers
 from eduhub_bridge.plone import Plone, PloneError, path_of
 

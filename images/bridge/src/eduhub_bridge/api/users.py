@@ -12,7 +12,8 @@ from starlette.responses import Response
 
 from eduhub_bridge.api import where
 from eduhub_bridge.api.answers import answer, counted, listing, mapping, user
-from eduhub_bridge.api.models import NAME, NewUser, User, UserChange, Users
+from eduhub_bridge.api.models.base import NAME
+from eduhub_bridge.api.models.people import NewUser, User, UserChange, Users
 from eduhub_bridge.api.openapi import answers
 from eduhub_bridge.plone import Plone
 

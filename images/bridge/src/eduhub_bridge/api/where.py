@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from fastapi import Query
 
-from eduhub_bridge.api.models import PATH, SHAPE
+from eduhub_bridge.api.models.base import PATH, SHAPE
 from eduhub_bridge.paths import RefusedError
 from eduhub_bridge.plone import address
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from eduhub_bridge.api import where
 from eduhub_bridge.api.answers import answer, made, mapping
-from eduhub_bridge.api.models import Event, Step, Workflow
+from eduhub_bridge.api.models.content import Event, Step, Workflow
 from eduhub_bridge.api.openapi import answers
 from eduhub_bridge.plone import Plone
 

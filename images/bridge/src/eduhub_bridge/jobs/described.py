@@ -6,13 +6,13 @@ from typing import Any, Dict, Optional, get_args
 
 from starlette.responses import Response
 
-from eduhub_bridge.api import models
+from eduhub_bridge.api.models.jobs import Export, Job, OperationResult
 from eduhub_bridge.api.openapi import answers, header, lines
 from eduhub_bridge.clients import NDJSON
 from eduhub_bridge.jobs.operations import Operation
 
 ID = {"pattern": "^[0-9a-f]{32}$"}
-STREAMED = (*get_args(Operation), models.OperationResult, models.Job, models.Export)
+STREAMED = (*get_args(Operation), OperationResult, Job, Export)
 """Models of what is taken and given in streams."""
 _JOB = "/api/v1/jobs/18916e7b1c4a4f5b9a0b7d2e5f6a7b8c"
 _LAST = (
@@ -67,6 +67,6 @@ def streams(says: str, lines: Dict[str, Any], *others: int) -> Dict[str, Any]:
 
 def cancelled() -> Dict[str, Any]:
     """Return what a route gives that ends a job, or forgets one that has ended."""
-    keywords = told(models.Job, "It stops after the operation in hand.", status=202)
+    keywords = told(Job, "It stops after the operation in hand.", status=202)
     keywords["responses"][204] = {"description": "An ended one is forgotten, with its results and keys."}
     return keywords

@@ -45,7 +45,7 @@ async def pages(ask: Callable[[str], Awaitable[Any]], query: Mapping[str, Any], 
         if not isinstance(document, dict):
             yield Page(refused=f"Plone answered {reply.status} to the search.")
             return
-        items = [each for each in document.get("items") or [] if each["UID"] > place]
+        items = [each for each in document.get("items") or [] if str(each.get("UID") or "") > place]
         if not items:
             return
         total = None if place else document.get("items_total")

@@ -69,7 +69,7 @@ ItemPlace = Annotated[str, Field(max_length=2000), AfterValidator(_item_path)]
 class _Operation(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    key: Optional[Annotated[str, Field(min_length=1, max_length=255)]] = Field(
+    key: Optional[Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]] = Field(
         None, description="Given again with the same operation, nothing is written twice."
     )
 

@@ -14,19 +14,19 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from typing_extensions import Annotated
 
-from eduhub_bridge.api import models
-from eduhub_bridge.api.models import Export, Jobs
+from eduhub_bridge.api.models import jobs as models
+from eduhub_bridge.api.models.jobs import Export, Jobs
 from eduhub_bridge.api.openapi import only_users
 from eduhub_bridge.api.strict import route_class
 from eduhub_bridge.clients import NDJSON, Clients, GoneError, ProblemError, Stream, body
 from eduhub_bridge.jobs import described, exports
 from eduhub_bridge.jobs.receive import TooLargeError, receive
-from eduhub_bridge.jobs.service import OTHERS_SECONDS, Service
+from eduhub_bridge.jobs.service import OTHERS_SECONDS, RECEIVE_SECONDS, Service
 from eduhub_bridge.passthrough import AnswerCutError
 from eduhub_bridge.problems import problem
 from eduhub_bridge.store import jobs as states
 from eduhub_bridge.store.database import StoreError, StoreFullError
-from eduhub_bridge.store.jobs import Job
+from eduhub_bridge.store.jobs import Job, NotReceivingError
 
 _NDJSON_TYPES = frozenset({NDJSON, "application/ndjson", "application/jsonl", "application/x-jsonlines"})
 # draft-ietf-httpapi-idempotency-key-header: a quoted string; without the quotes it is understood all the same.
@@ -171,7 +171,8 @@ class _Endpoints:
             wait = {"retry-after": "5"}
             raise ProblemError(problem(503, "Too much is going on: come back, or send Prefer: respond-async.", wait))
         if await self._store.unfinished(owner) >= _MOST_UNFINISHED:
-            raise ProblemError(problem(429, f"There are {_MOST_UNFINISHED} unfinished jobs of this user already."))
+            words = f"There are {_MOST_UNFINISHED} unfinished jobs of this user: resume or cancel some of /api/v1/jobs."
+            raise ProblemError(problem(429, words))
         origin = self._clients.origin(request)
         salt = orjson.dumps([kind, options], option=orjson.OPT_SORT_KEYS)
         options = {**options, "scheme": origin.scheme, "host": origin.host}
@@ -191,19 +192,23 @@ class _Endpoints:
 
     async def _receive(self, job: Job, chunks: Optional[AsyncIterator[bytes]], salt: bytes) -> None:
         async def keep(lines: "list[tuple[int, bytes]]") -> None:
-            await self._store.add(job.id, lines)
+            await self._store.add(job.id, lines, time.time() + RECEIVE_SECONDS)
 
         try:
             count, digest = await receive(chunks or _nothing(), keep, self._most_bytes, salt)
+            if chunks is None or count:
+                now = time.time()
+                others = 0.0 if job.attached else now + OTHERS_SECONDS
+                await self._store.received(job.id, None if chunks is None else count, digest, now, others)
+        except NotReceivingError:
+            await self._store.remove(job.id)
+            raise ProblemError(problem(409, "The job was cancelled before all of it was here.")) from None
         except BaseException:
             await self._store.remove(job.id)
             raise
         if chunks is not None and not count:
             await self._store.remove(job.id)
             raise ProblemError(problem(422, "There is no operation in the request."))
-        now = time.time()
-        others = 0.0 if job.attached else now + OTHERS_SECONDS
-        await self._store.received(job.id, count if chunks is not None else None, digest, now, others)
         if not job.attached:
             await self._service.received(job.id)
 

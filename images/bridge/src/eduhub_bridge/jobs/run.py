@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any, AsyncIterator, Awaitable, Callable, Mapping, Optional
+from typing import Any, AsyncIterator, Awaitable, Callable, Mapping, Optional, Tuple
 
 import orjson
 
@@ -16,6 +16,7 @@ from eduhub_bridge.jobs.perform import Outcome, SiteDownError, perform, refusal
 from eduhub_bridge.jobs.rehearse import rehearse
 from eduhub_bridge.patterns.bulk import bulk
 from eduhub_bridge.store import jobs as states
+from eduhub_bridge.store.database import StoreError
 from eduhub_bridge.store.jobs import Begun, Job, Jobs, Line
 
 # Told of every write: operation, path, path before, user.
@@ -54,22 +55,19 @@ class Run:
 
     async def go(self) -> None:
         """Work until the end or a stop, and give the job back; raise LeaseLostError or StoreError."""
-        state, why, not_before = states.DONE, "", 0.0
+        # Whatever ends it in a way that nobody thought of: a part of the results is not taken for all.
+        state, why, not_before = states.FAILED, "The bridge failed over it; its log says more.", 0.0
         try:
             await (self._export() if self.job.kind == "export" else self._bulk())
-            if self._failed_at is not None:
-                state, why = states.FAILED, f"Stopped at the first failure, operation {self._failed_at}."
-            elif self.stop == "cancel":
-                state = states.CANCELLED
-            elif self.stop == "pause":
-                state, why = states.WAITING, states.LEFT
-            elif self.stop:
-                state = states.QUEUED
+            state, why = self._stopped()
         except asyncio.CancelledError:
             state, why = states.QUEUED, "Handed over in the middle of an operation."
             raise
         except SiteDownError as error:
             state, why, not_before = states.QUEUED, f"Waiting for Plone: {error}", time.time() + _DOWN_SECONDS
+        except StoreError:
+            state, why, not_before = states.QUEUED, "Waiting for the bridge's store.", time.time() + _DOWN_SECONDS
+            raise
         except _RefusedError as error:
             state, why = states.FAILED, str(error)
         except _CredentialError:
@@ -81,6 +79,16 @@ class Run:
                 self._store.let_go(self.job.id, self.worker, state, why, time.time(), not_before=not_before)
             )
             self.progress.set()
+
+    def _stopped(self) -> Tuple[str, str]:
+        """Return the state after work that came to its end, or was told to stop, and why."""
+        if self._failed_at is not None:
+            return states.FAILED, f"Stopped at the first failure, operation {self._failed_at}."
+        if self.stop == "cancel":
+            return states.CANCELLED, ""
+        if self.stop == "pause":
+            return states.WAITING, states.LEFT
+        return (states.QUEUED if self.stop else states.DONE), ""
 
     async def _bulk(self) -> None:
         limit = int(self.job.options.get("concurrency", 1))

@@ -25,6 +25,8 @@ _FOLLOW_SECONDS = 0.5
 # traffic yet shall not work for everybody.
 OTHERS_SECONDS = 3.0
 _RESULTS = 200
+# What was sent of a request is kept so long without another piece of it; then its sender has vanished.
+RECEIVE_SECONDS = 600.0
 # What stays free of the grace for writing down where a job stopped.
 _MARGIN_SECONDS = 1.0
 
@@ -100,6 +102,8 @@ class Service:
                     tidied = time.monotonic()
             except StoreError as error:
                 say("store_failed", level="error", detail=str(error))
+            except Exception as error:  # a fault of ours must not end the loop
+                say("jobs_failed", level="error", detail=repr(error))
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), _LOOK_SECONDS)
             self._wake.clear()
@@ -241,5 +245,6 @@ class Service:
         now = time.time()
         return Job(
             uuid.uuid4().hex, kind, owner, key, None, states.RECEIVING, "", options, "",
-            self.seal.close(authorization), self.seal.name, attached, None, 0, 0, "", "", now + 600, now, now,
+            self.seal.close(authorization), self.seal.name, attached, None, 0, 0, "", "", now + RECEIVE_SECONDS,
+            now, now,
         )  # fmt: skip

@@ -124,6 +124,8 @@ class Hub:
                     tidied = time.monotonic()
             except StoreError as error:
                 self._log.say("store_failed", detail=str(error))
+            except Exception as error:  # a fault of ours must not end the loop
+                self._log.say("live_failed", detail=repr(error))
             await asyncio.sleep(_TICK_SECONDS if self._where else _IDLE_SECONDS / 5)
 
     # Who listens
@@ -173,9 +175,12 @@ class Hub:
                     listener.end("unknown user")
                 self._rooms.pop(digest, None)
                 return
-            except (NoAnswerError, StoreError) as error:
-                # Nothing is lost: what could not be judged now is judged when Plone answers again.
-                self._log.say("live_waits", level="warning", detail=str(error))
+            except Exception as error:
+                # Nothing is lost: what could not be judged now is judged when Plone answers again, or answers with
+                # sense. Ended here, its listeners would hear heartbeats for ever and nothing else.
+                expected = isinstance(error, (NoAnswerError, StoreError))
+                detail, level = (str(error), "warning") if expected else (repr(error), "error")
+                self._log.say("live_waits", level=level, detail=detail)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
                 continue

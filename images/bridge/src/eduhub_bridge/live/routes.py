@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from typing_extensions import Annotated
 
-from eduhub_bridge.api.models import LiveMessage
+from eduhub_bridge.api.models.live import LiveMessage
 from eduhub_bridge.api.openapi import answers, header, lines
 from eduhub_bridge.api.strict import route_class
 from eduhub_bridge.calls import NoAnswerError, Site
@@ -221,7 +221,13 @@ class _Conversation:
     async def _hear(self) -> None:
         """Answer what the client says, one thing after the other: who says much waits."""
         while True:
-            text = await self._socket.receive_text()
+            heard = await self._socket.receive()
+            if heard["type"] == "websocket.disconnect":
+                return
+            text = heard.get("text")
+            if text is None:
+                await self._over(1003, "Only text is understood.")
+                return
             try:
                 said = _SAID.validate_json(text)
             except ValidationError as error:

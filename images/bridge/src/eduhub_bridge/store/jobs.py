@@ -11,6 +11,8 @@ from eduhub_bridge.store.database import Database, Row, Transaction
 RECEIVING, QUEUED, RUNNING, WAITING = "receiving", "queued", "running", "waiting"
 DONE, CANCELLED, FAILED = "done", "cancelled", "failed"
 ENDED = frozenset({DONE, CANCELLED, FAILED})
+# A credential that nobody needs any more is nobody's to find.
+_NO_MORE = ", sealed=NULL, seal=''"
 # Why a job waits, where the same client coming back is all that it takes.
 LEFT, DIED = "Its client left; resume it.", "The process that carried it out ended; resume it."
 
@@ -18,6 +20,10 @@ _COLUMNS = (
     "id, kind, owner, idempotency_key, fingerprint, state, why, options, place, sealed, seal, attached, total, done, "
     "failed, orders, worker, lease, created, changed"
 )
+
+
+class NotReceivingError(Exception):
+    """The job was cancelled, or forgotten, before all of it was here."""
 
 
 class LeaseLostError(Exception):
@@ -103,23 +109,29 @@ class Jobs:
 
         return await self._database.read(work)
 
-    async def add(self, job: str, lines: Sequence[Tuple[int, bytes]]) -> None:
-        """Keep operations of a job that is being received."""
+    async def add(self, job: str, lines: Sequence[Tuple[int, bytes]], until: float) -> None:
+        """Keep operations of a job that is being received, and wait for more `until` then; raise NotReceivingError."""
 
         def work(do: Transaction) -> None:
+            if not do.change("UPDATE jobs SET lease=? WHERE id=? AND state=?", until, job, RECEIVING):
+                raise NotReceivingError
             for seq, body in lines:
                 do.change("INSERT INTO lines (job, seq, body) VALUES (?, ?, ?)", job, seq, body)
 
         await self._database.write(work)
 
     async def received(self, job: str, total: Optional[int], fingerprint: str, now: float, not_before: float) -> None:
-        """The whole of it is here: it may be worked on, by others than this process from `not_before` on."""
+        """The whole of it is here: it may be worked on, by others than this process from `not_before` on.
+
+        Raises NotReceivingError.
+        """
 
         def work(do: Transaction) -> None:
-            do.change(
+            if not do.change(
                 "UPDATE jobs SET state=?, total=?, fingerprint=?, worker='', lease=0, not_before=?, changed=? "
-                "WHERE id=?", QUEUED, total, fingerprint, not_before, now, job,
-            )  # fmt: skip
+                "WHERE id=? AND state=?", QUEUED, total, fingerprint, not_before, now, job, RECEIVING,
+            ):  # fmt: skip
+                raise NotReceivingError
 
         await self._database.write(work)
 
@@ -196,7 +208,7 @@ class Jobs:
         """Give the job back in `state`; an ended one forgets its credential."""
 
         def work(do: Transaction) -> None:
-            sealed = ", sealed=NULL, seal=''" if state in ENDED else ""
+            sealed = _NO_MORE if state in ENDED else ""
             if not do.change(
                 f"UPDATE jobs SET state=?, why=?, worker='', lease=0, orders='', not_before=?, changed=?{sealed} "
                 "WHERE id=? AND worker=?", state, why, not_before, now, job, worker,
@@ -296,12 +308,12 @@ class Jobs:
 
     async def order(self, job: str, orders: str, now: float) -> None:
         """Tell the worker to `pause` or `cancel` after the operation in hand; do it at once if there is no worker."""
-        state, why = (CANCELLED, "") if orders == "cancel" else (WAITING, LEFT)
+        state, why, sealed = (CANCELLED, "", _NO_MORE) if orders == "cancel" else (WAITING, LEFT, "")
 
         def work(do: Transaction) -> None:
             if not do.change("UPDATE jobs SET orders=? WHERE id=? AND state=? AND lease>?", orders, job, RUNNING, now):
                 do.change(
-                    f"UPDATE jobs SET state=?, why=?, worker='', lease=0, orders='', changed=? WHERE id=? "
+                    f"UPDATE jobs SET state=?, why=?, worker='', lease=0, orders='', changed=?{sealed} WHERE id=? "
                     f"AND state NOT IN {_in(ENDED)}", state, why, now, job,
                 )  # fmt: skip
 

@@ -1,0 +1,1 @@
+"""What the typed endpoints take and give. `fields` holds what Plone names itself, under its names, unchanged."""
