@@ -464,8 +464,13 @@ class World:
         """Fail unless the host is in a legal state: files whole; traffic served, now and once HAProxy has crashed."""
         state = self.store.state()
         self.store.lock()
-        for line in (self.settings.root / "journal.jsonl").read_text().splitlines():
+        journal = (self.settings.root / "journal.jsonl").read_text().splitlines()
+        for line in journal:
             assert {"time", "run", "host", "step", "event"} <= set(json.loads(line))
+        if state.last:
+            # Also in what a cut line was: that is kept as a text in another one.
+            words = (f'"run":"{state.last.run}"', f'"event":"{state.last.result}"')
+            assert any(all(word in line.replace("\\", "") for word in words) for line in journal), state.last
         if state.live:
             rolling = [state.rollout.release] if state.rollout and state.rollout.step == "confirm" else []
             self._serves(slot_of(self.store.share()), {state.live.release, *rolling})

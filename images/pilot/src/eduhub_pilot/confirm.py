@@ -66,10 +66,11 @@ def _commit(host: Host, run: str, state: HostState, owner: str | None) -> Outcom
     host.store.save_share(share)  # from here on a HAProxy that is killed comes back with the new slot
     with suppress(ProxyDownError):
         host.proxy.move(share, PATIENCE_SECONDS)
+    by = {"owner": owner} if owner else {}
+    # Before release.json, which is what would have it written again: a pilot killed in between says it twice.
+    host.note(run, "confirm", "confirmed", slot=rollout.slot, release=rollout.release, origin=rollout.origin, **by)
     state = state.committed(rollout, host.clock.now())
     host.store.save_state(state)
-    by = {"owner": owner} if owner else {}
-    host.note(run, "confirm", "confirmed", slot=rollout.slot, release=rollout.release, origin=rollout.origin, **by)
     back = f" `./invoke rollback` goes back to {state.last_good}." if state.last_good else ""
     found = _cut(host, run, other(rollout.slot)) if rollout.origin else []
     cut = f" {len(found)} connections that {other(rollout.slot)} still had were cut: {words(found)}." if found else ""

@@ -93,9 +93,9 @@ class Host:
         """
         rollout = state.rollout
         if rollout and rollout.step == "confirm" and self.store.share() == share_of(rollout.slot):
+            self.note(rollout.run, "confirm", "confirmed", release=rollout.release, slot=rollout.slot, completed=True)
             state = state.committed(rollout, self.clock.now())
             self.store.save_state(state)
-            self.note(rollout.run, "confirm", "confirmed", release=rollout.release, slot=rollout.slot, completed=True)
         return state
 
     def serving(self, state: HostState) -> dict[str, Any] | None:

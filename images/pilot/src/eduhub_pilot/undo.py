@@ -69,9 +69,10 @@ def undo(host: Host, state: HostState, rollout: Rollout, why: str) -> Undone:
             "removes it, or `docker rm -f` does."
         ) from None
     rename(host, rollout.slot, None)
+    # Before release.json forgets the rollout: a pilot killed in between says it twice, and nobody says nothing.
+    host.note(rollout.run, "revert", "reverted", slot=rollout.slot, release=rollout.release, why=why, log=log)
     state = state.undone(rollout, why, host.clock.now())
     host.store.save_state(state)
-    host.note(rollout.run, "revert", "reverted", slot=rollout.slot, release=rollout.release, why=why, log=log)
     return Undone(state, log)
 
 
