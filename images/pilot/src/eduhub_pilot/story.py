@@ -24,7 +24,7 @@ def entries(lines: Iterable[str]) -> tuple[list[dict[str, Any]], int]:
     for text in lines:
         try:
             fields = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             fields = None
         sound = isinstance(fields, dict) and all(isinstance(fields.get(name), str) for name in NEEDED)
         found += [fields] if sound else []

@@ -77,7 +77,7 @@ def python_in(answer: Answer) -> str | None:
     """Return the Python that an answer names, or None for one that names none."""
     try:
         said = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     python = said.get("python") if isinstance(said, dict) else None
     return python if isinstance(python, str) else None
