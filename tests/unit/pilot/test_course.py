@@ -246,6 +246,19 @@ def test_a_way_back_that_cannot_be_shown_refuses_the_upgrade(stepping):
     assert given_back(stepping)
 
 
+def test_no_traffic_is_rehearsed_back_to_a_slot_that_does_not_answer(stepping):
+    at(stepping, 18, lambda: stepping.behaviour.update(blue=lambda _: Answer(500, 0.01)))
+    with pytest.raises(FailedError, match=r"The way back could not be shown: blue did not answer .* own door for 5 s"):
+        stepping.shift("run-2", rehearse=True)
+    assert [line["share"] for line in noted(stepping, "moved")] == list(STEPS)
+
+
+def test_an_old_slot_that_is_just_being_started_again_is_waited_for(stepping):
+    at(stepping, 20, lambda: stepping.kill("blue"))
+    assert stepping.shift("run-2", rehearse=True).code == 0
+    assert [line["share"] for line in noted(stepping, "moved")] == [*STEPS, 0, 100]
+
+
 def test_a_rollback_rehearses_nothing(live):
     live.roll("run-1b", "upgrade", python="3.11")
     live.begin("run-2", "rollback")

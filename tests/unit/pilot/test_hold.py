@@ -13,8 +13,9 @@ from eduhub_pilot.follow import follow
 from eduhub_pilot.prove import prove
 from eduhub_pilot.shift import shift
 from eduhub_pilot.status import status
+from tests.unit.pilot.fakes import Killed
 from tests.unit.pilot.test_course import noted
-from tests.unit.pilot.world import Killed, World, at, given_back
+from tests.unit.pilot.world import World, at, given_back
 
 
 @pytest.fixture

@@ -108,6 +108,7 @@ class Course:
 
     def _rehearse(self) -> float:
         """Give all traffic back and take it again; return the seconds that going back took."""
+        rehearsal.ready(self.host, self.rollout)
         self._move(0)
         seconds = rehearsal.back(self.host, self.run, self.rollout, self.lookout.moved_at)
         self._move(100)
