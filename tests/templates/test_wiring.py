@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from eduhub_pilot.gates.criteria import criteria
+from eduhub_pilot.gates.criteria import NAMES, criteria
 from eduhub_pilot.record import Spec
 from eduhub_pilot.settings import GATES as SETTINGS
 from tests.templates.render import ANSIBLE, render, value
@@ -116,6 +116,13 @@ def test_the_pilot_understands_what_the_defaults_tell_it_of_the_gates():
     told = criteria(gates_told(), SPEC)
     assert told == criteria({}, SPEC)
     assert {name.split("_")[1] for name in gates_told()} == {"GATE", "RUNTIME", "CONTRACT", "PERFORMANCE"}
+
+
+@pytest.mark.parametrize("gate", NAMES)
+@pytest.mark.parametrize("mode", ["off", "observe", "enforce", False], ids=str)
+def test_each_gate_has_the_mode_that_the_inventory_says_and_no_other_gate_has_it(gate, mode):
+    told = criteria(gates_told(**{f"pilot_gate_{gate}": mode}), SPEC).modes
+    assert told == {**dict.fromkeys(NAMES, "enforce"), gate: mode or "off"}  # YAML makes false of off
 
 
 def test_the_pilot_understands_what_an_inventory_tells_it_of_the_gates():
