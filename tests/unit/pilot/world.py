@@ -281,9 +281,10 @@ def at(world: World, seconds: float, happen: Callable[[], object]) -> None:
     world.clock.due.append((world.clock.passed + seconds, happen))
 
 
-def never(world: World, happen: Callable[[], object]) -> None:
-    """Let something that was to happen, and has not yet, not happen any more."""
-    world.clock.due = [each for each in world.clock.due if each[1] is not happen]
+def never(world: World, happen: Callable[[], object]) -> bool:
+    """Let something that was to happen not happen any more; return whether it had not yet."""
+    before, world.clock.due = world.clock.due, [each for each in world.clock.due if each[1] is not happen]
+    return world.clock.due != before
 
 
 def given_back(world: World) -> bool:
