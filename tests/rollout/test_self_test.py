@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 
-from tests.rollout.operator import STACK, docker, journal
+from tests.rollout.operator import STACK, Operator, docker, journal
 from tests.rollout.test_bad_input import touched
 
 
+def serving(operator: Operator) -> list[object]:
+    status = operator.status()
+    return [status[name] for name in ("live", "release", "confirmed", "lock", "last")]
+
+
 def test_every_gate_stops_its_known_bad_greens_on_this_host(operator):
-    before = touched(), len(journal()), operator.status()
+    before = touched(), len(journal()), serving(operator)
     tried = operator.types("preflight", "--self-test")
     said = " ".join(tried.stdout.split())
     assert tried.returncode == 0
@@ -18,5 +23,5 @@ def test_every_gate_stops_its_known_bad_greens_on_this_host(operator):
     assert int(stopped[1]) > 25
     # What this inventory would let through all the same is not kept secret.
     assert "On this host performance would not stop them: pilot_gate_performance is not enforce." in said
-    assert (touched(), len(journal()), operator.status()) == before
+    assert (touched(), len(journal()), serving(operator)) == before
     assert docker("ps", "--all", "--quiet", "--filter", f"name={STACK}-selftest") == ""
