@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.rollout import judged as package
+from tests.rollout.judged import __main__ as program
 from tests.rollout.judged.verdicts import SLOWER, Judged, delay_ms, judged, summary, wrong
 
 FOLDER = Path(package.__file__).parent / "slow"
@@ -50,6 +52,61 @@ def test_what_came_of_them_is_a_line_for_each_kind():
          "1.01 times blue's."),
         "20% slower: 1 fail of 1; 12 s each, 12 s at most; p50 1.19 to 1.19 times blue's.",
     ]
+
+
+class Host:
+    """An operator whose upgrades are judged by `says`: from the milliseconds of the delay to a verdict."""
+
+    def __init__(self, says, live="blue") -> None:
+        self.says, self.live, self.lines, self.variables = says, live, [], []
+
+    def status(self) -> dict[str, str | None]:
+        return {"live": self.live}
+
+    def with_variables(self, _folder: Path, **variables) -> Host:
+        self.variables.append(variables)
+        return self
+
+    def types(self, *words: str) -> None:
+        assert words == ("upgrade",)
+        delay = float(self.variables[-1]["bridge_environment"].get("SLOW_MS", "0"))
+        self.lines += [{"event": "begun"}, {**LINE, "verdict": self.says(delay)}]
+
+
+@pytest.fixture
+def typed(monkeypatch, capsys):
+    """Let a host be judged, twice the same and three times slower; return the exit code and what was printed."""
+
+    def run(host: Host, *more: str) -> tuple[int, str]:
+        monkeypatch.setattr(program, "Operator", lambda: host)
+        monkeypatch.setattr(program, "journal", lambda: host.lines)
+        code = program.main(["--same", "2", "--slower", "3", *more])
+        return code, "".join(capsys.readouterr())
+
+    return run
+
+
+def test_upgrades_are_new_each_time_and_slow_by_a_fifth_of_what_was_measured(typed, tmp_path):
+    host = Host(lambda delay: "fail" if delay else "pass")
+    code, printed = typed(host, "--record", str(tmp_path / "record"))
+    assert (code, "the same release: 2 pass of 2" in printed, "20% slower: 3 fail of 3" in printed) == (0, True, True)
+    environments = [each["bridge_environment"] for each in host.variables]
+    assert [each["RUN"] for each in environments] == ["1", "2", "3", "4", "5"]
+    assert [each.get("SLOW_MS") for each in environments] == [None, None, *["0.400"] * 3]
+    assert ["bridge_mounts" in each for each in host.variables] == [False, False, True, True, True]
+    lines = [json.loads(line) for line in (tmp_path / "record").read_text().splitlines()]
+    assert [(line["slower"], line["verdict"]) for line in lines] == [(0.0, "pass")] * 2 + [(SLOWER, "fail")] * 3
+
+
+@pytest.mark.parametrize(("says", "many"), [(lambda _: "fail", 2), (lambda _: "pass", 3)], ids=["noise", "blindness"])
+def test_a_verdict_that_must_not_be_ends_with_1_and_is_named(typed, says, many):
+    code, printed = typed(Host(says))
+    assert (code, printed.count("Must not be: ")) == (1, many)
+
+
+def test_without_a_stack_nothing_is_judged(typed):
+    code, printed = typed(Host(lambda _: "pass", live=None))
+    assert (code, printed.startswith("Deploy a stack first")) == (2, True)
 
 
 ASKED = """
