@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
-from eduhub_pilot.gates.criteria import criteria
+from eduhub_pilot.gates.criteria import NAMES, criteria
 from eduhub_pilot.record import Spec
 from eduhub_pilot.settings import GATES as SETTINGS
-from tests.templates.render import render, value
+from tests.templates.render import ANSIBLE, render, value
 
 SPEC = Spec({"image": "eduhub/bridge:py3.11", "python": "3.11", "health_path": "/health", "smoke_paths": ["/"]})
 
@@ -114,6 +118,13 @@ def test_the_pilot_understands_what_the_defaults_tell_it_of_the_gates():
     assert {name.split("_")[1] for name in gates_told()} == {"GATE", "RUNTIME", "CONTRACT", "PERFORMANCE"}
 
 
+@pytest.mark.parametrize("gate", NAMES)
+@pytest.mark.parametrize("mode", ["off", "observe", "enforce", False], ids=str)
+def test_each_gate_has_the_mode_that_the_inventory_says_and_no_other_gate_has_it(gate, mode):
+    told = criteria(gates_told(**{f"pilot_gate_{gate}": mode}), SPEC).modes
+    assert told == {**dict.fromkeys(NAMES, "enforce"), gate: mode or "off"}  # YAML makes false of off
+
+
 def test_the_pilot_understands_what_an_inventory_tells_it_of_the_gates():
     until = date(2027, 1, 31)  # what YAML makes of a day
     told = criteria(
@@ -128,6 +139,37 @@ def test_the_pilot_understands_what_an_inventory_tells_it_of_the_gates():
     assert told.modes["smoke"] == "off"
     assert told.runtime.allowed[0].until == told.contract.allowed[0].until == until
     assert told.contract.requests[-1].named == "GET /courses (text/html)"
+
+
+def steps(tasks: list[dict[str, Any]] | None) -> Iterator[tuple[str, Any]]:
+    """Each task's module, without its collection, and what it is given; those in blocks too."""
+    for task in tasks or []:
+        yield from ((name.rpartition(".")[2], given) for name, given in task.items())
+        for part in ("tasks", "block", "rescue", "always"):
+            yield from steps(task.get(part))
+
+
+def played(file: str) -> set[str]:
+    """The files of tasks that a file below ansible/ comes to, playbooks too."""
+    found = {file}
+    for verb, given in steps(yaml.safe_load((ANSIBLE / file).read_text())):
+        if verb == "import_role":
+            found |= played(f"roles/{given['name']}/tasks/{given['tasks_from']}.yml")
+        elif verb in {"import_tasks", "import_playbook"}:
+            found |= played(str(Path(file).parent / given))
+    return found
+
+
+def test_a_rollback_brings_no_image_and_lets_nothing_bring_one():
+    assert "roles/docker_host/tasks/images.yml" in played("playbooks/upgrade.yml")
+    way_back = played("playbooks/rollback.yml")
+    assert {each.split("/")[1] for each in way_back if "/tasks/" in each} == {"pilot", "release", "edge", "bridge"}
+    assert "roles/bridge/tasks/start.yml" in way_back
+    (slot,) = yaml.safe_load((ANSIBLE / "roles/bridge/tasks/start.yml").read_text())
+    assert slot["community.docker.docker_container"]["pull"] == "never"
+    for argv in ("_pilot_argv", "_pilot_shift_argv"):
+        words = value(argv, pilot_command=[], pilot_run="run", ansible_play_hosts_all=["here"])
+        assert words[words.index("--pull") + 1] == "never"
 
 
 @pytest.mark.parametrize(

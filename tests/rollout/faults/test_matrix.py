@@ -140,3 +140,14 @@ def note(cell: Cell, seen: Seen, wrong: str = "") -> None:
                 "gap": seen.gap} | ({"wrong": wrong} if wrong else {})  # fmt: skip
         with Path(RECORD).open("a") as file:
             file.write(json.dumps({"cell": cell.id, **line}) + "\n")
+
+
+def test_a_warm_rollback_needs_no_network_but_the_operators_own(deployed):
+    at_rest(deployed, "rollback")
+    assert deployed.does("ip route show default > /run/way-out && ip route del default") == 0
+    try:
+        assert deployed.does("ip route get 192.0.2.1") == 2, "there is still a way out of the machine"
+        assert deployed.operator.types("rollback").returncode == 0
+    finally:
+        deployed.does("ip route add $(cat /run/way-out)")
+    assert (python_of(live(deployed)["release"]), deployed.lock()) == ("3.9", None)

@@ -160,6 +160,7 @@ CONTRADICTIONS = {
     "another release": (lambda answer: replace(answer, release="20250101T000000Z-py3.9-00000000"), "with release 2025"),
     "another slot": (lambda answer: replace(answer, slot="blue"), "was answered by blue"),
     "another Python": (lambda answer: replace(answer, body='{"python": "3.9.2"}'), "was answered by Python 3.9.2, but"),
+    "no Python": (lambda answer: replace(answer, body="{}"), "named no Python any more"),
     "nobody": (lambda answer: replace(answer, slot=None, trouble="nobody", status=503), "found nobody listening"),
 }
 
@@ -167,6 +168,7 @@ CONTRADICTIONS = {
 @pytest.mark.parametrize(("lie", "words"), CONTRADICTIONS.values(), ids=CONTRADICTIONS)
 def test_a_public_address_that_contradicts_the_journal_ends_the_shift(stepping, lie, words):
     ask, asked = stepping.ask, []
+    stepping.behaviour["green"] = names_python
 
     def lying(base: str, path: str, seconds: float, /, *, most: int = 4096) -> Answer:
         answer = ask(base, path, seconds, most=most)
@@ -174,16 +176,33 @@ def test_a_public_address_that_contradicts_the_journal_ends_the_shift(stepping, 
         return lie(answer) if base == stepping.settings.edge and asked.count(base) == 150 else answer
 
     stepping.host = replace(stepping.host, ask=lying)
-    with pytest.raises(FailedError, match=rf"The public address, asked for /health/live, .*{words}"):
+    with pytest.raises(FailedError, match=rf"The public address, asked for /health, .*{words}"):
         stepping.shift("run-2")
     assert given_back(stepping)
 
 
-def test_the_public_address_is_asked_two_hundred_times(stepping):
-    stepping.behaviour["green"] = lambda _: Answer(200, 0.01, body='{"python": "3.11.2"}')
+def names_python(path: str) -> Answer:
+    """As our bridge answers: one page names its Python."""
+    return Answer(200, 0.01, body='{"python": "3.11.2"}' if path == "/health" else '{"status": "live"}')
+
+
+def test_the_public_address_is_asked_two_hundred_times_for_a_page_that_names_its_python(stepping):
+    stepping.behaviour["green"] = names_python
     stepping.shift("run-2")
     (heard,) = noted(stepping, "witnessed")
-    assert (heard["answers"], heard["pythons"], heard["slot"]) == (200, 200, "green")
+    assert (heard["path"], heard["answers"], heard["pythons"], heard["slot"]) == ("/health", 200, 200, "green")
+
+
+def test_where_no_page_names_its_python_slot_and_release_have_to_do(stepping):
+    stepping.shift("run-2")
+    (heard,) = noted(stepping, "witnessed")
+    assert (heard["path"], heard["answers"], heard["pythons"]) == ("/health/live", 200, 0)
+
+
+def test_a_page_that_names_its_python_slowly_is_not_asked_two_hundred_times(stepping):
+    stepping.behaviour["green"] = lambda path: names_python(path) if path != "/health" else Answer(None, 1, "hangs")
+    assert stepping.shift("run-2").code == 0
+    assert noted(stepping, "witnessed")[0]["path"] == "/health/live"
 
 
 def test_a_rehearsal_goes_back_and_forth_and_its_time_is_what_status_promises(stepping):
@@ -225,6 +244,19 @@ def test_a_way_back_that_cannot_be_shown_refuses_the_upgrade(stepping):
     with pytest.raises(FailedError, match=r"The way back could not be shown: .* by blue, not 20 times in a row"):
         stepping.shift("run-2", rehearse=True)
     assert given_back(stepping)
+
+
+def test_no_traffic_is_rehearsed_back_to_a_slot_that_does_not_answer(stepping):
+    at(stepping, 18, lambda: stepping.behaviour.update(blue=lambda _: Answer(500, 0.01)))
+    with pytest.raises(FailedError, match=r"The way back could not be shown: blue did not answer .* own door for 5 s"):
+        stepping.shift("run-2", rehearse=True)
+    assert [line["share"] for line in noted(stepping, "moved")] == list(STEPS)
+
+
+def test_an_old_slot_that_is_just_being_started_again_is_waited_for(stepping):
+    at(stepping, 20, lambda: stepping.kill("blue"))
+    assert stepping.shift("run-2", rehearse=True).code == 0
+    assert [line["share"] for line in noted(stepping, "moved")] == [*STEPS, 0, 100]
 
 
 def test_a_rollback_rehearses_nothing(live):

@@ -16,7 +16,8 @@ from eduhub_pilot.confirm import end
 from eduhub_pilot.errors import PilotError, RefusedError
 from eduhub_pilot.host import Outcome
 from eduhub_pilot.revert import revert
-from tests.unit.pilot.world import Killed, World
+from tests.unit.pilot.fakes import Killed
+from tests.unit.pilot.world import World
 
 # More effects than any command has; a command that is through before it is killed ends the search.
 MANY = 120

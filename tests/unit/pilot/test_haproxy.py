@@ -14,7 +14,7 @@ from eduhub_pilot import haproxy
 from eduhub_pilot.errors import ProxyDownError
 from eduhub_pilot.facts import Counts, Process
 from eduhub_pilot.haproxy import Moved, Proxy
-from tests.unit.pilot.world import FakeClock, Haproxy
+from tests.unit.pilot.fakes import FakeClock, Haproxy
 
 
 @contextmanager

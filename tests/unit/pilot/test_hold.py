@@ -13,8 +13,9 @@ from eduhub_pilot.follow import follow
 from eduhub_pilot.prove import prove
 from eduhub_pilot.shift import shift
 from eduhub_pilot.status import status
+from tests.unit.pilot.fakes import Killed
 from tests.unit.pilot.test_course import noted
-from tests.unit.pilot.world import Killed, World, at, given_back
+from tests.unit.pilot.world import World, at, given_back
 
 
 @pytest.fixture
@@ -189,6 +190,15 @@ def test_connections_of_the_left_slot_are_listed_and_cut_when_the_new_one_is_con
     words = "2 connections that blue still had were cut: /plone/1 (request, 61 s), /plone/0 (request, 60 s)."
     assert words in outcome.say
     assert noted(live, "cut")[0]["connections"] == outcome.data["cut"]
+
+
+def test_every_connection_that_is_cut_is_listed_however_many_there_are(live):
+    live.haproxy.sessions["blue"] = 130
+    live.roll("run-2", "upgrade", python="3.11")
+    lines = [line for line in noted(live, "cut") + noted(live, "listed") if line["step"] == "confirm"]
+    (first, *_) = lines
+    listed = [each["path"] for line in lines for each in line["connections"]]
+    assert (first["left"], set(listed)) == (130, {f"/plone/{number}" for number in range(130)})
 
 
 def test_awaiting_a_shift_whose_container_is_gone_says_so(live):

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
@@ -15,10 +16,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from eduhub_pilot.confirm import confirm, end, pending
 from eduhub_pilot.errors import PilotError
-from eduhub_pilot.facts import Answer
+from eduhub_pilot.facts import SLOTS, Answer, Slot, other
 from eduhub_pilot.prove import prove
 from eduhub_pilot.revert import revert
-from tests.unit.pilot.world import Killed, World
+from eduhub_pilot.state import Rollout
+from tests.unit.pilot.fakes import Killed
+from tests.unit.pilot.world import World, at, never
 
 STEPS = {
     "prove": lambda world, run: prove(world.host, run),
@@ -28,6 +31,10 @@ STEPS = {
     "revert": lambda world, run: revert(world.host, run, "why"),
 }
 OWNERS = st.sampled_from(["ana@desk", "bob@lab"])
+FAULTS = (
+    "the new slot is killed", "the old slot is killed", "both slots are killed", "the host is rebooted",
+    "the pilot is killed", "HAProxy is killed", "the engine is down", "the disk is full", "Plone is stopped",
+)  # fmt: skip
 # Rarely, and then anywhere.
 DEATH = st.none() | st.none() | st.integers(0, 20)
 
@@ -51,10 +58,18 @@ class Host(RuleBasedStateMachine):
 
     def does(self, act: Callable[[], object], death: int | None) -> bool:
         """Let a pilot do something; return whether it got through."""
-        with self.world.killing(death), suppress(PilotError, Killed):
+        with self.world.killing(death), suppress(PilotError, Killed, OSError):
             act()
             return True
         return False
+
+    def watches(self, act: Callable[[], object], death: int | None) -> None:
+        """Let a shift have its turn; where it can write nothing, what is committed serves."""
+        with self.world.killing(death), suppress(PilotError, Killed):
+            try:
+                act()
+            except OSError:
+                assert not self.world.haproxy.up or self.world.haproxy.share == self.world.store.share()
 
     @rule(
         verb=st.sampled_from(["deploy", "upgrade", "rollback"]), python=st.sampled_from(["3.9", "3.11"]), owner=OWNERS,
@@ -96,16 +111,65 @@ class Host(RuleBasedStateMachine):
                              death if name == names[-1] else None):  # fmt: skip
                 return
 
+    @rule(fault=st.sampled_from(FAULTS), after=st.floats(0.1, 6), rehearse=st.booleans(), death=DEATH)
+    def a_shift_is_struck(self, fault: str, after: float, rehearse: bool, death: int | None) -> None:
+        """While traffic moves something happens to the host; it passes within a minute, and so does all else."""
+        self.whole()
+        python = "3.9" if "py3.11" in self.world.store.state().live.release else "3.11"
+        self.begin("upgrade", python, "ana@desk", take_over=True, resume=False, death=None, hold=True)
+        self.role_bridge()
+        self.does(lambda: prove(self.world.host, self.runs[-1]), None)
+        new = (self.world.store.state().rollout or Rollout("", "green", "", None, "", "")).slot
+        strike = partial(self.strike, fault, new)
+        at(self.world, after, strike)
+        self.watches(lambda: self.world.shift(self.runs[-1], rehearse), death)
+        struck = not never(self.world, strike)
+        self.world.clock.sleep(2)  # what was killed is back
+        self.world.check()
+        self.the_shift_goes_on(1, None)
+        if struck and fault in {"the host is rebooted", "HAProxy is killed"}:
+            # It has forgotten the move, and nobody moves traffic a second time.
+            assert (self.world.haproxy.share, self.world.lives()) == (self.world.store.share(), False)
+        self.whole()
+
+    def strike(self, fault: str, new: Slot) -> None:
+        match fault:
+            case "the new slot is killed":
+                self.world.kill(new)
+            case "the old slot is killed":
+                self.world.kill(other(new))
+            case "both slots are killed":
+                self.world.kill(new)
+                self.world.kill(other(new))
+            case "the host is rebooted":
+                self.world.reboot()
+                raise Killed
+            case "the pilot is killed":
+                raise Killed
+            case "HAProxy is killed":
+                self.world.haproxy.kill(1)
+            case "the engine is down":
+                self.world.engine.down = True
+            case "the disk is full":
+                self.world.store.full = True
+            case "Plone is stopped":
+                self.world.behaviour.update(dict.fromkeys(SLOTS, lambda _: Answer(503, 0.01)))
+
+    def whole(self) -> None:
+        """Whatever is broken is mended, as by a person who was called."""
+        self.world.engine.down = self.world.store.full = False
+        self.world.behaviour.clear()
+
     @rule(data=st.data(), dies_at=st.none() | st.none() | st.integers(0, 60))
     def a_shift_is_disturbed(self, data: st.DataObject, dies_at: int | None) -> None:
         """A shift gets some of its way or waits, and then something happens to it, and perhaps something else."""
-        self.world.engine.down = False
-        self.world.behaviour.clear()
+        self.whole()
         python = "3.9" if "py3.11" in self.world.store.state().live.release else "3.11"
         self.a_run_goes_far("upgrade", python, 2, dies_at, hold=True)
         for _ in range(2):
             how = data.draw(st.sampled_from(
-                ["lock", "haproxy", "engine", "clock", "resume", "time", "confirm", "revert", "nothing"]))  # fmt: skip
+                ["lock", "haproxy", "engine", "clock", "resume", "time", "confirm", "revert", "reboot", "disk", "slots",
+                 "nothing"]))  # fmt: skip
             death = data.draw(DEATH)
             happen = {
                 "lock": self.the_lock_is_removed_by_hand,
@@ -118,6 +182,9 @@ class Host(RuleBasedStateMachine):
                 "time": lambda: self.time_passes(10),
                 "confirm": lambda death=death: self.a_person_confirms(death),
                 "revert": lambda death=death: self.step("revert", 1, death),
+                "reboot": self.the_host_is_rebooted,
+                "disk": lambda: self.the_disk_is_full(True),
+                "slots": self.the_slots_are_killed,
                 "nothing": lambda: None,
             }[how]
             happen()
@@ -133,8 +200,7 @@ class Host(RuleBasedStateMachine):
     def the_shift_goes_on(self, seconds: float, death: int | None) -> None:
         """The shift's container has its turn after a while, started again where a pilot was killed."""
         self.world.clock.sleep(seconds)
-        with self.world.killing(death), suppress(Killed):
-            self.world.goes_on()
+        self.watches(self.world.goes_on, death)
 
     @rule(death=DEATH)
     def a_person_confirms(self, death: int | None) -> None:
@@ -143,6 +209,20 @@ class Host(RuleBasedStateMachine):
     @rule(down=st.booleans())
     def the_engine_goes_or_comes(self, down: bool) -> None:
         self.world.engine.down = down
+
+    @rule()
+    def the_host_is_rebooted(self) -> None:
+        self.world.reboot()
+
+    @rule(full=st.booleans())
+    def the_disk_is_full(self, full: bool) -> None:
+        self.world.store.full = full
+
+    @rule()
+    def the_slots_are_killed(self) -> None:
+        for slot in SLOTS:
+            self.world.kill(slot)
+        self.world.clock.sleep(1)
 
     @rule(seconds=st.sampled_from([-10_000, -30, 30, 10_000]))
     def the_clock_jumps(self, seconds: int) -> None:
@@ -172,8 +252,9 @@ class Host(RuleBasedStateMachine):
     @rule()
     def the_journal_is_cut(self) -> None:
         journal = self.room / "journal.jsonl"
-        journal.write_bytes(journal.read_bytes()[:-7])
-        self.world.host.note(None, "test", "mended")
+        if not self.world.store.full:
+            journal.write_bytes(journal.read_bytes()[:-7])
+            self.world.host.note(None, "test", "mended")
 
     @invariant()
     def legal(self) -> None:
@@ -192,8 +273,7 @@ class Host(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
-            self.world.behaviour.clear()
-            self.world.engine.down = False
+            self.whole()
             self.left_alone()
             done = self.world.roll("last", take_over=True, spec=self.world.spec(environment={"LAST": "1"}))
             assert (done.code, self.world.store.lock(), self.world.store.state().rollout) == (0, None, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eduhub_pilot.ledger import LISTED, Connection, connections, document, words
+from eduhub_pilot.ledger import LISTED, Connection, connections, pages, words
 
 # As HAProxy 2.6.12 sent it for `show sess all`, without the lines about buffers and file descriptors.
 SESSIONS = """\
@@ -59,9 +59,13 @@ def test_an_edge_without_the_table_leaves_paths_unknown():
     assert {each.path for each in connections(SESSIONS, "No such table\n", "blue")} == {None}
 
 
-def test_a_long_ledger_is_cut_in_the_journal_and_shorter_still_in_words():
+def test_a_long_ledger_takes_several_lines_and_is_short_in_words():
     many = [Connection(f"/{number}", number, "request") for number in range(200)]
-    assert (len(document(many)), document(many)[1]) == (LISTED, {"path": "/1", "seconds": 1, "kind": "request"})
+    listed = [each for page in pages(many) for each in page]
+    assert [each["path"] for each in listed] == [each.path for each in many]
+    assert listed[1] == {"path": "/1", "seconds": 1, "kind": "request"}
+    assert {len(page) for page in pages(many)} == {LISTED}
+    assert pages([]) == [[]]
     assert words(many) == (
         "/0 (request, 0 s), /1 (request, 1 s), /2 (request, 2 s), /3 (request, 3 s), /4 (request, 4 s) and 195 more"
     )

@@ -11,7 +11,7 @@ import pytest
 
 from eduhub_pilot.facts import Answer
 from eduhub_pilot.probe import ask, exchange, replied, wait_ready
-from tests.unit.pilot.world import FakeClock
+from tests.unit.pilot.fakes import FakeClock
 
 Script = Callable[[socket.socket], None]
 

@@ -1,6 +1,6 @@
-"""A host in memory for the pilot: real files, and an HAProxy, an engine and a clock that do what the real ones do.
+"""A host in memory for the pilot: real files, what stands around it from `fakes`, and what happens to it.
 
-`Killed` is a pilot killed with -9: `World.kill_after` lets it happen before any chosen effect on the outside.
+A pilot can be killed with -9: `World.killing` lets it happen before any chosen effect on the outside.
 """
 
 from __future__ import annotations
@@ -8,22 +8,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from eduhub_pilot.begin import begin
-from eduhub_pilot.clock import Clock
 from eduhub_pilot.confirm import confirm, end
-from eduhub_pilot.errors import EngineDownError, PilotError, ProxyDownError, RefusedError
-from eduhub_pilot.facts import SHIFT, SLOTS, Answer, Container, Image, Look, Reply, Slot, other, slot_of
+from eduhub_pilot.errors import PilotError, RefusedError
+from eduhub_pilot.facts import SHIFT, Answer, Container, Reply, Slot, other, slot_of
 from eduhub_pilot.follow import follow
 from eduhub_pilot.gates.bench import Bench
 from eduhub_pilot.gates.criteria import criteria
-from eduhub_pilot.haproxy import Proxy
 from eduhub_pilot.host import Host, Outcome
 from eduhub_pilot.init import init
 from eduhub_pilot.plan import Wish
@@ -33,233 +30,7 @@ from eduhub_pilot.revert import revert
 from eduhub_pilot.settings import Settings
 from eduhub_pilot.shift import shift
 from eduhub_pilot.steps import Plan
-from eduhub_pilot.store import Store
-
-IMAGES = {
-    "eduhub/bridge:py3.9": Image("sha256:" + "39" * 32, "3.9.2"),
-    "eduhub/bridge:py3.11": Image("sha256:" + "11" * 32, "3.11.2"),
-}
-
-
-# What the gate `runtime` is told of an image in which all is well.
-CLEAN = {
-    "python": "3.11.2", "files": 90, "modules": 80, "packages": 7, "distributions": {"click": "8.1.8"},
-    "findings": [], "dropped": 0, "unexamined": [],
-}  # fmt: skip
-
-
-class Killed(BaseException):
-    """kill -9."""
-
-
-class Parked(BaseException):
-    """The test leaves a shift alone for a while, where it waits."""
-
-
-class FakeClock(Clock):
-    """Time that passes only by sleeping. `jumped` are the seconds that somebody set the wall clock ahead, or back."""
-
-    def __init__(self) -> None:
-        self.passed = 0.0
-        self.jumped = 0.0
-        self.park: Callable[[], bool] = lambda: False
-
-    def now(self) -> datetime:
-        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.passed + self.jumped)
-
-    def monotonic(self) -> float:
-        return self.passed
-
-    def sleep(self, seconds: float) -> None:
-        if self.park():
-            raise Parked
-        self.passed += seconds
-
-
-@dataclass
-class Haproxy:
-    """HAProxy's runtime, answering as 2.6 does. It reads its maps from `folder` when it starts."""
-
-    folder: Path
-    clock: FakeClock
-    maps: dict[str, dict[str, str]] = field(default_factory=dict)
-    pid: int = 0
-    back_at: float | None = None
-    sessions: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SLOTS, 0))
-    status: int = -1  # of every session: HAProxy has -1 until the answer begins
-    answers: dict[str, dict[str, int]] = field(default_factory=lambda: {slot: {"2xx": 0, "5xx": 0} for slot in SLOTS})
-    faults: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SLOTS, 0))
-    waiting: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SLOTS, 0))
-    unanswered: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SLOTS, 0))
-    started: float = 0.0
-
-    def start(self) -> None:
-        self.pid += 1
-        self.back_at, self.started = None, self.clock.passed
-        self.maps = {}
-        for name in ("traffic.map", "releases.map"):
-            text = (self.folder / name).read_text()
-            self.maps[f"{self.folder}/{name}"] = dict(line.split() for line in text.splitlines())
-
-    def kill(self, seconds: float = 1.0) -> None:
-        """Kill it; the engine starts it again after `seconds`."""
-        self.back_at = self.clock.passed + seconds
-
-    @property
-    def up(self) -> bool:
-        if self.back_at is not None and self.clock.passed >= self.back_at:
-            self.start()
-        return self.back_at is None
-
-    @property
-    def share(self) -> int:
-        return int(self.maps[f"{self.folder}/traffic.map"]["green"])
-
-    def answer(self, command: str) -> str:
-        """What HAProxy sends for one command, its closing empty line included."""
-        words = command.split()
-        match words:
-            case ["set", "map", name, key, value]:
-                return self._set(name, key, value)
-            case ["show", "map", name] if name in self.maps:
-                return "".join(f"0x55bff3c3e6c0 {key} {value}\n" for key, value in self.maps[name].items()) + "\n"
-            case ["show", "info"]:
-                epoch = 1795477976 + int(self.started)
-                return f"Name: HAProxy\nPid: {self.pid}\nUptime: 0d 0h00m01s\nStart_time_sec: {epoch}\n\n"
-            case ["show", "stat", slot, "6", "-1"]:
-                return self._statistics(slot)
-            case ["show", "sess", "all"]:
-                pairs = [(slot, number) for slot in SLOTS for number in range(self.sessions[slot])]
-                return "".join(self._session(slot, number) for slot, number in pairs) + "\n"
-            case ["show", "table", "inflight"]:
-                ports = range(sum(self.sessions.values()))
-                lines = (f"0x1: key=10.0.0.1:{port}\\ /plone/{port} use=1 exp=7012 conn_cur=1\n" for port in ports)
-                return "# table: inflight, type: string, size:4000, used:1\n" + "".join(lines) + "\n"
-            case ["shutdown", "sessions", "server", server]:
-                slot, _, name = server.partition("/")
-                self.sessions[slot] = 0 if name == "slot" else self.sessions[slot]
-                return "\n"
-        return "Unknown map identifier. Please use #<id> or <file>.\n\n" if "map" in words else "Unknown command.\n\n"
-
-    def _statistics(self, slot: str) -> str:
-        counts = self.answers[slot]
-        total = sum(counts.values()) + self.unanswered[slot]
-        return (
-            "# pxname,svname,qcur,scur,stot,econ,eresp,wretr,rtime,"
-            "hrsp_1xx,hrsp_2xx,hrsp_3xx,hrsp_4xx,hrsp_5xx,hrsp_other,\n"
-            f"{slot},slot,0,{self.sessions[slot]},{total},0,0,0,3,0,{counts['2xx']},0,0,{counts['5xx']},0,\n"
-            f"{slot},wait,0,{self.waiting[slot]},0,0,0,0,0,0,0,0,0,0,0,\n"
-            f"{slot},BACKEND,0,{self.sessions[slot]},{total},{self.faults[slot]},0,0,3,"
-            f"0,{counts['2xx']},0,0,{counts['5xx']},0,\n\n"
-        )
-
-    def _session(self, slot: str, number: int) -> str:
-        port = number + (self.sessions["blue"] if slot == "green" else 0)
-        return (
-            f"0x{port:x}: [25/Nov/2026:02:22:02.786393] id=1 proto=tcpv4 source=10.0.0.1:{port}\n"
-            f"  frontend=public (id=2 mode=http), listener=? (id=1) addr=127.0.0.1:8080\n"
-            f"  backend={slot} (id=4 mode=http) addr=unix\n  task=0x1 (state=0x00 nice=0 exp=57s age=1m{number}s)\n"
-            f"  txn=0x1 flags=0x3000 meth=1 status={self.status} req.st=MSG_DONE rsp.st=MSG_RPBEFORE req.f=0x4c "
-            "rsp.f=0x00\n"
-        )
-
-    def _set(self, name: str, key: str, value: str) -> str:
-        if name not in self.maps:
-            return "Unknown map identifier. Please use #<id> or <file>.\n\n"
-        if key not in self.maps[name]:
-            return "entry not found.\n\n"
-        self.maps[name][key] = value
-        return "\n"
-
-
-@dataclass(frozen=True)
-class FakeProxy(Proxy):
-    """The pilot's client with the socket left out: what is parsed is what HAProxy would send."""
-
-    haproxy: Haproxy = field(kw_only=True)
-    before: Callable[[str], None] = field(kw_only=True)
-
-    def _ask(self, *commands: str) -> list[str]:
-        for command in commands:
-            if command.startswith(("set", "shutdown")):
-                self.before(command)
-        if not self.haproxy.up:
-            raise ProxyDownError("HAProxy does not answer on its admin socket (Connection refused).")
-        answers = [self.haproxy.answer(command).removesuffix("\n") for command in commands]
-        if not self.haproxy.up:
-            raise ProxyDownError("HAProxy closed its admin socket in the middle of an answer.")
-        return answers
-
-
-@dataclass
-class FakeEngine:
-    """An engine with the images of `IMAGES`; what a run of a container would do is up to `World`."""
-
-    before: Callable[[str], None]
-    images: dict[str, Image] = field(default_factory=lambda: dict(IMAGES))
-    containers: dict[str, Container] = field(default_factory=dict)
-    logs: dict[str, list[str]] = field(default_factory=dict)
-    looks: dict[str, Look] = field(default_factory=dict)
-    looked: list[tuple[str, Sequence[str]]] = field(default_factory=list)
-    down: bool = False
-
-    def _asked(self) -> None:
-        if self.down:
-            raise EngineDownError("The Docker Engine does not do what it is asked (Connection refused).")
-
-    def image(self, name: str) -> Image | None:
-        self._asked()
-        return self.images.get(name) or next((each for each in self.images.values() if each.id == name), None)
-
-    def tags(self, repository: str) -> list[str]:
-        return sorted(name for name in self.images if name.startswith(f"{repository}:"))
-
-    def tag(self, image: str, name: str) -> None:
-        self.before("tag")
-        self.images[name] = next(each for each in self.images.values() if each.id == image)
-
-    def untag(self, name: str) -> None:
-        self.before("untag")
-        self.images.pop(name, None)
-
-    def container(self, name: str) -> Container | None:
-        self._asked()
-        return self.containers.get(name)
-
-    def log(self, name: str, lines: int) -> list[str]:
-        self._asked()
-        return self.logs.get(name, [])[-lines:]
-
-    def remove(self, name: str, stop_seconds: int) -> None:
-        assert stop_seconds > 0
-        self._asked()
-        self.before("remove")
-        self.containers.pop(name, None)
-
-    def let_end(self, name: str) -> None:
-        self._asked()
-        if name in self.containers:
-            self.before("let_end")
-            self.containers[name] = replace(self.containers[name], state="exited")
-
-    def lay(
-        self, name: str, image: str, folder: str, files: Mapping[str, str], environment: Mapping[str, str], stack: str
-    ) -> None:
-        raise NotImplementedError
-
-    def discard(self, name: str) -> None:
-        raise NotImplementedError
-
-    def look(
-        self, like: str, command: Sequence[str], memory: str, seconds: float, between: Callable[[], None]
-    ) -> Look:
-        assert memory
-        assert seconds > 0
-        self._asked()
-        between()
-        self.looked.append((like, command))
-        version = next((i.python for i in self.images.values() if i.id == self.containers[like].image), None)
-        return self.looks.get(like) or Look(0, json.dumps({**CLEAN, "python": version or "3.11.2"}))
+from tests.unit.pilot.fakes import FakeClock, FakeEngine, FakeProxy, FakeStore, Haproxy, Killed, Parked
 
 
 class World:
@@ -278,7 +49,7 @@ class World:
         self.replies: dict[Slot, Callable[[str, str, Mapping[str, str]], Reply]] = {}
         self.effects = 0
         self.kill_after: int | None = None
-        self.store = Store(root, "/var/lib/eduhub", guard_seconds=0.2)
+        self.store = FakeStore(root, "/var/lib/eduhub", guard_seconds=0.2)
         self.settings = Settings(
             "eduhub", root, {"blue": "http://127.0.0.1:8101", "green": "http://127.0.0.1:8102"}, "http://127.0.0.1:8080",
             start_seconds=10, probe_seconds=2, drain_seconds=3, drain_stream_seconds=8, watch_seconds=1,
@@ -302,6 +73,7 @@ class World:
         for mine, theirs in zip(self.haproxy.maps.values(), copy.haproxy.maps.values(), strict=True):
             theirs.update(mine)
         copy.haproxy.started, copy.watching = self.haproxy.started, self.watching
+        copy.clock.booted = self.clock.booted
         copy.rehearses = self.rehearses
         copy.engine.images, copy.engine.containers = dict(self.engine.images), dict(self.engine.containers)
         return copy
@@ -339,6 +111,24 @@ class World:
                 setattr(os, name, call)
             for name, call in files.items():
                 setattr(Path, name, call)
+
+    def kill(self, slot: Slot) -> None:
+        """Kill a slot's container; the engine starts it again after a second."""
+        name = self.name(slot)
+        if killed := self.engine.containers.get(name):
+            self.engine.containers[name] = replace(killed, state="restarting", restarts=killed.restarts + 1)
+            at(self, 1, lambda: self._starts(name))
+
+    def _starts(self, name: str) -> None:
+        found = self.engine.containers.get(name)
+        if found and found.state == "restarting":
+            self.engine.containers[name] = replace(found, state="running")
+
+    def reboot(self) -> None:
+        """Switch the host off and on: HAProxy and monotonic time begin anew, whatever waits for the engine is back."""
+        self.clock.booted = self.clock.passed
+        self.haproxy.kill(seconds=2)
+        self.engine.down = False
 
     # --- what stands around the pilot
 
@@ -464,8 +254,13 @@ class World:
         """Fail unless the host is in a legal state: files whole; traffic served, now and once HAProxy has crashed."""
         state = self.store.state()
         self.store.lock()
-        for line in (self.settings.root / "journal.jsonl").read_text().splitlines():
+        journal = (self.settings.root / "journal.jsonl").read_text().splitlines()
+        for line in journal:
             assert {"time", "run", "host", "step", "event"} <= set(json.loads(line))
+        if state.last:
+            # Also in what a cut line was: that is kept as a text in another one.
+            words = (f'"run":"{state.last.run}"', f'"event":"{state.last.result}"')
+            assert any(all(word in line.replace("\\", "") for word in words) for line in journal), state.last
         if state.live:
             rolling = [state.rollout.release] if state.rollout and state.rollout.step == "confirm" else []
             self._serves(slot_of(self.store.share()), {state.live.release, *rolling})
@@ -483,15 +278,13 @@ class World:
 
 def at(world: World, seconds: float, happen: Callable[[], object]) -> None:
     """Let something happen once the clock has passed `seconds` from now."""
-    due, sleep = world.clock.passed + seconds, world.clock.sleep
+    world.clock.due.append((world.clock.passed + seconds, happen))
 
-    def passing(pause: float) -> None:
-        sleep(pause)
-        if world.clock.passed >= due:
-            world.clock.sleep = sleep
-            happen()
 
-    world.clock.sleep = passing
+def never(world: World, happen: Callable[[], object]) -> bool:
+    """Let something that was to happen not happen any more; return whether it had not yet."""
+    before, world.clock.due = world.clock.due, [each for each in world.clock.due if each[1] is not happen]
+    return world.clock.due != before
 
 
 def given_back(world: World) -> bool:

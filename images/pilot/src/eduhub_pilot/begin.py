@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from eduhub_pilot import plan
 from eduhub_pilot.drain import drained
-from eduhub_pilot.errors import RefusedError
+from eduhub_pilot.errors import ProxyDownError, RefusedError
 from eduhub_pilot.facts import SHIFT, Slot, other
 from eduhub_pilot.gates.criteria import for_verb
 from eduhub_pilot.host import Host, Outcome
@@ -141,7 +142,9 @@ def _claim(host: Host, wish: Wish, opening: Opening, record: Record, slot: Slot)
     verb = state.rollout.verb if resumed and state.rollout else wish.verb
     # The slot that public traffic leaves must be the one that is not replaced.
     if not resumed and reset(host, state):
-        drained(host, slot, host.settings.drain_seconds, lambda: None)
+        if drained(host, slot, host.settings.drain_seconds, lambda: None):
+            with suppress(ProxyDownError):
+                host.note_connections(wish.run, "begin", "cut", slot, host.proxy.left(slot, patience=2))
         host.note(wish.run, "begin", "given back", slot=other(slot), why="traffic was not on the committed slot")
     if record.id not in host.store.releases():
         host.store.save_record(record)

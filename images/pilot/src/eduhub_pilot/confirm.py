@@ -7,7 +7,7 @@ from contextlib import suppress
 from eduhub_pilot.errors import FailedError, LostError, PilotError, ProxyDownError, RefusedError
 from eduhub_pilot.facts import Slot, other, share_of, slot_of
 from eduhub_pilot.host import PATIENCE_SECONDS, Host, Outcome
-from eduhub_pilot.ledger import Connection, document, words
+from eduhub_pilot.ledger import Connection, pages, words
 from eduhub_pilot.revert import ended, failed, serving
 from eduhub_pilot.state import HostState
 
@@ -66,14 +66,15 @@ def _commit(host: Host, run: str, state: HostState, owner: str | None) -> Outcom
     host.store.save_share(share)  # from here on a HAProxy that is killed comes back with the new slot
     with suppress(ProxyDownError):
         host.proxy.move(share, PATIENCE_SECONDS)
+    by = {"owner": owner} if owner else {}
+    # Before release.json, which is what would have it written again: a pilot killed in between says it twice.
+    host.note(run, "confirm", "confirmed", slot=rollout.slot, release=rollout.release, origin=rollout.origin, **by)
     state = state.committed(rollout, host.clock.now())
     host.store.save_state(state)
-    by = {"owner": owner} if owner else {}
-    host.note(run, "confirm", "confirmed", slot=rollout.slot, release=rollout.release, origin=rollout.origin, **by)
     back = f" `./invoke rollback` goes back to {state.last_good}." if state.last_good else ""
     found = _cut(host, run, other(rollout.slot)) if rollout.origin else []
     cut = f" {len(found)} connections that {other(rollout.slot)} still had were cut: {words(found)}." if found else ""
-    data = {"serving": host.serving(state), "cut": document(found)}
+    data = {"serving": host.serving(state), "cut": pages(found)[0]}
     return Outcome(0, f"Confirmed: {serving(state)}{back}{cut}", True, data)
 
 
@@ -85,10 +86,9 @@ def _cut(host: Host, run: str, slot: Slot) -> list[Connection]:
     with suppress(ProxyDownError):
         if host.proxy.counts(slot, patience=1).sessions == 0:
             return []
-        left = host.proxy.left(slot, patience=1)
-        host.note(run, "confirm", "cutting", slot=slot, left=len(left), connections=document(left))
+        host.note_connections(run, "confirm", "cutting", slot, host.proxy.left(slot, patience=1))
         found = host.proxy.cut(slot, patience=1)
-        host.note(run, "confirm", "cut", slot=slot, left=len(found), connections=document(found))
+        host.note_connections(run, "confirm", "cut", slot, found)
         return found
     return []
 

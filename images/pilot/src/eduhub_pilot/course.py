@@ -96,19 +96,19 @@ class Course:
         left = drained(host, slot, host.settings.drain_seconds, self.look, stream_seconds)
         seconds = round(host.clock.monotonic() - self.lookout.moved_at, 3)
         found = host.proxy.left(slot, PATIENCE_SECONDS) if left else []
-        listed = ledger.document(found)
-        host.note(self.run, "shift", "drained", slot=slot, left=left, seconds=seconds, connections=listed)
+        host.note_connections(self.run, "shift", "drained", slot, found, left=left, seconds=seconds)
         if left and last and self.plan.cut == "forbid":
             raise FailedError(
                 f"{left} connections are still at {slot} after {seconds:.0f} s, and none may be cut "
                 f"(pilot_drain_cut): {ledger.words(found)}. Raise pilot_drain_seconds, for streams and WebSockets "
                 "pilot_drain_stream_seconds, or allow it.",
-                connections=listed,
+                connections=ledger.pages(found)[0],
             )
         return seconds, left
 
     def _rehearse(self) -> float:
         """Give all traffic back and take it again; return the seconds that going back took."""
+        rehearsal.ready(self.host, self.rollout)
         self._move(0)
         seconds = rehearsal.back(self.host, self.run, self.rollout, self.lookout.moved_at)
         self._move(100)

@@ -28,7 +28,7 @@ class Document:
         """Return the document in `text`; RefusedError when it is no JSON object of a schema known here."""
         try:
             fields = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RefusedError(f"{file} is not readable as JSON ({error}). {remedy}") from None
         if not isinstance(fields, dict):
             raise RefusedError(f"{file} holds {json.dumps(fields)[:40]} instead of an object. {remedy}")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from eduhub_pilot import cgroup, journal
+from eduhub_pilot import cgroup, journal, ledger
 from eduhub_pilot.clock import Clock
 from eduhub_pilot.engine import Engine
 from eduhub_pilot.errors import LostError, RefusedError
 from eduhub_pilot.facts import Slot, share_of
 from eduhub_pilot.gates.line import Dial, HttpLine
 from eduhub_pilot.haproxy import Proxy
+from eduhub_pilot.ledger import Connection
 from eduhub_pilot.probe import Ask, Fetch, exchange
 from eduhub_pilot.record import Record
 from eduhub_pilot.settings import Settings
@@ -68,6 +69,15 @@ class Host:
 
         self.store.append(journal.line(now, self.name, run, step, event, **more), mend)
 
+    def note_connections(
+        self, run: str, step: str, event: str, slot: Slot, found: Sequence[Connection], **more: Any
+    ) -> None:
+        """Write down every connection at `slot`: what one line does not hold goes into further ones, `listed`."""
+        first, *rest = ledger.pages(found)
+        self.note(run, step, event, slot=slot, **{"left": len(found), **more}, connections=first)
+        for page in rest:
+            self.note(run, step, "listed", slot=slot, connections=page)
+
     def held(self, run: str) -> tuple[Lock, HostState]:
         """Return the lock that `run` holds and the host's state; RefusedError when it holds none. Behind the guard."""
         lock, state = self.store.lock(), self.store.state()
@@ -93,9 +103,9 @@ class Host:
         """
         rollout = state.rollout
         if rollout and rollout.step == "confirm" and self.store.share() == share_of(rollout.slot):
+            self.note(rollout.run, "confirm", "confirmed", release=rollout.release, slot=rollout.slot, completed=True)
             state = state.committed(rollout, self.clock.now())
             self.store.save_state(state)
-            self.note(rollout.run, "confirm", "confirmed", release=rollout.release, slot=rollout.slot, completed=True)
         return state
 
     def serving(self, state: HostState) -> dict[str, Any] | None:

@@ -23,5 +23,5 @@ def whole(fragment: bytes) -> bool:
     """Return whether a line without its newline is complete nevertheless."""
     try:
         return isinstance(json.loads(fragment), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False

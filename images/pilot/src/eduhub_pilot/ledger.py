@@ -7,14 +7,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from eduhub_pilot.facts import Slot
 
 Kind = Literal["request", "stream", "websocket"]
-# More are counted, not listed: a line of the journal stays a line.
+# More go into the next line of the journal, which stays one that can be read; an answer counts them.
 LISTED = 50
 UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
@@ -59,12 +59,12 @@ def _seconds(age: str) -> int:
     return sum(int(number) * UNITS[unit] for number, unit in re.findall(r"(\d+)([dhms])", age))
 
 
-def document(found: Iterable[Connection]) -> list[dict[str, Any]]:
-    """Return the ledger for the journal, the first LISTED of it."""
-    return [asdict(each) for each in list(found)[:LISTED]]
+def pages(found: Sequence[Connection]) -> list[list[dict[str, Any]]]:
+    """Return the ledger for the journal, LISTED a line; one empty line for nobody."""
+    return [[asdict(each) for each in found[at : at + LISTED]] for at in range(0, len(found), LISTED)] or [[]]
 
 
-def words(found: list[Connection], shown: int = 5) -> str:
+def words(found: Sequence[Connection], shown: int = 5) -> str:
     """Return the first of them in words."""
     more = f" and {len(found) - shown} more" if len(found) > shown else ""
     return ", ".join(each.named() for each in found[:shown]) + more

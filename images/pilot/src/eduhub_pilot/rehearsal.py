@@ -19,6 +19,20 @@ SECONDS = 5.0
 PAUSE_SECONDS = 0.01
 
 
+def ready(host: Host, rollout: Rollout) -> None:
+    """Return once the old slot answers at its own door; FailedError where it does not: then nothing goes back to it."""
+    old = other(rollout.slot)
+    path = path_of(host.store.record(rollout.release))
+    began = host.clock.monotonic()
+    while not host.ask(host.settings.doors[old], path, host.settings.probe_seconds).good:
+        if host.clock.monotonic() - began > SECONDS:
+            raise FailedError(
+                f"The way back could not be shown: {old} did not answer {path} at its own door for {SECONDS:g} s, so "
+                "no traffic was given back to it."
+            )
+        host.clock.sleep(PAUSE_SECONDS)
+
+
 def back(host: Host, run: str, rollout: Rollout, began: float) -> float:
     """Return how many seconds after `began`, when traffic was given back, the new slot had nothing to do any more.
 

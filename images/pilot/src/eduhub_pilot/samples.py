@@ -95,7 +95,7 @@ def parse(lines: Iterable[str]) -> tuple[list[Moment], int]:
             sound = 0 <= seconds < 1e6 and 0 <= share <= 100 and datetime.fromisoformat(fields["time"]).tzinfo
             found += [Moment(fields["time"], seconds, share, slots)] if sound else []
             broken += not sound
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             broken += 1
     return found, broken
 

@@ -20,7 +20,7 @@ from eduhub_pilot.course import Course
 from eduhub_pilot.errors import FailedError, LostError, PilotError, RefusedError
 from eduhub_pilot.facts import SHIFT, other
 from eduhub_pilot.follow import moved
-from eduhub_pilot.host import Host, Outcome
+from eduhub_pilot.host import PATIENCE_SECONDS, Host, Outcome
 from eduhub_pilot.prove import prove
 from eduhub_pilot.recorder import ended
 from eduhub_pilot.revert import failed, serving
@@ -44,6 +44,9 @@ def shift(host: Host, run: str, rehearse: bool = False) -> Outcome:
     except OSError:
         _give_back(host, run)
         raise
+    except PilotError:
+        _give_back_unread(host, run)
+        raise
     finally:
         _let_end(host, run)
 
@@ -57,6 +60,20 @@ def _give_back(host: Host, run: str) -> None:
         state = host.store.state()
         if state.rollout and state.rollout.run == run and state.rollout.moving:
             give_back(host, state)
+
+
+def _give_back_unread(host: Host, run: str) -> None:
+    """Take traffic from the new slot where release.json cannot be read any more: who serves stands in traffic.map.
+
+    The file is a person's to mend; until then the engine starts the pilot again and again, and this is all it does.
+    """
+    with suppress(PilotError, OSError), host.store.guard():
+        lock = host.store.lock()
+        try:
+            host.store.state()
+        except RefusedError:
+            if lock and lock.run == run:
+                host.proxy.move(host.store.share(), PATIENCE_SECONDS)
 
 
 def _entered(host: Host, run: str) -> Rollout:

@@ -24,7 +24,7 @@ def entries(lines: Iterable[str]) -> tuple[list[dict[str, Any]], int]:
     for text in lines:
         try:
             fields = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             fields = None
         sound = isinstance(fields, dict) and all(isinstance(fields.get(name), str) for name in NEEDED)
         found += [fields] if sound else []
@@ -109,6 +109,8 @@ def says(each: Entry) -> str:
     if isinstance(each.get("gate"), str):
         verdict = each.get("verdict") or "skipped"
         return f"{each['gate']}: {verdict}. {each.get('reason') or each.get('skipped') or ''}"
+    if each["event"] == "listed":
+        return f"{len(each.get('connections') or ())} more connections at {slot}."
     plain = str(each["event"]) + (f": {each['why']}" if each.get("why") else "")
     return words.get((each["step"], each["event"]), plain)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from eduhub_pilot import ledger
 from eduhub_pilot.drain import drained
 from eduhub_pilot.errors import EngineDownError, PersonError, ProxyDownError, RefusedError
 from eduhub_pilot.facts import Slot, share_of
@@ -56,8 +55,7 @@ def undo(host: Host, state: HostState, rollout: Rollout, why: str) -> Undone:
     host.note(rollout.run, "revert", "given back", slot=state.live.slot if state.live else None, why=why)
     if state.live and drained(host, rollout.slot, host.settings.drain_seconds, lambda: None):
         with suppress(ProxyDownError):
-            found = host.proxy.left(rollout.slot, patience=2)
-            host.note(rollout.run, "revert", "cut", slot=rollout.slot, connections=ledger.document(found))
+            host.note_connections(rollout.run, "revert", "cut", rollout.slot, host.proxy.left(rollout.slot, patience=2))
     name = host.settings.container(rollout.slot)
     try:
         log = host.engine.log(name, LOG_LINES)
@@ -69,9 +67,10 @@ def undo(host: Host, state: HostState, rollout: Rollout, why: str) -> Undone:
             "removes it, or `docker rm -f` does."
         ) from None
     rename(host, rollout.slot, None)
+    # Before release.json forgets the rollout: a pilot killed in between says it twice, and nobody says nothing.
+    host.note(rollout.run, "revert", "reverted", slot=rollout.slot, release=rollout.release, why=why, log=log)
     state = state.undone(rollout, why, host.clock.now())
     host.store.save_state(state)
-    host.note(rollout.run, "revert", "reverted", slot=rollout.slot, release=rollout.release, why=why, log=log)
     return Undone(state, log)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -13,6 +14,9 @@ from eduhub_pilot.facts import Reply
 from eduhub_pilot.gates import contract
 from eduhub_pilot.gates.bench import Skipped
 from eduhub_pilot.preflight import preflight
+from eduhub_pilot.probe import exchange
+from eduhub_pilot.selftest.greens import BLUE
+from eduhub_pilot.selftest.site import serving
 from tests.unit.pilot.world import World
 
 JSON = {"content-type": "application/json", "vary": "Accept"}
@@ -75,6 +79,29 @@ def test_one_changed_number_format_one_header_and_one_error_body_are_three_findi
         'GET /nowhere: body.type is "NotFound" on blue and "Missing" on green.',
     ]
     assert found.reason.endswith("(2 times). That is the first of 3 differences.")
+
+
+def test_over_real_connections_the_same_three_changes_are_three_findings_and_no_more(started):
+    courses = {"items": [{"id": 1, "price": 1.0}, {"id": 2, "price": 2.0}], "at": "10:tick", "next": None}
+    changed = {
+        "/": replace(BLUE["/"], headers={"Vary": "Cookie"}),
+        "/courses": replace(BLUE["/courses"], body=json.dumps(courses)),
+        "/nowhere": replace(BLUE["/nowhere"], body='{"type": "Missing", "message": "Nothing to see.", "code": 4}'),
+    }
+    bench = started.bench("run-2", CONTRACT_REQUESTS=json.dumps([{"path": path} for path in BLUE]))
+    with (
+        serving(BLUE, None, "blue", "old") as blue,
+        serving(BLUE, None, "green", "new") as same,
+        serving(changed, None, "green", "new") as green,
+    ):
+        three = ["/ header vary", "/courses body.items[*].price", "/nowhere body.type"]
+        for site, findings in ((same, []), (green, three)):
+            doors = {"blue": blue.address, "green": site.address}
+            host = replace(bench.host, settings=replace(bench.host.settings, doors=doors), fetch=exchange)
+            found = contract.run(replace(bench, host=host))
+            words = [line.split() for line in found.measured["findings"]]
+            named = sorted(" ".join(line[1 : 4 if line[2] == "header" else 3]).replace(":", "") for line in words)
+            assert (found.verdict, named) == ("fail" if findings else "pass", findings)
 
 
 def test_what_changes_by_itself_is_no_finding_and_is_asked_again(started):

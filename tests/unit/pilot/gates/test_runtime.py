@@ -9,7 +9,8 @@ import pytest
 from eduhub_pilot.facts import Image, Look
 from eduhub_pilot.gates import runtime
 from eduhub_pilot.gates.bench import Skipped
-from tests.unit.pilot.world import CLEAN, World
+from tests.unit.pilot.fakes import CLEAN
+from tests.unit.pilot.world import World
 
 FOUND = {
     "kind": "removed", "path": "/app/a.py", "line": 3, "what": "uses imp", "owner": None, "ours": True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from eduhub_pilot.engine import LINE_CHARACTERS
 from eduhub_pilot.gates.sampled import sampled
 
 
@@ -36,6 +37,11 @@ def test_half_is_what_is_asked_for_most_and_half_is_spread_over_the_rest():
     assert paths(*lines, most=0) == []
 
 
+def test_a_line_that_may_have_been_cut_is_left_out():
+    whole = "/plone/" + "z" * (LINE_CHARACTERS - 1 - len(line("/plone/")))
+    assert paths(line(whole), line(whole + "b")) == [whole]
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -47,6 +53,9 @@ def test_half_is_what_is_asked_for_most_and_half_is_spread_over_the_rest():
         "/plone/@users/ana@uni.example",
         "/plone/@users/ana%40uni.example",
         "/plone/logout",
+        "/share/Xk3-9fQ2aB-D_eFg7",
+        "/plone/invitations/4711",
+        "/newsletter/unsubscribe/4711",
     ],
 )
 def test_a_path_that_may_hold_a_secret_is_left_out(path):

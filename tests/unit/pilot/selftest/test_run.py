@@ -20,7 +20,8 @@ from eduhub_pilot.selftest import run as module
 from eduhub_pilot.selftest.greens import GREENS
 from eduhub_pilot.selftest.run import self_test
 from eduhub_pilot.verdict import Verdict
-from tests.unit.pilot.world import FakeEngine, World
+from tests.unit.pilot.fakes import FakeEngine
+from tests.unit.pilot.world import World
 
 IMAGE = "eduhub/pilot:py3.11"
 

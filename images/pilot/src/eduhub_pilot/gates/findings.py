@@ -77,7 +77,7 @@ def parse_report(text: str) -> Report:
             {str(name): str(version) for name, version in given["distributions"].items()}, found,
             int(given["dropped"]), [str(each) for each in given["unexamined"]],
         )  # fmt: skip
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"it lacks {error}") from None
 
 

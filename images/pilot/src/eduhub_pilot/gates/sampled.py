@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
+from eduhub_pilot.engine import LINE_CHARACTERS
 from eduhub_pilot.gates.questions import Request
 
 # A month of a quiet site, some minutes of a busy one; the engine keeps 30 MB of the log.
@@ -20,7 +21,8 @@ PRIVATE = re.compile(
     r"[0-9a-f]{16}"  # a digest, a UUID without its dashes
     r"|[0-9a-f]{8}-[0-9a-f]{4}-"
     r"|(?=[a-z_=+]*\d)[a-z0-9_=+]{20}"  # a token: long, with a digit, and no dash as in the name of a page
-    r"|passw|reset|token|secret|session|log(?:in|out)|auth|confirm"
+    r"|(?-i:(?=[\w-]*[A-Z])(?=[\w-]*[a-z])(?=[\w-]*\d)[\w-]{16})"  # the same with dashes: pages are named in lower case
+    r"|passw|reset|token|secret|session|log(?:in|out)|auth|saml|jwt|confirm|verif|invit|activat|subscri"
     r"|(?:@|%40)[^/]*\.",  # somebody's address
     re.IGNORECASE,
 )
@@ -31,7 +33,9 @@ def sampled(lines: Iterable[str], most: int) -> list[Request]:
 
     The same log gives the same requests.
     """
-    found = (match[1] for line in lines if (match := GOOD_READ.match(line)))
+    # A line of full length may have been cut, and the path in it with it.
+    whole = (line for line in lines if len(line) < LINE_CHARACTERS)
+    found = (match[1] for line in whole if (match := GOOD_READ.match(line)))
     counted = Counter(path for path in found if not PRIVATE.search(path))
     paths = sorted(counted, key=lambda path: (-counted[path], path))
     often, rest = paths[: (most + 1) // 2], paths[(most + 1) // 2 :]

@@ -1,0 +1,154 @@
+"""Whatever stands in the files of a host, each command answers in one object; what it refuses, it leaves as it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from eduhub_pilot import cli
+from eduhub_pilot.errors import PilotError
+from eduhub_pilot.prove import prove
+from eduhub_pilot.shift import shift
+from tests.unit.pilot.world import World
+
+COMMANDS = {
+    "status": ["status"],
+    "releases": ["releases"],
+    "report": ["report"],
+    "preflight": ["preflight"],
+    "init": ["init"],
+    "begin": ["begin", "--run", "run-9", "--owner", "bob@lab", "--verb", "rollback"],
+    "prove": ["prove", "--run", "run-1"],
+    "shift": ["shift", "--run", "run-1"],
+    "await": ["await", "--run", "run-1"],
+    "confirm": ["confirm", "--owner", "bob@lab"],
+    "end": ["end", "--run", "run-1"],
+    "revert": ["revert", "--run", "run-1"],
+}
+# What needs no state goes on without it: a report of the journal, and the end of a run that holds nothing.
+WITHOUT_STATE = {"report": "/var/lib/eduhub/release.json", "end": "holds no lock here"}
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "cut in the middle": lambda path: path.write_bytes(path.read_bytes()[:40]),
+    "emptied": lambda path: path.write_bytes(b""),
+    "of a newer pilot": lambda path: path.write_text(path.read_text().replace('"schema": 1', '"schema": 2')),
+    "random": lambda path: path.write_bytes(bytes(range(256))),
+    "nested without end": lambda path: path.write_text("[" * 100_000),
+    "a number of a million digits": lambda path: path.write_text('{"schema": ' + "1" * 1_000_000 + "}"),
+}
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    """Run a command line on a world's host; return its exit code and its answer."""
+    memory = tmp_path / "meminfo"
+    memory.write_text("MemAvailable:    4000000 kB\n")
+    monkeypatch.setattr("eduhub_pilot.preflight.MEMORY", memory)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+
+    def ask(world: World, words: list[str]) -> tuple[int, dict]:
+        monkeypatch.setattr(cli, "make_host", lambda _: world.host)
+        code = cli.main(words)
+        (line,) = capsys.readouterr().out.splitlines()
+        return code, json.loads(line)
+
+    return ask
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_release_json_that_cannot_be_read_is_refused_by_name_and_left_alone(live, asked, damage):
+    path = live.settings.root / "release.json"
+    damage(path)
+    before = path.read_bytes()
+    for name, words in COMMANDS.items():
+        code, answer = asked(live, words)
+        assert path.read_bytes() == before
+        if name in WITHOUT_STATE:
+            assert (code, WITHOUT_STATE[name] in answer["say"]) == (0, True)
+        else:
+            assert (name, code, answer["say"].count("/var/lib/eduhub/release.json") > 0) == (name, 2, True)
+            assert any(word in answer["say"] for word in ("`mv /var/lib/eduhub/release.json", "`./invoke images.build"))
+
+
+def test_a_release_json_that_was_moved_away_costs_nothing_but_the_older_releases(live, asked):
+    old = live.store.state().live
+    path = live.settings.root / "release.json"
+    path.rename(path.with_name("release.json.bad"))
+    code, answer = asked(live, ["status"])
+    assert (code, answer["status"]["release"], answer["status"]["live"]) == (0, old.release, old.slot)
+    assert live.roll("run-2", "upgrade", python="3.11").code == 0
+    assert live.roll("run-3", "rollback").code == 0
+    assert live.store.state().live.release == old.release
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_lock_that_cannot_be_read_is_refused_by_name_until_it_is_taken_over(live, asked, damage):
+    live.begin("run-2", "upgrade", python="3.11")
+    path = live.settings.root / "lock.json"
+    damage(path)
+    before = path.read_bytes()
+    for name in ("begin", "prove", "shift", "end", "revert", "preflight"):
+        code, answer = asked(live, COMMANDS[name])
+        assert (name, code, path.read_bytes() == before) == (name, 2, True)
+        assert "/var/lib/eduhub/lock.json" in answer["say"]
+    assert "/var/lib/eduhub/lock.json" in asked(live, ["status"])[1]["status"]["notes"][0]
+    assert live.roll("run-3", "upgrade", python="3.11", take_over=True).code == 0
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_record_that_cannot_be_read_closes_the_way_back_with_its_name(live, asked, damage):
+    live.roll("run-2", "upgrade", python="3.11")
+    release = live.store.state().last_good
+    damage(live.settings.root / f"releases/{release}/release.json")
+    back = asked(live, ["status"])[1]["status"]["rollback"]
+    assert (back["ready"], back["why"]) == (False, f"the record of {release} is missing or unreadable")
+    code, answer = asked(live, COMMANDS["begin"])
+    assert (code, release in answer["say"], live.store.lock()) == (2, True, None)
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_state_that_breaks_while_traffic_moves_gives_it_back_and_is_left_for_a_person(live, damage):
+    begun = live.begin("run-2", "upgrade", python="3.11", hold=True, confirm_within="60")
+    live.role_bridge(begun.data["slot"], begun.data["record"])
+    prove(live.host, "run-2")
+    live.shift("run-2")
+    assert live.haproxy.share == 100
+    path = live.settings.root / "release.json"
+    whole = path.read_text()
+    damage(path)
+    before = path.read_bytes()
+    with pytest.raises(PilotError, match=r"/var/lib/eduhub/release\.json"):
+        shift(live.host, "run-2")
+    assert (live.haproxy.share, live.store.share(), path.read_bytes() == before) == (0, 0, True)
+    # The engine starts it again and again; once the file is mended it goes back for good, since nobody confirmed.
+    path.write_text(whole)
+    live.clock.sleep(61)
+    with suppress(PilotError):
+        live.goes_on()
+    live.check()
+    assert (live.haproxy.share, live.store.lock()) == (0, None)
+
+
+JOURNALS = {
+    "cut in the middle": b'{"time": "2026-01-01T00:00:00Z", "run": "run-1", "ho',
+    "random": bytes(range(256)) * 9,
+    "lines that are none": b'[]\n3\n"x"\n{"time": 1, "step": [], "event": {}}\n',
+    "nested without end": b"[" * 100_000 + b"\n",
+}
+
+
+@pytest.mark.parametrize("broken", JOURNALS.values(), ids=JOURNALS)
+def test_a_journal_in_any_state_stops_nobody_and_loses_nothing(live, asked, broken):
+    path = live.settings.root / "journal.jsonl"
+    path.write_bytes(path.read_bytes() + broken)
+    before = path.read_bytes().decode(errors="replace").splitlines()
+    code, answer = asked(live, ["report"])
+    assert (code, "of the journal cannot be read" in json.dumps(answer["report"]["notes"])) == (0, True)
+    assert live.roll("run-2", "upgrade", python="3.11").code == 0
+    after = path.read_text(errors="replace")
+    assert [line for line in before[:-1] if line not in after] == []
+    assert before[-1] in after.replace('\\"', '"') or broken == JOURNALS["random"]
