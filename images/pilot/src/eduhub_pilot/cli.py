@@ -98,8 +98,12 @@ def _await(host: Host, words: argparse.Namespace) -> Outcome:
 
 def _confirm(host: Host, words: argparse.Namespace) -> Outcome:
     from eduhub_pilot.confirm import confirm, pending  # noqa: PLC0415
+    from eduhub_pilot.report import summed  # noqa: PLC0415
 
-    return confirm(host, words.run, words.owner) if words.run else pending(host, words.owner)
+    if words.run:
+        return confirm(host, words.run, words.owner)
+    outcome = pending(host, words.owner)
+    return summed(host, outcome.data["run"], outcome)
 
 
 def _end(host: Host, words: argparse.Namespace) -> Outcome:
@@ -117,9 +121,12 @@ def _revert(host: Host, words: argparse.Namespace) -> Outcome:
 
 
 def _status(host: Host, _: argparse.Namespace) -> Outcome:
+    from eduhub_pilot.report import summed  # noqa: PLC0415
     from eduhub_pilot.status import status  # noqa: PLC0415
 
-    return status(host)
+    outcome = status(host)
+    rollout = outcome.data["status"]["rollout"]
+    return summed(host, rollout["run"], outcome) if rollout else outcome
 
 
 def _releases(host: Host, _: argparse.Namespace) -> Outcome:
@@ -198,8 +205,7 @@ def main(argv: Sequence[str]) -> int:
         where = f" ({error.filename})" if error.filename else ""
         say = f"The pilot cannot use its files: {error.strerror or error}{where}. Repair that, then type it again."
         outcome = Outcome(trouble, say, trouble != 2)
-    document = {"code": outcome.code, "say": outcome.say, "changed": outcome.changed, **outcome.data}
-    print(json.dumps(document))
+    print(json.dumps(outcome.document()))
     return outcome.code
 
 

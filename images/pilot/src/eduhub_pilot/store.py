@@ -25,6 +25,7 @@ from eduhub_pilot.state import HostState, Lock, Serving, parse_lock, parse_state
 EMPTY = "none"
 # Runs whose samples are kept; a name of theirs becomes a folder's.
 RUNS = 10
+NOW = "now.json"
 RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}")
 # As much of the journal's end as is read to find a cut last line; lines are far shorter.
 TAIL = 1 << 20
@@ -260,7 +261,11 @@ class Store:
         if folder and folder.is_dir():
             temporary = folder / ".now.json.new"
             temporary.write_text(text)
-            temporary.rename(folder / "now.json")
+            temporary.rename(folder / NOW)
+
+    def shown_now(self, run: str) -> str | None:
+        """Return where the host has what `save_now` writes; None for a run that has none."""
+        return f"{self.shown}/runs/{run}/{NOW}" if self._run(run) else None
 
     def _run(self, run: str) -> Path | None:
         return self.root / "runs" / run if RUN.fullmatch(run) else None
