@@ -129,6 +129,13 @@ def _status(host: Host, _: argparse.Namespace) -> Outcome:
     return summed(host, rollout["run"], outcome) if rollout else outcome
 
 
+def _waits(host: Host, words: argparse.Namespace) -> Outcome:
+    from eduhub_pilot.report import summed  # noqa: PLC0415
+    from eduhub_pilot.status import waits  # noqa: PLC0415
+
+    return summed(host, words.run, waits(host, words.run))
+
+
 def _releases(host: Host, _: argparse.Namespace) -> Outcome:
     from eduhub_pilot.status import releases  # noqa: PLC0415
 
@@ -162,6 +169,7 @@ COMMANDS: Mapping[str, Command] = {
     "prove": Command("wait until the new slot is ready, and run the gates", "needed", _prove),
     "shift": Command("move public traffic to the new slot, and keep watch until it is confirmed", "needed", _shift),
     "await": Command("wait until the shift has moved all traffic, and say how that went", "needed", _await),
+    "waits": Command("say until when the run waits for a person", "needed", _waits),
     "confirm": Command("commit the slot that traffic is on; without --run whichever run waits", "maybe", _confirm),
     "end": Command("free the run's lock", "needed", _end),
     "revert": Command("undo the run and say what serves", "needed", _revert),

@@ -1,9 +1,9 @@
 """Writing down what both slots do while a shift keeps watch, and telling whoever looks on. Decides nothing.
 
 Two files in the state directory, below runs/<run>: samples.jsonl grows by a line a second, later more rarely (see
-`samples`); now.json is one line that is replaced once a second, whose age says whether anybody still writes it, until it
-says what became of the shift and stays. A disk that is full, or a slot that tells no latencies, leaves gaps in them and
-stops nobody.
+`samples`); now.json is one line that is replaced once a second, so that its age says whether anybody keeps watch, until
+it says what became of the shift and stays. A disk that is full, or a slot that tells no latencies, leaves gaps in them
+and stops nobody.
 """
 
 from __future__ import annotations
@@ -77,6 +77,7 @@ class Recorder:
         before, seconds = self.before, now - self.taken_at
         self.before, self.taken_at = sampled, now
         if not before or not seconds:
+            self._tell(now)
             return
         parts = {slot: samples.part(side(before[slot], sampled[slot])) for slot in SLOTS}
         time = self.host.clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -40,9 +40,7 @@ def shift(host: Host, run: str, rehearse: bool = False) -> Outcome:
     """
     over: Outcome | None = None
     try:
-        rollout = _entered(host, run)
-        over = _live(host, run, rollout, rehearse)
-        return over
+        over = _live(host, run, _entered(host, run), rehearse)
     except FailedError as error:
         over = Outcome(1, error.say, True)
         raise
@@ -51,6 +49,7 @@ def shift(host: Host, run: str, rehearse: bool = False) -> Outcome:
         raise
     finally:
         _let_end(host, run, over)
+    return over
 
 
 def _give_back(host: Host, run: str) -> None:
