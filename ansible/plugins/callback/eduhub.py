@@ -246,7 +246,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
         width, height = terminal()
         shown = [cut(line, width - 1) for line in lines[: height - 1]]
         up = f"\033[{len(shown) - 1}A" if len(shown) > 1 else ""
-        os.write(sys.stdout.fileno(), ("\r\033[J" + "\r\n".join(shown) + up).encode())
+        os.write(sys.stdout.fileno(), ("\r\033[J" + "\n".join(shown) + up).encode())
 
     def _write_outcome(self, *, ended: bool) -> None:
         """Write what is known, by temporary file and rename, so that a reader never sees half of it."""
