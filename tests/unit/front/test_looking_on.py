@@ -24,7 +24,7 @@ case "$*" in
 *" shift --run "*)
   ( for view in {here}/views/*; do sleep 0.7; cp "$view" {here}/new && mv {here}/new {here}/now.json; done ) \\
   >/dev/null 2>&1 & ;;
-*" await --run "*) echo '{{"code":0,"say":"Waited for.","changed":true}}' ;;
+*" await --run "*) cat >/dev/null; echo '{{"code":0,"say":"Waited for.","changed":true}}' ;;
 esac
 """
 
