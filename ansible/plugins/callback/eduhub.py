@@ -206,8 +206,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
         Before the first step, and with nobody asking, there is nothing to tell.
         """
         last, run.view = run.view, view
-        over = last and (view is None or (view.percent, view.to) != (last.percent, last.to))
-        if last and over and (last.percent or run.steps) and last.rows:
+        stays = last and view and (view.percent, view.to) == (last.percent, last.to)
+        if last and not stays and last.rows and (last.percent or run.steps):
             run.steps += 1
             if not self._terminal and not self._silent:
                 self._print(f"  … {name:<{self._column}}  {run.phase:<9}  {last.line}")

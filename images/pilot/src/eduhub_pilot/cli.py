@@ -17,7 +17,7 @@ from eduhub_pilot.errors import FailedError, PilotError
 from eduhub_pilot.host import Host, Outcome
 
 # The code for trouble that is nobody's decision (a full disk, an engine that is down), by what the command had done.
-TROUBLE = {"prove": 1, "shift": 1, "await": 1, "confirm": 1, "revert": 3, "end": 3}
+TROUBLE = {"prove": 1, "shift": 1, "await": 1, "waits": 3, "confirm": 1, "revert": 3, "end": 3}
 
 
 class StoppedError(FailedError):

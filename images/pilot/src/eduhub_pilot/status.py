@@ -93,8 +93,8 @@ def disagreements(seen: Seen, slot: Slot | None) -> list[str]:
             )
         elif state.rollout:
             notes.append(
-                f"{slot} is live but unconfirmed (run {state.rollout.run}); if that stays so, the host goes back by "
-                f"itself {at}; {after}"
+                f"{slot} is live but unconfirmed (run {state.rollout.run}): unless that run or `./invoke confirm` "
+                f"keeps it, the host goes back by itself {at}; {after}"
             )
         else:
             notes.append(f"Traffic is on {slot}, which is not the committed slot; {after}")
