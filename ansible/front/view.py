@@ -39,8 +39,10 @@ def view_of(result: Mapping[str, Any]) -> View | None:
     """Return how traffic stands, where the output of a task holds it; None for anything else."""
     try:
         told = json.loads(str(result.get("stdout") or ""))
-        rows = [cells(slot, told["slots"][slot]) for slot in SLOTS if busy(told["slots"][slot])]
         to = SLOTS[SLOTS.index(told["to"])]
+        # The new one first: it is what must not be cut off where a line is too long.
+        slots = sorted(SLOTS, key=lambda slot: slot != to)
+        rows = [cells(slot, told["slots"][slot]) for slot in slots if busy(told["slots"][slot])]
         return View(to, int(told["percent"]), float(told["seconds"]), rows)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

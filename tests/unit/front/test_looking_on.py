@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import pty
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from front.view import view_of
 from tests.unit.front.conftest import ROOT
 
 # Stands for docker: a shift is a process that tells its views, one after the other; `await` has an answer of its own.
@@ -84,8 +86,8 @@ def test_without_a_terminal_each_step_is_a_line_and_the_shifts_own_answer_ends_i
     front = shifting(view(0), view(25), view(25), view(100), MOVED)
     code, printed, errors = front.run("deploy")
     assert printed.splitlines()[1:5] == [
-        "  … localhost  shift      blue 75% 120.4/s p95 ≤ 50 ms 0 errors · green 25% 40.0/s 0 errors",
-        "  … localhost  shift      blue 0% 120.4/s p95 ≤ 50 ms 0 errors · green 100% 40.0/s 0 errors",
+        "  … localhost  shift      green 25% 40.0/s 0 errors · blue 75% 120.4/s p95 ≤ 50 ms 0 errors",
+        "  … localhost  shift      green 100% 40.0/s 0 errors · blue 0% 120.4/s p95 ≤ 50 ms 0 errors",
         "  ● localhost  shift      Traffic is on green.  N s",
         "  ✓ localhost  verify     Traffic is on green.  N s",
     ]
@@ -140,8 +142,8 @@ def test_a_terminal_shows_both_slots_in_lines_that_are_rewritten(shifting):
     frames = seen.split("\r\x1b[J")
     wanted = (
         r"  … localhost  shift      \d s  25% of the traffic to green for 1 s\r\n"
-        r"                blue  75%  120.4/s  p95 ≤ 50 ms  0 errors\r\n"
-        r"               green  25%   40.0/s               0 errors\x1b\[2A"
+        r"               green  25%   40.0/s               0 errors\r\n"
+        r"                blue  75%  120.4/s  p95 ≤ 50 ms  0 errors\x1b\[2A"
     )
     assert len([frame for frame in frames if re.fullmatch(wanted, frame)]) >= 2
     assert any(frame.startswith("  ● localhost  shift      Traffic is on green.") for frame in frames)
@@ -150,5 +152,31 @@ def test_a_terminal_shows_both_slots_in_lines_that_are_rewritten(shifting):
 
 def test_a_dumb_terminal_gets_plain_lines(shifting):
     seen = on_a_terminal(shifting(view(25), MOVED), TERM="dumb")
-    assert "  … localhost  shift      blue 75% 120.4/s p95 ≤ 50 ms 0 errors · green 25% 40.0/s 0 errors\r\n" in seen
+    assert "  … localhost  shift      green 25% 40.0/s 0 errors · blue 75% 120.4/s p95 ≤ 50 ms 0 errors\r\n" in seen
     assert "\x1b" not in seen
+
+
+@pytest.fixture
+def callback(monkeypatch):
+    """The callback's module, and one of it whose terminal is 60 columns wide and four lines high."""
+    spec = importlib.util.spec_from_file_location("eduhub_callback", ROOT / "ansible/plugins/callback/eduhub.py")
+    assert spec
+    assert spec.loader
+    module: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    seen: list[str] = []
+    monkeypatch.setattr(module, "terminal", lambda: (60, 4))
+    monkeypatch.setattr(module.os, "write", lambda _, text: seen.append(text.decode()))
+    monkeypatch.setattr(module.sys, "stdout", type("Stdout", (), {"fileno": lambda _: 1, "isatty": lambda _: True})())
+    return module.CallbackModule(), seen
+
+
+def test_of_several_hosts_each_is_a_line_cut_where_the_terminal_ends(callback):
+    one, seen = callback
+    one._terminal = True
+    for number in range(5):
+        run = one._hosts[f"host{number}"]
+        run.phase, run.view = "shift", view_of({"stdout": json.dumps(view(25))})
+    one._transient(*one._living())
+    lines = [f"  … host{number}      shift      0 s  green 25% 40.0/s 0 errors ·…" for number in range(3)]
+    assert seen == ["\r\x1b[J" + "\n".join(lines) + "\x1b[2A"]

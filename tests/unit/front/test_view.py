@@ -23,10 +23,10 @@ def test_both_slots_are_told_with_share_rate_p95_and_errors():
     view = view_of(told())
     assert view
     assert view.title == "25% of the traffic to green for 3 s"
-    assert view.line == "blue 75% 120.4/s p95 ≤ 50 ms 0 errors · green 25% 9.0/s p95 > 2500 ms 1 error"
+    assert view.line == "green 25% 9.0/s p95 > 2500 ms 1 error · blue 75% 120.4/s p95 ≤ 50 ms 0 errors"
     assert view.table == [
-        " blue  75%  120.4/s    p95 ≤ 50 ms  0 errors",
         "green  25%    9.0/s  p95 > 2500 ms   1 error",
+        " blue  75%  120.4/s    p95 ≤ 50 ms  0 errors",
     ]
 
 
