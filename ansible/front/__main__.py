@@ -21,6 +21,7 @@ from front.inventory import Target
 from front.outcome import REFUSED, exit_code
 from front.play import Played, Run, Signals, note, play, recover, say
 from front.refusal import RefusalError
+from front.typed import status, typed
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -121,7 +122,9 @@ def played(options: argparse.Namespace, hosts: Sequence[Target], signals: Signal
     cut_off = done.outcome is None or not done.outcome.ended
     if cut_off and done.outcome and done.outcome.begun:
         note(f"Undoing run {run.id}, please wait.")
-        done = replace(recover(run, signals), interrupted=True)
+        undone = recover(run, signals)
+        outcome = undone.outcome and undone.outcome.after(done.outcome)
+        done = replace(undone, outcome=outcome, interrupted=True)
     # Half a removal is nothing that serves as before, and a confirmation may have come through.
     elif cut_off and done.interrupted and run.verb not in {"confirm", "destroy"}:
         say(report.after(REFUSED, again(options), interrupted=True))
@@ -135,7 +138,7 @@ def told(options: argparse.Namespace, run: Run, names: Sequence[str], done: Play
     if done.outcome is None or not done.outcome.ended:
         say(*report.last_words(done.last_words), "", report.after(code, again(options)))
     elif run.verb == "report":
-        say(*keep.lines(options.inventory, names, done.outcome, CHECKOUT, report.status(again(options)), data=run.json))
+        say(*keep.lines(options.inventory, names, done.outcome, CHECKOUT, status(again(options)), data=run.json))
     elif run.json:
         for sentence in report.complaints(done.outcome):
             note(sentence)
@@ -147,7 +150,7 @@ def told(options: argparse.Namespace, run: Run, names: Sequence[str], done: Play
 
 def again(options: argparse.Namespace) -> str:
     """Return the command line that asks for the same once more."""
-    return report.typed(options.verb, options.inventory, options.limit, options.values)
+    return typed(options.verb, options.inventory, options.limit, options.values)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 DONE, REVERTED, REFUSED, NEEDS_PERSON = 0, 1, 2, 3
@@ -22,7 +22,8 @@ class Host:
     failure, None without one. `pilot`: the last exit code that the pilot gave in each phase. `code`: what the failing
     task says its failure means. `says`: the sentences of the failure. `announced`: blocks of text for the end.
     `status`: the pilot's status object. `report`: its report of the last rollout.
-    `rolled`: the verdicts of this rollout's gates, and what it changed.
+    `rolled`: the verdicts of this rollout's gates, and what it changed. `until`: when a host that was lost has ended
+    its rollout by itself at the latest (UTC, RFC 3339).
     """
 
     phase: str = ""
@@ -37,6 +38,7 @@ class Host:
     status: Mapping[str, Any] | None = None
     report: Mapping[str, Any] | None = None
     rolled: Mapping[str, Any] | None = None
+    until: str | None = None
 
     @property
     def touched(self) -> bool:
@@ -47,6 +49,14 @@ class Host:
     def begun(self) -> bool:
         """Whether the host may hold the lock of this run."""
         return "begin" in (self.phase, *self.phases)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the connection was lost when the host may have been touched, and nobody can ask what it serves.
+
+        Lost in the middle of begin, it may hold the lock and a release to go on with.
+        """
+        return self.unreachable and (self.touched or self.begun)
 
 
 @dataclass(frozen=True)
@@ -62,6 +72,14 @@ class Outcome:
         hosts = {name: Host(**values) for name, values in document["hosts"].items()}
         return cls(hosts, bool(document["ended"]))
 
+    def after(self, before: Outcome) -> Outcome:
+        """Return the outcome of undoing what `before` had done, with the phases that each host had been through."""
+        hosts = {
+            name: replace(host, phases=(*before.hosts[name].phases, *host.phases)) if name in before.hosts else host
+            for name, host in self.hosts.items()
+        }
+        return replace(self, hosts=hosts)
+
     @property
     def begun(self) -> bool:
         return any(host.begun for host in self.hosts.values())
@@ -70,8 +88,7 @@ class Outcome:
 def host_code(host: Host) -> int:
     """Return the exit code that one host's part of the run asks for."""
     if host.unreachable:
-        # Lost in the middle of begin, it may hold the lock and a release to go on with; nobody can ask.
-        return NEEDS_PERSON if host.touched or host.begun else REFUSED
+        return NEEDS_PERSON if host.lost else REFUSED
     if "revert" in host.pilot:
         return host.pilot["revert"]  # 0 where it found the release confirmed already
     if host.failed is None:

@@ -121,7 +121,9 @@ def say(*lines: str, stream: TextIO | None = None) -> None:
 
 def note(line: str) -> None:
     """Print a line that is not part of what the run says: `--json` stays one document."""
-    say(line, stream=sys.stderr)
+    # What Ansible's callback was about to rewrite is over.
+    rest = "\033[J" if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else ""
+    say(f"{line}{rest}", stream=sys.stderr)
 
 
 def play(run: Run, playbook: str, signals: Signals) -> Played:

@@ -7,32 +7,19 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from front.lost import lost
 from front.outcome import DONE, NEEDS_PERSON, REFUSED, REVERTED, Host, Outcome, host_code, word
+from front.typed import beside, status
 
 CHANGING = frozenset({"deploy", "upgrade", "rollback", "confirm", "destroy"})
 NONE = "-"
 WIDTH = 100
 
 
-# Playbooks that are no verb of their own: what is typed to play them.
-TYPED = {"engine": ["deploy"], "releases": ["rollback", "--list"]}
-
-
 def header(verb: str, inventory: str, hosts: Sequence[str], run: str, *, check: bool = False) -> str:
     """Return the line that opens a run."""
     who = hosts[0] if len(hosts) == 1 else f"{len(hosts)} hosts"
     return f"{verb}: {who} of inventory {inventory}, run {run}{', changing nothing' if check else ''}"
-
-
-def typed(verb: str, inventory: str, limit: str, values: Mapping[str, Any]) -> str:
-    """Return the command line that asks for the same again."""
-    words = ["./invoke", *TYPED.get(verb, [verb])]
-    for name, value in values.items():
-        option = f"--{name.removeprefix('eduhub_').replace('_', '-')}"
-        words += [option] if value is True else [option, str(value)]
-    words += ["--inventory", inventory] if inventory != "local" else []
-    words += ["--limit", limit] if limit else []
-    return shlex.join(words)
 
 
 def document(verb: str, outcome: Outcome, code: int) -> dict[str, Any]:
@@ -64,13 +51,18 @@ def closing(
     hosts = {name: outcome.hosts.get(name) for name in names}
     if not outcome.hosts:
         return [f"{verb} is about the hosts of the group bridge, and none of these is in it: {', '.join(names)}."]
-    lines = ["", *table(verb, hosts)] if worth_a_table(hosts) else []
+    lines = ["", *table(verb, hosts, again)] if worth_a_table(hosts) else []
     for block in announcements(outcome.hosts):
         lines += ["", block]
     if code == DONE and verb in CHANGING and not any(host.changed for host in outcome.hosts.values()):
         lines += ["", "Nothing to change: everything is as the inventory says."]
     if code == REVERTED and verb not in CHANGING:
         return [*lines, "", f"Nothing was touched, and nothing should be rolled out like this. To try again: {again}"]
+    gone = {name: host for name, host in outcome.hosts.items() if host.lost}
+    for sentence in lost(gone, again, alone=list(gone) == list(names)):
+        lines += ["", *textwrap.wrap(sentence, WIDTH, break_on_hyphens=False, break_long_words=False)]
+    if gone and all(host.lost for host in outcome.hosts.values() if host_code(host) == code):
+        return lines  # which have said all that there is to say
     return lines + (["", after(code, again, interrupted=interrupted)] if code or interrupted else [])
 
 
@@ -85,13 +77,6 @@ def after(code: int, again: str, *, interrupted: bool = False) -> str:
         REFUSED: f"{'Interrupted' if interrupted else 'Refused'}: nothing was touched. {then}",
         NEEDS_PERSON: f"A person is needed: {status(again)} says what each host serves.",
     }[code]
-
-
-def status(again: str) -> str:
-    """Return the command line that shows the state of the hosts that the command line `again` is about."""
-    words = shlex.split(again)
-    given = words[words.index("--inventory") :][:2] if "--inventory" in words else []
-    return shlex.join(["./invoke", "status", *given])
 
 
 def last_words(stderr: str) -> list[str]:
@@ -109,14 +94,14 @@ def worth_a_table(hosts: Mapping[str, Host | None]) -> bool:
     return len(hosts) > 1 or any(host is None or host.status is not None for host in hosts.values())
 
 
-def table(verb: str, hosts: Mapping[str, Host | None]) -> list[str]:
+def table(verb: str, hosts: Mapping[str, Host | None], again: str) -> list[str]:
     """Return a line a host, under headings; columns in which no host has anything are left out."""
     rows = [{"host": name, **about(host.status if host else None)} for name, host in hosts.items()]
     for row, host in zip(rows, hosts.values(), strict=True):
         # status changes nothing, so there the state is the result.
         row["result"] = NONE if verb == "status" and host and not host.failed else word(host)
     columns = [name for name in rows[0] if any(row[name] != NONE for row in rows)]
-    told = [list(rolled(host)) for host in hosts.values()]
+    told = [list(rolled(host, again)) for host in hosts.values()]
     if any(told):  # the lines below say it with more words
         columns = [name for name in columns if name != "way back"]
     widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in columns}
@@ -127,8 +112,8 @@ def table(verb: str, hosts: Mapping[str, Host | None]) -> list[str]:
     return [heads, *(each for line, below in zip(lines, told, strict=True) for each in (line, *below))]
 
 
-def rolled(host: Host | None) -> Iterable[str]:
-    """Yield what a rollout's row has no room for: the gates, what changed, the way back and how long it takes."""
+def rolled(host: Host | None, again: str) -> Iterable[str]:
+    """Yield what a rollout's row has no room for: gates, what changed, what it waits for, the way back and its time."""
     if host is None or host.rolled is None:
         return
     by_verdict: dict[str, list[str]] = {}
@@ -137,10 +122,13 @@ def rolled(host: Host | None) -> Iterable[str]:
     back = (host.status or {}).get("rollback") or {}
     seconds = back.get("seconds")
     took = "" if seconds is None else f", {seconds:.2g} s when last measured"
+    rollout = (host.status or {}).get("rollout") or {}
+    until = rollout.get("goes_back") if rollout.get("hold") else None
     said = {
         "gates": "; ".join(f"{', '.join(gates)}: {verdict}" for verdict, gates in by_verdict.items()),
         "changed": "; ".join(host.rolled.get("changed") or ()),
-        "way back": f"./invoke rollback, to {back.get('to')}{took}" if back.get("ready") else
+        "waits": f"for {beside(again, 'confirm')} until {until}; then the host goes back by itself" if until else "",
+        "way back": f"{beside(again, 'rollback')}, to {back.get('to')}{took}" if back.get("ready") else
                     f"none: {back.get('why')}" if back.get("why") else "",
     }  # fmt: skip
     for name, words in said.items():

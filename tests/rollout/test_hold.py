@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tests.rollout.operator import STACK, answered_by, docker, journal, until
 
 WITHIN = 15
@@ -14,6 +16,12 @@ def at_rest(operator, before: dict) -> None:
     assert (after["lock"], after["last"]["result"], answered_by()) == (None, "reverted", before["live"])
 
 
+def below_the_row(printed: str) -> dict[str, str]:
+    """What the closing table says below the host's row, the first line of each."""
+    table = printed.partition("\nHOST ")[2]
+    return dict(re.findall(r"^  (gates|changed|waits|way back) +(.*)$", table, flags=re.MULTILINE))
+
+
 def watch_is_over() -> bool:
     """Whether the shift's container has ended and will not be started again."""
     form = "{{.State.Status}} {{.HostConfig.RestartPolicy.Name}}"
@@ -22,10 +30,15 @@ def watch_is_over() -> bool:
 
 def test_a_held_upgrade_is_kept_by_a_person_in_time(operator):
     held = operator.types("upgrade", "--python", "3.11", "--hold", "--confirm-within", "300")
-    assert (held.returncode, "./invoke confirm" in held.stdout) == (0, True)
+    assert held.returncode == 0
+    below = below_the_row(held.stdout)
+    assert list(below) == ["gates", "changed", "waits", "way back"]
+    assert below["waits"].startswith("for ./invoke confirm ")
     waiting = operator.status()
     assert (waiting["confirmed"], waiting["python"][:5], waiting["lock"]["step"]) == (False, "3.11.", "shifted")
-    assert operator.types("confirm").returncode == 0
+    keeping = operator.types("confirm")
+    assert keeping.returncode == 0
+    assert list(below_the_row(keeping.stdout)) == ["gates", "changed", "way back"]
     kept = operator.status()
     assert (kept["confirmed"], kept["release"], kept["lock"]) == (True, waiting["release"], None)
     assert operator.types("confirm").returncode == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from datetime import datetime
 from typing import Any
@@ -69,6 +70,8 @@ def test_upgrade_and_rollback_fail_no_request(operator, tmp_path):
     print(f"The rollback took traffic from {second} within {seconds:.1f} s of the command, under this load.")
 
     assert (forward.returncode, back.returncode) == (0, 0)
+    told = re.findall(rf"  … \w+ +shift +{second} (\d+)% [\d.]+/s", forward.stdout)
+    assert told[:4] == ["5", "25", "50", "100"]
     assert (failures(control), failures(result)) == ({}, {})
     assert result["longest_gap_seconds"] <= HARD_LIMIT_SECONDS
     assert middle["python"].startswith("3.11.")

@@ -1,5 +1,8 @@
 """What the operator sees of a playbook: a line a phase and host while it runs.
 
+While a shift moves traffic, a terminal shows how it stands, in lines that are rewritten: both slots of the one host, or
+a line for each of several. Anything else gets a line a step.
+
 It also writes what happened to the file named by EDUHUB_OUTCOME, for ansible/front to judge. With EDUHUB_SILENT=1 that
 is all it does: beside Ansible's own callback for `--verbose`, alone for `--json`.
 
@@ -18,6 +21,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +29,7 @@ from ansible.plugins.callback import CallbackBase  # type: ignore[import-untyped
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # where front is, also for an Ansible started by hand
 from front import sentences
+from front.view import View, cut, view_of
 
 DOCUMENTATION = """
 name: eduhub
@@ -45,9 +50,12 @@ class HostRun:
         self.outcome: dict[str, Any] = {
             "phase": "", "phases": [], "failed": None, "unreachable": False, "changed": 0, "pilot": {}, "code": None,
             "says": [], "announced": [], "status": None, "report": None,
-            "rolled": None,
+            "rolled": None, "until": None,
         }  # fmt: skip
         self.task = ""
+        self.view: View | None = None
+        self.steps = 0  # of the shift, that were told
+        self.within: float | None = None  # so many seconds after it is lost, the host has ended its rollout by itself
         self.said: set[str] = set()
         self.enter("")
 
@@ -77,7 +85,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
         # Taken out of the environment: an Ansible that a task starts shall not write there too.
         self._outcome = os.environ.pop("EDUHUB_OUTCOME", "")
         self._silent = os.environ.pop("EDUHUB_SILENT", "0") == "1"
-        self._terminal = sys.stdout.isatty() and not self._silent
+        self._terminal = sys.stdout.isatty() and not self._silent and os.environ.get("TERM") != "dumb"
         self._colour = self._terminal and "NO_COLOR" not in os.environ
         self._column = int(os.environ.get("EDUHUB_COLUMN", "9"))
         self._hosts: defaultdict[str, HostRun] = defaultdict(HostRun)
@@ -101,6 +109,11 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
             run.enter(phase)
             self._write_outcome(ended=False)
         run.task = task.get_name().rsplit(" : ", 1)[-1]
+        self._show(host.get_name(), run, None)
+
+    def v2_runner_retry(self, result: Any) -> None:
+        if view := view_of(result.result):
+            self._show(result.host.get_name(), self._hosts[result.host.get_name()], view)
 
     def v2_runner_on_ok(self, result: Any) -> None:
         variables = result.task.get_vars()
@@ -120,6 +133,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
         run = self._take(result)
         if not result.task.ignore_unreachable:
             run.outcome["unreachable"] = True
+            if run.within is not None:
+                until = datetime.now(UTC) + timedelta(seconds=run.within)
+                run.outcome["until"] = until.isoformat(timespec="seconds").replace("+00:00", "Z")
             self._fail(run, result)
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
@@ -145,6 +161,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
             run.sentence = answer["say"]
             run.outcome["pilot"][run.phase] = answer["code"]
             run.outcome |= {name: answer[name] for name in ("status", "report", "rolled") if answer.get(name)}
+            run.within = answer.get("within", run.within)
             if answer["code"] > 2 * (run.phase == UNDOING):
                 run.complain(sentences.sentences_of(answer), answer["say"])
             run.said.add(answer["say"])
@@ -178,26 +195,58 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
 
     def _print(self, *lines: str) -> None:
         with self._printing, contextlib.suppress(OSError):  # a reader that went away is no reason to stop
-            self._transient("")
+            self._transient()
             for line in lines:
                 self._display.display(line)
             sys.stdout.flush()
 
-    def _show_life(self) -> None:
-        """Rewrite one line a second while a phase lasts, in a terminal only, to show that it is alive."""
-        while not self._over.wait(1.0):
-            hosts = list(self._hosts.items())
-            name, run = max(hosts, key=lambda pair: pair[1].started, default=("", HostRun()))
-            seconds = time.monotonic() - run.started
-            with self._printing:
-                if seconds > 2 and not self._over.is_set():
-                    who = name if len(hosts) == 1 else f"{len(hosts)} hosts"
-                    self._transient(f"  … {who:<{self._column}}  {run.phase:<9}  {seconds:.0f} s  {run.task}")
+    def _show(self, name: str, run: HostRun, view: View | None) -> None:
+        """Take in how traffic stands now, if it moves; where nothing can be rewritten, tell each step once it is over.
 
-    def _transient(self, line: str) -> None:
-        """Show a line that the next one overwrites; past Python's buffers, whose locks a fork could copy while held."""
-        if self._terminal:
-            os.write(sys.stdout.fileno(), f"\r\033[K{line[: columns() - 1]}".encode())
+        Before the first step, and with nobody asking, there is nothing to tell.
+        """
+        last, run.view = run.view, view
+        stays = last and view and (view.percent, view.to) == (last.percent, last.to)
+        if last and not stays and last.rows and (last.percent or run.steps):
+            run.steps += 1
+            if not self._terminal and not self._silent:
+                self._print(f"  … {name:<{self._column}}  {run.phase:<9}  {last.line}")
+
+    def _show_life(self) -> None:
+        """Rewrite some lines once a second while a phase lasts, in a terminal only, to show that it is alive."""
+        while not self._over.wait(1.0):
+            lines = self._living()
+            with self._printing:
+                if lines and not self._over.is_set():
+                    self._transient(*lines)
+
+    def _living(self) -> list[str]:
+        """Return what lasts: how traffic stands, where it moves, else the task that the youngest phase is at."""
+        hosts, now = list(self._hosts.items()), time.monotonic()
+        moving = [(name, run, run.view) for name, run in hosts if run.view]
+        if not moving:
+            name, run = max(hosts, key=lambda pair: pair[1].started, default=("", HostRun()))
+            who = name if len(hosts) == 1 else f"{len(hosts)} hosts"
+            return [self._left(who, run, now) + run.task] if now - run.started > 2 else []
+        if len(moving) > 1:
+            return [self._left(name, run, now) + view.line for name, run, view in moving]
+        name, run, view = moving[0]
+        return [self._left(name, run, now) + view.title, *(" " * (self._column + 6) + row for row in view.table)]
+
+    def _left(self, who: str, run: HostRun, now: float) -> str:
+        return f"  … {who:<{self._column}}  {run.phase:<9}  {now - run.started:.0f} s  "
+
+    def _transient(self, *lines: str) -> None:
+        """Show lines that the next ones overwrite: the cursor stays where they begin, whatever comes then is in order.
+
+        Past Python's buffers, whose locks a fork could copy while held.
+        """
+        if not self._terminal:
+            return
+        width, height = terminal()
+        shown = [cut(line, width - 1) for line in lines[: height - 1]]
+        up = f"\033[{len(shown) - 1}A" if len(shown) > 1 else ""
+        os.write(sys.stdout.fileno(), ("\r\033[J" + "\n".join(shown) + up).encode())
 
     def _write_outcome(self, *, ended: bool) -> None:
         """Write what is known, by temporary file and rename, so that a reader never sees half of it."""
@@ -206,6 +255,15 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
             half = Path(f"{self._outcome}.half")
             half.write_text(json.dumps({"hosts": hosts, "ended": ended}), encoding="utf-8")
             half.rename(self._outcome)
+
+
+def terminal() -> tuple[int, int]:
+    """Return how many columns and lines the terminal has now, whatever the environment says; not fewer than two."""
+    try:
+        size = os.get_terminal_size(sys.stdout.fileno())
+    except OSError:
+        return 80, 24
+    return max(size.columns or 80, 2), max(size.lines or 24, 2)
 
 
 def columns() -> int:

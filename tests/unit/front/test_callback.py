@@ -311,5 +311,5 @@ def test_a_terminal_shows_colours_and_that_a_long_phase_is_alive(checkout, front
             break
     os.close(ours)
     assert running.wait(10) == 0
-    assert re.search("\r\x1b\\[K  … localhost  start      [34] s  Wait for it", seen.decode())
+    assert re.search("\r\x1b\\[J  … localhost  start      [34] s  Wait for it", seen.decode())
     assert "\x1b[32m✓\x1b[0m localhost  start" in seen.decode()

@@ -6,6 +6,7 @@ import pytest
 
 from front import report
 from front.outcome import Host, Outcome
+from front.typed import status, typed
 
 STATUS = {
     "live": "green", "confirmed": True, "release": "r2", "python": "3.11.2", "lock": None,
@@ -32,7 +33,7 @@ def test_the_header_names_verb_hosts_inventory_and_run():
     ],
 )
 def test_the_command_line_is_told_as_it_can_be_typed(arguments, line):
-    assert line == report.typed(*arguments)
+    assert line == typed(*arguments)
 
 
 def test_status_is_the_contracts_document():
@@ -43,7 +44,7 @@ def test_status_is_the_contracts_document():
 def test_the_table_of_status_tells_state_way_back_and_lock():
     lock = {"owner": "u@h", "step": "prove", "since": "T"}
     hosts = {"a": Host(status=STATUS), "b": Host(status={**STATUS, "confirmed": False, "lock": lock, "rollback": None})}
-    assert report.table("status", hosts) == [
+    assert report.table("status", hosts, "./invoke status") == [
         "HOST  RELEASE  PYTHON  LIVE   STATE        WAY BACK     LOCK",
         "a     r2       3.11.2  green  confirmed    r1 in 2.0 s  -",
         "b     r2       3.11.2  green  unconfirmed  -            u@h at prove since T",
@@ -52,7 +53,7 @@ def test_the_table_of_status_tells_state_way_back_and_lock():
 
 def test_the_table_of_a_rollout_tells_what_came_of_every_host_that_was_asked_for():
     hosts = {"a": Host(changed=1), "b": Host(failed="begin"), "lonely": None}
-    assert report.table("deploy", hosts) == [
+    assert report.table("deploy", hosts, "./invoke deploy") == [
         "HOST    RESULT",
         "a       changed",
         "b       refused",
@@ -76,7 +77,7 @@ def test_a_rollout_ends_with_gates_what_changed_and_the_way_back_below_each_host
         "b": Host(status={**STATUS, "rollback": closed}, rolled={"gates": {}, "changed": []}),
         "c": Host(unreachable=True),
     }
-    lines = report.table("upgrade", hosts)
+    lines = report.table("upgrade", hosts, "./invoke upgrade --python 3.11")
     assert lines == [
         "HOST  RELEASE                           PYTHON  LIVE   STATE      RESULT",
         "a     20260101T093006Z-py3.11-5e912560  3.11.2  green  confirmed  changed",
@@ -89,6 +90,18 @@ def test_a_rollout_ends_with_gates_what_changed_and_the_way_back_below_each_host
         "c     -                                 -       -      -          unreachable",
     ]
     assert max(len(line) for line in lines) <= report.WIDTH
+
+
+def test_a_release_that_waits_for_a_person_says_until_when_and_what_keeps_it():
+    rollout = {"hold": True, "goes_back": "2026-01-01T10:00:00Z"}
+    host = Host(status={**STATUS, "confirmed": False, "rollout": rollout}, rolled=ROLLED, changed=2)
+    lines = report.table("upgrade", {"a": host}, "./invoke upgrade --python 3.11 --hold --limit a")
+    assert lines[-3:] == [
+        "  waits     for ./invoke confirm --limit a until 2026-01-01T10:00:00Z; then the host goes back by",
+        "            itself",
+        "  way back  ./invoke rollback --limit a, to r1, 2 s when last measured",
+    ]
+    assert lines[1].split()[-2:] == ["unconfirmed", "changed"]
 
 
 def closing(verb: str, code: int, *, interrupted: bool = False, **hosts: Host) -> list[str]:
@@ -145,7 +158,7 @@ def test_a_self_test_that_fails_reverted_nothing():
 
 def test_the_state_is_asked_of_the_same_inventory():
     assert (
-        report.status("./invoke deploy --python 3.9 --inventory 'my hosts' --limit a")
+        status("./invoke deploy --python 3.9 --inventory 'my hosts' --limit a")
         == "./invoke status --inventory 'my hosts'"
     )
 

@@ -12,7 +12,7 @@ from eduhub_pilot.errors import FailedError, LostError, RefusedError
 from eduhub_pilot.follow import follow
 from eduhub_pilot.prove import prove
 from eduhub_pilot.shift import shift
-from eduhub_pilot.status import status
+from eduhub_pilot.status import status, waits
 from tests.unit.pilot.fakes import Killed
 from tests.unit.pilot.test_course import noted
 from tests.unit.pilot.world import World, at, given_back
@@ -32,6 +32,37 @@ def test_a_held_run_says_what_to_type_and_by_when(held):
     words = "Type `./invoke confirm` within 60 s; otherwise the host goes back by itself."
     assert words in follow(held.host, "run-2").say
     assert "`./invoke confirm` keeps it" in status(held.host).say
+
+
+def test_whoever_waits_is_told_until_when_with_what_the_run_did(held, monkeypatch, capsys):
+    monkeypatch.setattr("eduhub_pilot.cli.make_host", lambda _: held.host)
+    deadline = "2026-01-01T00:02:0"  # 60 s after all traffic had moved
+    assert main(["waits", "--run", "run-2"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["say"].startswith("green (")
+    assert f"waits for a person, until {deadline}" in answer["say"]
+    assert (answer["rolled"]["gates"]["smoke"], answer["status"]["confirmed"]) == ("pass", False)
+    assert answer["status"]["rollout"]["goes_back"].startswith(deadline)
+    assert main(["status"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["rolled"]["changed"][0] == "Python 3.9.2 → 3.11.2"
+    assert f"so does the host by itself at {deadline}" in answer["say"]
+
+
+def test_a_run_that_went_back_meanwhile_waits_for_nobody(held):
+    held.clock.sleep(61)
+    held.goes_on()
+    with pytest.raises(FailedError, match=r"Run run-2 waits for nobody\. The last run, run-2 .* was reverted at"):
+        waits(held.host, "run-2")
+
+
+def test_a_confirmation_tells_what_the_run_did(held, monkeypatch, capsys):
+    monkeypatch.setattr("eduhub_pilot.cli.make_host", lambda _: held.host)
+    assert main(["confirm"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["status"]["confirmed"], answer["status"]["rollback"]["ready"]) == (True, True)
+    assert answer["rolled"]["gates"] == dict.fromkeys(("smoke", "runtime", "contract"), "pass")
+    assert answer["rolled"]["changed"][0] == "Python 3.9.2 → 3.11.2"
 
 
 def test_nobody_confirms_and_the_host_goes_back_by_itself(held):

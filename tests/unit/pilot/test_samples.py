@@ -9,8 +9,14 @@ from dataclasses import replace
 import pytest
 
 from eduhub_pilot import samples
+from eduhub_pilot.course import Course
+from eduhub_pilot.errors import FailedError
+from eduhub_pilot.facts import SLOTS
+from eduhub_pilot.follow import longest
+from eduhub_pilot.host import Outcome
 from eduhub_pilot.samples import Moment, Part
 from eduhub_pilot.steps import Plan
+from tests.unit.pilot.world import at
 
 TIME = "2026-01-01T00:00:00.000Z"
 
@@ -53,6 +59,54 @@ def test_a_shift_leaves_a_sample_a_second_and_its_answer(proven):
     assert [each.share for each in moments][-1] == 100
     now = json.loads((proven.settings.root / "runs/run-2/now.json").read_text())
     assert (now["code"], now["say"], now["over"]) == (0, outcome.say, True)
+
+
+def told(world) -> dict:
+    """What whoever looks on reads."""
+    return json.loads((world.settings.root / "runs/run-2/now.json").read_text())
+
+
+def test_the_answer_of_a_shift_stays_for_whoever_looks_a_while_later(proven):
+    course = Course(proven.host, "run-2", proven.store.state().rollout, Plan((100,), seconds=3))
+    course.go()
+    assert (told(proven)["percent"], told(proven)["slots"]["green"]["share"]) == (100, 100)
+    course.lookout.recorder.end(Outcome(0, "Moved."))
+    for _ in range(5):
+        proven.clock.sleep(1)
+        course.look()
+    assert (told(proven)["over"], told(proven)["say"]) == (True, "Moved.")
+
+
+def test_it_is_told_once_a_second_also_where_samples_have_become_rare(proven):
+    recorder = Course(proven.host, "run-2", proven.store.state().rollout, Plan()).lookout.recorder
+    recorder.lines = samples.MOST
+    counts = {slot: proven.host.proxy.counts(slot, 1) for slot in SLOTS}
+    for _ in range(3):
+        proven.clock.sleep(1)
+        (proven.settings.root / "runs/run-2/now.json").unlink()
+        recorder.look(0, counts)
+        assert told(proven)["percent"] == 0
+    assert proven.store.samples("run-2") == []
+
+
+def test_a_shift_that_fails_tells_why_in_the_words_that_end_the_run(proven):
+    at(proven, 0.5, lambda: proven.haproxy.kill(seconds=1))
+    with pytest.raises(FailedError) as failed:
+        proven.shift("run-2")
+    assert (told(proven)["over"], told(proven)["code"], told(proven)["say"]) == (True, 1, failed.value.say)
+
+
+def test_a_shift_that_fails_at_once_tells_that_too(proven):
+    proven.engine.containers.pop("eduhub-green")
+    with pytest.raises(FailedError, match="does not run any more"):
+        proven.shift("run-2")
+    assert told(proven)["code"] == 1
+
+
+def test_begin_says_where_a_shift_tells_how_traffic_stands_and_when_it_is_over_by_itself(live):
+    begun = live.begin("run-2", "upgrade", python="3.11", confirm_within="60")
+    assert begun.data["view"] == "/var/lib/eduhub/runs/run-2/now.json"
+    assert begun.data["within"] == longest(live.settings) + 60
 
 
 def test_a_line_cut_short_by_a_crash_is_ended_first(proven):

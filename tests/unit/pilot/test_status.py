@@ -44,7 +44,11 @@ def test_the_middle_of_an_upgrade(live):
     assert (seen["live"], seen["confirmed"], seen["python"]) == ("green", False, "3.11.2")
     assert (seen["release"], seen["rollback"]["to"]) == (begun.data["release"], old)
     assert seen["rollout"]["from"] == old
-    assert "green is live but unconfirmed (run run-2); restarted, HAProxy serves blue again." in seen["notes"]
+    assert seen["rollout"]["goes_back"] == "2026-01-01T00:11:03Z"
+    assert (
+        "green is live but unconfirmed (run run-2): unless that run or `./invoke confirm` keeps it, the host goes back "
+        "by itself at 2026-01-01T00:11:03Z; restarted, HAProxy serves blue again."
+    ) in seen["notes"]
 
 
 def test_after_an_upgrade_the_way_back_is_open_and_its_time_is_what_was_measured(live):

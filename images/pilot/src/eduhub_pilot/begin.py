@@ -10,6 +10,7 @@ from eduhub_pilot import plan
 from eduhub_pilot.drain import drained
 from eduhub_pilot.errors import ProxyDownError, RefusedError
 from eduhub_pilot.facts import SHIFT, Slot, other
+from eduhub_pilot.follow import longest
 from eduhub_pilot.gates.criteria import for_verb
 from eduhub_pilot.host import Host, Outcome
 from eduhub_pilot.plan import Admission, Wish
@@ -164,7 +165,10 @@ def _claim(host: Host, wish: Wish, opening: Opening, record: Record, slot: Slot)
     )
     say = f"{opening.admission.why} {words}".strip()
     data = _data(host, state, "roll", slot, record.id, record)
-    return Outcome(0, say, True, {**data, "warm": verb == "rollback" and _warm(host, slot, record)})
+    data |= {"warm": verb == "rollback" and _warm(host, slot, record)}
+    # Where a shift tells how traffic stands, and when it has ended by itself, whoever is gone meanwhile.
+    data |= {"view": host.store.shown_now(wish.run), "within": longest(host.settings) + seconds}
+    return Outcome(0, say, True, data)
 
 
 def _warm(host: Host, slot: Slot, record: Record) -> bool:

@@ -17,7 +17,7 @@ from eduhub_pilot.errors import FailedError, PilotError
 from eduhub_pilot.host import Host, Outcome
 
 # The code for trouble that is nobody's decision (a full disk, an engine that is down), by what the command had done.
-TROUBLE = {"prove": 1, "shift": 1, "await": 1, "confirm": 1, "revert": 3, "end": 3}
+TROUBLE = {"prove": 1, "shift": 1, "await": 1, "waits": 3, "confirm": 1, "revert": 3, "end": 3}
 
 
 class StoppedError(FailedError):
@@ -98,8 +98,12 @@ def _await(host: Host, words: argparse.Namespace) -> Outcome:
 
 def _confirm(host: Host, words: argparse.Namespace) -> Outcome:
     from eduhub_pilot.confirm import confirm, pending  # noqa: PLC0415
+    from eduhub_pilot.report import summed  # noqa: PLC0415
 
-    return confirm(host, words.run, words.owner) if words.run else pending(host, words.owner)
+    if words.run:
+        return confirm(host, words.run, words.owner)
+    outcome = pending(host, words.owner)
+    return summed(host, outcome.data["run"], outcome)
 
 
 def _end(host: Host, words: argparse.Namespace) -> Outcome:
@@ -117,9 +121,19 @@ def _revert(host: Host, words: argparse.Namespace) -> Outcome:
 
 
 def _status(host: Host, _: argparse.Namespace) -> Outcome:
+    from eduhub_pilot.report import summed  # noqa: PLC0415
     from eduhub_pilot.status import status  # noqa: PLC0415
 
-    return status(host)
+    outcome = status(host)
+    rollout = outcome.data["status"]["rollout"]
+    return summed(host, rollout["run"], outcome) if rollout else outcome
+
+
+def _waits(host: Host, words: argparse.Namespace) -> Outcome:
+    from eduhub_pilot.report import summed  # noqa: PLC0415
+    from eduhub_pilot.status import waits  # noqa: PLC0415
+
+    return summed(host, words.run, waits(host, words.run))
 
 
 def _releases(host: Host, _: argparse.Namespace) -> Outcome:
@@ -155,6 +169,7 @@ COMMANDS: Mapping[str, Command] = {
     "prove": Command("wait until the new slot is ready, and run the gates", "needed", _prove),
     "shift": Command("move public traffic to the new slot, and keep watch until it is confirmed", "needed", _shift),
     "await": Command("wait until the shift has moved all traffic, and say how that went", "needed", _await),
+    "waits": Command("say until when the run waits for a person", "needed", _waits),
     "confirm": Command("commit the slot that traffic is on; without --run whichever run waits", "maybe", _confirm),
     "end": Command("free the run's lock", "needed", _end),
     "revert": Command("undo the run and say what serves", "needed", _revert),
@@ -198,8 +213,7 @@ def main(argv: Sequence[str]) -> int:
         where = f" ({error.filename})" if error.filename else ""
         say = f"The pilot cannot use its files: {error.strerror or error}{where}. Repair that, then type it again."
         outcome = Outcome(trouble, say, trouble != 2)
-    document = {"code": outcome.code, "say": outcome.say, "changed": outcome.changed, **outcome.data}
-    print(json.dumps(document))
+    print(json.dumps(outcome.document()))
     return outcome.code
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 from eduhub_pilot.errors import FailedError, LostError, PilotError, ProxyDownError, RefusedError
 from eduhub_pilot.facts import Slot, other, share_of, slot_of
@@ -26,7 +27,7 @@ def pending(host: Host, owner: str | None = None) -> Outcome:
             raise RefusedError(f"Nothing waits for a confirmation: {serving(state)}{at}{last}")
         outcome = confirm(host, rollout.run, owner)
         end(host, rollout.run)
-        return outcome
+        return replace(outcome, data={**outcome.data, "run": rollout.run})
 
 
 def confirm(host: Host, run: str, owner: str | None = None) -> Outcome:

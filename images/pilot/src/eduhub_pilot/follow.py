@@ -8,6 +8,7 @@ from eduhub_pilot.errors import EngineDownError, FailedError, LostError
 from eduhub_pilot.facts import SHIFT
 from eduhub_pilot.host import Host, Outcome
 from eduhub_pilot.revert import serving
+from eduhub_pilot.settings import Settings
 from eduhub_pilot.state import HostState, Rollout
 from eduhub_pilot.undo import LOG_LINES
 
@@ -22,10 +23,8 @@ SLACK_SECONDS = 120.0
 
 def follow(host: Host, run: str) -> Outcome:
     """Return how traffic moved once all of it has; FailedError when the shift ended otherwise, or its container did."""
-    clock, settings = host.clock, host.settings
-    plan = settings.plan
-    drains = DRAINS * settings.drain_seconds + settings.drain_stream_seconds
-    until = clock.monotonic() + len(plan.steps) * plan.seconds + drains + SLACK_SECONDS
+    clock = host.clock
+    until = clock.monotonic() + longest(host.settings)
     looked = clock.monotonic()
     while True:
         state = host.store.state()
@@ -40,6 +39,13 @@ def follow(host: Host, run: str) -> Outcome:
             looked = clock.monotonic()
             _alive(host, run)
         clock.sleep(POLL_SECONDS)
+
+
+def longest(settings: Settings) -> float:
+    """Return how many seconds all traffic may take to move before something is wrong with that."""
+    plan = settings.plan
+    drains = DRAINS * settings.drain_seconds + settings.drain_stream_seconds
+    return len(plan.steps) * plan.seconds + drains + SLACK_SECONDS
 
 
 def _over(state: HostState, run: str) -> Outcome:

@@ -37,6 +37,10 @@ class Outcome:
     changed: bool = False
     data: dict[str, Any] = field(default_factory=dict)
 
+    def document(self) -> dict[str, Any]:
+        """Return the answer as it is printed."""
+        return {"code": self.code, "say": self.say, "changed": self.changed, **self.data}
+
 
 @dataclass(frozen=True)
 class Host:

@@ -1,8 +1,9 @@
 """Writing down what both slots do while a shift keeps watch, and telling whoever looks on. Decides nothing.
 
-Two files in the state directory, below runs/<run>: samples.jsonl grows by a line a second (see `samples`); now.json is
-one line that is replaced as often, and says in the end what became of the shift. A disk that is full, or a slot that
-tells no latencies, leaves gaps in them and stops nobody.
+Two files in the state directory, below runs/<run>: samples.jsonl grows by a line a second, later more rarely (see
+`samples`); now.json is one line that is replaced once a second, so that its age says whether anybody keeps watch, until
+it says what became of the shift and stays. A disk that is full, or a slot that tells no latencies, leaves gaps in them
+and stops nobody.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from eduhub_pilot.watch import QUANTILE, Sample, bounds, side
 LATENCIES_SECONDS = 0.5
 # A slot that does not tell them in time, or has none, is not asked for so long.
 PAUSE_SECONDS = 10.0
+# Whoever looks on is told this often.
+TOLD_SECONDS = 1.0
 # Requests a second are those of the last so many samples.
 RECENT = 3
 
@@ -36,7 +39,8 @@ class Recorder:
         self.before: dict[Slot, Sample] = {}
         self.lines = max(0, len(host.store.samples(run)) - 1)
         self.silent_until: dict[Slot, float] = dict.fromkeys(SLOTS, 0.0)
-        self.taken_at = self.moved_at = host.clock.monotonic()
+        self.taken_at = self.moved_at = self.told_at = host.clock.monotonic()
+        self.over = False
         self.recent: deque[Moment] = deque(maxlen=RECENT)
         self.so_far: dict[Slot, Part] = {slot: Part() for slot in SLOTS}
 
@@ -45,6 +49,8 @@ class Recorder:
         now = self.host.clock.monotonic()
         if not self.before or now - self.taken_at >= samples.interval(self.lines):
             self._take(share, counts, now)
+        elif now - self.told_at >= TOLD_SECONDS:
+            self._tell(now)
 
     def step(self, share: int, percent: int, counts: Mapping[Slot, Counts]) -> None:
         """End a sample, since traffic is about to move: what came before a step is not counted with it."""
@@ -58,6 +64,11 @@ class Recorder:
         """Take a sample before its time, since no other may come."""
         self._take(self._share(), counts, self.host.clock.monotonic())
 
+    def end(self, outcome: Outcome) -> None:
+        """Tell whoever looks on how traffic moved. Nothing else is told from then on: they may look a while later."""
+        self.over = True
+        ended(self.host, self.run, outcome)
+
     def _share(self) -> int:
         return self.percent if self.slot == "green" else 100 - self.percent
 
@@ -66,6 +77,7 @@ class Recorder:
         before, seconds = self.before, now - self.taken_at
         self.before, self.taken_at = sampled, now
         if not before or not seconds:
+            self._tell(now)
             return
         parts = {slot: samples.part(side(before[slot], sampled[slot])) for slot in SLOTS}
         time = self.host.clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -76,7 +88,13 @@ class Recorder:
             if self.lines < samples.MOST:
                 self.host.store.append_sample(self.run, samples.line(moment), samples.header(self.run))
             self.lines += 1
-            self.host.store.save_now(self.run, _text(self.run, self.view(now)))
+        self._tell(now)
+
+    def _tell(self, now: float) -> None:
+        if not self.over:
+            self.told_at = now
+            with suppress(OSError):
+                self.host.store.save_now(self.run, _text(self.run, self.view(now)))
 
     def _sample(self, slot: Slot, counts: Counts, now: float) -> Sample:
         """Return the slot's counters with its latencies, if there can be new ones."""
@@ -108,7 +126,7 @@ class Recorder:
 
 def ended(host: Host, run: str, outcome: Outcome | None) -> None:
     """Tell whoever looks on that there is no more to come: the answer, or None where `await` has to find it out."""
-    answer = {"code": outcome.code, "say": outcome.say, "changed": outcome.changed, **outcome.data} if outcome else {}
+    answer = outcome.document() if outcome else {}
     with suppress(OSError):
         host.store.save_now(run, _text(run, {"over": True, **answer}))
 

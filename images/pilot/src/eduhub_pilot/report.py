@@ -46,13 +46,13 @@ def report(host: Host) -> Outcome:
 
 
 def summed(host: Host, run: str, outcome: Outcome) -> Outcome:
-    """Return the answer that ends a run with what an operator's closing table tells: status, verdicts, what changed.
+    """Return an answer about a run with what an operator's closing table tells: status, verdicts, what changed.
 
     What cannot be found out is left out: a run that has ended does not fail for its summary.
     """
     data: dict[str, Any] = {}
     with suppress(PilotError, OSError):
-        data["status"] = status(host).data["status"]
+        data["status"] = outcome.data.get("status") or status(host).data["status"]
         journal, _ = story.entries(host.store.journal(RECENT)[0])
         entries = [each for each in journal if each.get("run") == run]
         asked = {each["gate"]: _short(each) for each in story.verdicts(entries) if each["step"] == "prove"}

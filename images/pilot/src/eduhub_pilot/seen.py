@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from eduhub_pilot.errors import EngineDownError, ProxyDownError, RefusedError
 from eduhub_pilot.facts import SLOTS, Container, Image, Slot, slot_of
 from eduhub_pilot.host import Host
 from eduhub_pilot.preflight import MEMORY, available
 from eduhub_pilot.record import Record
-from eduhub_pilot.state import HostState, Lock
+from eduhub_pilot.state import HostState, Lock, stamp
 
 # A status is wanted now; it also has to survive a HAProxy that is just being restarted.
 PATIENCE_SECONDS = 1.0
@@ -17,7 +18,10 @@ PATIENCE_SECONDS = 1.0
 
 @dataclass
 class Seen:
-    """What could be found out, and in `notes` what could not and what does not agree."""
+    """What could be found out, and in `notes` what could not and what does not agree.
+
+    `goes_back`: when the host goes back by itself (UTC, RFC 3339), where all traffic has moved and is not confirmed.
+    """
 
     state: HostState
     records: dict[str, Record]
@@ -27,6 +31,7 @@ class Seen:
     way_back: Image | None
     notes: list[str]
     free_bytes: int | None = None
+    goes_back: str | None = None
 
 
 def look(host: Host) -> Seen:
@@ -48,7 +53,15 @@ def look(host: Host) -> Seen:
             way_back = host.engine.image(record.image_id)
     except EngineDownError as error:
         notes.append(f"{error.say} What runs in the slots is not known.")
-    return Seen(state, records, lock, share, containers, way_back, notes, available(MEMORY.read_text()))
+    memory = available(MEMORY.read_text())
+    return Seen(state, records, lock, share, containers, way_back, notes, memory, _goes_back(host, state))
+
+
+def _goes_back(host: Host, state: HostState) -> str | None:
+    traffic = state.rollout.traffic if state.rollout else None
+    if traffic is None or traffic.confirm_by is None:
+        return None
+    return stamp(host.clock.now() + timedelta(seconds=traffic.confirm_by - host.clock.monotonic()))
 
 
 def live_slot(seen: Seen) -> Slot | None:

@@ -38,9 +38,12 @@ def shift(host: Host, run: str, rehearse: bool = False) -> Outcome:
 
     With `rehearse` an upgrade also goes back and forth once, and fails where the way back cannot be shown.
     """
+    over: Outcome | None = None
     try:
-        rollout = _entered(host, run)
-        return _live(host, run, rollout, rehearse)
+        over = _live(host, run, _entered(host, run), rehearse)
+    except FailedError as error:
+        over = Outcome(1, error.say, True)
+        raise
     except OSError:
         _give_back(host, run)
         raise
@@ -48,7 +51,8 @@ def shift(host: Host, run: str, rehearse: bool = False) -> Outcome:
         _give_back_unread(host, run)
         raise
     finally:
-        _let_end(host, run)
+        _let_end(host, run, over)
+    return over
 
 
 def _give_back(host: Host, run: str) -> None:
@@ -97,7 +101,7 @@ def _live(host: Host, run: str, rollout: Rollout, rehearse: bool) -> Outcome:
         course = Course(host, run, rollout, _plan(host, rollout))
         if rollout.step not in {"shifted", "confirm"}:
             course.go(rehearse and rollout.verb == "upgrade")
-        _tell(host, run)
+        _tell(host, run, course)
         return _until_decided(host, run, course)
     except LostError:
         state = host.store.state()
@@ -111,11 +115,11 @@ def _live(host: Host, run: str, rollout: Rollout, rehearse: bool) -> Outcome:
         raise failed(host, run, error) from None
 
 
-def _tell(host: Host, run: str) -> None:
+def _tell(host: Host, run: str, course: Course) -> None:
     """Tell whoever looks on that all traffic has moved, in the words of `await`."""
     rollout = host.store.state().rollout
     if rollout and rollout.run == run:
-        ended(host, run, moved(rollout))
+        course.lookout.recorder.end(moved(rollout))
 
 
 def _unproven(rollout: Rollout) -> bool:
@@ -166,9 +170,10 @@ def _orphan(host: Host, run: str) -> bool:
         return False
 
 
-def _let_end(host: Host, run: str) -> None:
+def _let_end(host: Host, run: str, over: Outcome | None) -> None:
     """Let the container stay ended once its run is over; otherwise the engine starts it again, to finish.
 
+    Whoever looks on is told `over`, or has to find out where there is none.
     A revert that was killed right before it freed its lock has that done here.
     """
     with suppress(PilotError):
@@ -178,5 +183,5 @@ def _let_end(host: Host, run: str) -> None:
                 return
             if lock and lock.run == run == state.reverted and state.rollout is None:
                 host.store.free()
-        ended(host, run, None)
+        ended(host, run, over)
         host.engine.let_end(host.settings.container(SHIFT))

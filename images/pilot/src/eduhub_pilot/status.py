@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from eduhub_pilot.errors import FailedError
 from eduhub_pilot.facts import SLOTS, Slot
 from eduhub_pilot.host import Host, Outcome
 from eduhub_pilot.revert import ended
@@ -32,13 +33,24 @@ def status(host: Host) -> Outcome:
         "slots": {each: _slot(seen, each) for each in SLOTS},
         "lock": _lock(host, seen.lock),
         "rollback": rollback(seen),
-        "rollout": _rollout(state),
+        "rollout": _rollout(seen),
         "last": asdict(state.last) if state.last else None,
         "edge": "down" if seen.share is None else "up",
         "share": seen.share,
         "notes": seen.notes + disagreements(seen, slot),
     }
     return Outcome(0, words(document), False, {"status": document})
+
+
+def waits(host: Host, run: str) -> Outcome:
+    """Return until when `run`, which has moved all traffic, waits for a person; FailedError when it does not."""
+    seen = look(host)
+    rollout, last = seen.state.rollout, seen.state.last
+    if rollout is None or rollout.run != run or seen.goes_back is None:
+        how = ended(last) if last and last.run == run else "`./invoke status` says what became of it."
+        raise FailedError(f"Run {run} waits for nobody. {how}")
+    words = f"{rollout.slot} ({rollout.release}) has all traffic and waits for a person, until {seen.goes_back}."
+    return Outcome(0, words)
 
 
 def _slot(seen: Seen, slot: Slot) -> dict[str, Any]:
@@ -59,12 +71,13 @@ def _lock(host: Host, lock: Lock | None) -> dict[str, Any] | None:
     return {**lock.document(), "stale": lock.stale(host.clock.now())} if lock else None
 
 
-def _rollout(state: HostState) -> dict[str, Any] | None:
-    rollout = state.rollout
+def _rollout(seen: Seen) -> dict[str, Any] | None:
+    rollout = seen.state.rollout
     if rollout is None:
         return None
     return {"run": rollout.run, "verb": rollout.verb, "step": rollout.step, "slot": rollout.slot,
-            "release": rollout.release, "from": rollout.origin, "hold": rollout.hold}  # fmt: skip
+            "release": rollout.release, "from": rollout.origin, "hold": rollout.hold,
+            "goes_back": seen.goes_back}  # fmt: skip
 
 
 def disagreements(seen: Seen, slot: Slot | None) -> list[str]:
@@ -72,13 +85,17 @@ def disagreements(seen: Seen, slot: Slot | None) -> list[str]:
     state, notes = seen.state, []
     if state.live and slot != state.live.slot:
         after = f"restarted, HAProxy serves {state.live.slot} again."
+        at = f"at {seen.goes_back}" if seen.goes_back else "in the end"
         if state.rollout and state.rollout.hold:
             notes.append(
                 f"{slot} is live but unconfirmed (run {state.rollout.run}): `./invoke confirm` keeps it, `./invoke "
-                f"rollback` goes back, and so does the host by itself in the end; {after}"
+                f"rollback` goes back, and so does the host by itself {at}; {after}"
             )
         elif state.rollout:
-            notes.append(f"{slot} is live but unconfirmed (run {state.rollout.run}); {after}")
+            notes.append(
+                f"{slot} is live but unconfirmed (run {state.rollout.run}): unless that run or `./invoke confirm` "
+                f"keeps it, the host goes back by itself {at}; {after}"
+            )
         else:
             notes.append(f"Traffic is on {slot}, which is not the committed slot; {after}")
     live = seen.containers.get(slot) if seen.containers and slot else None

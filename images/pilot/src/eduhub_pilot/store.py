@@ -25,6 +25,7 @@ from eduhub_pilot.state import HostState, Lock, Serving, parse_lock, parse_state
 EMPTY = "none"
 # Runs whose samples are kept; a name of theirs becomes a folder's.
 RUNS = 10
+NOW = "now.json"
 RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}")
 # As much of the journal's end as is read to find a cut last line; lines are far shorter.
 TAIL = 1 << 20
@@ -231,15 +232,11 @@ class Store:
     def append_sample(self, run: str, line: str, header: str) -> None:
         """Append one line to the run's samples, its newline included; the file begins with `header`.
 
-        A line that a crash cut short is ended first. The samples of the oldest runs go when a new run's come.
+        A line that a crash cut short is ended first.
         """
-        folder = self._run(run)
+        folder = self._room(run)
         if folder is None:
             return
-        if not folder.is_dir():
-            folder.mkdir(parents=True)
-            for old in sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime)[:-RUNS]:
-                shutil.rmtree(old, ignore_errors=True)
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         descriptor = os.open(folder / "samples.jsonl", flags, 0o644)
         try:
@@ -256,11 +253,24 @@ class Store:
 
     def save_now(self, run: str, text: str) -> None:
         """Replace what whoever looks on is told of the run."""
-        folder = self._run(run)
-        if folder and folder.is_dir():
+        folder = self._room(run)
+        if folder:
             temporary = folder / ".now.json.new"
             temporary.write_text(text)
-            temporary.rename(folder / "now.json")
+            temporary.rename(folder / NOW)
+
+    def shown_now(self, run: str) -> str | None:
+        """Return where the host has what `save_now` writes; None for a run that has none."""
+        return f"{self.shown}/runs/{run}/{NOW}" if self._run(run) else None
+
+    def _room(self, run: str) -> Path | None:
+        """Return the run's folder, made if need be; then what the oldest runs saw goes."""
+        folder = self._run(run)
+        if folder and not folder.is_dir():
+            folder.mkdir(parents=True)
+            for old in sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime)[:-RUNS]:
+                shutil.rmtree(old, ignore_errors=True)
+        return folder
 
     def _run(self, run: str) -> Path | None:
         return self.root / "runs" / run if RUN.fullmatch(run) else None

@@ -1,0 +1,182 @@
+"""Looking on while traffic moves: the real role, and a stand-in for docker whose shift tells what the pilot's would."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import subprocess
+import time
+from typing import Any
+
+import pytest
+
+from front.view import view_of
+from tests.unit.front.conftest import ROOT
+
+# Stands for docker: a shift is a process that tells its views, one after the other; `await` has an answer of its own.
+DOCKER = """\
+#!/bin/sh
+echo "$@" >> {here}/called
+case "$*" in
+*" shift --run "*)
+  ( for view in {here}/views/*; do sleep 0.7; cp "$view" {here}/new && mv {here}/new {here}/now.json; done ) \\
+  >/dev/null 2>&1 & ;;
+*" await --run "*) cat >/dev/null; echo '{{"code":0,"say":"Waited for.","changed":true}}' ;;
+esac
+"""
+
+PLAYBOOK = """
+- name: Shift
+  hosts: all
+  gather_facts: false
+  vars: {{phase: shift}}
+  tasks:
+    - name: Shift the traffic
+      ansible.builtin.import_role: {{name: pilot, tasks_from: shift}}
+      vars: {{pilot_run: run-1, pilot_view: "{view}"}}
+    - name: Say what the answer was
+      ansible.builtin.debug: {{msg: "{{{{ pilot_answer.say }}}}"}}
+      vars: {{phase: verify, say: true}}
+"""
+
+
+def view(percent: int) -> dict[str, Any]:
+    slots = {
+        "blue": {"share": 100 - percent, "per_second": 120.44, "p95_seconds": [0.025, 0.05], "errors": 0},
+        "green": {"share": percent, "per_second": 40.0 if percent else 0.0, "p95_seconds": None, "errors": 0},
+    }
+    return {"schema": 1, "run": "run-1", "to": "green", "percent": percent, "seconds": 1.0, "slots": slots}
+
+
+MOVED = {"schema": 1, "run": "run-1", "over": True, "code": 0, "say": "Traffic is on green.", "changed": True}
+FAILED = {**MOVED, "code": 1, "say": "green is slower. Reverted: blue serves."}
+
+
+@pytest.fixture
+def shifting(checkout, front):
+    """Let a front play a shift that tells `views`, or none; called with the views."""
+    shutil.copytree(ROOT / "ansible/roles/pilot", checkout / "ansible/roles/pilot")
+    (checkout / "ansible/ansible.cfg").write_text("[defaults]\nroles_path = roles\n[connection]\npipelining = true\n")
+    (checkout / "bin").mkdir()
+    (checkout / "bin/docker").write_text(DOCKER.format(here=checkout))
+    (checkout / "bin/docker").chmod(0o755)
+    front.environment["PATH"] = f"{checkout / 'bin'}{os.pathsep}{front.environment['PATH']}"
+
+    def shifts(*views: dict[str, Any]) -> Any:
+        (checkout / "ansible/playbooks/deploy.yml").write_text(PLAYBOOK.format(view=checkout / "now.json"))
+        (checkout / "views").mkdir()
+        for number, each in enumerate(views):
+            (checkout / f"views/{number:02}").write_text(json.dumps(each, separators=(",", ":")) + "\n")
+        return front
+
+    return shifts
+
+
+def waited(front: Any) -> bool:
+    """Whether a pilot was started to wait for the end."""
+    return " await --run run-1" in (front.checkout / "called").read_text()
+
+
+def test_without_a_terminal_each_step_is_a_line_and_the_shifts_own_answer_ends_it(shifting):
+    front = shifting(view(0), view(25), view(25), view(100), MOVED)
+    code, printed, errors = front.run("deploy")
+    assert printed.splitlines()[1:5] == [
+        "  … localhost  shift      green 25% 40.0/s 0 errors · blue 75% 120.4/s p95 ≤ 50 ms 0 errors",
+        "  … localhost  shift      green 100% 40.0/s 0 errors · blue 0% 120.4/s p95 ≤ 50 ms 0 errors",
+        "  ● localhost  shift      Traffic is on green.  N s",
+        "  ✓ localhost  verify     Traffic is on green.  N s",
+    ]
+    assert (code, errors, waited(front)) == (0, "", False)
+
+
+def test_a_shift_that_fails_ends_the_run_with_its_sentence(shifting):
+    front = shifting(view(25), FAILED)
+    code, printed, _ = front.run("deploy")
+    assert "  ✗ localhost  shift      green is slower. Reverted: blue serves.  N s\n" in printed
+    assert (printed.count("green is slower"), code, waited(front)) == (1, 3, False)
+
+
+@pytest.mark.parametrize("views", [(), (view(25),)], ids=["an older pilot", "a pilot that is gone"])
+def test_who_tells_nothing_is_waited_for_as_ever(shifting, views):
+    front = shifting(*views)
+    with (front.checkout / "ansible/roles/pilot/vars/main.yml").open("a") as variables:
+        variables.write("\n_pilot_look_seconds: 0.1\n_pilot_silent_seconds: 1\n")
+    code, printed, _ = front.run("deploy")
+    assert "  ● localhost  shift      Waited for.  N s\n" in printed
+    assert (code, waited(front)) == (0, True)
+
+
+def test_verbose_waits_without_looking_on(shifting):
+    front = shifting(view(25), MOVED)
+    code, printed, _ = front.run("deploy", "--verbose")
+    assert (code, waited(front), "RETRYING" in printed) == (0, True, False)
+
+
+def on_a_terminal(front: Any, **environment: str) -> str:
+    """Play it on a terminal; return every byte that the terminal got."""
+    ours, theirs = pty.openpty()
+    given = {name: value for name, value in front.environment.items() if name != "NO_COLOR"} | environment
+    running = subprocess.Popen(
+        [front.python, "-m", "front", "deploy"], cwd=front.checkout, env=given, stdout=theirs, stderr=theirs,
+        stdin=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    seen, deadline = b"", time.monotonic() + 60
+    while time.monotonic() < deadline and select.select([ours], [], [], 60)[0]:
+        try:
+            seen += os.read(ours, 4096)
+        except OSError:  # Linux says so at the end of a terminal
+            break
+    os.close(ours)
+    assert running.wait(10) == 0
+    return seen.decode()
+
+
+def test_a_terminal_shows_both_slots_in_lines_that_are_rewritten(shifting):
+    seen = on_a_terminal(shifting(*[view(25)] * 5, MOVED), TERM="xterm", NO_COLOR="1")
+    frames = seen.split("\r\x1b[J")
+    wanted = (
+        r"  … localhost  shift      \d s  25% of the traffic to green for 1 s\r\n"
+        r"               green  25%   40.0/s               0 errors\r\n"
+        r"                blue  75%  120.4/s  p95 ≤ 50 ms  0 errors\x1b\[2A"
+    )
+    assert len([frame for frame in frames if re.fullmatch(wanted, frame)]) >= 2
+    assert any(frame.startswith("  ● localhost  shift      Traffic is on green.") for frame in frames)
+    assert "\x1b[3" not in seen  # no colour
+
+
+def test_a_dumb_terminal_gets_plain_lines(shifting):
+    seen = on_a_terminal(shifting(view(25), MOVED), TERM="dumb")
+    assert "  … localhost  shift      green 25% 40.0/s 0 errors · blue 75% 120.4/s p95 ≤ 50 ms 0 errors\r\n" in seen
+    assert "\x1b" not in seen
+
+
+@pytest.fixture
+def callback(monkeypatch):
+    """The callback's module, and one of it whose terminal is 60 columns wide and four lines high."""
+    spec = importlib.util.spec_from_file_location("eduhub_callback", ROOT / "ansible/plugins/callback/eduhub.py")
+    assert spec
+    assert spec.loader
+    module: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    seen: list[str] = []
+    monkeypatch.setattr(module, "terminal", lambda: (60, 4))
+    monkeypatch.setattr(module.os, "write", lambda _, text: seen.append(text.decode()))
+    monkeypatch.setattr(module.sys, "stdout", type("Stdout", (), {"fileno": lambda _: 1, "isatty": lambda _: True})())
+    return module.CallbackModule(), seen
+
+
+def test_of_several_hosts_each_is_a_line_cut_where_the_terminal_ends(callback):
+    one, seen = callback
+    one._terminal = True
+    for number in range(5):
+        run = one._hosts[f"host{number}"]
+        run.phase, run.view = "shift", view_of({"stdout": json.dumps(view(25))})
+    one._transient(*one._living())
+    lines = [f"  … host{number}      shift      0 s  green 25% 40.0/s 0 errors ·…" for number in range(3)]
+    assert seen == ["\r\x1b[J" + "\n".join(lines) + "\x1b[2A"]
