@@ -183,11 +183,11 @@ def bench(c, only="", quick=False, rounds=""):
 
 @task
 def check(c):
-    """Run what takes seconds: lint, types, unit, contract and template tests."""
+    """Run what needs no engine, some minutes: lint, types, unit, contract and template tests."""
     run(c, sys.executable, "-m", "ruff", "check", ".")
     run(c, sys.executable, "-m", "mypy")
     run(c, "ansible-lint", "--offline", "-q", ANSIBLE_ROLES_PATH="ansible/roles")
-    pytest(c)
+    pytest(c, *c.config.side_by_side)
 
 
 @task(
@@ -240,6 +240,8 @@ namespace = Collection(
 )  # fmt: skip
 namespace.configure(
     {
+        # They wait about half of their time. A file is not divided: its tests share what they started.
+        "side_by_side": ["--numprocesses", str((os.cpu_count() or 1) * 3 // 2), "--dist", "loadfile"],
         "test_inventory": "tests/rollout/inventory",
         "scenarios": sorted(found.parent.name for found in Path("tests/molecule").glob("*/molecule.yml")),
         "lock_options": [

@@ -256,18 +256,18 @@ class FakeStore(Store):
 
     full = False
 
-    def _room(self) -> None:
+    def _refuse_if_full(self) -> None:
         if self.full:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _temporary(self, path: Path, text: str) -> Path:
-        self._room()
+        self._refuse_if_full()
         return super()._temporary(path, text)
 
     def append(self, line: str, mend: Callable[[str], str]) -> None:
-        self._room()
+        self._refuse_if_full()
         super().append(line, mend)
 
     def append_sample(self, run: str, line: str, header: str) -> None:
-        self._room()
+        self._refuse_if_full()
         super().append_sample(run, line, header)
