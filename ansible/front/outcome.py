@@ -73,10 +73,11 @@ class Outcome:
         return cls(hosts, bool(document["ended"]))
 
     def after(self, before: Outcome) -> Outcome:
-        """Return the outcome of undoing what `before` had done, with the phases that each host had been through."""
+        """Return the outcome of undoing what `before` had done, with what each host had been through and answered."""
         hosts = {
-            name: replace(host, phases=(*before.hosts[name].phases, *host.phases)) if name in before.hosts else host
+            name: replace(host, phases=(*old.phases, *host.phases), pilot={**old.pilot, **host.pilot})
             for name, host in self.hosts.items()
+            for old in (before.hosts.get(name, Host()),)
         }
         return replace(self, hosts=hosts)
 
@@ -90,7 +91,9 @@ def host_code(host: Host) -> int:
     if host.unreachable:
         return NEEDS_PERSON if host.lost else REFUSED
     if "revert" in host.pilot:
-        return host.pilot["revert"]  # 0 where it found the release confirmed already
+        # Confirmed and with its lock free, a run was over: that there is nothing to undo refuses nothing.
+        over = host.pilot["revert"] == REFUSED and host.pilot.get("confirm") == DONE
+        return DONE if over else host.pilot["revert"]  # 0 where it found the release confirmed already
     if host.failed is None:
         return worst(host.pilot.values())
     if host.code is not None:

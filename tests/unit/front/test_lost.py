@@ -95,10 +95,11 @@ def test_a_host_that_was_never_reached_is_refused_as_before():
 
 
 def test_undoing_an_interrupted_run_remembers_how_far_that_was():
-    run = Outcome({"a": Host(phases=(*ROLLED, "shift"))}, ended=False)
-    undoing = Outcome({"a": lost("revert", until=None), "b": Host(phases=("revert",))}, ended=True)
+    run = Outcome({"a": Host(phases=(*ROLLED, "shift"), pilot={"prove": 0})}, ended=False)
+    undoing = Outcome({"a": lost("revert", until=None), "b": Host(phases=("revert",), pilot={"revert": 1})}, ended=True)
     assert list(undoing.after(run).hosts["a"].phases) == [*ROLLED, "shift", "revert"]
     assert list(undoing.after(run).hosts["b"].phases) == ["revert"]
+    assert [host.pilot for host in undoing.after(run).hosts.values()] == [{"prove": 0}, {"revert": 1}]
 
 
 def test_other_commands_are_about_the_same_hosts():

@@ -27,6 +27,9 @@ HOSTS = {
     "failed, and was confirmed already": (
         Host(phases=(*ROLLED, "revert"), failed="confirm", changed=1, pilot={"revert": 0}), 0, "changed",
     ),
+    "was interrupted when it was confirmed and over": (
+        Host(phases=(*ROLLED, "confirm", "end", "revert"), changed=1, pilot={"confirm": 0, "revert": 2}), 0, "changed",
+    ),
     "failed with nobody to revert it": (Host(phases=ROLLED, failed="prove", pilot={"prove": 1}), 3, "failed"),
     "failed, and the pilot calls a person": (Host(phases=ROLLED, failed="prove", pilot={"prove": 3}), 3, "failed"),
     "failed where the pilot had no say": (Host(phases=("preflight", "plone"), failed="plone"), 3, "failed"),
