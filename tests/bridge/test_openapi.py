@@ -29,8 +29,8 @@ CHECKED = (
     "response_schema_conformance,negative_data_rejection,unsupported_method,allow_header_conformance"
 )
 BULK = "/api/v1/bulk"
-# The endpoints are the same on each Python, so each Python gets another caller, and the whole less than two minutes.
-CALLERS = dict(zip(stack.PYTHONS, [("admin", "examples,coverage,fuzzing"), ("", "examples,fuzzing")], strict=True))
+# Nobody may do little, and what is refused for want of a name needs no list of its edges.
+PHASES = {"admin": "examples,coverage,fuzzing", "nobody": "examples,fuzzing"}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,8 @@ def schemathesis(server: Server, folder: Path, document: str, *options: str) -> 
     """Run it with the same seed each time; return its exit code (0: nothing found) and words."""
     words = [
         str(Path(sys.executable).with_name("schemathesis")), "run", document, "--url", server.url, "--checks", CHECKED,
-        "--max-examples", "3", "--seed", "1", "--no-shrink", "--continue-on-failure", "--warnings", "off", "--no-color",
+        "--max-examples", "10", "--seed", "1", "--no-shrink", "--continue-on-failure", "--warnings", "off",
+        "--no-color",
     ]  # fmt: skip
     environment = {**os.environ, "SCHEMATHESIS_HOOKS": "tests.bridge.hooks", "PYTHONPATH": str(CHECKOUT)}
     return subprocess.run(
@@ -52,10 +53,11 @@ def schemathesis(server: Server, folder: Path, document: str, *options: str) -> 
     )
 
 
+@pytest.mark.parametrize("caller", PHASES)
 @pytest.mark.parametrize("python", stack.PYTHONS)
-def test_every_answer_is_one_that_the_document_lists(engine, own_plone, tmp_path, python):
-    caller, phases = CALLERS[python]
-    who = ["--auth", ":".join(own_plone.admin)] if caller else []
+def test_every_answer_is_one_that_the_document_lists(engine, own_plone, tmp_path, python, caller):
+    phases = PHASES[caller]
+    who = ["--auth", ":".join(own_plone.admin)] if caller == "admin" else []
     with stack.bridge(engine, own_plone, python) as server:
         document = f"{server.url}/api/v1/openapi.json"
         # An event stream has no end, so schemathesis would wait for it for ever: tests/unit/bridge/live reads it.
