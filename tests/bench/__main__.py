@@ -22,7 +22,7 @@ from builder.engine import Engine
 from tests.bench import VoidError, conditions, goals, http, inprocess, plot, saturation, site, tables
 from tests.bench.arrivals import FailedError
 from tests.bench.compare import BASE, CONTROL, OTHER
-from tests.bench.plan import FULL, PARTS, Plan, chosen_plan, least_seconds, parts
+from tests.bench.plan import FULL, PARTS, Plan, about_seconds, chosen_plan, parts
 from tests.bench.stage import Stage, bridges, demand, open_stage
 
 REPORTS = conditions.CHECKOUT / "reports" / "bench"
@@ -171,7 +171,8 @@ def main(words: Sequence[str]) -> int:
         signal.signal(number, signal.default_int_handler)
     with alone():
         bench = Bench(plan, chosen)
-        print(f"bench: at least {least_seconds(plan, chosen) / 60:.1f} min: {', '.join(chosen)}", file=sys.stderr)
+        minutes = about_seconds(plan, chosen) / 60
+        print(f"bench: about {minutes:.0f} min, less on a fast machine: {', '.join(chosen)}", file=sys.stderr)
         with open_stage(secrets.token_hex(4)) as stage:
             document, raw = bench.run(stage)
     if sys.stderr.isatty():

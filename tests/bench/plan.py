@@ -72,8 +72,8 @@ def parts(only: str) -> tuple[str, ...]:
     return tuple(part for part in PARTS if part in words or not words)
 
 
-def least_seconds(plan: Plan, chosen: Sequence[str]) -> float:
-    """Return about how long the measuring itself takes, without the starting of anything."""
+def about_seconds(plan: Plan, chosen: Sequence[str]) -> float:
+    """Return about how long it takes on two slow cores; a fast machine needs two thirds of it."""
     arms = 4
     each = {
         # A process starts and imports for about 1.5 s; its values are some hundred requests of a third of a ms each.

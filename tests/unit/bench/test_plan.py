@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from builder import Refusal
-from tests.bench.plan import FULL, PARTS, QUICK, chosen_plan, least_seconds, parts
+from tests.bench.plan import FULL, PARTS, QUICK, about_seconds, chosen_plan, parts
 
 
 @pytest.mark.parametrize(
@@ -33,4 +33,4 @@ def test_a_number_of_rounds_that_is_none_is_refused(rounds):
 
 
 def test_quick_is_about_a_minute_and_full_is_more():
-    assert least_seconds(QUICK, PARTS) < 75 < 10 * 60 < least_seconds(FULL, PARTS)
+    assert about_seconds(QUICK, PARTS) < 75 < 10 * 60 < about_seconds(FULL, PARTS)
