@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
+import select
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +81,25 @@ class Front:
         running = self.start(*words)
         output, errors = running.communicate(timeout=120)
         return running.returncode, timeless(output), errors
+
+    def on_a_terminal(self, *words: str, **environment: str) -> str:
+        """Run it on a terminal to its end, which has to be a good one; return all that the terminal got."""
+        ours, theirs = pty.openpty()
+        given = {name: value for name, value in self.environment.items() if name != "NO_COLOR"} | environment
+        running = subprocess.Popen(
+            [self.python, "-m", "front", *words], cwd=self.checkout, env=given, stdout=theirs, stderr=theirs,
+            stdin=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        os.close(theirs)
+        seen, deadline = b"", time.monotonic() + 60
+        while time.monotonic() < deadline and select.select([ours], [], [], 60)[0]:
+            try:
+                seen += os.read(ours, 4096)
+            except OSError:  # Linux says so at the end of a terminal
+                break
+        os.close(ours)
+        assert running.wait(10) == 0
+        return seen.decode()
 
 
 def timeless(text: str) -> str:

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
-import select
-import subprocess
-import time
 
 import pytest
 
@@ -295,21 +290,6 @@ def test_a_playbook_for_other_hosts_is_no_success(front, checkout):
 
 def test_a_terminal_shows_colours_and_that_a_long_phase_is_alive(checkout, front):
     (checkout / "ansible/playbooks/deploy.yml").write_text(ONE_TASK.format(seconds=3))
-    ours, theirs = pty.openpty()
-    environment = {**front.environment, "TERM": "xterm"}
-    environment.pop("NO_COLOR", None)
-    running = subprocess.Popen(
-        [front.python, "-m", "front", "deploy"], cwd=checkout, env=environment, stdout=theirs, stderr=theirs,
-        stdin=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    os.close(theirs)
-    seen, deadline = b"", time.monotonic() + 60
-    while time.monotonic() < deadline and select.select([ours], [], [], 60)[0]:
-        try:
-            seen += os.read(ours, 4096)
-        except OSError:  # Linux says so at the end of a terminal
-            break
-    os.close(ours)
-    assert running.wait(10) == 0
-    assert re.search("\r\x1b\\[J  … localhost  start      [34] s  Wait for it", seen.decode())
-    assert "\x1b[32m✓\x1b[0m localhost  start" in seen.decode()
+    seen = front.on_a_terminal("deploy", TERM="xterm")
+    assert re.search("\r\x1b\\[J  … localhost  start      [34] s  Wait for it", seen)
+    assert "\x1b[32m✓\x1b[0m localhost  start" in seen

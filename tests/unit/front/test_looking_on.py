@@ -5,12 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import pty
 import re
-import select
 import shutil
-import subprocess
-import time
 from typing import Any
 
 import pytest
@@ -117,28 +113,8 @@ def test_verbose_waits_without_looking_on(shifting):
     assert (code, waited(front), "RETRYING" in printed) == (0, True, False)
 
 
-def on_a_terminal(front: Any, **environment: str) -> str:
-    """Play it on a terminal; return every byte that the terminal got."""
-    ours, theirs = pty.openpty()
-    given = {name: value for name, value in front.environment.items() if name != "NO_COLOR"} | environment
-    running = subprocess.Popen(
-        [front.python, "-m", "front", "deploy"], cwd=front.checkout, env=given, stdout=theirs, stderr=theirs,
-        stdin=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    os.close(theirs)
-    seen, deadline = b"", time.monotonic() + 60
-    while time.monotonic() < deadline and select.select([ours], [], [], 60)[0]:
-        try:
-            seen += os.read(ours, 4096)
-        except OSError:  # Linux says so at the end of a terminal
-            break
-    os.close(ours)
-    assert running.wait(10) == 0
-    return seen.decode()
-
-
 def test_a_terminal_shows_both_slots_in_lines_that_are_rewritten(shifting):
-    seen = on_a_terminal(shifting(*[view(25)] * 5, MOVED), TERM="xterm", NO_COLOR="1")
+    seen = shifting(*[view(25)] * 5, MOVED).on_a_terminal("deploy", TERM="xterm", NO_COLOR="1")
     frames = seen.split("\r\x1b[J")
     wanted = (
         r"  … localhost  shift      \d s  25% of the traffic to green for 1 s\r\n"
@@ -151,7 +127,7 @@ def test_a_terminal_shows_both_slots_in_lines_that_are_rewritten(shifting):
 
 
 def test_a_dumb_terminal_gets_plain_lines(shifting):
-    seen = on_a_terminal(shifting(view(25), MOVED), TERM="dumb")
+    seen = shifting(view(25), MOVED).on_a_terminal("deploy", TERM="dumb")
     assert "  … localhost  shift      green 25% 40.0/s 0 errors · blue 75% 120.4/s p95 ≤ 50 ms 0 errors\r\n" in seen
     assert "\x1b" not in seen
 
