@@ -21,7 +21,7 @@ from front.inventory import Target
 from front.outcome import REFUSED, exit_code
 from front.play import Played, Run, Signals, note, play, recover, say
 from front.refusal import RefusalError
-from front.typed import status, typed
+from front.typed import located, status, typed
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -114,7 +114,7 @@ def played(options: argparse.Namespace, hosts: Sequence[Target], signals: Signal
     names = [host.name for host in hosts]
     run = Run(
         options.verb, options.path, CHECKOUT, options.limit, options.values, options.verbose, options.check,
-        options.json, column=max(len(name) for name in names),
+        options.json, column=max(len(name) for name in names), again=again(options),
     )  # fmt: skip
     if not run.json:
         say(report.header(run.verb, options.inventory, names, run.id, check=run.check))
@@ -136,15 +136,16 @@ def told(options: argparse.Namespace, run: Run, names: Sequence[str], done: Play
     """Say what came of a run; return its exit code."""
     code = exit_code(done.returned, done.outcome)
     if done.outcome is None or not done.outcome.ended:
-        say(*report.last_words(done.last_words), "", report.after(code, again(options)))
+        say(*report.last_words(done.last_words), "", report.after(code, run.again))
     elif run.verb == "report":
-        say(*keep.lines(options.inventory, names, done.outcome, CHECKOUT, status(again(options)), data=run.json))
+        say(*keep.lines(options.inventory, names, done.outcome, CHECKOUT, status(run.again), data=run.json))
     elif run.json:
         for sentence in report.complaints(done.outcome):
             note(sentence)
         say(json.dumps(report.document(run.verb, done.outcome, code), indent=2))
     else:
-        say(*report.closing(run.verb, names, done.outcome, code, again(options), interrupted=done.interrupted))
+        lines = report.closing(run.verb, names, done.outcome, code, run.again, interrupted=done.interrupted)
+        say(*(located(line, run.again) for line in lines))
     return code
 
 

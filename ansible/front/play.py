@@ -30,7 +30,11 @@ RECOVERY = "recover"
 
 @dataclass(frozen=True)
 class Run:
-    """One run of one playbook. `values` are variables above all others, `column` the width of the host names."""
+    """One run of one playbook.
+
+    `values` are variables above all others, `column` the width of the host names, `again` the command line that asks
+    for the same once more.
+    """
 
     verb: str
     inventory: Path
@@ -41,6 +45,7 @@ class Run:
     check: bool = False
     json: bool = False
     column: int = 9
+    again: str = ""
     id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}")
     owner: str = field(default_factory=lambda: f"{user()}@{socket.gethostname()}")
 
@@ -63,6 +68,7 @@ class Run:
             "ANSIBLE_CALLBACK_PLUGINS": str(self.checkout / "ansible/plugins/callback"),
             "ANSIBLE_CALLBACKS_ENABLED": "eduhub",
             "ANSIBLE_STDOUT_CALLBACK": "default" if self.verbose else "eduhub",
+            "EDUHUB_AGAIN": self.again,
             "EDUHUB_COLUMN": str(self.column),
             "EDUHUB_OUTCOME": str(outcome),
             "EDUHUB_SILENT": "1" if silent else "0",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from typing import Any
 
 # Playbooks that are no verb of their own: what is typed to play them.
 TYPED = {"engine": ["deploy"], "releases": ["rollback", "--list"]}
+# As sentences name them: in backticks, without an inventory, which a host does not know. Some verbs take none.
+NAMED = re.compile(r"`\./invoke ((?!images\.|-)(?:(?!--inventory)[^`])+)`")
 
 
 def typed(verb: str, inventory: str, limit: str, values: Mapping[str, Any]) -> str:
@@ -39,6 +42,11 @@ def anew(again: str, option: str) -> str:
 def status(again: str) -> str:
     """Return the command line that shows the state of all hosts of the inventory that `again` is about."""
     return beside(again, "status", limit="")
+
+
+def located(text: str, again: str) -> str:
+    """Return `text`, the commands that it names being about the inventory and the hosts of the command line `again`."""
+    return NAMED.sub(lambda named: f"`{beside(again, *shlex.split(named[1]))}`", text)
 
 
 def _option(words: list[str], name: str) -> list[str]:

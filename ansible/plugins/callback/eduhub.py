@@ -29,6 +29,7 @@ from ansible.plugins.callback import CallbackBase  # type: ignore[import-untyped
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # where front is, also for an Ansible started by hand
 from front import sentences
+from front.typed import located
 from front.view import View, cut, view_of
 
 DOCUMENTATION = """
@@ -88,6 +89,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
         self._terminal = sys.stdout.isatty() and not self._silent and os.environ.get("TERM") != "dumb"
         self._colour = self._terminal and "NO_COLOR" not in os.environ
         self._column = int(os.environ.get("EDUHUB_COLUMN", "9"))
+        self._again = os.environ.get("EDUHUB_AGAIN", "")
         self._hosts: defaultdict[str, HostRun] = defaultdict(HostRun)
         self._play_vars: dict[str, Any] = {}
         self._printing = threading.Lock()
@@ -182,7 +184,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
             return  # nothing ran, or it only said again why the run had failed
         state = "failed" if run.failures else "changed" if run.changes else "ok"
         plain = f"{run.changes} change{'s' * (run.changes != 1)}" if run.changes else "ok"
-        sentence = "\n".join(run.failures) or run.sentence or plain
+        sentence = located("\n".join(run.failures) or run.sentence or plain, self._again)
         left = f"{name:<{self._column}}  {run.phase:<9}  "
         seconds = f"{time.monotonic() - run.started:.1f} s"
         width = columns() - len(left) - 4

@@ -6,7 +6,7 @@ import pytest
 
 from front import report
 from front.outcome import Host, Outcome
-from front.typed import status, typed
+from front.typed import located, status, typed
 
 STATUS = {
     "live": "green", "confirmed": True, "release": "r2", "python": "3.11.2", "lock": None,
@@ -161,6 +161,22 @@ def test_the_state_is_asked_of_the_same_inventory():
         status("./invoke deploy --python 3.9 --inventory 'my hosts' --limit a")
         == "./invoke status --inventory 'my hosts'"
     )
+
+
+@pytest.mark.parametrize(("again", "named"), [
+    ("./invoke upgrade --python 3.11 --inventory 'my x' --limit a", "`./invoke rollback --inventory 'my x' --limit a`"),
+    ("./invoke upgrade", "`./invoke rollback`"),
+])  # fmt: skip
+def test_what_a_host_says_to_type_is_about_the_same_hosts(again, named):
+    assert located("Confirmed. `./invoke rollback` goes back to r1.", again) == f"Confirmed. {named} goes back to r1."
+
+
+@pytest.mark.parametrize("text", [
+    "`./invoke images.build` makes it", "`./invoke --list` names the verbs", "`docker logs x` says why",
+    "`./invoke status --inventory other` says", "./invoke confirm",
+])  # fmt: skip
+def test_commands_that_take_no_hosts_or_name_some_are_left_as_they_are(text):
+    assert located(text, "./invoke upgrade --inventory campus") == text
 
 
 def test_ansibles_last_words_are_shown_without_label_and_traceback():
