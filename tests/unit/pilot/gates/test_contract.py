@@ -12,6 +12,7 @@ import pytest
 
 from eduhub_pilot.facts import Reply
 from eduhub_pilot.gates import contract
+from eduhub_pilot.gates.allowed import covers
 from eduhub_pilot.gates.bench import Skipped
 from eduhub_pilot.preflight import preflight
 from eduhub_pilot.probe import exchange
@@ -148,6 +149,21 @@ def test_a_green_that_is_wrong_now_and_then_is_found(started):
 def test_python_and_uptime_on_the_health_page_are_expected_to_differ(started):
     blue = Site(health=(200, '{"python": "3.9.2", "uptime_seconds": 9000.5}'))
     assert verdict(started, blue, Site(health=(200, '{"python": "3.11.2", "uptime_seconds": 1.5}'))).verdict == "pass"
+
+
+def test_a_store_on_the_health_page_is_no_finding_for_releases_that_do_not_tell_of_it(started):
+    blue = Site(health=(200, '{"status": "up"}'))
+    green = Site(health=(200, '{"status": "up", "store": {"ready": true}}'))
+    assert verdict(started, blue, green).verdict == "pass"
+
+
+@pytest.mark.parametrize(("pattern", "where", "covered"), [
+    ("body.total", "body.total", True), ("body.total", "body.total.count", True), ("body.total", "body.totals", False),
+    ("body.items", "body.items[*].id", True), ("body.items[*].price", "body.items[*].price.net", True),
+    ("body.total.count", "body.total", False), ("*", "status", True), ("header vary", "header vary", True),
+])  # fmt: skip
+def test_a_place_covers_what_is_below_it_and_nothing_beside(pattern, where, covered):
+    assert covers(pattern, where) is covered
 
 
 ALLOWED = {"path": "/courses", "where": "body.items[*].price", "why": "ticket 4"}

@@ -21,12 +21,17 @@ class Allowance:
     why: str
 
     def fits(self, path: str, where: str) -> bool:
-        return fits(self.path, path) and fits(self.where, where)
+        return fits(self.path, path) and covers(self.where, where)
 
 
 def fits(pattern: str, text: str) -> bool:
     """Return whether `text` is `pattern` with its `*` and `?` filled in; brackets are those of a list's rows."""
     return fnmatchcase(text, pattern.replace("[", "[[]"))
+
+
+def covers(pattern: str, where: str) -> bool:
+    """Return whether a place of an answer is one that `pattern` names, or part of it: `body.total` has its fields."""
+    return any(fits(f"{pattern}{inner}", where) for inner in ("", ".*", "[*"))
 
 
 def allowance(allowed: Iterable[Allowance], path: str, where: str, today: date) -> Allowance | None:

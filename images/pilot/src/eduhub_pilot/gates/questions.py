@@ -10,7 +10,7 @@ from importlib import resources
 from typing import Any
 
 from eduhub_pilot.errors import RefusedError
-from eduhub_pilot.gates.allowed import Allowance, fits, parse_allowed
+from eduhub_pilot.gates.allowed import Allowance, covers, fits, parse_allowed
 from eduhub_pilot.record import Spec
 
 # A gate asks a release that real people use: it reads.
@@ -40,13 +40,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Ignored:
-    """A place in answers whose value means nothing; both are patterns with `*` and `?`."""
+    """A place in answers that, with all below it, means nothing; both are patterns with `*` and `?`."""
 
     path: str
     where: str
 
     def fits(self, path: str, where: str) -> bool:
-        return fits(self.path, path) and fits(self.where, where)
+        return fits(self.path, path) and covers(self.where, where)
 
 
 @dataclass(frozen=True)
