@@ -27,8 +27,8 @@ RECORD = os.environ.get("EDUHUB_FAULTS_RECORD", "")
 
 # By then a host is in a legal state: more than the inventory's pilot_confirm_seconds.
 LEGAL_SECONDS = 30
-# The engine's longest pause before it starts again what ended again and again, as a pilot without a disk does.
-PAUSE_SECONDS = 60
+# A pilot without a disk ends after so long, and the engine starts it again.
+PAUSE_SECONDS = 15
 ORIGIN = {"upgrade": "3.9", "rollback": "3.11"}
 
 

@@ -31,9 +31,12 @@ def test_traffic_goes_back_while_nothing_can_be_written_and_the_shift_goes_on_af
     with pytest.raises(OSError, match="No space"):
         live.shift("run-2")
     assert (shares, live.haproxy.share, live.store.share()) == ([25], 0, 0)
+    began = live.clock.monotonic()
     with pytest.raises(OSError, match="No space"):
         live.goes_on()  # the engine starts it again, to no avail
     assert live.haproxy.share == 0
+    # So long, that the engine does not wait longer and longer before it starts it once more.
+    assert live.clock.monotonic() - began >= 10
 
     monkeypatch.undo()
     live.goes_on()

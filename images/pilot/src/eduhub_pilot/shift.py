@@ -29,6 +29,8 @@ from eduhub_pilot.steps import Plan
 from eduhub_pilot.undo import give_back
 
 HOLD_POLL_SECONDS = 1.0
+# The engine doubles its pause before it starts again what ended, up to a minute, unless that had run for ten seconds.
+FULL_DISK_SECONDS = 10.0
 # The way back leads to a release that was confirmed here once, and whoever takes it is in a hurry.
 ROLLBACK_WATCH_SECONDS = 1.0
 
@@ -46,6 +48,7 @@ def shift(host: Host, run: str, rehearse: bool = False) -> Outcome:
         raise
     except OSError:
         _give_back(host, run)
+        host.clock.sleep(FULL_DISK_SECONDS)
         raise
     except PilotError:
         _give_back_unread(host, run)
