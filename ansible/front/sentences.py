@@ -34,7 +34,12 @@ def items_of(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def sentences_of(answer: Mapping[str, Any]) -> list[str]:
     """Return what the pilot says to the operator: its findings, where it looked for several, else its sentence."""
     findings = answer.get("findings") or []
-    return [f"{finding['what']}: {finding['remedy']}." for finding in findings] or [answer["say"]]
+    return [_finding(finding["what"], finding["remedy"]) for finding in findings] or [answer["say"]]
+
+
+def _finding(what: str, remedy: str) -> str:
+    """Return both in one: what is a sentence already has its remedy beside it."""
+    return f"{what} {remedy}".rstrip() if what.endswith(".") else f"{what}: {remedy.rstrip('.')}."
 
 
 def message_of(result: Mapping[str, Any]) -> str:

@@ -32,6 +32,12 @@ def test_findings_are_a_sentence_each():
     assert sentences.sentences_of(ANSWER) == ["It hangs."]
 
 
+def test_findings_that_are_sentences_already_stay_as_they_are():
+    findings = [{"what": "Nothing serves.", "remedy": "`x` says why."}, {"what": "It is full.", "remedy": ""}]
+    said = ["Nothing serves. `x` says why.", "It is full."]
+    assert sentences.sentences_of({**ANSWER, "findings": findings}) == said
+
+
 FAILURES = {
     "a sentence of ours": ("fail", {"msg": "No network."}, ["No network."]),
     "a sentence of ours, in full name": ("ansible.builtin.assert", {"msg": ["One.", "Two."]}, ["One.\nTwo."]),
