@@ -95,7 +95,7 @@ def rollback(c, to="", inventory="local", limit="", list=False, take_over=False,
     play(c, verb, inventory=inventory, limit=limit, verbose=verbose, to=to, take_over=take_over)
 
 
-@task(help={**PLAY, "json": "the document of DESIGN section 7 instead of the table"})
+@task(help={**PLAY, "json": "one JSON document instead of the table"})
 def status(c, inventory="local", limit="", json=False, verbose=False):
     """Say what each host serves, who holds its lock, and whether the way back is open."""
     play(c, "status", *(["--json"] if json else []), inventory=inventory, limit=limit, verbose=verbose)

@@ -33,5 +33,5 @@ class Verdict:
         return CONSEQUENCES[self.verdict]
 
     def document(self) -> dict[str, Any]:
-        """Return the verdict as DESIGN's contract has it."""
+        """Return the verdict as the journal and `--json` hold it."""
         return asdict(self)

@@ -46,7 +46,7 @@ class Asked:
 
     @property
     def document(self) -> dict[str, Any]:
-        """The verdict as DESIGN's contract has it, and the mode; of a gate with nothing to judge, why."""
+        """The verdict as the journal holds it, and the mode; of a gate with nothing to judge, why."""
         if isinstance(self.found, Skipped):
             return {"gate": self.found.gate, "skipped": self.found.reason, "mode": self.mode}
         return {**self.found.document(), "mode": self.mode}
