@@ -22,7 +22,7 @@ LABELS = {
     "route": "the endpoint's template (`/plone/{path}`, `/api/v1/content`), never a path; `unknown` for none",
     "feature": "what of the bridge asked Plone: `pass_through`, `pages` (stored pages for anonymous readers), `api` "
     "(typed endpoints), `jobs` (bulk and exports), `live` (changes and presence)",
-    "method": "of HTTP; `other` for one that is not in its standard",
+    "method": "GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS; `other` for any other",
     "status": "of the answer; 0 if none was begun",
     "lane": "`reads`, `writes`, or `transfers` (long bodies)",
     "state": "of the circuit breaker: `closed`, `half_open`, `open`",
