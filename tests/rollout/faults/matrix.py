@@ -72,7 +72,7 @@ dockerd     left/back/on on/back on/back  on/back   kept/on   on
 haproxy     on        on/back   back      back      on        on
 new         on        on/back   on/back   on/back   on        on
 old         on        on        on        on        on        on
-reboot      left      left/back back      back      kept      on
+reboot      left/on   left/back/on back   back      kept      on
 disk        left/back on/back   on/back   on/back   kept/on   on
 plone       on/back   on/back   on/back   on/back   on        on
 """
