@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -89,7 +90,10 @@ def worded(error: Exception, value: Any, kind: str, option: Mapping[str, Any]) -
 
 
 def out_of_range(name: str, value: Any) -> str | None:
-    """Return how a number breaks the range that its unit, the end of its name, implies; None when it does not."""
+    """Return how a value breaks the range that its unit, the end of its name, implies; None when it does not."""
+    if name.endswith("_proxies"):
+        bad = next((each for each in value if not is_network(each)), None)
+        return f"holds {shown(bad)}, but must hold addresses and networks, such as 192.0.2.0/24" if bad else None
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
     if name.endswith("_port") and not 0 < value <= HIGHEST_PORT:
@@ -97,6 +101,15 @@ def out_of_range(name: str, value: Any) -> str | None:
     if name.endswith("_seconds") and value < 0:
         return f"is {value}, but seconds cannot be negative"
     return None
+
+
+def is_network(text: str) -> bool:
+    """Whether `text` is an IP address, or a network as HAProxy reads it."""
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
 
 
 def shown(value: Any) -> str:

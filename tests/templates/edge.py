@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -149,7 +150,7 @@ class Slot:
 
     def __init__(self, name: str, address: Path | int) -> None:
         self.seen: list[tuple[str, str]] = []
-        self.headers: dict[str, str] = {}
+        self.headers = Message()
         slot = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -157,7 +158,7 @@ class Slot:
 
             def do_GET(self) -> None:
                 slot.seen.append((self.command, self.path))
-                slot.headers = dict(self.headers)
+                slot.headers = self.headers
                 if self.path == "/broken" and slot.seen.count((self.command, self.path)) == 1:
                     self.close_connection = True
                     return

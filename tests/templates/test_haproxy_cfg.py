@@ -16,8 +16,11 @@ from tests.templates.edge import Edge, Slot, ask, haproxy
 
 @pytest.mark.parametrize(
     "given",
-    [{}, {"edge_address": "0.0.0.0", "edge_port": 80}, {"eduhub_stack": "other", "edge_wait_seconds": 0}],  # noqa: S104 - as an inventory says it
-    ids=["default", "all addresses", "another stack"],
+    [
+        {}, {"edge_address": "0.0.0.0", "edge_port": 80}, {"eduhub_stack": "other", "edge_wait_seconds": 0},  # noqa: S104 - as an inventory says it
+        {"edge_trusted_proxies": ["192.0.2.1", "2001:db8::/32"]},
+    ],
+    ids=["default", "all addresses", "another stack", "behind proxies"],
 )
 def test_haproxy_accepts_the_configuration(tmp_path, given):
     path = Edge(tmp_path).write(**given)
@@ -96,6 +99,24 @@ def test_a_client_cannot_speak_as_the_edge(edge, blue):
     assert ours == {
         "x-forwarded-for": "127.0.0.1", "x-forwarded-proto": "http", "x-forwarded-host": "courses.example",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("proxies", "given", "told"), [
+    (["127.0.0.0/8"], {"X_Forwarded_For": "192.0.2.1", "X_Forwarded_Proto": "https", "X_Forwarded_Host": "hub.example"},
+     ("https", "hub.example", ["192.0.2.1", "127.0.0.1"])),
+    (["127.0.0.0/8"], {"Host": "hub.example"}, ("http", "hub.example", ["127.0.0.1"])),
+    (["192.0.2.0/24"], {"X_Forwarded_For": "192.0.2.1", "X_Forwarded_Proto": "https", "X_Forwarded_Host": "a.example",
+                        "Host": "hub.example"}, ("http", "hub.example", ["127.0.0.1"])),
+], ids=["a proxy", "a proxy that says nothing", "somebody else"])  # fmt: skip
+def test_only_a_trusted_proxy_says_whom_it_speaks_for(tmp_path, proxies, given, told):
+    edge = Edge(tmp_path)
+    with edge.running(edge_trusted_proxies=proxies):
+        slot = Slot("blue", tmp_path / "run/blue/bridge.sock")
+        edge.ask(**given)
+        slot.close()
+    seen = slot.headers
+    addresses = ",".join(seen.get_all("X-Forwarded-For")).replace(" ", "").split(",")
+    assert (seen["X-Forwarded-Proto"], seen["X-Forwarded-Host"], addresses) == told
 
 
 METRICS = ["/metrics", "/metrics?x", "/METRICS", "/metrics/", "//metrics", "/%6detrics", "/./metrics", "/.//metrics;a",

@@ -11,6 +11,7 @@ KNOWN = Documented(
     {
         "edge_port": {"type": "int", "required": True},
         "edge_address": {"type": "str", "default": "127.0.0.1"},
+        "edge_trusted_proxies": {"type": "list", "elements": "str"},
         "bridge_mode": {"choices": ["tcp", "socket"]},
         "bridge_python": {"type": "str", "choices": ["3.9", "3.11"]},
         "bridge_environment": {"type": "dict"},
@@ -52,6 +53,10 @@ WRONG = {
         {"bridge_environment": ["A"]}, "bridge_environment (all.yml:1) is ['A'], but must be a mapping.",
     ),
     "a mapping for a text": ({"edge_address": {"a": 1}}, "edge_address (all.yml:1) is {'a': 1}, but must be a text."),
+    "a name for an address": (
+        {"edge_trusted_proxies": ["192.0.2.0/24", "2001:db8::1", "a.b"]},
+        "edge_trusted_proxies (all.yml:1) holds 'a.b', but must hold addresses and networks, such as 192.0.2.0/24.",
+    ),
     "a value that is no choice": (
         {"bridge_mode": "udp"}, "bridge_mode (all.yml:1) is 'udp', but must be one of tcp, socket.",
     ),

@@ -57,7 +57,9 @@ def self_test(host: Host, image: str, gates: Sequence[Gate] = GATES) -> Outcome:
     """Return 0 when every known-bad green fails its gate and every good one passes, else 1 and each that did not."""
     found = host.engine.image(image)
     if found is None:
-        raise RefusedError(f"The image {image} is not on this host's engine: `./invoke images.build --names pilot` makes it.")
+        raise RefusedError(
+            f"The image {image} is not on this host's engine: `./invoke images.build --names pilot` makes it."
+        )
     started = host.clock.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "releases").mkdir()
