@@ -76,7 +76,7 @@ def at_rest(host: Host, verb: str) -> None:
         host.does(f"docker rm --force {machine.INNER}-{other_than(live(host)['slot'])}")
 
 
-def tells_the_story(seen: Seen) -> None:
+def tells_the_story(cell: Cell, seen: Seen) -> None:
     """The journal names the run and what became of it; the command does not say anything else."""
     run = next((line["run"] for line in seen.lines if line["event"] in {"begun", "resumed"}), None)
     assert "Traceback" not in seen.output
@@ -84,9 +84,10 @@ def tells_the_story(seen: Seen) -> None:
         assert (seen.outcome, seen.returned in {2, -9}) == ("back", True)
         return
     told = {line["event"] for line in seen.lines if line["run"] == run}
-    assert ("confirmed" in told, "reverted" in told) == {
-        "on": (True, False), "kept": (True, False), "back": (False, True), "left": (False, False),
-    }[seen.outcome]  # fmt: skip
+    # On a full disk a line may have room where release.json has none: the undoing is told, and again when repeated.
+    undone = {False, True} if (cell.fault, seen.outcome) == ("disk", "left") else {seen.outcome == "back"}
+    assert ("confirmed" in told) is (seen.outcome in {"on", "kept"})
+    assert ("reverted" in told) in undone
     if seen.returned in {0, 1, 2, 3}:
         assert seen.returned in {"on": {0, 1, 2, 3}, "kept": {1, 2, 3}, "back": {1, 3}, "left": {1, 3}}[seen.outcome]
 
@@ -124,7 +125,7 @@ def test_after_a_fault_the_host_is_in_a_legal_state_and_the_next_command_ends_it
         # A run that goes on takes the time that it takes, and one of both releases serves meanwhile.
         longer = DISK_SECONDS + PAUSE_SECONDS if cell.fault == "disk" else 0
         assert seen.outcome == "on" or seen.seconds <= LEGAL_SECONDS + longer
-        tells_the_story(seen)
+        tells_the_story(cell, seen)
         ended_by_the_next_command(deployed, cell, seen)
     except BaseException as error:
         note(cell, seen, f"{type(error).__name__}: {error}"[:500])
