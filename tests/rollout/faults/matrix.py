@@ -52,7 +52,7 @@ controller  left      left      left      back      back      back      back    
 ctrl-c      back      back      back      back      back      back      back      on        on
 ssh         left      left      left      back      back      back      back      kept/on   on
 pilot       on/back   -         back      on        on        on        on        back/on   kept/on
-dockerd     left/back left/back/on left/back on/back   on/back   on/back   on/back   kept/on   on
+dockerd     left/back/on left/back/on left/back on/back   on/back   on/back   on/back   kept/on   on
 haproxy     on        on        on/back   back      back      back      back      on        on
 new         -         on        on/back   on/back   on/back   on/back   on/back   on        on
 old         on        on        on/back   on        on        on        on        on        on
