@@ -133,6 +133,33 @@ def test_a_state_that_breaks_while_traffic_moves_gives_it_back_and_is_left_for_a
     assert (live.haproxy.share, live.store.lock()) == (0, None)
 
 
+def left_to_itself(world: World) -> None:
+    """Nobody types anything until long after the deadline."""
+    for _ in range(3):
+        world.clock.sleep(61)
+        with suppress(PilotError):
+            world.goes_on()
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_lock_that_breaks_while_traffic_moves_gives_it_back_until_it_is_taken_over(held, damage):
+    path = held.settings.root / "lock.json"
+    damage(path)
+    before = path.read_bytes()
+    left_to_itself(held)
+    assert (held.haproxy.share, held.lives(), path.read_bytes() == before) == (0, True, True)
+    assert held.roll("run-3", "upgrade", python="3.11", take_over=True).code == 0
+    held.check()
+
+
+def test_a_release_json_that_is_taken_away_while_traffic_moves_gives_it_back(held):
+    (held.settings.root / "release.json").unlink()
+    left_to_itself(held)
+    assert (held.haproxy.share, held.store.state().live.slot) == (0, "blue")
+    assert held.roll("run-3", "upgrade", python="3.11", take_over=True).code == 0
+    held.check()
+
+
 JOURNALS = {
     "cut in the middle": b'{"time": "2026-01-01T00:00:00Z", "run": "run-1", "ho',
     "random": bytes(range(256)) * 9,

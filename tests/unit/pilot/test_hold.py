@@ -15,17 +15,7 @@ from eduhub_pilot.shift import shift
 from eduhub_pilot.status import status, waits
 from tests.unit.pilot.fakes import Killed
 from tests.unit.pilot.test_course import noted
-from tests.unit.pilot.world import World, at, given_back
-
-
-@pytest.fixture
-def held(live) -> World:
-    """An upgrade with --hold --confirm-within 60: all traffic has moved, and a person is to confirm."""
-    begun = live.begin("run-2", "upgrade", python="3.11", hold=True, confirm_within="60")
-    live.role_bridge(begun.data["slot"], begun.data["record"])
-    prove(live.host, "run-2")
-    live.shift("run-2")
-    return live
+from tests.unit.pilot.world import at, given_back
 
 
 def test_a_held_run_says_what_to_type_and_by_when(held):
