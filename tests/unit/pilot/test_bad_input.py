@@ -160,6 +160,27 @@ def test_a_release_json_that_is_taken_away_while_traffic_moves_gives_it_back(hel
     held.check()
 
 
+MAPS: dict[str, Callable[[Path], object]] = {
+    "emptied": lambda path: path.write_bytes(b""),
+    "random": lambda path: path.write_bytes(bytes(range(256))),
+    "taken away": lambda path: path.unlink(),
+    "of the other slot": lambda path: path.write_text("green 0\n"),
+}
+
+
+@pytest.mark.parametrize("damage", MAPS.values(), ids=MAPS)
+def test_a_traffic_map_that_breaks_while_traffic_moves_keeps_nobody_from_going_back(live, damage):
+    live.roll("run-2", "upgrade", python="3.11")
+    begun = live.begin("run-3", "upgrade", python="3.9", hold=True, confirm_within="60")
+    live.role_bridge(begun.data["slot"], begun.data["record"])
+    prove(live.host, "run-3")
+    live.shift("run-3")
+    assert (live.haproxy.share, live.store.state().live.slot) == (0, "green")
+    damage(live.settings.root / "edge/traffic.map")
+    left_to_itself(live)
+    assert (live.haproxy.share, live.store.lock(), live.lives()) == (100, None, False)
+
+
 JOURNALS = {
     "cut in the middle": b'{"time": "2026-01-01T00:00:00Z", "run": "run-1", "ho',
     "random": bytes(range(256)) * 9,
