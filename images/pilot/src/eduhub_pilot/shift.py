@@ -114,6 +114,11 @@ def _live(host: Host, run: str, rollout: Rollout, rehearse: bool) -> Outcome:
         course = Course(host, run, rollout, _plan(host, rollout))
         if rollout.step not in {"shifted", "confirm"}:
             course.go(rehearse and rollout.verb == "upgrade")
+        elif course.lookout.percent != 100:
+            raise FailedError(
+                f"{rollout.slot} had all traffic and has {course.lookout.percent}% now: it was given back while "
+                "nothing could be written, or moved by hand while no pilot kept watch."
+            )
         _tell(host, run, course)
         return _until_decided(host, run, course)
     except LostError:
