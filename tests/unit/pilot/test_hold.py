@@ -117,6 +117,23 @@ def test_an_upgrade_by_somebody_else_is_kept_out_of_a_hold(held):
         held.begin("run-3", "upgrade", owner="bob@lab", python="3.11")
 
 
+REFUSED: dict[str, dict] = {
+    "a rollback to a release that is not kept": {"verb": "rollback", "to": "20250101T000000Z-py3.9-00000000"},
+    "an upgrade to a Python without an image": {"verb": "upgrade", "python": "3.13"},
+    "a deployment of an image that is not there": {"verb": "deploy", "spec": '{"image": "none:1", "health_path": "/"}'},
+    "a resumption with another target": {"verb": "upgrade", "python": "3.9", "resume": True},
+}
+
+
+@pytest.mark.parametrize("words", REFUSED.values(), ids=REFUSED)
+def test_what_is_refused_touches_no_release_that_waits(held, words):
+    state, lock = held.store.state(), held.store.lock()
+    with pytest.raises(RefusedError):
+        held.begin("run-3", take_over=True, **words)
+    assert (held.haproxy.share, held.store.state(), held.store.lock()) == (100, state, lock)
+    assert pending(held.host).code == 0
+
+
 def test_a_rollback_that_was_interrupted_is_begun_again_instead_of_undone(live):
     old = live.store.state().live.release
     live.roll("run-2", "upgrade", python="3.11")

@@ -39,7 +39,7 @@ def begin(host: Host, wish: Wish, spec: Spec | None) -> Outcome:
     """Take the lock and record the release, or say that there is nothing to change; RefusedError touches nothing."""
     confirm_seconds(wish.confirm_within, host.settings.confirm_seconds)
     with host.store.guard():
-        opening = _open(host, wish)
+        opening = _open(host, wish, spec)
         try:
             return _decide(host, wish, spec, opening)
         except RefusedError as error:
@@ -48,10 +48,12 @@ def begin(host: Host, wish: Wish, spec: Spec | None) -> Outcome:
             raise RefusedError(f"{opening.admission.why} {error.say}".strip()) from None
 
 
-def _open(host: Host, wish: Wish) -> Opening:
+def _open(host: Host, wish: Wish, spec: Spec | None) -> Opening:
     lock, state = _lock(host, wish), host.settled(host.store.state())
     rollout = state.rollout
     admission = plan.admit(wish, lock, rollout, host.clock.now())
+    if rollout:
+        _refuse(host, wish, spec, state, rollout if admission.way == "resume" else None)
     changed = False
     if admission.way == "undo" and rollout:
         state = undo(host, state, rollout, f"run {wish.run} of {wish.owner} began").state
@@ -62,6 +64,25 @@ def _open(host: Host, wish: Wish) -> Opening:
         host.note(wish.run, "begin", "given back", slot=other(rollout.slot), why="the run begins anew from its proof")
     back = bool(rollout and changed and plan.goes_back(wish, rollout))
     return Opening(state, admission, lock, changed, back)
+
+
+def _refuse(host: Host, wish: Wish, spec: Spec | None, state: HostState, resumed: Rollout | None) -> None:
+    """Raise what refuses the run, while what the one before it left is still as it was.
+
+    A rollback to wherever the host goes by itself ends an interrupted run in any case.
+    """
+    if resumed:
+        _resumed(host, wish, resumed)
+    elif wish.verb != "rollback" or wish.to:
+        _release(host, wish, spec, state)
+
+
+def _resumed(host: Host, wish: Wish, rollout: Rollout) -> Record:
+    """Return the release to go on to; RefusedError when that is not what was asked for."""
+    record = host.store.record(rollout.release)
+    plan.same_target(wish, rollout, record)
+    for_verb(host.settings.gates, rollout.verb, record.spec)
+    return record
 
 
 def _lock(host: Host, wish: Wish) -> Lock | None:
@@ -77,9 +98,7 @@ def _lock(host: Host, wish: Wish) -> Lock | None:
 def _decide(host: Host, wish: Wish, spec: Spec | None, opening: Opening) -> Outcome:
     state, why = opening.state, opening.admission.why
     if opening.admission.way == "resume" and state.rollout:
-        record = host.store.record(state.rollout.release)
-        plan.same_target(wish, state.rollout, record)
-        for_verb(host.settings.gates, state.rollout.verb, record.spec)
+        record = _resumed(host, wish, state.rollout)
         return _claim(host, wish, opening, record, state.rollout.slot)
     if opening.back and state.live:
         return _nothing(host, opening, f"{why} {serving(state)}", state.live.slot, state.live.release)
