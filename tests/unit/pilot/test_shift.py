@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from eduhub_pilot.confirm import confirm
+from eduhub_pilot.cli import StoppedError
+from eduhub_pilot.confirm import confirm, end
 from eduhub_pilot.errors import FailedError, PersonError
 from eduhub_pilot.facts import Answer, Reply
 from eduhub_pilot.prove import prove
-from eduhub_pilot.revert import revert
+from eduhub_pilot.revert import failed, revert
 from tests.unit.pilot.world import World, at, given_back
 
 
@@ -181,6 +182,27 @@ def test_a_confirmation_may_be_repeated(proven):
     first, second = confirm(proven.host, "run-2"), confirm(proven.host, "run-2")
     assert (first.changed, second.code, second.changed) == (True, 0, False)
     assert second.say.startswith("Confirmed already: green serves")
+
+
+def test_a_confirmation_that_is_stopped_once_it_is_on_disk_is_one(proven, monkeypatch):
+    def stopped(*_: object) -> None:
+        raise StoppedError("The pilot was stopped by SIGTERM.")
+
+    proven.shift("run-2")
+    monkeypatch.setattr("eduhub_pilot.haproxy.Proxy.move", stopped)
+    outcome = confirm(proven.host, "run-2")
+    assert (outcome.code, proven.store.share(), proven.store.state().live.slot) == (0, 100, "green")
+    assert outcome.say.startswith("Confirmed: green serves")
+    assert end(proven.host, "run-2").code == 0
+    proven.check()
+
+
+def test_a_shift_that_fails_when_its_run_is_confirmed_already_does_not_call_it_reverted(proven):
+    proven.shift("run-2")
+    confirm(proven.host, "run-2")
+    error = failed(proven.host, "run-2", FailedError("Nobody confirmed it."))
+    assert "Reverted" not in error.say
+    assert error.say.startswith("Nobody confirmed it. Run run-2 had confirmed already: green serves")
 
 
 def test_a_haproxy_that_runs_and_cannot_be_told_keeps_both_slots_and_calls_a_person(proven):
