@@ -83,7 +83,14 @@ def _rollout(seen: Seen) -> dict[str, Any] | None:
 def disagreements(seen: Seen, slot: Slot | None) -> list[str]:
     """Return what an operator should know that the fields alone do not say."""
     state, notes = seen.state, []
-    if state.live and slot != state.live.slot:
+    if state.live and state.rollout and seen.unwatched:
+        keep = "`./invoke confirm` keeps it, " if state.rollout.step in {"shifted", "confirm"} else ""
+        notes.append(
+            f"{state.rollout.slot} has traffic, unconfirmed, and nobody keeps watch over run {state.rollout.run} any "
+            f"more: {seen.unwatched}. {keep}`./invoke rollback --take-over` goes back; restarted, HAProxy serves "
+            f"{state.live.slot} again."
+        )
+    elif state.live and slot != state.live.slot:
         after = f"restarted, HAProxy serves {state.live.slot} again."
         at = f"at {seen.goes_back}" if seen.goes_back else "in the end"
         if state.rollout and state.rollout.hold:
