@@ -115,6 +115,9 @@ def test_a_stale_lock_and_an_unreadable_one_are_told(live):
     live.begin("run-2", "upgrade", python="3.11")
     live.clock.sleep(live.settings.lock_seconds + 1)
     assert host(live)["lock"]["stale"] is True
+    said = status(live.host).say
+    assert "(upgrade, step begin), and is stale: the next command takes it." in said
+    assert "Run run-2 was interrupted at step begin: `./invoke upgrade --resume` goes on with it" in said
     (live.settings.root / "lock.json").write_text("{")
     assert host(live)["lock"] is None
     assert "lock.json is not readable" in host(live)["notes"][0]

@@ -23,6 +23,7 @@ class Seen:
 
     `goes_back`: when the host goes back by itself (UTC, RFC 3339), where all traffic has moved and is not confirmed.
     `unwatched`: why it will not do that, where traffic has moved and the shift's container is not there to see to it.
+    `stale`: whether the lock is.
     """
 
     state: HostState
@@ -35,6 +36,7 @@ class Seen:
     free_bytes: int | None = None
     goes_back: str | None = None
     unwatched: str | None = None
+    stale: bool = False
 
 
 def look(host: Host) -> Seen:
@@ -58,7 +60,8 @@ def look(host: Host) -> Seen:
         notes.append(f"{error.say} What runs in the slots is not known.")
     memory, unwatched = available(MEMORY.read_text()), _unwatched(host, state, share)
     goes_back = None if unwatched else _goes_back(host, state, share)
-    return Seen(state, records, lock, share, containers, way_back, notes, memory, goes_back, unwatched)
+    stale = bool(lock and lock.stale(host.clock.now()))
+    return Seen(state, records, lock, share, containers, way_back, notes, memory, goes_back, unwatched, stale)
 
 
 def _unwatched(host: Host, state: HostState, share: int | None) -> str | None:

@@ -10,7 +10,7 @@ from eduhub_pilot.facts import SLOTS, Slot
 from eduhub_pilot.host import Host, Outcome
 from eduhub_pilot.revert import ended
 from eduhub_pilot.seen import Seen, live_slot, look
-from eduhub_pilot.state import HostState, Last, Lock
+from eduhub_pilot.state import HostState, Last
 from eduhub_pilot.way_back import rollback
 
 
@@ -31,7 +31,7 @@ def status(host: Host) -> Outcome:
         "image": record.image_id if record else None,
         "since": state.live.since if state.live and slot == state.live.slot else None,
         "slots": {each: _slot(seen, each) for each in SLOTS},
-        "lock": _lock(host, seen.lock),
+        "lock": {**seen.lock.document(), "stale": seen.stale} if seen.lock else None,
         "rollback": rollback(seen),
         "rollout": _rollout(seen),
         "last": asdict(state.last) if state.last else None,
@@ -65,10 +65,6 @@ def _slot(seen: Seen, slot: Slot) -> dict[str, Any]:
         "state": state,
         "health": container.health if container else None,
     }
-
-
-def _lock(host: Host, lock: Lock | None) -> dict[str, Any] | None:
-    return {**lock.document(), "stale": lock.stale(host.clock.now())} if lock else None
 
 
 def _rollout(seen: Seen) -> dict[str, Any] | None:
@@ -109,7 +105,7 @@ def disagreements(seen: Seen, slot: Slot | None) -> list[str]:
     if slot and seen.containers is not None and not (live and live.runs):
         notes.append(f"The live slot's container is {live.state if live else 'absent'}: nothing serves. "
                      "`./invoke deploy` starts it.")  # fmt: skip
-    if state.rollout and not seen.lock:
+    if state.rollout and (not seen.lock or (seen.stale and not state.rollout.moving)):
         at = f"Run {state.rollout.run} was interrupted at step {state.rollout.step}"
         notes.append(f"{at}: `./invoke upgrade --resume` goes on with it, any other run undoes it.")
     return notes
@@ -127,7 +123,7 @@ def words(document: dict[str, Any]) -> str:
     lines += [f"{slot}: {each['release'] or 'no release'}, {each['state']}." for slot, each in document["slots"].items()
               if slot != live]  # fmt: skip
     if lock := document["lock"]:
-        stale = ", and is stale" if lock["stale"] else ""
+        stale = ", and is stale: the next command takes it" if lock["stale"] else ""
         doing = f"{lock['verb']}, step {lock['step']}"
         lines.append(f"{lock['owner']} holds the lock since {lock['since']} ({doing}){stale}.")
     back = document["rollback"]
