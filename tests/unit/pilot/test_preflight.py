@@ -45,3 +45,10 @@ def test_a_lock_stops_everybody_but_its_run_and_whoever_takes_it_over(live):
     assert ["ana@desk holds the lock" in what for what in found(preflight(live.host, "two", "upgrade"))] == [True]
     assert found(preflight(live.host, "one", "upgrade")) == []
     assert found(preflight(live.host, "two", "upgrade", take_over=True)) == []
+
+
+def test_whoever_comes_while_a_release_waits_is_told_how_it_is_kept(held):
+    said = preflight(held.host, "next", "deploy").say
+    assert "ana@desk holds the lock" in said
+    assert "`./invoke confirm` keeps what it did, `./invoke rollback` does not" in said
+    assert "`./invoke upgrade --take-over` undoes what it did." in said

@@ -77,9 +77,10 @@ def _lock(host: Host, run: str | None) -> Iterator[Finding]:
         yield error.say, ""
         return
     if lock and lock.run != run and not lock.stale(host.clock.now()):
+        keep = "`./invoke confirm` keeps what it did, `./invoke rollback` does not; " if lock.step == "shifted" else ""
         yield (
             f"{lock.owner} holds the lock since {stamp(lock.since)} (run {lock.run}, {lock.verb}, step {lock.step}).",
-            f"Wait for it, or type `./invoke {lock.verb} --take-over`.",
+            f"Wait for it; {keep}`./invoke {lock.verb} --take-over` undoes what it did.",
         )
 
 
