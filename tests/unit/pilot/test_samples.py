@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import replace
 
 import pytest
@@ -120,6 +121,17 @@ def test_only_the_last_runs_samples_are_kept(proven):
     for number in range(12):
         proven.store.append_sample(f"r{number}", "x\n", "")
     assert len(list((proven.settings.root / "runs").iterdir())) == 10
+
+
+def test_a_clock_that_was_set_back_costs_no_run_its_samples(proven):
+    for number in range(10):
+        proven.store.append_sample(f"r{number}", "x\n", "")
+        os.utime(proven.settings.root / f"runs/r{number}", (4e9, 4e9))
+    assert proven.shift("run-2").code == 0
+    assert len(proven.store.samples("run-2")) > 1
+    for number in range(10, 13):
+        proven.store.append_sample(f"r{number}", "x\n", "")
+    assert len(list((proven.settings.root / "runs").iterdir())) <= 11
 
 
 def test_a_run_whose_name_is_a_path_writes_nothing(proven):

@@ -269,7 +269,8 @@ class Store:
         if folder and not folder.is_dir():
             folder.mkdir(parents=True)
             for old in sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime)[:-RUNS]:
-                shutil.rmtree(old, ignore_errors=True)
+                if old != folder:  # which is the oldest where the clock was set back
+                    shutil.rmtree(old, ignore_errors=True)
         return folder
 
     def _run(self, run: str) -> Path | None:
