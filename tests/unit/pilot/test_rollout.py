@@ -7,7 +7,7 @@ import json
 import pytest
 
 from eduhub_pilot.confirm import confirm, end
-from eduhub_pilot.errors import FailedError, RefusedError
+from eduhub_pilot.errors import EngineDownError, FailedError, RefusedError
 from eduhub_pilot.facts import Image
 from eduhub_pilot.prove import prove
 from eduhub_pilot.revert import revert
@@ -97,6 +97,37 @@ def test_an_image_is_kept_from_being_pruned_until_its_release_is_forgotten(live)
     tags = {name for name in live.engine.images if name.startswith("eduhub/kept:")}
     assert tags == {f"eduhub/kept:{release.lower()}" for release in kept}
     assert set(live.store.state().good) <= set(kept)
+
+
+def rolled(world, number: int) -> None:
+    """So many deployments, each of another release."""
+    for turn in range(number):
+        world.clock.sleep(2)
+        world.roll(f"more-{turn}", spec=world.spec(environment={"N": str(turn)}))
+
+
+def test_a_release_whose_record_broke_is_forgotten_with_its_image(live):
+    first = live.store.state().live.release
+    rolled(live, 2)
+    (live.settings.root / f"releases/{first}/release.json").write_text("{")
+    rolled(live, 7)
+    assert first not in live.store.releases()
+    assert f"eduhub/kept:{first.lower()}" not in live.engine.images
+
+
+def test_an_image_that_somebody_else_uses_stops_no_rollout_and_is_forgotten_later(live, monkeypatch):
+    def used(_: str) -> None:
+        raise EngineDownError("The Docker Engine does not do what it is asked (conflict: a container uses it).")
+
+    first = live.store.state().live.release
+    with monkeypatch.context() as patched:
+        patched.setattr(live.engine, "untag", used)
+        rolled(live, 8)
+    assert first in live.store.releases()
+    live.clock.sleep(2)
+    live.roll("last", spec=live.spec(environment={"N": "last"}))
+    assert first not in live.store.releases()
+    assert f"eduhub/kept:{first.lower()}" not in live.engine.images
 
 
 def test_a_rolled_back_image_that_somebody_removed_is_refused(live):

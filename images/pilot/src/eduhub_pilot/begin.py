@@ -8,13 +8,13 @@ from typing import Any
 
 from eduhub_pilot import plan
 from eduhub_pilot.drain import drained
-from eduhub_pilot.errors import ProxyDownError, RefusedError
+from eduhub_pilot.errors import EngineDownError, ProxyDownError, RefusedError
 from eduhub_pilot.facts import SHIFT, Slot, other
 from eduhub_pilot.follow import longest
 from eduhub_pilot.gates.criteria import for_verb
 from eduhub_pilot.host import Host, Outcome
 from eduhub_pilot.plan import Admission, Wish
-from eduhub_pilot.record import Record, Spec, make_record
+from eduhub_pilot.record import Record, Spec, kept, make_record
 from eduhub_pilot.revert import serving
 from eduhub_pilot.state import HostState, Lock, Rollout
 from eduhub_pilot.steps import confirm_seconds
@@ -211,12 +211,13 @@ def _data(
 
 def _forget(host: Host, state: HostState) -> HostState:
     """Forget the releases beyond those that are kept: their image's extra tag, then their record."""
-    surplus = plan.superfluous(state, host.store.releases())
-    for release in sorted(surplus):
-        if record := host.known(release):
-            host.engine.untag(record.kept)
-        host.store.drop_record(release)
-    if surplus:
-        state = state.without(surplus)
+    forgotten = set()
+    for release in sorted(plan.superfluous(state, host.store.releases())):
+        with suppress(EngineDownError):  # a container of somebody else's may use it: the next run tries again
+            host.engine.untag(kept(release))
+            host.store.drop_record(release)
+            forgotten.add(release)
+    if forgotten:
+        state = state.without(forgotten)
         host.store.save_state(state)
     return state

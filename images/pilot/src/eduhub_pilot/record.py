@@ -101,7 +101,7 @@ class Record:
     @property
     def kept(self) -> str:
         """The tag that keeps the image from being pruned."""
-        return f"{KEPT}:{self.id.lower()}"
+        return kept(self.id)
 
     @property
     def intact(self) -> bool:
@@ -129,6 +129,11 @@ class Record:
     def text(self) -> str:
         """Return the file's content."""
         return json.dumps(self.document(), indent=1) + "\n"
+
+
+def kept(release: str) -> str:
+    """Return the tag of a release's image, which needs no record."""
+    return f"{KEPT}:{release.lower()}"
 
 
 def make_record(spec: Spec, image: Image, run: str, now: datetime) -> Record:
