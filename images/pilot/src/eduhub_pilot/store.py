@@ -6,6 +6,7 @@ run's claim on the host over many commands, and appears with its whole content o
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -306,7 +307,9 @@ class Store:
                     ended = fragment.decode() + "\n" + line
                 elif fragment:
                     ended = mend(fragment.decode(errors="replace")) + line
-                os.pwrite(descriptor, ended.encode(), size - len(fragment))
+                data = ended.encode()
+                if os.pwrite(descriptor, data, size - len(fragment)) < len(data):  # as a disk that fills up does
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
