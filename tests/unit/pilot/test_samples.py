@@ -31,7 +31,10 @@ def test_a_line_is_read_as_it_was_written():
     "line",
     ['{"time":"2026', "[]", "7", '{"time":"x","seconds":1,"share":1,"blue":{},"green":{}}', "{}",
      f'{{"time":"{TIME}","seconds":1,"share":101,"blue":{{}},"green":{{}}}}',
-     f'{{"time":"{TIME}","seconds":1,"share":1,"blue":{{"answers":-1}},"green":{{}}}}'],
+     f'{{"time":"{TIME}","seconds":1,"share":1,"blue":{{"answers":-1}},"green":{{}}}}',
+     f'{{"time":"{TIME}","seconds":1,"share":1e999,"blue":{{}},"green":{{}}}}',
+     f'{{"time":"{TIME}","seconds":1,"share":1,"blue":{{"answers":{"9" * 400}}},"green":{{}}}}',
+     f'{{"time":"{TIME}","seconds":1,"share":1,"blue":{{"requests":{{"nan":1}}}},"green":{{}}}}'],
 )  # fmt: skip
 def test_a_line_that_is_none_is_counted_and_passed_over(line):
     assert samples.parse([line]) == ([], 1)
