@@ -137,6 +137,25 @@ def test_a_pilot_killed_anywhere_leaves_a_legal_host(tmp_path: Path, verb: str, 
     pytest.fail(f"{name} has more than {MANY} effects")
 
 
+def test_a_resumption_killed_anywhere_leaves_no_shift_that_is_started_for_ever(held, tmp_path_factory):
+    for after in range(MANY):
+        dead = held.fork(tmp_path_factory.mktemp("dead") / "host")
+        words = {"python": "3.11", "resume": True, "hold": True}
+        if not dies(dead, lambda dead=dead, words=words: dead.begin("run-3", "upgrade", **words), after):
+            assert after > 1
+            return
+        dead.check()
+        for _ in range(3):
+            dead.clock.sleep(61)
+            dead.goes_on()
+        dead.check()
+        rollout = dead.store.state().rollout
+        assert (dead.lives(), dead.haproxy.share, bool(rollout and rollout.moving)) == (False, 0, False)
+        dead.clock.sleep(dead.settings.lock_seconds + 1)
+        assert dead.roll("run-4", spec=dead.spec(environment={"N": "4"})).code == 0
+        dead.check()
+
+
 def dies(world: World, act: Callable[[], object], after: int) -> bool:
     """Return whether `act` was killed when it had had `after` effects."""
     with world.killing(after):

@@ -61,6 +61,9 @@ def _open(host: Host, wish: Wish, spec: Spec | None) -> Opening:
     elif admission.way == "resume" and rollout and rollout.moving:
         # Traffic is on an unconfirmed slot only while a shift keeps watch, and the next one is some steps away.
         give_back(host, state)
+        # From here on the shift of the run before has nothing to go on with, whoever is killed before the next one is.
+        state = state.at(replace(rollout, traffic=None), "begin")
+        host.store.save_state(state)
         host.note(wish.run, "begin", "given back", slot=other(rollout.slot), why="the run begins anew from its proof")
     back = bool(rollout and changed and plan.goes_back(wish, rollout))
     return Opening(state, admission, lock, changed, back)
