@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from eduhub_pilot.facts import Image
+from eduhub_pilot.preflight import preflight
 from eduhub_pilot.prove import prove
 from eduhub_pilot.state import stamp
 from eduhub_pilot.status import releases, status
@@ -207,3 +208,18 @@ def test_a_deadline_of_the_boot_before_is_not_promised(held):
     assert promised <= stamp(held.clock.now() + timedelta(seconds=60))
     held.haproxy.start()
     assert host(held)["rollout"]["goes_back"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("green 100\n", "does not name blue, which serves by release.json"), (None, "does not name blue"),
+     ("green", "traffic.map holds 'green', not one line like")],
+    ids=["another slot", "missing", "cut"],
+)  # fmt: skip
+def test_a_traffic_map_that_haproxy_would_not_come_back_right_with_is_told(live, text, words):
+    path = live.settings.root / "edge/traffic.map"
+    path.unlink() if text is None else path.write_text(text)
+    assert words in host(live)["notes"][0]
+    assert words in preflight(live.host, "next", "upgrade").say
+    path.write_text("green 0\n")
+    assert host(live)["notes"] == []

@@ -112,6 +112,22 @@ class Host:
             self.store.save_state(state)
         return state
 
+    def astray(self, state: HostState) -> str | None:
+        """Return why HAProxy, restarted, would not come back with the live slot; None where it would."""
+        if not state.live or (state.rollout and state.rollout.step == "confirm"):
+            return None
+        share = share_of(state.live.slot)
+        try:
+            if self.store.kept_share() == share:
+                return None
+        except RefusedError as error:
+            return error.say
+        file = f"{self.store.shown}/edge/traffic.map"
+        return (
+            f"{file} does not name {state.live.slot}, which serves by release.json: a HAProxy that is restarted would "
+            f"not come back with it. `echo green {share} > {file}` mends that."
+        )
+
     def serving(self, state: HostState) -> dict[str, Any] | None:
         """Return what is committed to serve, for answers: slot, release, Python; None when nothing is deployed."""
         if not state.live:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from eduhub_pilot.errors import EngineDownError, ProxyDownError, RefusedError
@@ -39,7 +40,7 @@ def preflight(
     else:
         record = host.known(state.live.release if state.live else None)
         if verb != "deploy":
-            found += [*_engine(host, state), *_edge(host, state), *_live(host, state, record)]
+            found += [*_map(host, state), *_engine(host, state), *_edge(host, state), *_live(host, state, record)]
         found += _plone(host)
         found += _memory(MEMORY.read_text(), record)
     findings = [{"what": what, "remedy": remedy} for what, remedy in found]
@@ -68,6 +69,13 @@ def _files(host: Host) -> Iterator[Finding]:
         host.store.share()
     except RefusedError as error:
         yield error.say, "HAProxy reads it when it starts."
+
+
+def _map(host: Host, state: HostState) -> Iterator[Finding]:
+    with suppress(RefusedError):  # which is a finding already
+        host.store.share()
+        if wrong := host.astray(state):
+            yield wrong, "HAProxy reads it when it starts."
 
 
 def _lock(host: Host, run: str | None) -> Iterator[Finding]:

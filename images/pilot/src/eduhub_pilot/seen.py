@@ -52,6 +52,8 @@ def look(host: Host) -> Seen:
         share = host.proxy.now(PATIENCE_SECONDS).share
     except ProxyDownError as error:
         notes.append(f"{error.say} `live` is what it will come back with.")
+    if wrong := host.astray(state):
+        notes.append(wrong)
     try:
         containers = {slot: host.engine.container(host.settings.container(slot)) for slot in SLOTS}
         if record := records.get(state.last_good or ""):

@@ -161,8 +161,14 @@ class Store:
 
     def share(self) -> int:
         """Return green's committed share of the public requests, in percent; 0 before the first deployment."""
+        return self.kept_share() or 0
+
+    def kept_share(self) -> int | None:
+        """Return the same; None where traffic.map is missing, as before the first deployment."""
         text = self._read(self.root / "edge/traffic.map")
-        words = ["green", "0"] if text is None else text.split()
+        if text is None:
+            return None
+        words = text.split()
         if len(words) != 2 or words[0] != "green" or not words[1].isdigit() or int(words[1]) > 100:
             raise RefusedError(
                 f"{self.shown}/edge/traffic.map holds {text!r}, not one line like `green 0` or `green 100`: write "
