@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from eduhub_pilot.cli import StoppedError
+from eduhub_pilot.cli import StoppedError, make_host
 from eduhub_pilot.confirm import confirm, end
 from eduhub_pilot.errors import FailedError, PersonError
 from eduhub_pilot.facts import Answer, Reply
@@ -218,3 +218,23 @@ def test_a_slot_that_hangs_is_shown_by_its_own_words(proven):
     proven.behaviour["green"] = lambda _: Answer(None, 2.0, "hangs")
     with pytest.raises(FailedError, match="hangs: no answer within 2 s"):
         prove(proven.host, "run-2")
+
+
+def test_whoever_comes_while_a_run_is_undone_waits_as_long_as_that_may_take(proven, monkeypatch):
+    """Refused before that, Ctrl-C would end with "nothing was touched" while the shift goes back."""
+    environment = {"EDUHUB_STATE": str(proven.settings.root), "EDUHUB_DRAIN_SECONDS": "300"}
+    kept: list[float] = []
+    proven.host = replace(proven.host, settings=replace(proven.settings, drain_seconds=300))
+    proven.shift("run-2")
+    proven.haproxy.sessions["green"] = 1
+    remove = proven.engine.remove
+
+    def removing(name: str, stop_seconds: int) -> None:
+        proven.clock.sleep(30)  # which is what a slot has by default
+        kept.append(proven.clock.monotonic() - began)
+        remove(name, stop_seconds)
+
+    monkeypatch.setattr(proven.engine, "remove", removing)
+    began = proven.clock.monotonic()
+    revert(proven.host, "run-2", "Ctrl-C")
+    assert 330 <= kept[-1] < make_host(environment).store.guard_seconds

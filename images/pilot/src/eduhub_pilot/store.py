@@ -45,7 +45,7 @@ class Store:
 
     @contextmanager
     def guard(self) -> Iterator[None]:
-        """Keep other pilots from changing this host meanwhile; RefusedError when one does for a minute."""
+        """Keep other pilots from changing this host meanwhile; RefusedError when one does for too long."""
         if self._depth:
             yield
             return
