@@ -181,6 +181,22 @@ def test_a_traffic_map_that_breaks_while_traffic_moves_keeps_nobody_from_going_b
     assert (live.haproxy.share, live.store.lock(), live.lives()) == (100, None, False)
 
 
+NONSENSE = {"stop_seconds": "soon", "live_path": 7, "smoke_paths": "/plone/", "python": 3.11}
+
+
+@pytest.mark.parametrize(("name", "value"), NONSENSE.items(), ids=NONSENSE)
+def test_a_record_with_a_field_that_is_none_is_refused_by_name_and_stops_no_revert(proven, asked, name, value):
+    state = proven.store.state()
+    path = proven.settings.root / f"releases/{state.rollout.release}/release.json"
+    fields = json.loads(path.read_text())
+    fields["spec"][name] = value
+    path.write_text(json.dumps(fields))
+    (finding,) = asked(proven, ["preflight", "--run", "run-2"])[1]["findings"]
+    assert f"{path.name} holds {json.dumps(value)} in '{name}'" in finding["what"]
+    code, answer = asked(proven, ["revert", "--run", "run-2"])
+    assert (code, "is gone" in answer["say"], proven.store.state().rollout) == (1, True, None)
+
+
 JOURNALS = {
     "cut in the middle": b'{"time": "2026-01-01T00:00:00Z", "run": "run-1", "ho',
     "random": bytes(range(256)) * 9,
