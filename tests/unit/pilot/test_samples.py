@@ -40,6 +40,12 @@ def test_a_line_that_is_none_is_counted_and_passed_over(line):
     assert samples.parse([line]) == ([], 1)
 
 
+def test_lines_of_a_newer_pilot_are_counted_and_not_taken_for_ours():
+    lines = [f'{{"time":"{TIME}","seconds":1,"share":1,"blue":{{}},"green":{{}}}}'] * 2
+    assert samples.parse(['{"schema":2,"run":"r"}', *lines]) == ([], 2)
+    assert samples.parse(['{"schema":1,"run":"r"}', *lines])[1] == 0
+
+
 def test_latencies_keep_where_their_bucket_begins():
     found = samples.histogram({0.025: 0, 0.05: 9})
     assert found.quantile(0.95, z=0) == (0.025, 0.05)

@@ -83,16 +83,17 @@ def line(moment: Moment) -> str:
 
 
 def parse(lines: Iterable[str]) -> tuple[list[Moment], int]:
-    """Return the moments in a file's lines, and how many lines (not its headers) are none."""
-    found, broken = [], 0
+    """Return the moments in a file's lines, and how many lines (not its headers) are none, or a newer pilot's."""
+    found, broken, known = [], 0, True
     for text in lines:
         try:
             fields = json.loads(text)
             if "schema" in fields:
+                known = fields["schema"] == SCHEMA
                 continue
             slots = {slot: _parsed(fields[slot]) for slot in SLOTS}
             seconds, share = float(fields["seconds"]), int(fields["share"])
-            sound = 0 <= seconds < 1e6 and 0 <= share <= 100 and datetime.fromisoformat(fields["time"]).tzinfo
+            sound = known and 0 <= seconds < 1e6 and 0 <= share <= 100 and datetime.fromisoformat(fields["time"]).tzinfo
             found += [Moment(fields["time"], seconds, share, slots)] if sound else []
             broken += not sound
         except (ArithmeticError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
