@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from eduhub_pilot.confirm import end
+from eduhub_pilot.confirm import confirm, end
 from eduhub_pilot.errors import PilotError, RefusedError
 from eduhub_pilot.host import Outcome
 from eduhub_pilot.revert import revert
+from eduhub_pilot.status import status
 from tests.unit.pilot.fakes import Killed
 from tests.unit.pilot.world import World
 
@@ -154,6 +155,23 @@ def test_a_resumption_killed_anywhere_leaves_no_shift_that_is_started_for_ever(h
         dead.clock.sleep(dead.settings.lock_seconds + 1)
         assert dead.roll("run-4", spec=dead.spec(environment={"N": "4"})).code == 0
         dead.check()
+
+
+def test_a_confirmation_killed_anywhere_is_told_as_what_becomes_of_it(held, tmp_path_factory):
+    told = set()
+    for after in range(MANY):
+        dead = held.fork(tmp_path_factory.mktemp("dead") / "host")
+        if not dies(dead, lambda dead=dead: confirm(dead.host, "run-2"), after):
+            assert told == {True, False}
+            return
+        before = status(dead.host)
+        said = before.data["status"]["confirmed"]
+        told.add(said)
+        assert ("goes back" in before.say, "unconfirmed" in before.say) == (not said, not said)
+        for _ in range(2):
+            dead.clock.sleep(61)
+            dead.goes_on()
+        assert (dead.store.state().live.slot == "green") is said
 
 
 def dies(world: World, act: Callable[[], object], after: int) -> bool:

@@ -100,16 +100,24 @@ class Host:
             yield lock, state
 
     def settled(self, state: HostState) -> HostState:
-        """Return the state with a confirmation that a crash cut in the middle completed.
+        """Return the state with a confirmation that a crash cut in the middle completed."""
+        completed, rollout = self.completed(state), state.rollout
+        if completed is not state and rollout:
+            self.note(
+                rollout.run, "confirm", "confirmed", release=rollout.release, slot=rollout.slot, completed=True
+            )
+            self.store.save_state(completed)
+        return completed
+
+    def completed(self, state: HostState) -> HostState:
+        """Return the same, with nothing written.
 
         Confirming writes its intent, then traffic.map, then release.json. The rename of traffic.map is the commit:
         with it HAProxy would come back on the new slot, so release.json follows it.
         """
         rollout = state.rollout
         if rollout and rollout.step == "confirm" and self.store.share() == share_of(rollout.slot):
-            self.note(rollout.run, "confirm", "confirmed", release=rollout.release, slot=rollout.slot, completed=True)
-            state = state.committed(rollout, self.clock.now())
-            self.store.save_state(state)
+            return state.committed(rollout, self.clock.now())
         return state
 
     def astray(self, state: HostState) -> str | None:

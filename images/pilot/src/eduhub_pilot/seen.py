@@ -43,6 +43,8 @@ def look(host: Host) -> Seen:
     """Return what is true of the host now; only an unreadable release.json is an error (RefusedError)."""
     notes: list[str] = []
     state, records = host.store.state(), host.store.records()
+    with suppress(RefusedError):  # a traffic.map that cannot be read is noted below
+        state = host.completed(state)
     lock, share, containers, way_back = None, None, None, None
     try:
         lock = host.store.lock()
