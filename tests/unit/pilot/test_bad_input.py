@@ -160,6 +160,19 @@ def test_a_release_json_that_is_taken_away_while_traffic_moves_gives_it_back(hel
     held.check()
 
 
+def test_a_traffic_map_that_is_taken_away_commits_nothing(live):
+    live.roll("run-2", "upgrade", python="3.11")
+    begun = live.begin("run-3", "upgrade", python="3.9", hold=True, confirm_within="60")
+    live.role_bridge(begun.data["slot"], begun.data["record"])
+    prove(live.host, "run-3")
+    live.shift("run-3")
+    state = live.store.state()
+    live.store.save_state(state.at(state.rollout, "confirm"))  # where the confirmation was killed
+    (live.settings.root / "edge/traffic.map").unlink()
+    left_to_itself(live)
+    assert (live.haproxy.share, live.store.state().live.slot, live.store.lock()) == (100, "green", None)
+
+
 MAPS: dict[str, Callable[[Path], object]] = {
     "emptied": lambda path: path.write_bytes(b""),
     "random": lambda path: path.write_bytes(bytes(range(256))),

@@ -116,7 +116,7 @@ class Host:
         with it HAProxy would come back on the new slot, so release.json follows it.
         """
         rollout = state.rollout
-        if rollout and rollout.step == "confirm" and self.store.share() == share_of(rollout.slot):
+        if rollout and rollout.step == "confirm" and self.store.kept_share() == share_of(rollout.slot):
             return state.committed(rollout, self.clock.now())
         return state
 

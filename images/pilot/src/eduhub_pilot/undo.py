@@ -54,10 +54,11 @@ def _committed(host: Host, state: HostState, live: Slot) -> int:
 
     Only where a confirmation was cut in the middle traffic.map knows better: its rename is the commit.
     """
+    share = None
     if state.rollout and state.rollout.step == "confirm":
         with suppress(RefusedError):
-            return host.store.share()
-    return share_of(live)
+            share = host.store.kept_share()
+    return share_of(live) if share is None else share
 
 
 def undo(host: Host, state: HostState, rollout: Rollout, why: str) -> Undone:
