@@ -277,6 +277,19 @@ def test_a_run_that_ends_unfinished_is_undone_by_the_next(live):
     assert live.store.lock() is None
 
 
+def test_a_rollback_ends_an_interrupted_first_upgrade_and_is_not_refused_for_want_of_an_older_release(live):
+    begun = live.begin("run-2", "upgrade", python="3.11")
+    live.role_bridge(begun.data["slot"], begun.data["record"])
+    live.clock.sleep(live.settings.lock_seconds + 1)
+    outcome = live.begin("run-3", "rollback", owner="bob@lab")
+    assert (outcome.code, outcome.data["action"], outcome.changed) == (0, "none", True)
+    assert "; undid what it left. blue serves" in outcome.say
+    assert (live.store.lock(), live.store.state().rollout) == (None, None)
+    assert "eduhub-green" not in live.engine.containers
+    with pytest.raises(RefusedError, match="There is no last known-good release"):
+        live.begin("run-4", "rollback")
+
+
 @pytest.mark.parametrize("step", [prove, shift, confirm])
 def test_a_step_out_of_order_is_refused(live, step):
     with pytest.raises(RefusedError):

@@ -65,7 +65,7 @@ def _open(host: Host, wish: Wish, spec: Spec | None) -> Opening:
         state = state.at(replace(rollout, traffic=None), "begin")
         host.store.save_state(state)
         host.note(wish.run, "begin", "given back", slot=other(rollout.slot), why="the run begins anew from its proof")
-    back = bool(rollout and changed and plan.goes_back(wish, rollout))
+    back = bool(rollout and changed and (plan.goes_back(wish, rollout) or plan.goes_nowhere(wish, state)))
     return Opening(state, admission, lock, changed, back)
 
 

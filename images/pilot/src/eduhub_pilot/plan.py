@@ -80,6 +80,11 @@ def goes_back(wish: Wish, rollout: Rollout) -> bool:
     return wish.verb == "rollback" and wish.to is None and rollout.moving and rollout.verb != "rollback"
 
 
+def goes_nowhere(wish: Wish, state: HostState) -> bool:
+    """Return whether a rollback has nothing before the live release to go to: ending an interrupted run was all."""
+    return wish.verb == "rollback" and wish.to is None and state.live is not None and state.last_good is None
+
+
 def held(wish: Wish, lock: Lock, now: datetime, waits: bool) -> str:
     """Return the words of a lock that is respected: who, since when, which step, and what to type.
 
