@@ -172,6 +172,16 @@ def test_a_clock_that_jumps_moves_no_deadline(held, jump):
     assert given_back(held)
 
 
+@pytest.mark.parametrize("jump", [-100_000, 100_000])
+def test_a_clock_that_jumps_lets_nobody_break_into_a_hold(held, jump):
+    held.clock.jumped += jump
+    with pytest.raises(RefusedError, match=r"ana@desk holds the lock .* `\./invoke confirm` keeps what it did"):
+        held.begin("run-3", "upgrade", owner="bob@lab", python="3.11")
+    assert held.haproxy.share == 100
+    held.engine.containers.pop("eduhub-shift")  # nobody will refresh that lock any more
+    assert held.begin("run-4", "upgrade", owner="bob@lab", python="3.11").say.startswith("ana@desk left run run-2")
+
+
 def test_a_lock_removed_by_hand_ends_the_hold(held):
     end(held.host, "run-2")
     held.goes_on()

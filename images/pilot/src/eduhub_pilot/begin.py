@@ -51,7 +51,7 @@ def begin(host: Host, wish: Wish, spec: Spec | None) -> Outcome:
 def _open(host: Host, wish: Wish, spec: Spec | None) -> Opening:
     lock, state = _lock(host, wish), host.settled(host.store.state())
     rollout = state.rollout
-    admission = plan.admit(wish, lock, rollout, host.clock.now())
+    admission = plan.admit(wish, lock, rollout, host.clock.now(), _watched(host, lock, rollout))
     if rollout:
         _refuse(host, wish, spec, state, rollout if admission.way == "resume" else None)
     changed = False
@@ -67,6 +67,16 @@ def _open(host: Host, wish: Wish, spec: Spec | None) -> Opening:
         host.note(wish.run, "begin", "given back", slot=other(rollout.slot), why="the run begins anew from its proof")
     back = bool(rollout and changed and (plan.goes_back(wish, rollout) or plan.goes_nowhere(wish, state)))
     return Opening(state, admission, lock, changed, back)
+
+
+def _watched(host: Host, lock: Lock | None, rollout: Rollout | None) -> bool:
+    """Return whether the run that holds the lock has moved traffic, and its shift is there to keep watch."""
+    if not (lock and rollout and rollout.moving and lock.run == rollout.run):
+        return False
+    with suppress(EngineDownError):
+        container = host.engine.container(host.settings.container(SHIFT))
+        return bool(container and container.runs)
+    return False
 
 
 def _refuse(host: Host, wish: Wish, spec: Spec | None, state: HostState, resumed: Rollout | None) -> None:
