@@ -242,6 +242,14 @@ def test_reverting_gives_everything_back_and_repeats_its_answer(live):
     live.check()
 
 
+def test_reverting_for_no_reason_leaves_a_state_that_can_be_read(live):
+    begun = live.begin("run-2", "upgrade", python="3.11")
+    live.role_bridge(begun.data["slot"], begun.data["record"])
+    assert revert(live.host, "run-2", "").code == 1  # the first line of a failure may be an empty one
+    assert live.store.state().last.why is None
+    assert live.roll("run-3", "upgrade", python="3.11").code == 0
+
+
 def test_reverting_a_first_deployment_leaves_nothing(world):
     begun = world.begin("run-1")
     world.role_bridge(begun.data["slot"], begun.data["record"])
