@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
 
 from eduhub_pilot.gates.criteria import NAMES, criteria
 from eduhub_pilot.record import Spec
@@ -183,3 +184,16 @@ def test_a_rollback_brings_no_image_and_lets_nothing_bring_one():
 )
 def test_a_pilot_without_an_answer_is_told_from_one_that_never_ran(ran, said):
     assert said in value("pilot_answer", pilot_ran=ran)["say"]
+
+
+@pytest.mark.parametrize(
+    ("failed", "why"),
+    [({"msg": "One.\nTwo."}, "One."), ({"msg": "\nTwo."}, "Two."), ({"msg": ""}, ""), ({}, "")],
+    ids=["a sentence", "an empty line first", "empty", "none"],
+)
+def test_whatever_a_failure_says_the_run_is_reverted(failed: dict[str, str], why: str):
+    (play,) = DataLoader().load_from_file(str(ANSIBLE / "playbooks/rollout.yml"), trusted_as_template=True)
+    (block,) = play["tasks"]
+    command = block["rescue"][0]["vars"]["pilot_command"]
+    said = value("undoing", undoing=command, eduhub_run="run-1", ansible_failed_result=failed)
+    assert said == ["revert", "--run=run-1", f"--why={why}"]

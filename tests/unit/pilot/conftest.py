@@ -40,3 +40,13 @@ def proven(live) -> World:
     live.role_bridge(begun.data["slot"], begun.data["record"])
     prove(live.host, "run-2")
     return live
+
+
+@pytest.fixture
+def held(live) -> World:
+    """An upgrade with --hold --confirm-within 60: all traffic has moved, and a person is to confirm."""
+    begun = live.begin("run-2", "upgrade", python="3.11", hold=True, confirm_within="60")
+    live.role_bridge(begun.data["slot"], begun.data["record"])
+    prove(live.host, "run-2")
+    live.shift("run-2")
+    return live

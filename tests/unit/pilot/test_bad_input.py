@@ -133,6 +133,83 @@ def test_a_state_that_breaks_while_traffic_moves_gives_it_back_and_is_left_for_a
     assert (live.haproxy.share, live.store.lock()) == (0, None)
 
 
+def left_to_itself(world: World) -> None:
+    """Nobody types anything until long after the deadline."""
+    for _ in range(3):
+        world.clock.sleep(61)
+        with suppress(PilotError):
+            world.goes_on()
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_lock_that_breaks_while_traffic_moves_gives_it_back_until_it_is_taken_over(held, damage):
+    path = held.settings.root / "lock.json"
+    damage(path)
+    before = path.read_bytes()
+    left_to_itself(held)
+    assert (held.haproxy.share, held.lives(), path.read_bytes() == before) == (0, True, True)
+    assert held.roll("run-3", "upgrade", python="3.11", take_over=True).code == 0
+    held.check()
+
+
+def test_a_release_json_that_is_taken_away_while_traffic_moves_gives_it_back(held):
+    (held.settings.root / "release.json").unlink()
+    left_to_itself(held)
+    assert (held.haproxy.share, held.store.state().live.slot) == (0, "blue")
+    assert held.roll("run-3", "upgrade", python="3.11", take_over=True).code == 0
+    held.check()
+
+
+def test_a_traffic_map_that_is_taken_away_commits_nothing(live):
+    live.roll("run-2", "upgrade", python="3.11")
+    begun = live.begin("run-3", "upgrade", python="3.9", hold=True, confirm_within="60")
+    live.role_bridge(begun.data["slot"], begun.data["record"])
+    prove(live.host, "run-3")
+    live.shift("run-3")
+    state = live.store.state()
+    live.store.save_state(state.at(state.rollout, "confirm"))  # where the confirmation was killed
+    (live.settings.root / "edge/traffic.map").unlink()
+    left_to_itself(live)
+    assert (live.haproxy.share, live.store.state().live.slot, live.store.lock()) == (100, "green", None)
+
+
+MAPS: dict[str, Callable[[Path], object]] = {
+    "emptied": lambda path: path.write_bytes(b""),
+    "random": lambda path: path.write_bytes(bytes(range(256))),
+    "taken away": lambda path: path.unlink(),
+    "of the other slot": lambda path: path.write_text("green 0\n"),
+}
+
+
+@pytest.mark.parametrize("damage", MAPS.values(), ids=MAPS)
+def test_a_traffic_map_that_breaks_while_traffic_moves_keeps_nobody_from_going_back(live, damage):
+    live.roll("run-2", "upgrade", python="3.11")
+    begun = live.begin("run-3", "upgrade", python="3.9", hold=True, confirm_within="60")
+    live.role_bridge(begun.data["slot"], begun.data["record"])
+    prove(live.host, "run-3")
+    live.shift("run-3")
+    assert (live.haproxy.share, live.store.state().live.slot) == (0, "green")
+    damage(live.settings.root / "edge/traffic.map")
+    left_to_itself(live)
+    assert (live.haproxy.share, live.store.lock(), live.lives()) == (100, None, False)
+
+
+NONSENSE = {"stop_seconds": "soon", "live_path": 7, "smoke_paths": "/plone/", "python": 3.11}
+
+
+@pytest.mark.parametrize(("name", "value"), NONSENSE.items(), ids=NONSENSE)
+def test_a_record_with_a_field_that_is_none_is_refused_by_name_and_stops_no_revert(proven, asked, name, value):
+    state = proven.store.state()
+    path = proven.settings.root / f"releases/{state.rollout.release}/release.json"
+    fields = json.loads(path.read_text())
+    fields["spec"][name] = value
+    path.write_text(json.dumps(fields))
+    (finding,) = asked(proven, ["preflight", "--run", "run-2"])[1]["findings"]
+    assert f"{path.name} holds {json.dumps(value)} in '{name}'" in finding["what"]
+    code, answer = asked(proven, ["revert", "--run", "run-2"])
+    assert (code, "is gone" in answer["say"], proven.store.state().rollout) == (1, True, None)
+
+
 JOURNALS = {
     "cut in the middle": b'{"time": "2026-01-01T00:00:00Z", "run": "run-1", "ho',
     "random": bytes(range(256)) * 9,

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from eduhub_pilot.confirm import end
+from eduhub_pilot.confirm import confirm, end
 from eduhub_pilot.errors import PilotError, RefusedError
 from eduhub_pilot.host import Outcome
 from eduhub_pilot.revert import revert
+from eduhub_pilot.status import status
 from tests.unit.pilot.fakes import Killed
 from tests.unit.pilot.world import World
 
@@ -135,6 +136,42 @@ def test_a_pilot_killed_anywhere_leaves_a_legal_host(tmp_path: Path, verb: str, 
             # Nothing is left that somebody must clean up by hand.
             assert (world.store.lock(), world.store.state().rollout) == (None, None)
     pytest.fail(f"{name} has more than {MANY} effects")
+
+
+def test_a_resumption_killed_anywhere_leaves_no_shift_that_is_started_for_ever(held, tmp_path_factory):
+    for after in range(MANY):
+        dead = held.fork(tmp_path_factory.mktemp("dead") / "host")
+        words = {"python": "3.11", "resume": True, "hold": True}
+        if not dies(dead, lambda dead=dead, words=words: dead.begin("run-3", "upgrade", **words), after):
+            assert after > 1
+            return
+        dead.check()
+        for _ in range(3):
+            dead.clock.sleep(61)
+            dead.goes_on()
+        dead.check()
+        rollout = dead.store.state().rollout
+        assert (dead.lives(), dead.haproxy.share, bool(rollout and rollout.moving)) == (False, 0, False)
+        dead.clock.sleep(dead.settings.lock_seconds + 1)
+        assert dead.roll("run-4", spec=dead.spec(environment={"N": "4"})).code == 0
+        dead.check()
+
+
+def test_a_confirmation_killed_anywhere_is_told_as_what_becomes_of_it(held, tmp_path_factory):
+    told = set()
+    for after in range(MANY):
+        dead = held.fork(tmp_path_factory.mktemp("dead") / "host")
+        if not dies(dead, lambda dead=dead: confirm(dead.host, "run-2"), after):
+            assert told == {True, False}
+            return
+        before = status(dead.host)
+        said = before.data["status"]["confirmed"]
+        told.add(said)
+        assert ("goes back" in before.say, "unconfirmed" in before.say) == (not said, not said)
+        for _ in range(2):
+            dead.clock.sleep(61)
+            dead.goes_on()
+        assert (dead.store.state().live.slot == "green") is said
 
 
 def dies(world: World, act: Callable[[], object], after: int) -> bool:

@@ -7,8 +7,9 @@ import os
 
 import pytest
 
+from eduhub_pilot.shift import shift
 from eduhub_pilot.store import Store
-from tests.unit.pilot.world import World, at
+from tests.unit.pilot.world import World, at, given_back
 
 
 def test_traffic_goes_back_while_nothing_can_be_written_and_the_shift_goes_on_afterwards(
@@ -42,3 +43,15 @@ def test_traffic_goes_back_while_nothing_can_be_written_and_the_shift_goes_on_af
     live.goes_on()
     assert (live.haproxy.share, live.store.state().rollout.step) == (100, "shifted")
     assert live.steps("run-2")[2]().code == 0
+
+
+def test_a_disk_that_was_full_while_all_traffic_waited_for_its_confirmation_ends_the_run(held: World):
+    held.store.full = True
+    held.clock.sleep(6)
+    with pytest.raises(OSError, match="No space"):
+        shift(held.host, "run-2")
+    assert (held.haproxy.share, held.store.state().rollout.step) == (0, "shifted")
+    held.store.full = False
+    held.goes_on()  # with nothing on the new slot nobody is told to confirm it
+    assert given_back(held)
+    assert "green had all traffic and has 0% now" in held.store.state().last.why

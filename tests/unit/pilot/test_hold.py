@@ -15,17 +15,7 @@ from eduhub_pilot.shift import shift
 from eduhub_pilot.status import status, waits
 from tests.unit.pilot.fakes import Killed
 from tests.unit.pilot.test_course import noted
-from tests.unit.pilot.world import World, at, given_back
-
-
-@pytest.fixture
-def held(live) -> World:
-    """An upgrade with --hold --confirm-within 60: all traffic has moved, and a person is to confirm."""
-    begun = live.begin("run-2", "upgrade", python="3.11", hold=True, confirm_within="60")
-    live.role_bridge(begun.data["slot"], begun.data["record"])
-    prove(live.host, "run-2")
-    live.shift("run-2")
-    return live
+from tests.unit.pilot.world import at, given_back
 
 
 def test_a_held_run_says_what_to_type_and_by_when(held):
@@ -127,6 +117,23 @@ def test_an_upgrade_by_somebody_else_is_kept_out_of_a_hold(held):
         held.begin("run-3", "upgrade", owner="bob@lab", python="3.11")
 
 
+REFUSED: dict[str, dict] = {
+    "a rollback to a release that is not kept": {"verb": "rollback", "to": "20250101T000000Z-py3.9-00000000"},
+    "an upgrade to a Python without an image": {"verb": "upgrade", "python": "3.13"},
+    "a deployment of an image that is not there": {"verb": "deploy", "spec": '{"image": "none:1", "health_path": "/"}'},
+    "a resumption with another target": {"verb": "upgrade", "python": "3.9", "resume": True},
+}
+
+
+@pytest.mark.parametrize("words", REFUSED.values(), ids=REFUSED)
+def test_what_is_refused_touches_no_release_that_waits(held, words):
+    state, lock = held.store.state(), held.store.lock()
+    with pytest.raises(RefusedError):
+        held.begin("run-3", take_over=True, **words)
+    assert (held.haproxy.share, held.store.state(), held.store.lock()) == (100, state, lock)
+    assert pending(held.host).code == 0
+
+
 def test_a_rollback_that_was_interrupted_is_begun_again_instead_of_undone(live):
     old = live.store.state().live.release
     live.roll("run-2", "upgrade", python="3.11")
@@ -163,6 +170,16 @@ def test_a_clock_that_jumps_moves_no_deadline(held, jump):
     held.clock.sleep(11)
     held.goes_on()
     assert given_back(held)
+
+
+@pytest.mark.parametrize("jump", [-100_000, 100_000])
+def test_a_clock_that_jumps_lets_nobody_break_into_a_hold(held, jump):
+    held.clock.jumped += jump
+    with pytest.raises(RefusedError, match=r"ana@desk holds the lock .* `\./invoke confirm` keeps what it did"):
+        held.begin("run-3", "upgrade", owner="bob@lab", python="3.11")
+    assert held.haproxy.share == 100
+    held.engine.containers.pop("eduhub-shift")  # nobody will refresh that lock any more
+    assert held.begin("run-4", "upgrade", owner="bob@lab", python="3.11").say.startswith("ana@desk left run run-2")
 
 
 def test_a_lock_removed_by_hand_ends_the_hold(held):

@@ -37,6 +37,7 @@ def test_every_finding_is_named_at_once(live):
 def test_what_a_deployment_starts_by_itself_does_not_stop_it(live):
     live.haproxy.kill(seconds=1000)
     del live.engine.containers[live.name("blue")]
+    (live.settings.root / "edge/traffic.map").unlink()
     assert found(preflight(live.host, "next", "deploy")) == []
 
 
@@ -45,3 +46,10 @@ def test_a_lock_stops_everybody_but_its_run_and_whoever_takes_it_over(live):
     assert ["ana@desk holds the lock" in what for what in found(preflight(live.host, "two", "upgrade"))] == [True]
     assert found(preflight(live.host, "one", "upgrade")) == []
     assert found(preflight(live.host, "two", "upgrade", take_over=True)) == []
+
+
+def test_whoever_comes_while_a_release_waits_is_told_how_it_is_kept(held):
+    said = preflight(held.host, "next", "deploy").say
+    assert "ana@desk holds the lock" in said
+    assert "`./invoke confirm` keeps what it did, `./invoke rollback` does not" in said
+    assert "`./invoke upgrade --take-over` undoes what it did." in said

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from eduhub_pilot.confirm import confirm, end
-from eduhub_pilot.errors import FailedError, RefusedError
+from eduhub_pilot.errors import EngineDownError, FailedError, RefusedError
 from eduhub_pilot.facts import Image
 from eduhub_pilot.prove import prove
 from eduhub_pilot.revert import revert
@@ -97,6 +97,37 @@ def test_an_image_is_kept_from_being_pruned_until_its_release_is_forgotten(live)
     tags = {name for name in live.engine.images if name.startswith("eduhub/kept:")}
     assert tags == {f"eduhub/kept:{release.lower()}" for release in kept}
     assert set(live.store.state().good) <= set(kept)
+
+
+def rolled(world, number: int) -> None:
+    """So many deployments, each of another release."""
+    for turn in range(number):
+        world.clock.sleep(2)
+        world.roll(f"more-{turn}", spec=world.spec(environment={"N": str(turn)}))
+
+
+def test_a_release_whose_record_broke_is_forgotten_with_its_image(live):
+    first = live.store.state().live.release
+    rolled(live, 2)
+    (live.settings.root / f"releases/{first}/release.json").write_text("{")
+    rolled(live, 7)
+    assert first not in live.store.releases()
+    assert f"eduhub/kept:{first.lower()}" not in live.engine.images
+
+
+def test_an_image_that_somebody_else_uses_stops_no_rollout_and_is_forgotten_later(live, monkeypatch):
+    def used(_: str) -> None:
+        raise EngineDownError("The Docker Engine does not do what it is asked (conflict: a container uses it).")
+
+    first = live.store.state().live.release
+    with monkeypatch.context() as patched:
+        patched.setattr(live.engine, "untag", used)
+        rolled(live, 8)
+    assert first in live.store.releases()
+    live.clock.sleep(2)
+    live.roll("last", spec=live.spec(environment={"N": "last"}))
+    assert first not in live.store.releases()
+    assert f"eduhub/kept:{first.lower()}" not in live.engine.images
 
 
 def test_a_rolled_back_image_that_somebody_removed_is_refused(live):
@@ -211,6 +242,14 @@ def test_reverting_gives_everything_back_and_repeats_its_answer(live):
     live.check()
 
 
+def test_reverting_for_no_reason_leaves_a_state_that_can_be_read(live):
+    begun = live.begin("run-2", "upgrade", python="3.11")
+    live.role_bridge(begun.data["slot"], begun.data["record"])
+    assert revert(live.host, "run-2", "").code == 1  # the first line of a failure may be an empty one
+    assert live.store.state().last.why is None
+    assert live.roll("run-3", "upgrade", python="3.11").code == 0
+
+
 def test_reverting_a_first_deployment_leaves_nothing(world):
     begun = world.begin("run-1")
     world.role_bridge(begun.data["slot"], begun.data["record"])
@@ -244,6 +283,19 @@ def test_a_run_that_ends_unfinished_is_undone_by_the_next(live):
     assert said.startswith("Run run-2 was interrupted at step begin; undid what it left. Nothing to change")
     assert "eduhub-green" not in live.engine.containers
     assert live.store.lock() is None
+
+
+def test_a_rollback_ends_an_interrupted_first_upgrade_and_is_not_refused_for_want_of_an_older_release(live):
+    begun = live.begin("run-2", "upgrade", python="3.11")
+    live.role_bridge(begun.data["slot"], begun.data["record"])
+    live.clock.sleep(live.settings.lock_seconds + 1)
+    outcome = live.begin("run-3", "rollback", owner="bob@lab")
+    assert (outcome.code, outcome.data["action"], outcome.changed) == (0, "none", True)
+    assert "; undid what it left. blue serves" in outcome.say
+    assert (live.store.lock(), live.store.state().rollout) == (None, None)
+    assert "eduhub-green" not in live.engine.containers
+    with pytest.raises(RefusedError, match="There is no last known-good release"):
+        live.begin("run-4", "rollback")
 
 
 @pytest.mark.parametrize("step", [prove, shift, confirm])

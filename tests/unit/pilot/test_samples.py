@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import replace
 
 import pytest
@@ -30,10 +31,19 @@ def test_a_line_is_read_as_it_was_written():
     "line",
     ['{"time":"2026', "[]", "7", '{"time":"x","seconds":1,"share":1,"blue":{},"green":{}}', "{}",
      f'{{"time":"{TIME}","seconds":1,"share":101,"blue":{{}},"green":{{}}}}',
-     f'{{"time":"{TIME}","seconds":1,"share":1,"blue":{{"answers":-1}},"green":{{}}}}'],
+     f'{{"time":"{TIME}","seconds":1,"share":1,"blue":{{"answers":-1}},"green":{{}}}}',
+     f'{{"time":"{TIME}","seconds":1,"share":1e999,"blue":{{}},"green":{{}}}}',
+     f'{{"time":"{TIME}","seconds":1,"share":1,"blue":{{"answers":{"9" * 400}}},"green":{{}}}}',
+     f'{{"time":"{TIME}","seconds":1,"share":1,"blue":{{"requests":{{"nan":1}}}},"green":{{}}}}'],
 )  # fmt: skip
 def test_a_line_that_is_none_is_counted_and_passed_over(line):
     assert samples.parse([line]) == ([], 1)
+
+
+def test_lines_of_a_newer_pilot_are_counted_and_not_taken_for_ours():
+    lines = [f'{{"time":"{TIME}","seconds":1,"share":1,"blue":{{}},"green":{{}}}}'] * 2
+    assert samples.parse(['{"schema":2,"run":"r"}', *lines]) == ([], 2)
+    assert samples.parse(['{"schema":1,"run":"r"}', *lines])[1] == 0
 
 
 def test_latencies_keep_where_their_bucket_begins():
@@ -120,6 +130,17 @@ def test_only_the_last_runs_samples_are_kept(proven):
     for number in range(12):
         proven.store.append_sample(f"r{number}", "x\n", "")
     assert len(list((proven.settings.root / "runs").iterdir())) == 10
+
+
+def test_a_clock_that_was_set_back_costs_no_run_its_samples(proven):
+    for number in range(10):
+        proven.store.append_sample(f"r{number}", "x\n", "")
+        os.utime(proven.settings.root / f"runs/r{number}", (4e9, 4e9))
+    assert proven.shift("run-2").code == 0
+    assert len(proven.store.samples("run-2")) > 1
+    for number in range(10, 13):
+        proven.store.append_sample(f"r{number}", "x\n", "")
+    assert len(list((proven.settings.root / "runs").iterdir())) <= 11
 
 
 def test_a_run_whose_name_is_a_path_writes_nothing(proven):

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from eduhub_pilot.confirm import confirm
+from eduhub_pilot.cli import StoppedError, make_host
+from eduhub_pilot.confirm import confirm, end
 from eduhub_pilot.errors import FailedError, PersonError
 from eduhub_pilot.facts import Answer, Reply
 from eduhub_pilot.prove import prove
-from eduhub_pilot.revert import revert
+from eduhub_pilot.revert import failed, revert
 from tests.unit.pilot.world import World, at, given_back
 
 
@@ -183,6 +184,27 @@ def test_a_confirmation_may_be_repeated(proven):
     assert second.say.startswith("Confirmed already: green serves")
 
 
+def test_a_confirmation_that_is_stopped_once_it_is_on_disk_is_one(proven, monkeypatch):
+    def stopped(*_: object) -> None:
+        raise StoppedError("The pilot was stopped by SIGTERM.")
+
+    proven.shift("run-2")
+    monkeypatch.setattr("eduhub_pilot.haproxy.Proxy.move", stopped)
+    outcome = confirm(proven.host, "run-2")
+    assert (outcome.code, proven.store.share(), proven.store.state().live.slot) == (0, 100, "green")
+    assert outcome.say.startswith("Confirmed: green serves")
+    assert end(proven.host, "run-2").code == 0
+    proven.check()
+
+
+def test_a_shift_that_fails_when_its_run_is_confirmed_already_does_not_call_it_reverted(proven):
+    proven.shift("run-2")
+    confirm(proven.host, "run-2")
+    error = failed(proven.host, "run-2", FailedError("Nobody confirmed it."))
+    assert "Reverted" not in error.say
+    assert error.say.startswith("Nobody confirmed it. Run run-2 had confirmed already: green serves")
+
+
 def test_a_haproxy_that_runs_and_cannot_be_told_keeps_both_slots_and_calls_a_person(proven):
     proven.shift("run-2")
     proven.haproxy.kill(seconds=1000)
@@ -196,3 +218,23 @@ def test_a_slot_that_hangs_is_shown_by_its_own_words(proven):
     proven.behaviour["green"] = lambda _: Answer(None, 2.0, "hangs")
     with pytest.raises(FailedError, match="hangs: no answer within 2 s"):
         prove(proven.host, "run-2")
+
+
+def test_whoever_comes_while_a_run_is_undone_waits_as_long_as_that_may_take(proven, monkeypatch):
+    """Refused before that, Ctrl-C would end with "nothing was touched" while the shift goes back."""
+    environment = {"EDUHUB_STATE": str(proven.settings.root), "EDUHUB_DRAIN_SECONDS": "300"}
+    kept: list[float] = []
+    proven.host = replace(proven.host, settings=replace(proven.settings, drain_seconds=300))
+    proven.shift("run-2")
+    proven.haproxy.sessions["green"] = 1
+    remove = proven.engine.remove
+
+    def removing(name: str, stop_seconds: int) -> None:
+        proven.clock.sleep(30)  # which is what a slot has by default
+        kept.append(proven.clock.monotonic() - began)
+        remove(name, stop_seconds)
+
+    monkeypatch.setattr(proven.engine, "remove", removing)
+    began = proven.clock.monotonic()
+    revert(proven.host, "run-2", "Ctrl-C")
+    assert 330 <= kept[-1] < make_host(environment).store.guard_seconds

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from eduhub_pilot.facts import Image
+from eduhub_pilot.preflight import preflight
 from eduhub_pilot.prove import prove
+from eduhub_pilot.state import stamp
 from eduhub_pilot.status import releases, status
+from tests.unit.pilot.fakes import Killed
+from tests.unit.pilot.world import at
 
 
 def host(world) -> dict:
@@ -109,6 +116,9 @@ def test_a_stale_lock_and_an_unreadable_one_are_told(live):
     live.begin("run-2", "upgrade", python="3.11")
     live.clock.sleep(live.settings.lock_seconds + 1)
     assert host(live)["lock"]["stale"] is True
+    said = status(live.host).say
+    assert "(upgrade, step begin), and is stale: the next command takes it." in said
+    assert "Run run-2 was interrupted at step begin: `./invoke upgrade --resume` goes on with it" in said
     (live.settings.root / "lock.json").write_text("{")
     assert host(live)["lock"] is None
     assert "lock.json is not readable" in host(live)["notes"][0]
@@ -162,3 +172,54 @@ def test_an_unconfirmed_slot_whose_other_does_not_run_has_no_way_back(live):
     live.shift("run-2")
     live.engine.containers.pop("eduhub-blue")
     assert host(live)["rollback"]["why"] == "the container of blue does not run"
+
+
+@pytest.mark.parametrize("state", ["exited", None], ids=["killed by hand", "removed"])
+def test_where_nobody_keeps_watch_no_deadline_is_promised(held, state):
+    shift = held.engine.containers.pop("eduhub-shift")
+    if state:
+        held.engine.containers["eduhub-shift"] = replace(shift, state=state)
+    said = status(held.host)
+    assert said.data["status"]["rollout"]["goes_back"] is None
+    assert f"nobody keeps watch over run run-2 any more: its container eduhub-shift is {state or 'absent'}" in said.say
+    assert "`./invoke confirm` keeps it, `./invoke rollback --take-over` goes back" in said.say
+    assert "by itself" not in said.say
+    assert held.begin("run-3", "rollback", take_over=True).code == 0
+    assert held.haproxy.share == 0
+
+
+def test_a_share_of_the_traffic_that_nobody_watches_is_told(proven):
+    def dies() -> None:
+        raise Killed
+
+    at(proven, 0.5, dies)
+    with pytest.raises(Killed):
+        proven.shift("run-2")
+    assert proven.haproxy.share == 25
+    proven.engine.containers.pop("eduhub-shift")
+    assert "green has traffic, unconfirmed, and nobody keeps watch over run run-2 any more" in status(proven.host).say
+
+
+def test_a_deadline_of_the_boot_before_is_not_promised(held):
+    held.clock.sleep(50)
+    held.reboot()
+    held.haproxy.kill(seconds=1000)
+    promised = host(held)["rollout"]["goes_back"]
+    assert promised <= stamp(held.clock.now() + timedelta(seconds=60))
+    held.haproxy.start()
+    assert host(held)["rollout"]["goes_back"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("green 100\n", "does not name blue, which serves by release.json"), (None, "does not name blue"),
+     ("green", "traffic.map holds 'green', not one line like")],
+    ids=["another slot", "missing", "cut"],
+)  # fmt: skip
+def test_a_traffic_map_that_haproxy_would_not_come_back_right_with_is_told(live, text, words):
+    path = live.settings.root / "edge/traffic.map"
+    path.unlink() if text is None else path.write_text(text)
+    assert words in host(live)["notes"][0]
+    assert words in preflight(live.host, "next", "upgrade").say
+    path.write_text("green 0\n")
+    assert host(live)["notes"] == []

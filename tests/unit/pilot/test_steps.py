@@ -27,6 +27,7 @@ NONSENSE = {
     "a misspelt limit": ({"LIMITS": '{"errors_precent": 1}'}, "'errors_precent'; did you mean errors_percent"),
     "a text for a limit": ({"LIMITS": '{"queue": "long"}'}, 'queue is "long", not a number'),
     "a limit that is none": ({"LIMITS": '{"queue": NaN}'}, "queue is NaN, not a number"),
+    "a limit of four hundred digits": ({"LIMITS": f'{{"queue": {"9" * 400}}}'}, "queue is 9+, not a number"),
     "a limit that always fails": ({"LIMITS": '{"slower": 0.5}'}, "a limit below 1 would fail a slot that is as fast"),
     "no errors in a row": ({"LIMITS": '{"errors_in_a_row": 0}'}, "must be at least 1"),
     "more than all errors": ({"LIMITS": '{"errors_percent": 101}'}, "not a percentage"),
@@ -56,6 +57,17 @@ def test_a_word_for_cutting_connections_is_one_of_two():
 def test_what_the_inventory_leaves_out_has_a_default():
     plan = from_environment({"EDUHUB_SHIFT_LIMITS": '{"queue": 7}', "EDUHUB_WATCH_SECONDS": "2"}).plan
     assert plan == Plan(STEPS, 2, Limits(queue=7), "allow")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("CONFIRM", "9"), ("CONFIRM", "86401"), ("CONFIRM", "1e12"), ("LOCK", "4"), ("LOCK", "1e12"), ("DRAIN", "1e308"),
+     ("START", "inf"), ("PROBE", "nan"), ("WATCH", "soon")],
+)  # fmt: skip
+def test_times_that_mean_never_or_at_once_are_refused_by_their_variable(name, value):
+    words = rf"EDUHUB_{name}_SECONDS is '{value}', not .* to 86400 \(a day\).*pilot_{name.lower()}_seconds"
+    with pytest.raises(RefusedError, match=words):
+        from_environment({f"EDUHUB_{name}_SECONDS": value})
 
 
 @given(st.sets(st.integers(1, 99)), st.integers(0, 100))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -150,6 +151,17 @@ def test_appending_repairs_a_cut_last_line_and_loses_nothing(store, before, afte
     store.append('{"n": 3}\n', mend)
     lines = (store.root / "journal.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == [*after, {"n": 3}]
+
+
+def test_a_line_of_which_the_disk_took_a_part_is_an_error_and_mended_by_the_next(store, monkeypatch):
+    pwrite = os.pwrite
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", lambda descriptor, data, at: pwrite(descriptor, data[:5], at))
+        with pytest.raises(OSError, match="No space left"):
+            store.append('{"n": 1}\n', mend)
+    store.append('{"n": 1}\n', mend)
+    lines = (store.root / "journal.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [{"event": "cut", "fragment": '{"n":'}, {"n": 1}]
 
 
 def test_a_state_keeps_its_live_release_over_a_write(store):

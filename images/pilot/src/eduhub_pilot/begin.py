@@ -8,13 +8,13 @@ from typing import Any
 
 from eduhub_pilot import plan
 from eduhub_pilot.drain import drained
-from eduhub_pilot.errors import ProxyDownError, RefusedError
+from eduhub_pilot.errors import EngineDownError, ProxyDownError, RefusedError
 from eduhub_pilot.facts import SHIFT, Slot, other
 from eduhub_pilot.follow import longest
 from eduhub_pilot.gates.criteria import for_verb
 from eduhub_pilot.host import Host, Outcome
 from eduhub_pilot.plan import Admission, Wish
-from eduhub_pilot.record import Record, Spec, make_record
+from eduhub_pilot.record import Record, Spec, kept, make_record
 from eduhub_pilot.revert import serving
 from eduhub_pilot.state import HostState, Lock, Rollout
 from eduhub_pilot.steps import confirm_seconds
@@ -39,7 +39,7 @@ def begin(host: Host, wish: Wish, spec: Spec | None) -> Outcome:
     """Take the lock and record the release, or say that there is nothing to change; RefusedError touches nothing."""
     confirm_seconds(wish.confirm_within, host.settings.confirm_seconds)
     with host.store.guard():
-        opening = _open(host, wish)
+        opening = _open(host, wish, spec)
         try:
             return _decide(host, wish, spec, opening)
         except RefusedError as error:
@@ -48,10 +48,12 @@ def begin(host: Host, wish: Wish, spec: Spec | None) -> Outcome:
             raise RefusedError(f"{opening.admission.why} {error.say}".strip()) from None
 
 
-def _open(host: Host, wish: Wish) -> Opening:
+def _open(host: Host, wish: Wish, spec: Spec | None) -> Opening:
     lock, state = _lock(host, wish), host.settled(host.store.state())
     rollout = state.rollout
-    admission = plan.admit(wish, lock, rollout, host.clock.now())
+    admission = plan.admit(wish, lock, rollout, host.clock.now(), _watched(host, lock, rollout))
+    if rollout:
+        _refuse(host, wish, spec, state, rollout if admission.way == "resume" else None)
     changed = False
     if admission.way == "undo" and rollout:
         state = undo(host, state, rollout, f"run {wish.run} of {wish.owner} began").state
@@ -59,9 +61,41 @@ def _open(host: Host, wish: Wish) -> Opening:
     elif admission.way == "resume" and rollout and rollout.moving:
         # Traffic is on an unconfirmed slot only while a shift keeps watch, and the next one is some steps away.
         give_back(host, state)
+        # From here on the shift of the run before has nothing to go on with, whoever is killed before the next one is.
+        state = state.at(replace(rollout, traffic=None), "begin")
+        host.store.save_state(state)
         host.note(wish.run, "begin", "given back", slot=other(rollout.slot), why="the run begins anew from its proof")
-    back = bool(rollout and changed and plan.goes_back(wish, rollout))
+    back = bool(rollout and changed and (plan.goes_back(wish, rollout) or plan.goes_nowhere(wish, state)))
     return Opening(state, admission, lock, changed, back)
+
+
+def _watched(host: Host, lock: Lock | None, rollout: Rollout | None) -> bool:
+    """Return whether the run that holds the lock has moved traffic, and its shift is there to keep watch."""
+    if not (lock and rollout and rollout.moving and lock.run == rollout.run):
+        return False
+    with suppress(EngineDownError):
+        container = host.engine.container(host.settings.container(SHIFT))
+        return bool(container and container.runs)
+    return False
+
+
+def _refuse(host: Host, wish: Wish, spec: Spec | None, state: HostState, resumed: Rollout | None) -> None:
+    """Raise what refuses the run, while what the one before it left is still as it was.
+
+    A rollback to wherever the host goes by itself ends an interrupted run in any case.
+    """
+    if resumed:
+        _resumed(host, wish, resumed)
+    elif wish.verb != "rollback" or wish.to:
+        _release(host, wish, spec, state)
+
+
+def _resumed(host: Host, wish: Wish, rollout: Rollout) -> Record:
+    """Return the release to go on to; RefusedError when that is not what was asked for."""
+    record = host.store.record(rollout.release)
+    plan.same_target(wish, rollout, record)
+    for_verb(host.settings.gates, rollout.verb, record.spec)
+    return record
 
 
 def _lock(host: Host, wish: Wish) -> Lock | None:
@@ -77,9 +111,7 @@ def _lock(host: Host, wish: Wish) -> Lock | None:
 def _decide(host: Host, wish: Wish, spec: Spec | None, opening: Opening) -> Outcome:
     state, why = opening.state, opening.admission.why
     if opening.admission.way == "resume" and state.rollout:
-        record = host.store.record(state.rollout.release)
-        plan.same_target(wish, state.rollout, record)
-        for_verb(host.settings.gates, state.rollout.verb, record.spec)
+        record = _resumed(host, wish, state.rollout)
         return _claim(host, wish, opening, record, state.rollout.slot)
     if opening.back and state.live:
         return _nothing(host, opening, f"{why} {serving(state)}", state.live.slot, state.live.release)
@@ -192,12 +224,13 @@ def _data(
 
 def _forget(host: Host, state: HostState) -> HostState:
     """Forget the releases beyond those that are kept: their image's extra tag, then their record."""
-    surplus = plan.superfluous(state, host.store.releases())
-    for release in sorted(surplus):
-        if record := host.known(release):
-            host.engine.untag(record.kept)
-        host.store.drop_record(release)
-    if surplus:
-        state = state.without(surplus)
+    forgotten = set()
+    for release in sorted(plan.superfluous(state, host.store.releases())):
+        with suppress(EngineDownError):  # a container of somebody else's may use it: the next run tries again
+            host.engine.untag(kept(release))
+            host.store.drop_record(release)
+            forgotten.add(release)
+    if forgotten:
+        state = state.without(forgotten)
         host.store.save_state(state)
     return state

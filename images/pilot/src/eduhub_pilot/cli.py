@@ -19,6 +19,9 @@ from eduhub_pilot.host import Host, Outcome
 # The code for trouble that is nobody's decision (a full disk, an engine that is down), by what the command had done.
 TROUBLE = {"prove": 1, "shift": 1, "await": 1, "waits": 3, "confirm": 1, "revert": 3, "end": 3}
 
+# As long as a pilot may keep others from the files of the host, but for draining a slot.
+GUARD_SECONDS = 90.0
+
 
 class StoppedError(FailedError):
     """SIGTERM or SIGINT came."""
@@ -192,7 +195,9 @@ def make_host(environment: Mapping[str, str]) -> Host:
 
     settings = from_environment(environment)
     proxy = Proxy(settings.root / "run/edge/admin.sock", f"{settings.root}/edge")
-    return Host(settings, Store(settings.root, settings.shown), proxy, DockerEngine(), ask, Clock())
+    # Undoing a run drains and stops its slot behind the guard; who comes meanwhile waits for that.
+    store = Store(settings.root, settings.shown, GUARD_SECONDS + settings.drain_seconds)
+    return Host(settings, store, proxy, DockerEngine(), ask, Clock())
 
 
 def main(argv: Sequence[str]) -> int:

@@ -34,14 +34,22 @@ def confirm(host: Host, run: str, owner: str | None = None) -> Outcome:
     """Make the new slot the committed one; FailedError, and reverted, when traffic is not on it any more."""
     with host.store.guard():
         _, state = host.held(run)
-        if state.rollout is None and state.last and (state.last.run, state.last.result) == (run, "confirmed"):
+        if _confirmed(state, run):
             return Outcome(0, f"Confirmed already: {serving(state)}", False, {"serving": host.serving(state)})
         try:
             return _commit(host, run, state, owner)
         except LostError:
             raise
         except PilotError as error:
+            state = host.settled(host.store.state())
+            if _confirmed(state, run):  # traffic.map was written before it was stopped
+                return Outcome(0, f"Confirmed: {serving(state)} {error.say}", True, {"serving": host.serving(state)})
             raise failed(host, run, error) from None
+
+
+def _confirmed(state: HostState, run: str) -> bool:
+    last = state.last
+    return state.rollout is None and last is not None and (last.run, last.result) == (run, "confirmed")
 
 
 def _commit(host: Host, run: str, state: HostState, owner: str | None) -> Outcome:

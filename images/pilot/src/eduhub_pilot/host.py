@@ -100,17 +100,41 @@ class Host:
             yield lock, state
 
     def settled(self, state: HostState) -> HostState:
-        """Return the state with a confirmation that a crash cut in the middle completed.
+        """Return the state with a confirmation that a crash cut in the middle completed."""
+        completed, rollout = self.completed(state), state.rollout
+        if completed is not state and rollout:
+            self.note(
+                rollout.run, "confirm", "confirmed", release=rollout.release, slot=rollout.slot, completed=True
+            )
+            self.store.save_state(completed)
+        return completed
+
+    def completed(self, state: HostState) -> HostState:
+        """Return the same, with nothing written.
 
         Confirming writes its intent, then traffic.map, then release.json. The rename of traffic.map is the commit:
         with it HAProxy would come back on the new slot, so release.json follows it.
         """
         rollout = state.rollout
-        if rollout and rollout.step == "confirm" and self.store.share() == share_of(rollout.slot):
-            self.note(rollout.run, "confirm", "confirmed", release=rollout.release, slot=rollout.slot, completed=True)
-            state = state.committed(rollout, self.clock.now())
-            self.store.save_state(state)
+        if rollout and rollout.step == "confirm" and self.store.kept_share() == share_of(rollout.slot):
+            return state.committed(rollout, self.clock.now())
         return state
+
+    def astray(self, state: HostState) -> str | None:
+        """Return why HAProxy, restarted, would not come back with the live slot; None where it would."""
+        if not state.live or (state.rollout and state.rollout.step == "confirm"):
+            return None
+        share = share_of(state.live.slot)
+        try:
+            if self.store.kept_share() == share:
+                return None
+        except RefusedError as error:
+            return error.say
+        file = f"{self.store.shown}/edge/traffic.map"
+        return (
+            f"{file} does not name {state.live.slot}, which serves by release.json: a HAProxy that is restarted would "
+            f"not come back with it. `echo green {share} > {file}` mends that."
+        )
 
     def serving(self, state: HostState) -> dict[str, Any] | None:
         """Return what is committed to serve, for answers: slot, release, Python; None when nothing is deployed."""

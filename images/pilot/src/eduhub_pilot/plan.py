@@ -48,17 +48,20 @@ class Admission:
     why: str = ""
 
 
-def admit(wish: Wish, lock: Lock | None, rollout: Rollout | None, now: datetime) -> Admission:
+def admit(
+    wish: Wish, lock: Lock | None, rollout: Rollout | None, now: datetime, watched: bool = False
+) -> Admission:
     """Return how `wish` may begin on a host with this lock and unfinished rollout; RefusedError when it may not.
 
     A fresh lock is respected unless its own run asks again (a begin that was killed), its owner resumes, or the
-    operator takes it over. A stale one, or a rollout that nobody holds, is undone, or gone on with by --resume.
+    operator takes it over. A stale one, or a rollout that nobody holds, is undone, or gone on with by --resume. Where
+    the lock's shift keeps watch (`watched`) it is fresh, whatever the clock says: that was set.
     """
     if lock and lock.run == wish.run:
         return Admission("resume" if rollout and rollout.run == wish.run else "undo" if rollout else "enter")
     found = ""
     if lock:
-        if lock.stale(now):
+        if lock.stale(now) and not watched:
             found = f"{lock.owner} left run {lock.run} at step {lock.step}, last heard of {stamp(lock.heartbeat)}"
         elif rollout and rollout.hold and goes_back(wish, rollout) and rollout.step == "shifted":
             found = f"{lock.owner}'s run {lock.run} waited for its confirmation"
@@ -78,6 +81,11 @@ def admit(wish: Wish, lock: Lock | None, rollout: Rollout | None, now: datetime)
 def goes_back(wish: Wish, rollout: Rollout) -> bool:
     """Return whether undoing `rollout`, which has traffic, is what a rollback asks for: what served before is back."""
     return wish.verb == "rollback" and wish.to is None and rollout.moving and rollout.verb != "rollback"
+
+
+def goes_nowhere(wish: Wish, state: HostState) -> bool:
+    """Return whether a rollback has nothing before the live release to go to: ending an interrupted run was all."""
+    return wish.verb == "rollback" and wish.to is None and state.live is not None and state.last_good is None
 
 
 def held(wish: Wish, lock: Lock, now: datetime, waits: bool) -> str:

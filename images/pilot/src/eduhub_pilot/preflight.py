@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from eduhub_pilot.errors import EngineDownError, ProxyDownError, RefusedError
@@ -39,7 +40,7 @@ def preflight(
     else:
         record = host.known(state.live.release if state.live else None)
         if verb != "deploy":
-            found += [*_engine(host, state), *_edge(host, state), *_live(host, state, record)]
+            found += [*_map(host, state), *_engine(host, state), *_edge(host, state), *_live(host, state, record)]
         found += _plone(host)
         found += _memory(MEMORY.read_text(), record)
     findings = [{"what": what, "remedy": remedy} for what, remedy in found]
@@ -70,6 +71,13 @@ def _files(host: Host) -> Iterator[Finding]:
         yield error.say, "HAProxy reads it when it starts."
 
 
+def _map(host: Host, state: HostState) -> Iterator[Finding]:
+    with suppress(RefusedError):  # which is a finding already
+        host.store.share()
+        if wrong := host.astray(state):
+            yield wrong, "HAProxy reads it when it starts."
+
+
 def _lock(host: Host, run: str | None) -> Iterator[Finding]:
     try:
         lock = host.store.lock()
@@ -77,9 +85,10 @@ def _lock(host: Host, run: str | None) -> Iterator[Finding]:
         yield error.say, ""
         return
     if lock and lock.run != run and not lock.stale(host.clock.now()):
+        keep = "`./invoke confirm` keeps what it did, `./invoke rollback` does not; " if lock.step == "shifted" else ""
         yield (
             f"{lock.owner} holds the lock since {stamp(lock.since)} (run {lock.run}, {lock.verb}, step {lock.step}).",
-            f"Wait for it, or type `./invoke {lock.verb} --take-over`.",
+            f"Wait for it; {keep}`./invoke {lock.verb} --take-over` undoes what it did.",
         )
 
 

@@ -62,16 +62,22 @@ def parse_spec(text: str) -> Spec:
     if not isinstance(fields, dict):
         raise RefusedError("The specification on standard input is no JSON object.")
     document = Document("The specification", "Check the bridge_* variables of the inventory.", fields)
-    for name in TEXTS:
-        document.text(name)
-    for name in MAYBE_TEXTS:
-        document.maybe_text(name)
-    if fields.get("stop_seconds") is not None:
-        document.number("stop_seconds")
+    _check(document)
     paths = [fields["health_path"], fields.get("live_path") or "/", *_texts(document, "smoke_paths")]
     if bad := next((path for path in paths if not path.startswith("/") or not path.isprintable() or " " in path), None):
         raise RefusedError(f"The specification asks for {bad!r}: a path starts with / and holds no blank.")
     return Spec(fields)
+
+
+def _check(document: Document) -> None:
+    """Raise RefusedError for a field that the pilot reads and that is not what it should be."""
+    for name in TEXTS:
+        document.text(name)
+    for name in MAYBE_TEXTS:
+        document.maybe_text(name)
+    if document.fields.get("stop_seconds") is not None:
+        document.number("stop_seconds")
+    _texts(document, "smoke_paths")
 
 
 def _texts(document: Document, name: str) -> list[str]:
@@ -101,7 +107,7 @@ class Record:
     @property
     def kept(self) -> str:
         """The tag that keeps the image from being pruned."""
-        return f"{KEPT}:{self.id.lower()}"
+        return kept(self.id)
 
     @property
     def intact(self) -> bool:
@@ -131,6 +137,11 @@ class Record:
         return json.dumps(self.document(), indent=1) + "\n"
 
 
+def kept(release: str) -> str:
+    """Return the tag of a release's image, which needs no record."""
+    return f"{KEPT}:{release.lower()}"
+
+
 def make_record(spec: Spec, image: Image, run: str, now: datetime) -> Record:
     """Return the record of a release of the resolved `spec`; the hash covers it and the image's id."""
     digest = _hash(spec, image.id)
@@ -147,8 +158,7 @@ def parse_record(text: str, file: str, remedy: str) -> Record:
     """Return the record in `text`; RefusedError names `file`, what is wrong and `remedy`."""
     document = Document.parse(text, file, remedy)
     image, spec = document.needed("image"), document.needed("spec")
-    for name in TEXTS:
-        spec.text(name)
+    _check(spec)
     return Record(
         id=document.release("id"),
         created=document.text("created"),

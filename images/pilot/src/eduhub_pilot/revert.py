@@ -54,8 +54,8 @@ def failed(host: Host, run: str, error: PilotError) -> PilotError:
         return FailedError(f"{error.say} {lost.say}", **error.data)
     with suppress(KeyError):
         error.data.setdefault("log", outcome.data["log"])
-    shown = serving(host.store.state())
-    return FailedError(f"{error.say} Reverted: {shown}", **{**outcome.data, **error.data})
+    shown = f"Reverted: {serving(host.store.state())}" if outcome.code else outcome.say
+    return FailedError(f"{error.say} {shown}", **{**outcome.data, **error.data})
 
 
 def serving(state: HostState) -> str:

@@ -83,19 +83,20 @@ def line(moment: Moment) -> str:
 
 
 def parse(lines: Iterable[str]) -> tuple[list[Moment], int]:
-    """Return the moments in a file's lines, and how many lines (not its headers) are none."""
-    found, broken = [], 0
+    """Return the moments in a file's lines, and how many lines (not its headers) are none, or a newer pilot's."""
+    found, broken, known = [], 0, True
     for text in lines:
         try:
             fields = json.loads(text)
             if "schema" in fields:
+                known = fields["schema"] == SCHEMA
                 continue
             slots = {slot: _parsed(fields[slot]) for slot in SLOTS}
             seconds, share = float(fields["seconds"]), int(fields["share"])
-            sound = 0 <= seconds < 1e6 and 0 <= share <= 100 and datetime.fromisoformat(fields["time"]).tzinfo
+            sound = known and 0 <= seconds < 1e6 and 0 <= share <= 100 and datetime.fromisoformat(fields["time"]).tzinfo
             found += [Moment(fields["time"], seconds, share, slots)] if sound else []
             broken += not sound
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (ArithmeticError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             broken += 1
     return found, broken
 
@@ -136,11 +137,14 @@ def _sum(one: Mapping[float, int], two: Mapping[float, int]) -> dict[float, int]
 
 def _parsed(fields: Mapping[str, Any]) -> Part:
     answers, errors, faults, queued = (int(fields.get(name, 0)) for name in ("answers", "errors", "faults", "queued"))
-    if min(answers, errors, faults, queued) < 0:
+    if not 0 <= min(answers, errors, faults, queued) <= max(answers, errors, faults, queued) < 1e15:
         raise ValueError(fields)
     requests, plone = (_buckets(fields.get(name, {})) for name in ("requests", "plone"))
     return Part(answers, errors, faults, queued, requests, plone)
 
 
 def _buckets(fields: Mapping[str, Any]) -> dict[float, int]:
-    return {float(bound): int(count) for bound, count in fields.items()}
+    found = {float(bound): int(count) for bound, count in fields.items()}
+    if not all(bound >= 0 and 0 <= count < 1e15 for bound, count in found.items()):
+        raise ValueError(fields)
+    return found

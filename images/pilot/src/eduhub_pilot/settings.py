@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +10,14 @@ from urllib.parse import urlsplit
 
 from eduhub_pilot.errors import RefusedError
 from eduhub_pilot.facts import SLOTS, Slot
-from eduhub_pilot.steps import STEPS, Plan, parse_plan
+from eduhub_pilot.steps import DAY, LEAST_CONFIRM, STEPS, Plan, parse_plan
 
 DOORS = {"EDGE": 8080, "BLUE": 8101, "GREEN": 8102, "STATISTICS": 8404}
 GATES = ("EDUHUB_GATE_", "EDUHUB_RUNTIME_", "EDUHUB_CONTRACT_", "EDUHUB_PERFORMANCE_")
 SECONDS = {"START": 60.0, "PROBE": 5.0, "DRAIN": 30.0, "DRAIN_STREAM": 60.0, "WATCH": 5.0, "LOCK": 900.0,
            "CONFIRM": 600.0}  # fmt: skip
+# Less would be nothing; a lock is refreshed every five seconds, and not while a container starts.
+LEAST = {"DRAIN": 0.0, "DRAIN_STREAM": 0.0, "WATCH": 0.0, "LOCK": 30.0, "CONFIRM": LEAST_CONFIRM}
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,10 @@ def _seconds(environment: Mapping[str, str], name: str, default: float) -> float
         seconds = float(value)
     except ValueError:
         seconds = -1
-    if not (math.isfinite(seconds) and seconds >= (0 if name in {"DRAIN", "DRAIN_STREAM", "WATCH"} else 0.1)):
+    least = LEAST.get(name, 0.1)
+    if not least <= seconds <= DAY:
         raise RefusedError(
-            f"EDUHUB_{name}_SECONDS is {value!r}, not a number of seconds like {default:g}: "
-            f"correct pilot_{name.lower()}_seconds in the inventory."
+            f"EDUHUB_{name}_SECONDS is {value!r}, not a number of seconds from {least:g} to {DAY:g} (a day), like "
+            f"{default:g}: correct pilot_{name.lower()}_seconds in the inventory."
         )
     return seconds

@@ -45,6 +45,7 @@ def shift(host: Host, run: str, rehearse: bool = False) -> Outcome:
         over = _live(host, run, _entered(host, run), rehearse)
     except FailedError as error:
         over = Outcome(1, error.say, True)
+        _give_back_unread(host, run)
         raise
     except OSError:
         _give_back(host, run)
@@ -70,17 +71,26 @@ def _give_back(host: Host, run: str) -> None:
 
 
 def _give_back_unread(host: Host, run: str) -> None:
-    """Take traffic from the new slot where release.json cannot be read any more: who serves stands in traffic.map.
+    """Take traffic from the new slot where a state file does not say any more that this run moved it.
 
-    The file is a person's to mend; until then the engine starts the pilot again and again, and this is all it does.
+    release.json or lock.json cannot be read, or somebody took release.json away. It is a person's to mend; until then
+    the engine starts the pilot again and again, and this is all it does.
     """
     with suppress(PilotError, OSError), host.store.guard():
-        lock = host.store.lock()
+        lock, readable = None, False
+        with suppress(RefusedError):
+            lock, readable = host.store.lock(), True
+        ours = lock is not None and lock.run == run
         try:
-            host.store.state()
+            state = host.store.state()
         except RefusedError:
-            if lock and lock.run == run:
+            if ours or not readable:
                 host.proxy.move(host.store.share(), PATIENCE_SECONDS)
+            return
+        rollout = state.rollout
+        forgotten = ours and rollout is None and not (state.last and state.last.run == run)
+        if forgotten or (not readable and rollout and rollout.run == run and rollout.moving):
+            give_back(host, state)
 
 
 def _entered(host: Host, run: str) -> Rollout:
@@ -104,6 +114,11 @@ def _live(host: Host, run: str, rollout: Rollout, rehearse: bool) -> Outcome:
         course = Course(host, run, rollout, _plan(host, rollout))
         if rollout.step not in {"shifted", "confirm"}:
             course.go(rehearse and rollout.verb == "upgrade")
+        elif course.lookout.percent != 100:
+            raise FailedError(
+                f"{rollout.slot} had all traffic and has {course.lookout.percent}% now: it was given back while "
+                "nothing could be written, or moved by hand while no pilot kept watch."
+            )
         _tell(host, run, course)
         return _until_decided(host, run, course)
     except LostError:

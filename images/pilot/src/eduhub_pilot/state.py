@@ -147,7 +147,7 @@ class HostState:
     def undone(self, rollout: Rollout, why: str, now: datetime) -> HostState:
         """Return the state once `rollout` is undone and its container gone."""
         slots = {**self.slots, rollout.slot: None}
-        last = Last(rollout.run, rollout.verb, rollout.release, "reverted", stamp(now), why)
+        last = Last(rollout.run, rollout.verb, rollout.release, "reverted", stamp(now), why or None)
         return replace(self, rollout=None, confirmed=True, slots=slots, last=last)
 
     def without(self, releases: set[str]) -> HostState:

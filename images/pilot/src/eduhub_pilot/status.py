@@ -10,7 +10,7 @@ from eduhub_pilot.facts import SLOTS, Slot
 from eduhub_pilot.host import Host, Outcome
 from eduhub_pilot.revert import ended
 from eduhub_pilot.seen import Seen, live_slot, look
-from eduhub_pilot.state import HostState, Last, Lock
+from eduhub_pilot.state import HostState, Last
 from eduhub_pilot.way_back import rollback
 
 
@@ -31,7 +31,7 @@ def status(host: Host) -> Outcome:
         "image": record.image_id if record else None,
         "since": state.live.since if state.live and slot == state.live.slot else None,
         "slots": {each: _slot(seen, each) for each in SLOTS},
-        "lock": _lock(host, seen.lock),
+        "lock": {**seen.lock.document(), "stale": seen.stale} if seen.lock else None,
         "rollback": rollback(seen),
         "rollout": _rollout(seen),
         "last": asdict(state.last) if state.last else None,
@@ -67,10 +67,6 @@ def _slot(seen: Seen, slot: Slot) -> dict[str, Any]:
     }
 
 
-def _lock(host: Host, lock: Lock | None) -> dict[str, Any] | None:
-    return {**lock.document(), "stale": lock.stale(host.clock.now())} if lock else None
-
-
 def _rollout(seen: Seen) -> dict[str, Any] | None:
     rollout = seen.state.rollout
     if rollout is None:
@@ -83,7 +79,14 @@ def _rollout(seen: Seen) -> dict[str, Any] | None:
 def disagreements(seen: Seen, slot: Slot | None) -> list[str]:
     """Return what an operator should know that the fields alone do not say."""
     state, notes = seen.state, []
-    if state.live and slot != state.live.slot:
+    if state.live and state.rollout and seen.unwatched:
+        keep = "`./invoke confirm` keeps it, " if state.rollout.step in {"shifted", "confirm"} else ""
+        notes.append(
+            f"{state.rollout.slot} has traffic, unconfirmed, and nobody keeps watch over run {state.rollout.run} any "
+            f"more: {seen.unwatched}. {keep}`./invoke rollback --take-over` goes back; restarted, HAProxy serves "
+            f"{state.live.slot} again."
+        )
+    elif state.live and slot != state.live.slot:
         after = f"restarted, HAProxy serves {state.live.slot} again."
         at = f"at {seen.goes_back}" if seen.goes_back else "in the end"
         if state.rollout and state.rollout.hold:
@@ -102,7 +105,7 @@ def disagreements(seen: Seen, slot: Slot | None) -> list[str]:
     if slot and seen.containers is not None and not (live and live.runs):
         notes.append(f"The live slot's container is {live.state if live else 'absent'}: nothing serves. "
                      "`./invoke deploy` starts it.")  # fmt: skip
-    if state.rollout and not seen.lock:
+    if state.rollout and (not seen.lock or (seen.stale and not state.rollout.moving)):
         at = f"Run {state.rollout.run} was interrupted at step {state.rollout.step}"
         notes.append(f"{at}: `./invoke upgrade --resume` goes on with it, any other run undoes it.")
     return notes
@@ -120,7 +123,7 @@ def words(document: dict[str, Any]) -> str:
     lines += [f"{slot}: {each['release'] or 'no release'}, {each['state']}." for slot, each in document["slots"].items()
               if slot != live]  # fmt: skip
     if lock := document["lock"]:
-        stale = ", and is stale" if lock["stale"] else ""
+        stale = ", and is stale: the next command takes it" if lock["stale"] else ""
         doing = f"{lock['verb']}, step {lock['step']}"
         lines.append(f"{lock['owner']} holds the lock since {lock['since']} ({doing}){stale}.")
     back = document["rollback"]

@@ -13,6 +13,8 @@ from eduhub_pilot.facts import Slot
 
 STEPS = (5, 25, 50, 100)
 REMEDY = "in the inventory"
+# A release that nobody could confirm in time, or that would wait for ever, is no commit-confirmed one.
+LEAST_CONFIRM, DAY = 10.0, 86400.0
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def _limits(given: Any) -> Limits:
 
 def _wrong(name: str, value: Any) -> str | None:
     """Return what is wrong with a limit: one that can never be met, or always, is no limit."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < 1e12:
         return "not a number"
     if name.endswith("_percent") and not 0 <= value <= 100:
         return "not a percentage from 0 to 100"
@@ -129,8 +131,9 @@ def confirm_seconds(text: str, default: float) -> float:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
-    if not 10 <= seconds <= 86400:
+    if not LEAST_CONFIRM <= seconds <= DAY:
         raise RefusedError(
-            f"--confirm-within is {text!r}, not a number of seconds from 10 to 86400 (a day). Nothing was touched."
+            f"--confirm-within is {text!r}, not a number of seconds from {LEAST_CONFIRM:g} to {DAY:g} (a day). "
+            "Nothing was touched."
         )
     return seconds

@@ -6,6 +6,7 @@ run's claim on the host over many commands, and appears with its whole content o
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -44,7 +45,7 @@ class Store:
 
     @contextmanager
     def guard(self) -> Iterator[None]:
-        """Keep other pilots from changing this host meanwhile; RefusedError when one does for a minute."""
+        """Keep other pilots from changing this host meanwhile; RefusedError when one does for too long."""
         if self._depth:
             yield
             return
@@ -160,8 +161,14 @@ class Store:
 
     def share(self) -> int:
         """Return green's committed share of the public requests, in percent; 0 before the first deployment."""
+        return self.kept_share() or 0
+
+    def kept_share(self) -> int | None:
+        """Return the same; None where traffic.map is missing, as before the first deployment."""
         text = self._read(self.root / "edge/traffic.map")
-        words = ["green", "0"] if text is None else text.split()
+        if text is None:
+            return None
+        words = text.split()
         if len(words) != 2 or words[0] != "green" or not words[1].isdigit() or int(words[1]) > 100:
             raise RefusedError(
                 f"{self.shown}/edge/traffic.map holds {text!r}, not one line like `green 0` or `green 100`: write "
@@ -269,7 +276,8 @@ class Store:
         if folder and not folder.is_dir():
             folder.mkdir(parents=True)
             for old in sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime)[:-RUNS]:
-                shutil.rmtree(old, ignore_errors=True)
+                if old != folder:  # which is the oldest where the clock was set back
+                    shutil.rmtree(old, ignore_errors=True)
         return folder
 
     def _run(self, run: str) -> Path | None:
@@ -305,7 +313,9 @@ class Store:
                     ended = fragment.decode() + "\n" + line
                 elif fragment:
                     ended = mend(fragment.decode(errors="replace")) + line
-                os.pwrite(descriptor, ended.encode(), size - len(fragment))
+                data = ended.encode()
+                if os.pwrite(descriptor, data, size - len(fragment)) < len(data):  # as a disk that fills up does
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)

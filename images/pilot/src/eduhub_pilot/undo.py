@@ -36,7 +36,7 @@ def give_back(host: Host, state: HostState) -> None:
     if not state.live:
         return
     try:
-        host.proxy.move(host.store.share(), PATIENCE_SECONDS)
+        host.proxy.move(_committed(host, state, state.live.slot), PATIENCE_SECONDS)
     except ProxyDownError as error:
         edge = None
         with suppress(EngineDownError):
@@ -47,6 +47,18 @@ def give_back(host: Host, state: HostState) -> None:
                 f"was left alone. `docker restart {edge.name}` brings back {state.live.slot}; then type your "
                 "command again."
             ) from None
+
+
+def _committed(host: Host, state: HostState, live: Slot) -> int:
+    """Return green's committed share: that of the live slot, whatever has become of traffic.map.
+
+    Only where a confirmation was cut in the middle traffic.map knows better: its rename is the commit.
+    """
+    share = None
+    if state.rollout and state.rollout.step == "confirm":
+        with suppress(RefusedError):
+            share = host.store.kept_share()
+    return share_of(live) if share is None else share
 
 
 def undo(host: Host, state: HostState, rollout: Rollout, why: str) -> Undone:
