@@ -298,6 +298,19 @@ def test_a_rollback_ends_an_interrupted_first_upgrade_and_is_not_refused_for_wan
         live.begin("run-4", "rollback")
 
 
+def test_a_rollback_ends_an_interrupted_upgrade_and_goes_no_release_further(live):
+    live.roll("run-2", "upgrade", python="3.11")
+    state = live.store.state()
+    begun = live.begin("run-3", "upgrade", python="3.9")
+    live.role_bridge(begun.data["slot"], begun.data["record"])
+    live.clock.sleep(live.settings.lock_seconds + 1)
+    outcome = live.begin("run-4", "rollback", owner="bob@lab")
+    assert (outcome.code, outcome.data["action"]) == (0, "none")
+    after = live.store.state()
+    assert (after.live, after.last_good, after.rollout) == (state.live, state.last_good, None)
+    assert (live.begin("run-5", "rollback").data["release"], live.haproxy.share) == (state.last_good, 100)
+
+
 @pytest.mark.parametrize("step", [prove, shift, confirm])
 def test_a_step_out_of_order_is_refused(live, step):
     with pytest.raises(RefusedError):

@@ -79,8 +79,11 @@ def admit(
 
 
 def goes_back(wish: Wish, rollout: Rollout) -> bool:
-    """Return whether undoing `rollout`, which has traffic, is what a rollback asks for: what served before is back."""
-    return wish.verb == "rollback" and wish.to is None and rollout.moving and rollout.verb != "rollback"
+    """Return whether undoing `rollout` is all that a rollback asks for: what served before it is back, or still serves.
+
+    Whoever wants to be rid of a run that stopped does not mean the release before the one that serves.
+    """
+    return wish.verb == "rollback" and wish.to is None and rollout.verb != "rollback"
 
 
 def goes_nowhere(wish: Wish, state: HostState) -> bool:

@@ -92,8 +92,8 @@ def waiting(rollout: Rollout, state: HostState, found: Verdict, door: str) -> st
     return (
         f"The gate {found.gate} is inconclusive: {found.reason} Nothing was moved: {serves}, {rollout.slot} waits "
         f"without traffic at {door}, and the lock is free. `./invoke upgrade --resume` asks the gates again; with "
-        f"pilot_gate_{found.gate}: observe in the inventory it goes on whatever this one says. Any other run removes "
-        f"{rollout.slot} first."
+        f"pilot_gate_{found.gate}: observe in the inventory it goes on whatever this one says. `./invoke rollback` "
+        f"removes {rollout.slot} and leaves what serves; any other run removes it first."
     )
 
 
