@@ -25,7 +25,7 @@ A_DAY = 4
 # What was measured is also written here, a line a cell, if it is set.
 RECORD = os.environ.get("EDUHUB_FAULTS_RECORD", "")
 
-# By then a host is in a legal state: more than the inventory's pilot_confirm_seconds.
+# By then a host is in a legal state: more than the inventory's pilot_start_seconds and pilot_confirm_seconds.
 LEGAL_SECONDS = 30
 # A pilot without a disk ends after so long, and the engine starts it again.
 PAUSE_SECONDS = 15
