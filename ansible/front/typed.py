@@ -46,7 +46,8 @@ def status(again: str) -> str:
 
 def located(text: str, again: str) -> str:
     """Return `text`, the commands that it names being about the inventory and the hosts of the command line `again`."""
-    return NAMED.sub(lambda named: f"`{beside(again, *shlex.split(named[1]))}`", text)
+    options = beside(again).removeprefix("./invoke")
+    return NAMED.sub(lambda named: f"`./invoke {named[1]}{options}`", text)
 
 
 def _option(words: list[str], name: str) -> list[str]:

@@ -171,6 +171,11 @@ def test_what_a_host_says_to_type_is_about_the_same_hosts(again, named):
     assert located("Confirmed. `./invoke rollback` goes back to r1.", again) == f"Confirmed. {named} goes back to r1."
 
 
+def test_what_an_operator_typed_is_told_again_as_it_was():
+    said = located("`./invoke rollback --to it's --take-over` takes it", "./invoke rollback --inventory campus")
+    assert said == "`./invoke rollback --to it's --take-over --inventory campus` takes it"
+
+
 @pytest.mark.parametrize("text", [
     "`./invoke images.build` makes it", "`./invoke --list` names the verbs", "`docker logs x` says why",
     "`./invoke status --inventory other` says", "./invoke confirm",
