@@ -72,11 +72,14 @@ class Audience:
 
     async def deliver(self) -> bool:
         """Tell what has happened since the last time; return whether there is more."""
+        back = [each for each in self.listeners if each.last is not None]
         first, newest = await self._events.span()
         if self._at is None:
             self._at = newest
-        for listener in [each for each in self.listeners if each.last is not None]:
-            await self._catch_up(listener, first, self._at)
+        for listener in back:
+            # Who heard in the other slot what this one has yet to tell waits until it is there.
+            if not self._at < (listener.last or 0) <= newest:
+                await self._catch_up(listener, first, self._at)
         news = await self._events.after(self._at, 0, BATCH)
         if not news:
             return False
@@ -87,7 +90,7 @@ class Audience:
                 ):
                     listener.put(text)
         self._at = news[-1].id
-        return len(news) == BATCH
+        return len(news) == BATCH or any(each.last is not None for each in self.listeners)
 
     async def _catch_up(self, listener: Listener, first: int, until: int) -> None:
         """Tell a listener that came back what it missed, or that it cannot be told."""
