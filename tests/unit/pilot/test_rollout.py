@@ -311,6 +311,19 @@ def test_a_rollback_ends_an_interrupted_upgrade_and_goes_no_release_further(live
     assert (live.begin("run-5", "rollback").data["release"], live.haproxy.share) == (state.last_good, 100)
 
 
+def test_a_rollback_ends_an_interrupted_one_to_a_named_release_where_there_is_no_older_one(live):
+    live.roll("run-2", "upgrade", python="3.11")
+    newer = live.store.state().live.release
+    live.roll("run-3", "rollback")
+    state = live.store.state()
+    assert state.last_good is None
+    begun = live.begin("run-4", "rollback", to=newer)
+    assert begun.data["release"] == newer
+    live.clock.sleep(live.settings.lock_seconds + 1)
+    outcome = live.begin("run-5", "rollback", owner="bob@lab")
+    assert (outcome.code, outcome.data["action"], live.store.state().live) == (0, "none", state.live)
+
+
 @pytest.mark.parametrize("step", [prove, shift, confirm])
 def test_a_step_out_of_order_is_refused(live, step):
     with pytest.raises(RefusedError):
