@@ -304,8 +304,9 @@ class Store:
         """
         path = self.root / "journal.jsonl"
         with self.guard():
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
+                os.fchmod(descriptor, 0o600)  # it has a failed release's last log lines, whatever those hold
                 size = os.fstat(descriptor).st_size
                 fragment = journal.cut(os.pread(descriptor, TAIL, max(0, size - TAIL)))
                 ended = line
