@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from eduhub_pilot import cli
-from eduhub_pilot.errors import PilotError
+from eduhub_pilot.errors import PilotError, RefusedError
 from eduhub_pilot.prove import prove
 from eduhub_pilot.shift import shift
 from tests.unit.pilot.world import World
@@ -229,3 +229,26 @@ def test_a_journal_in_any_state_stops_nobody_and_loses_nothing(live, asked, brok
     after = path.read_text(errors="replace")
     assert [line for line in before[:-1] if line not in after] == []
     assert before[-1] in after.replace('\\"', '"') or broken == JOURNALS["random"]
+
+
+def test_a_record_that_was_changed_is_named_and_never_started(live, asked):
+    live.roll("run-2", "upgrade", python="3.11")
+    release = live.store.state().last_good
+    path = live.settings.root / f"releases/{release}/release.json"
+    path.write_text(path.read_text().replace('"stop_seconds": 5', '"stop_seconds": 6'))
+    (finding,) = asked(live, ["preflight"])[1]["findings"]
+    assert finding["what"].startswith(f"/var/lib/eduhub/releases/{release}/release.json was changed")
+    code, answer = asked(live, COMMANDS["begin"])
+    assert (code, f"The record of release {release} was changed" in answer["say"]) == (2, True)
+    # What the inventory says is made anew, instead of being taken for what the file says now.
+    assert live.roll("run-4", "upgrade", python="3.9").code == 0
+    assert live.store.state().live.release != release
+
+
+def test_a_run_whose_record_was_changed_is_not_gone_on_with(proven):
+    release = proven.store.state().rollout.release
+    path = proven.settings.root / f"releases/{release}/release.json"
+    path.write_text(path.read_text().replace('"stop_seconds": 5', '"stop_seconds": 6'))
+    with pytest.raises(RefusedError, match="was changed since it was written"):
+        proven.begin("run-3", "upgrade", resume=True)
+    assert proven.store.state().rollout is not None

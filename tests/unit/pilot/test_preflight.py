@@ -25,6 +25,10 @@ def test_a_host_in_order_has_no_finding(live):
     assert (preflight(live.host, "next").code, found(preflight(live.host, "next"))) == (0, [])
 
 
+def test_the_python_that_is_live_is_told(live):
+    assert preflight(live.host, "next").data["python"] == "3.9"
+
+
 def test_every_finding_is_named_at_once(live):
     live.haproxy.kill(seconds=1000)
     del live.engine.containers[live.name("blue")]

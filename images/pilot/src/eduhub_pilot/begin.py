@@ -93,6 +93,8 @@ def _refuse(host: Host, wish: Wish, spec: Spec | None, state: HostState, resumed
 def _resumed(host: Host, wish: Wish, rollout: Rollout) -> Record:
     """Return the release to go on to; RefusedError when that is not what was asked for."""
     record = host.store.record(rollout.release)
+    if not record.intact:
+        raise plan.changed(record)
     plan.same_target(wish, rollout, record)
     for_verb(host.settings.gates, rollout.verb, record.spec)
     return record
@@ -143,6 +145,8 @@ def _release(host: Host, wish: Wish, spec: Spec | None, state: HostState) -> Rec
     records = host.store.records()
     if wish.verb == "rollback":
         record = plan.way_back(wish, state, records)
+        if not record.intact:
+            raise plan.changed(record)
         if host.engine.image(record.image_id) is None:
             raise plan.image_gone(record)
         return record

@@ -87,7 +87,7 @@ def goes_back(wish: Wish, rollout: Rollout) -> bool:
 
 
 def goes_nowhere(wish: Wish, state: HostState) -> bool:
-    """Return whether a rollback has nothing before the live release to go to: ending an interrupted run was all."""
+    """Return whether a rollback has nothing before the live release to go to: to end an interrupted one was all."""
     return wish.verb == "rollback" and wish.to is None and state.live is not None and state.last_good is None
 
 
@@ -139,7 +139,7 @@ def wrong_python(spec: Spec, says: str | None) -> RefusedError | None:
 
 def same(record: Record, records: Iterable[Record]) -> Record:
     """Return the newest known release with the hash of `record`, else `record` itself: equal content, equal release."""
-    known = sorted((each for each in records if each.hash == record.hash), key=lambda each: each.id)
+    known = sorted((each for each in records if each.hash == record.hash and each.intact), key=lambda each: each.id)
     return known[-1] if known else record
 
 
@@ -169,6 +169,14 @@ def image_gone(record: Record) -> RefusedError:
     return RefusedError(
         f"The image of release {record.id} ({record.image_name}, {record.image_id[:19]}) is gone from this host's "
         "engine. `./invoke rollback --list` lists the releases; `--to ID` names another. Nothing was touched."
+    )
+
+
+def changed(record: Record) -> RefusedError:
+    """Return the refusal of a release whose record somebody edited: what it starts is not what was proven."""
+    return RefusedError(
+        f"The record of release {record.id} was changed since it was written, and what it says now was never proven. "
+        "`./invoke rollback --list` lists the releases; `--to ID` names another. Nothing was touched."
     )
 
 

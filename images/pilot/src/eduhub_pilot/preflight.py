@@ -29,10 +29,13 @@ def preflight(
 ) -> Outcome:
     """Return 0 and no findings, or 2 and all of them; with `spec`, whether every gate could judge that release.
 
+    Beside them `python`, the one that is live, as "3.11"; None where there is none, or an image of somebody else.
+
     No finding is what the run itself ends: a lock that is its own or that it may `take_over`; and for `verb` deploy,
     which starts what is stopped, an edge, a live slot or a Plone of ours that does not answer.
     """
     found = [*_gates(host, spec), *_files(host), *(() if take_over else _lock(host, run))]
+    python = None
     try:
         state = host.store.state()
     except RefusedError as error:
@@ -43,11 +46,12 @@ def preflight(
             found += [*_map(host, state), *_engine(host, state), *_edge(host, state), *_live(host, state, record)]
         found += _plone(host)
         found += _memory(MEMORY.read_text(), record)
+        python = record.python if record else None
     findings = [{"what": what, "remedy": remedy} for what, remedy in found]
     if not findings:
-        return Outcome(0, "Nothing stands in the way of a rollout.", False, {"findings": []})
+        return Outcome(0, "Nothing stands in the way of a rollout.", False, {"findings": [], "python": python})
     say = "\n".join(f"{what} {remedy}" for what, remedy in found)
-    return Outcome(2, say, False, {"findings": findings})
+    return Outcome(2, say, False, {"findings": findings, "python": python})
 
 
 def _gates(host: Host, spec: Spec | None) -> Iterator[Finding]:
@@ -62,9 +66,16 @@ def _gates(host: Host, spec: Spec | None) -> Iterator[Finding]:
 def _files(host: Host) -> Iterator[Finding]:
     for release in host.store.releases():
         try:
-            host.store.record(release)
+            record = host.store.record(release)
         except RefusedError as error:
             yield error.say, "Until then that release cannot be rolled back to."
+        else:
+            if not record.intact:
+                file = f"{host.store.shown}/releases/{release}/release.json"
+                yield (
+                    f"{file} was changed since it was written, and what it says now was never proven.",
+                    "Put it back as it was, or move its folder away: until then that release is not rolled back to.",
+                )
     try:
         host.store.share()
     except RefusedError as error:
