@@ -119,12 +119,19 @@ def preflight(c, self_test=False, inventory="local", limit="", verbose=False):
     play(c, "preflight", inventory=inventory, limit=limit, verbose=verbose, self_test=self_test)
 
 
-@task(help={**PLAY, "data": "remove content, secrets and history too", "yes": "do not ask"})
-def destroy(c, data=False, yes=False, inventory="local", limit="", verbose=False):
+@task(
+    help={
+        **PLAY,
+        "data": "remove content, secrets and history too",
+        "yes": "do not ask",
+        "take-over": "remove it even while a run is at work on it",
+    }
+)
+def destroy(c, data=False, yes=False, inventory="local", limit="", take_over=False, verbose=False):
     """Remove what was deployed and keep its data, unless --data says otherwise."""
     if data and not yes:
         agree(f"This removes the content, secrets and history of every host in {inventory!r} for ever.")
-    play(c, "destroy", inventory=inventory, limit=limit, verbose=verbose, data=data)
+    play(c, "destroy", inventory=inventory, limit=limit, verbose=verbose, data=data, take_over=take_over)
 
 
 def agree(warning: str) -> None:

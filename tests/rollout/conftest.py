@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 def deployed() -> Iterator[Operator]:
     """An operator with a freshly deployed stack; it is destroyed in the end, and what a killed run left first."""
     operator = Operator()
-    assert operator.types("destroy", "--data", "--yes").returncode == 0
+    assert operator.types("destroy", "--data", "--yes", "--take-over").returncode == 0
     deployed = operator.types("deploy", "--python", "3.9", seconds=1800)
     assert deployed.returncode == 0, deployed.stdout
     yield operator
-    assert operator.types("destroy", "--data", "--yes").returncode == 0
+    assert operator.types("destroy", "--data", "--yes", "--take-over").returncode == 0
 
 
 @pytest.fixture

@@ -14,12 +14,14 @@ def test_a_second_operator_is_told_who_is_at_work_since_when_and_at_which_step(o
     with operator.typing("upgrade", "--python", "3.11") as first:
         until("the lock is taken", (STATE / "lock.json").exists, 60)
         second = operator.types("upgrade", "--python", "3.11")
+        remover = operator.types("destroy")
         in_the_middle = operator.status()
         first.communicate(timeout=300)
-    assert (first.returncode, second.returncode) == (0, 2)
+    assert (first.returncode, second.returncode, remover.returncode) == (0, 2, 2)
     lock = in_the_middle["lock"]
     said = " ".join(second.stdout.split())
-    assert [word for word in (getpass.getuser(), lock["since"], "--take-over") if word not in said] == []
+    for each in (said, " ".join(remover.stdout.split())):
+        assert [word for word in (getpass.getuser(), lock["since"], "--take-over") if word not in each] == []
     assert any(f"step {step}" in said or step in said for step in ("begin", "start", "prove", "shift", "confirm"))
     assert before["lock"] is None
 

@@ -56,9 +56,9 @@ VERBS = {
         (tasks.preflight, {"self_test": True}),
         ["""front preflight --inventory local --values '{"eduhub_self_test": true}'"""],
     ),
-    "destroy --data": (
-        (tasks.destroy, {"data": True, "yes": True}),
-        ["""front destroy --inventory local --values '{"eduhub_data": true}'"""],
+    "destroy --data --take-over": (
+        (tasks.destroy, {"data": True, "yes": True, "take_over": True}),
+        ["""front destroy --inventory local --values '{"eduhub_data": true, "eduhub_take_over": true}'"""],
     ),
     "bench": (
         (tasks.bench, {"only": "http,plone", "quick": True, "rounds": "5"}),
