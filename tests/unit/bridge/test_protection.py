@@ -17,7 +17,7 @@ from tests.unit.bridge.test_failures import is_problem
 LONG = 100_000  # longer than what the bridge collects before it asks
 
 
-def until(true, seconds=5.0):
+def until(true, seconds=20.0):
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it never came true"
