@@ -99,6 +99,12 @@ def _await(host: Host, words: argparse.Namespace) -> Outcome:
     return follow(host, words.run)
 
 
+def _excuse(host: Host, words: argparse.Namespace) -> Outcome:
+    from eduhub_pilot.excuse import excused  # noqa: PLC0415
+
+    return excused(host, words.run)
+
+
 def _confirm(host: Host, words: argparse.Namespace) -> Outcome:
     from eduhub_pilot.confirm import confirm, pending  # noqa: PLC0415
     from eduhub_pilot.report import summed  # noqa: PLC0415
@@ -172,6 +178,7 @@ COMMANDS: Mapping[str, Command] = {
     "prove": Command("wait until the new slot is ready, and run the gates", "needed", _prove),
     "shift": Command("move public traffic to the new slot, and keep watch until it is confirmed", "needed", _shift),
     "await": Command("wait until the shift has moved all traffic, and say how that went", "needed", _await),
+    "excuse": Command("say why a way back may find the host as it is", "needed", _excuse),
     "waits": Command("say until when the run waits for a person", "needed", _waits),
     "confirm": Command("commit the slot that traffic is on; without --run whichever run waits", "maybe", _confirm),
     "end": Command("free the run's lock", "needed", _end),

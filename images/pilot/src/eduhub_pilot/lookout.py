@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 
 from eduhub_pilot.errors import EngineDownError, FailedError, ProxyDownError
+from eduhub_pilot.excuse import excuse
 from eduhub_pilot.facts import Container, Counts, Process, Slot, other, slot_of
 from eduhub_pilot.host import PATIENCE_SECONDS, Host
 from eduhub_pilot.measure import sample
@@ -28,6 +29,7 @@ class Lookout:
 
     def __init__(self, host: Host, run: str, rollout: Rollout, plan: Plan, container: Container) -> None:
         self.host, self.plan, self.container = host, plan, container
+        self.run, self.rollout = run, rollout
         self.slot: Slot = rollout.slot
         self.left: Slot = other(rollout.slot)
         self.heart = host.heart(run)
@@ -86,6 +88,8 @@ class Lookout:
         old = side(self.old, sample(self.host, self.left), self.rows[self.left])
         alone = self.percent == 100
         word, reason = judge(new, self.reference if alone else old, self.plan.limits, reference=alone)
+        if word == "fail" and (why := excuse(self.host, self.rollout)):
+            word, reason = "inconclusive", f"{reason}; but {why}"
         if not alone and old.answers >= self.reference.answers:
             self.reference = replace(old, faults=0, queued=0, row=0)
         return Verdict(
@@ -111,7 +115,7 @@ class Lookout:
             sides[slot] = side(Sample(before.counts), Sample(counts), self.rows[slot])
         old = self.reference if self.percent == 100 else sides[self.left]
         if why := misbehaves(sides[self.slot], old, self.plan.limits):
-            raise FailedError(f"{self.slot} {why}, {self._after()}.")
+            self._amiss(f"{self.slot} {why}, {self._after()}.")
         if self.host.clock.monotonic() - self.began > max(WINDOW_SECONDS, self.plan.seconds * 2):
             rows = self.rows
             self._open(Sample(self.seen[self.slot]), Sample(self.seen[self.left]))
@@ -124,7 +128,15 @@ class Lookout:
             self.answered_at, self.asked = now, counts.requests
         silent, asked = now - self.answered_at, counts.requests - self.asked
         if asked >= self.plan.limits.answers and silent >= self.host.settings.probe_seconds:
-            raise FailedError(f"{self.slot} answered none of {asked} requests within {silent:.1f} s, {self._after()}.")
+            self._amiss(f"{self.slot} answered none of {asked} requests within {silent:.1f} s, {self._after()}.")
+
+    def _amiss(self, words: str) -> None:
+        """Raise FailedError, unless the other slot would do no better; then begin a window anew."""
+        why = excuse(self.host, self.rollout)
+        if why is None:
+            raise FailedError(words)
+        self.host.note(self.run, "shift", "excused", what=words, why=why)
+        self.open_quickly()
 
     def _counts(self, slot: Slot) -> Counts:
         return self.host.proxy.counts(slot, PATIENCE_SECONDS)

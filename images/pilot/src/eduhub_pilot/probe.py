@@ -118,8 +118,12 @@ def wait_ready(
     once: Callable[[], Answer],
     stopped: Callable[[], str | None],
     start_seconds: float,
+    enough: Callable[[Answer, float], bool] = lambda answer, _: answer.good,
 ) -> Readiness:
-    """Ask `once` until three answers in a row are good, `stopped` says why to give up, or `start_seconds` are over."""
+    """Ask `once` until three answers in a row are `enough`, `stopped` says why to give up, or `start_seconds` are over.
+
+    `enough` is given an answer and the seconds since the first.
+    """
     begun = clock.monotonic()
     attempts = row = 0
     last: Answer | None = None
@@ -128,7 +132,7 @@ def wait_ready(
             return Readiness(False, attempts, elapsed, last, why)
         last = once()
         attempts += 1
-        row = row + 1 if last.good else 0
+        row = row + 1 if enough(last, elapsed) else 0
         if row == IN_A_ROW:
             return Readiness(True, attempts, clock.monotonic() - begun, last)
         if not last.good:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, cast
 
+from eduhub_pilot import excuse
 from eduhub_pilot.errors import FailedError
 from eduhub_pilot.facts import Answer, Container, Trouble, other
 from eduhub_pilot.gates import smoke
@@ -41,7 +42,11 @@ def prove(host: Host, run: str) -> Outcome:
         rename(host, rollout.slot, rollout.release)
         host.note(run, "prove", "started", slot=rollout.slot, release=rollout.release)
     readiness = _readiness(host, run, rollout, record, container)
-    host.note(run, "prove", "ready", attempts=readiness.attempts, seconds=round(readiness.elapsed, 3))
+    why = None if readiness.last and readiness.last.good else excuse.excuse(host, rollout)
+    host.note(
+        run, "prove", "excused" if why else "ready", attempts=readiness.attempts, seconds=round(readiness.elapsed, 3),
+        **({"why": why} if why else {}),
+    )  # fmt: skip
     blue = host.known(state.live.release) if state.live else None
     live = host.engine.container(host.settings.container(other(rollout.slot)))
     bench = Bench(host, rollout, record, blue, judged_by, host.heart(run).beat, bool(live and live.runs))
@@ -53,7 +58,8 @@ def prove(host: Host, run: str) -> Outcome:
     data = {"verdicts": [each.document for each in asked], "ready_seconds": round(readiness.elapsed, 3)}
     if asked and asked[-1].stops:
         return _stopped(host, run, rollout, state, asked, data)
-    say = [f"{rollout.slot} was ready after {readiness.elapsed:.1f} s.", *(each.say for each in asked)]
+    ready = f"is not ready, but alive; {why}" if why else f"was ready after {readiness.elapsed:.1f} s"
+    say = [f"{rollout.slot} {ready}.", *(each.say for each in asked)]
     return Outcome(0, "\n".join(say), True, data)
 
 
@@ -123,11 +129,17 @@ def _readiness(host: Host, run: str, rollout: Rollout, record: Record, container
         heart.beat()
         return gone(host.engine.container(container.name), container)
 
+    def enough(answer: Answer, seconds: float) -> bool:
+        if answer.good or seconds < excuse.PATIENCE_SECONDS:
+            return answer.good
+        return bool(excuse.excuse(host, rollout)) and excuse.alive(host, rollout, record, answer)
+
     readiness = wait_ready(
         host.clock,
         lambda: host.ask(settings.doors[rollout.slot], record.spec.health_path, settings.probe_seconds),
         stopped,
         settings.start_seconds,
+        enough,
     )
     if not readiness.ready:
         words = unready(host, rollout, record, readiness)

@@ -1,0 +1,48 @@
+"""On the way back a release need not do better than the one it replaces: with Plone away, neither is ready.
+
+The new release may be what Plone suffers from, so a rollback that waited for Plone would keep the cause in place. It is
+enough then that the old release runs and answers for itself.
+"""
+
+from __future__ import annotations
+
+from eduhub_pilot.facts import Answer, other
+from eduhub_pilot.host import Host, Outcome
+from eduhub_pilot.record import Record
+from eduhub_pilot.state import Rollout
+
+# A release that is only starting is waited for so long before it is taken for one that will not get ready.
+PATIENCE_SECONDS = 3.0
+
+
+def excuse(host: Host, rollout: Rollout) -> str | None:
+    """Return why the slot of `rollout` may be unready: it is a way back, and what it leaves is not ready either."""
+    record = host.known(rollout.origin)
+    if rollout.verb != "rollback" or record is None:
+        return None
+    left, path = other(rollout.slot), record.spec.health_path
+    answer = host.ask(host.settings.doors[left], path, host.settings.probe_seconds)
+    if answer.good:
+        return None
+    return f"{left}, which is left, is not ready either: {path} {_said(answer)}"
+
+
+def alive(host: Host, rollout: Rollout, record: Record, last: Answer) -> bool:
+    """Return whether the slot answers for itself: on its liveness path, or where it has none, `last` was its own."""
+    path = record.spec.fields.get("live_path")
+    if not path:
+        return last.trouble is None
+    return host.ask(host.settings.doors[rollout.slot], str(path), host.settings.probe_seconds).good
+
+
+def excused(host: Host, run: str) -> Outcome:
+    """Return the excuse of `run` as data, None where there is none."""
+    rollout = host.store.state().rollout
+    why = excuse(host, rollout) if rollout and rollout.run == run else None
+    say = f"Gone back all the same, since {why}." if why else "What is left is ready, or this is no way back."
+    return Outcome(0, say, False, {"excused": why})
+
+
+def _said(answer: Answer) -> str:
+    words = {"door": "is out of reach", "nobody": "finds nobody", "closed": "is cut off", "hangs": "gets no answer"}
+    return words[answer.trouble] if answer.trouble else f"answers {answer.status}"

@@ -1,0 +1,106 @@
+"""A way back need not do better than what it leaves: with Plone away neither release is ready."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from eduhub_pilot.confirm import confirm
+from eduhub_pilot.errors import FailedError
+from eduhub_pilot.excuse import PATIENCE_SECONDS, excused
+from eduhub_pilot.facts import Answer
+from eduhub_pilot.prove import prove
+from tests.unit.pilot.world import at
+
+
+def noted(world, event):
+    lines = map(json.loads, (world.settings.root / "journal.jsonl").read_text().splitlines())
+    return [line for line in lines if (line["run"], line["event"]) == ("run-3", event)]
+
+
+def away(path: str) -> Answer:
+    return Answer(200 if path == "/health/live" else 503, 0.01)
+
+
+def dead(_: str) -> Answer:
+    return Answer(503, 0.01)
+
+
+@pytest.fixture
+def upgraded(live):
+    live.roll("run-2", "upgrade", python="3.11")
+    return live
+
+
+def goes_back(world, run="run-3"):
+    """A rollback as the playbook has it, up to the confirmation."""
+    begun = world.begin(run, "rollback")
+    if not begun.data["warm"]:
+        world.role_bridge(begun.data["slot"], begun.data["record"])
+        prove(world.host, run)
+    return world.shift(run)
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_with_plone_away_the_release_that_is_alive_takes_traffic_back(upgraded, warm):
+    upgraded.behaviour |= {"blue": away, "green": away}
+    if not warm:
+        upgraded.engine.containers.pop("eduhub-blue")
+    before = upgraded.clock.passed
+    assert goes_back(upgraded).code == 0
+    # What is started first is proven before the shift, and by it.
+    assert upgraded.clock.passed - before < PATIENCE_SECONDS * (1 if warm else 2) + 3
+    line, *_ = noted(upgraded, "excused")
+    assert line["why"] == "green, which is left, is not ready either: /health/ready answers 503"
+    smoke, *_ = noted(upgraded, "passed")
+    assert smoke["reason"].startswith("/health/live answered 3 times in a row; green, which is left, is not ready")
+    assert excused(upgraded.host, "run-3").data["excused"] == line["why"]
+    assert confirm(upgraded.host, "run-3").code == 0
+    assert (upgraded.haproxy.share, upgraded.store.state().live.slot) == (0, "blue")
+
+
+def test_a_bridge_without_a_page_that_says_alive_has_to_answer_for_itself(live):
+    live.roll("run-1b", spec=live.spec(live_path=None))
+    live.clock.sleep(60)
+    live.roll("run-2", "upgrade", python="3.9")
+    live.behaviour |= {"blue": dead, "green": dead}
+    assert goes_back(live).code == 0
+
+
+@pytest.mark.parametrize(
+    ("blue", "green"),
+    [(away, lambda _: Answer(200, 0.01)), (dead, away), (lambda _: Answer(None, 2, "hangs"), away)],
+    ids=["green is ready", "blue is not alive", "blue hangs"],
+)
+def test_what_green_does_better_is_not_excused(upgraded, blue, green):
+    upgraded.behaviour |= {"blue": blue, "green": green}
+    with pytest.raises(FailedError, match="blue never became ready"):
+        goes_back(upgraded)
+    assert (upgraded.haproxy.share, upgraded.store.state().live.slot) == (100, "green")
+
+
+def test_an_upgrade_is_never_excused(live):
+    live.behaviour |= {"blue": away, "green": away}
+    begun = live.begin("run-2", "upgrade", python="3.11")
+    live.role_bridge(begun.data["slot"], begun.data["record"])
+    with pytest.raises(FailedError, match="green never became ready"):
+        prove(live.host, "run-2")
+    assert excused(live.host, "run-2").data["excused"] is None
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_errors_are_the_old_releases_own_only_where_the_other_is_ready(upgraded, ready):
+    def errs() -> None:
+        upgraded.haproxy.answers.update(blue={"2xx": 0, "5xx": 40})
+        if not ready:
+            upgraded.behaviour["green"] = away
+
+    at(upgraded, 0.7, errs)
+    if not ready:
+        assert goes_back(upgraded).code == 0
+        assert "10 requests in a row" in noted(upgraded, "excused")[0]["what"].replace("40", "10")
+        return
+    with pytest.raises(FailedError, match="requests in a row with errors"):
+        goes_back(upgraded)
+    assert (upgraded.haproxy.share, upgraded.store.state().live.slot) == (100, "green")
