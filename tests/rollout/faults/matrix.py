@@ -74,7 +74,7 @@ new         on        on/back   on/back   on/back   on        on
 old         on        on        on        on        on        on
 reboot      left/on   left/back/on back   back      kept      on
 disk        left/back on/back   on/back   on/back   kept/on   on
-plone       on/back   on/back   on/back   on/back   on        on
+plone       on        on        on        on        on        on
 """
 
 NONE = {

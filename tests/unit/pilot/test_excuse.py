@@ -50,7 +50,7 @@ def test_with_plone_away_the_release_that_is_alive_takes_traffic_back(upgraded, 
     before = upgraded.clock.passed
     assert goes_back(upgraded).code == 0
     # What is started first is proven before the shift, and by it.
-    assert upgraded.clock.passed - before < PATIENCE_SECONDS * (1 if warm else 2) + 3
+    assert upgraded.clock.passed - before < PATIENCE_SECONDS * (1 if warm else 2) + 4
     line, *_ = noted(upgraded, "excused")
     assert line["why"] == "green, which is left, is not ready either: /health/ready answers 503"
     smoke, *_ = noted(upgraded, "passed")
@@ -104,3 +104,16 @@ def test_errors_are_the_old_releases_own_only_where_the_other_is_ready(upgraded,
     with pytest.raises(FailedError, match="requests in a row with errors"):
         goes_back(upgraded)
     assert (upgraded.haproxy.share, upgraded.store.state().live.slot) == (100, "green")
+
+
+def test_a_bridge_that_was_not_asked_for_long_is_asked_more_than_once(upgraded):
+    asked = []
+
+    def doubts(path: str) -> Answer:
+        asked.append(path)
+        return Answer(200 if asked.count("/health/ready") < 2 else 503, 0.01)
+
+    upgraded.behaviour["green"] = doubts
+    begun = upgraded.begin("run-3", "rollback")
+    assert begun.data["warm"]
+    assert "/health/ready answers 503" in excused(upgraded.host, "run-3").data["excused"]
