@@ -18,7 +18,7 @@ from typing import Any
 from tests.rollout.faults.host import URL, Host, answered_by
 from tests.rollout.faults.judge import Blow, unexplained
 from tests.rollout.faults.matrix import Cell
-from tests.rollout.faults.strike import PilotKiller, mend, page_served, strike
+from tests.rollout.faults.strike import PilotKiller, mend, plone_answers, strike
 from tests.rollout.operator import CHECKOUT, until
 
 # When a step has begun: what the journal, or the engine, says then.
@@ -182,7 +182,7 @@ def play(host: Host, cell: Cell, folder: Path, seen: Seen) -> None:
         seen.outcome = settled(host, running, before, deadline)
         seen.seconds = round(time.time() - struck.struck - STABLE_SECONDS, 1)
         if struck.dark:
-            until("a page is served", page_served, 120, pause=0.5)
+            until("Plone answers", plone_answers, 120, pause=0.5)
         asked = Blow(struck.began, struck.struck, struck.cuts, struck.dark, time.time() + 0.5)
         time.sleep(0.5)
         seen.returned = running.returncode
