@@ -159,6 +159,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
             run.ran = True
             run.outcome["phases"].append(run.phase)
         run.changes += bool(result.is_changed())
+        if result.task.get_vars().get("asks"):  # what is only asked decides nothing by itself
+            return run
         for answer in sentences.pilot_answers(result.result):
             run.sentence = answer["say"]
             run.outcome["pilot"][run.phase] = answer["code"]

@@ -11,11 +11,11 @@ from eduhub_pilot.host import Host, Outcome
 from eduhub_pilot.record import Record
 from eduhub_pilot.state import Rollout
 
-# A release that is only starting is waited for so long before it is taken for one that will not get ready.
+# A release that runs already is given so long to be ready; one that was just started half of pilot_start_seconds.
 PATIENCE_SECONDS = 3.0
-# A bridge that nobody has asked for a while may still answer as it did then: ours looks at Plone once a second at most,
-# and takes one failure for a hiccup.
-ASKED, APART_SECONDS = 3, 1.1
+# A bridge that nobody has asked for a while may still answer as it did then (ours looks at Plone once a second at most,
+# and takes one failure for a hiccup), and one bad answer may be one of a busy host.
+ASKED, APART_SECONDS, BAD_IN_A_ROW = 4, 1.1, 2
 
 
 def excuse(host: Host, rollout: Rollout) -> str | None:
@@ -23,11 +23,12 @@ def excuse(host: Host, rollout: Rollout) -> str | None:
     record = host.known(rollout.origin)
     if rollout.verb != "rollback" or record is None:
         return None
-    left, path = other(rollout.slot), record.spec.health_path
+    left, path, bad = other(rollout.slot), record.spec.health_path, 0
     for number in range(ASKED):
         host.clock.sleep(APART_SECONDS if number else 0)
         answer = host.ask(host.settings.doors[left], path, host.settings.probe_seconds)
-        if not answer.good:
+        bad = 0 if answer.good else bad + 1
+        if bad == BAD_IN_A_ROW:
             return f"{left}, which is left, is not ready either: {path} {_said(answer)}"
     return None
 
@@ -41,10 +42,13 @@ def alive(host: Host, rollout: Rollout, record: Record, last: Answer) -> bool:
 
 
 def excused(host: Host, run: str) -> Outcome:
-    """Return the excuse of `run` as data, None where there is none."""
+    """Return the excuse of `run` as data, None where there is none; a run that rolled nothing can give nothing back."""
     rollout = host.store.state().rollout
-    why = excuse(host, rollout) if rollout and rollout.run == run else None
-    say = f"Gone back all the same, since {why}." if why else "What is left is ready, or this is no way back."
+    if rollout is None or rollout.run != run:
+        say = "This run moved nothing that it could give back."
+        return Outcome(0, say, False, {"excused": say})
+    why = excuse(host, rollout)
+    say = f"Gone back all the same, since {why}." if why else "What is left is ready."
     return Outcome(0, say, False, {"excused": why})
 
 

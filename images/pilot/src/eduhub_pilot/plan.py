@@ -176,7 +176,7 @@ def changed(record: Record) -> RefusedError:
     """Return the refusal of a release whose record somebody edited: what it starts is not what was proven."""
     return RefusedError(
         f"The record of release {record.id} was changed since it was written, and what it says now was never proven. "
-        "`./invoke rollback --list` lists the releases; `--to ID` names another. Nothing was touched."
+        "`./invoke rollback --list` lists the others, and `./invoke upgrade` makes it anew. Nothing was touched."
     )
 
 

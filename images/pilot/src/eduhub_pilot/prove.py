@@ -24,8 +24,10 @@ RESTARTS = 3
 DETAILS = 10
 
 
-def prove(host: Host, run: str) -> Outcome:
+def prove(host: Host, run: str, warm: bool = False) -> Outcome:
     """Return the verdicts when the slot is ready and passes; FailedError says what it does instead, with its log.
+
+    `warm`: its container has been running for long, so that it need not be waited for as one that starts.
 
     A gate that is inconclusive ends the run where it is, with code 3: nothing is moved, the slot stays up behind its
     door, the lock is freed. `--resume` asks the gates again; any other run removes the slot first.
@@ -41,8 +43,7 @@ def prove(host: Host, run: str) -> Outcome:
         container = _right(host, rollout, record)
         rename(host, rollout.slot, rollout.release)
         host.note(run, "prove", "started", slot=rollout.slot, release=rollout.release)
-    readiness = _readiness(host, run, rollout, record, container)
-    why = None if readiness.last and readiness.last.good else excuse.excuse(host, rollout)
+    readiness, why = _readiness(host, run, rollout, record, container, warm)
     host.note(
         run, "prove", "excused" if why else "ready", attempts=readiness.attempts, seconds=round(readiness.elapsed, 3),
         **({"why": why} if why else {}),
@@ -122,17 +123,26 @@ def _right(host: Host, rollout: Rollout, record: Record) -> Container:
     return container
 
 
-def _readiness(host: Host, run: str, rollout: Rollout, record: Record, container: Container) -> Readiness:
+def _readiness(
+    host: Host, run: str, rollout: Rollout, record: Record, container: Container, warm: bool
+) -> tuple[Readiness, str | None]:
+    """Return how the slot got ready, and the excuse of one that did not; FailedError without one."""
     heart, settings = host.heart(run), host.settings
+    patience = excuse.PATIENCE_SECONDS if warm else max(excuse.PATIENCE_SECONDS, settings.start_seconds / 2)
+    why: str | None = None
 
     def stopped() -> str | None:
         heart.beat()
         return gone(host.engine.container(container.name), container)
 
     def enough(answer: Answer, seconds: float) -> bool:
-        if answer.good or seconds < excuse.PATIENCE_SECONDS:
+        nonlocal why
+        if answer.good or rollout.verb != "rollback" or seconds < patience:
             return answer.good
-        return bool(excuse.excuse(host, rollout)) and excuse.alive(host, rollout, record, answer)
+        if not excuse.alive(host, rollout, record, answer):
+            return False
+        why = why or excuse.excuse(host, rollout)
+        return bool(why)
 
     readiness = wait_ready(
         host.clock,
@@ -146,7 +156,7 @@ def _readiness(host: Host, run: str, rollout: Rollout, record: Record, container
         log = host.engine.log(container.name, LOG_LINES)
         host.note(run, "prove", "failed", why=words, attempts=readiness.attempts, log=log)
         raise FailedError(words + _log(host, container.name), log=log)
-    return readiness
+    return readiness, None if readiness.last and readiness.last.good else why
 
 
 def gone(now: Container | None, before: Container) -> str | None:

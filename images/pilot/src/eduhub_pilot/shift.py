@@ -110,7 +110,7 @@ def _entered(host: Host, run: str) -> Rollout:
 def _live(host: Host, run: str, rollout: Rollout, rehearse: bool) -> Outcome:
     try:
         if _unproven(rollout):
-            prove(host, run)
+            prove(host, run, warm=rollout.step == "begin")
         course = Course(host, run, rollout, _plan(host, rollout))
         if rollout.step not in {"shifted", "confirm"}:
             course.go(rehearse and rollout.verb == "upgrade")

@@ -63,3 +63,15 @@ async def test_who_knows_more_than_the_audience_he_joins_is_not_told_it_again(ev
 async def test_who_knows_what_the_store_does_not_know_loads_again(events):
     await events.wrote("changed", "/first", "", "", 1.0)
     assert await told(Seeing(None, "editor", events), Listener("/", 2)) == ["reset"]
+
+
+async def test_who_is_ahead_misses_no_deletion_and_no_move_away(events):
+    audience = Seeing(None, "editor", events)
+    audience._seen.add("/a/gone")
+    audience._seen.add("/a/moved")
+    await events.wrote("changed", "/a/first", "", "", 1.0)
+    await audience.deliver()
+    await events.wrote("changed", "/a/known", "", "", 2.0)
+    await events.wrote("deleted", "/a/gone", "", "somebody", 2.0)
+    await events.wrote("moved", "/b/moved", "/a/moved", "somebody", 2.0)
+    assert await told(audience, Listener("/a", 2)) == ["/a/gone", "/b/moved"]

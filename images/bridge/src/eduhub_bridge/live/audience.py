@@ -76,20 +76,22 @@ class Audience:
         first, newest = await self._events.span()
         if self._at is None:
             self._at = newest
+        # Who heard in the other slot what this one has yet to tell gets what comes after that, with all others.
+        ahead = {each: each.last for each in back if each.last is not None and self._at < each.last <= newest}
         for listener in back:
-            # Who heard in the other slot what this one has yet to tell waits until it is there.
-            if not self._at < (listener.last or 0) <= newest:
+            if listener not in ahead:
                 await self._catch_up(listener, first, self._at)
         news = await self._events.after(self._at, 0, BATCH)
         if not news:
             return False
         for event, text in await self._judged(news):
             for listener in self.listeners:
-                if listener.last is None and (
-                    listener.wants(event.path) or listener.wants(event.old_path or event.path)
-                ):
+                told = listener.last is None or ahead.get(listener, event.id) < event.id
+                if told and listener.wants_event(event.path, event.old_path):
                     listener.put(text)
         self._at = news[-1].id
+        for listener, last in ahead.items():
+            listener.last = None if last <= self._at else last
         return len(news) == BATCH or any(each.last is not None for each in self.listeners)
 
     async def _catch_up(self, listener: Listener, first: int, until: int) -> None:
@@ -103,7 +105,7 @@ class Audience:
             if not missed:
                 break
             for event, text in await self._judged(missed):
-                if listener.wants(event.path):
+                if listener.wants_event(event.path, event.old_path):
                     listener.put(text)
             at = missed[-1].id
         listener.last = None

@@ -36,6 +36,10 @@ class Listener:
         """Return whether an item is at or below the path that is listened to."""
         return not self.path or path == self.path or path.startswith(f"{self.path}/")
 
+    def wants_event(self, path: str, old_path: str) -> bool:
+        """Return whether a change is at or below that path, or was: an item may move away from there."""
+        return self.wants(path) or self.wants(old_path or path)
+
     def put(self, message: Message) -> None:
         """Queue a message; a listener whose queue is full is told so, and is then cut."""
         if self.ended:
