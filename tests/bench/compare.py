@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from eduhub_pilot import stats
+from eduhub_pilot.analysis import statistics
 
 # The arms of every comparison of two Pythons: the older, the newer, and the older once more as the control.
 BASE, OTHER, CONTROL = "base", "other", "control"
@@ -20,27 +20,27 @@ def gain(rounds: Mapping[str, Sequence[float]]) -> dict[str, Any]:
 
     `rounds` has a list for each arm, a value for each round, in any unit of which less is better.
     """
-    measured = stats.ratio(list(zip(rounds[BASE], rounds[OTHER], strict=True)))
-    control = stats.ratio(list(zip(rounds[BASE], rounds[CONTROL], strict=True)))
+    measured = statistics.ratio(list(zip(rounds[BASE], rounds[OTHER], strict=True)))
+    control = statistics.ratio(list(zip(rounds[BASE], rounds[CONTROL], strict=True)))
     words = {"more": "faster", "less": "slower", "unresolved": "unresolved"}
-    enough = len(rounds[BASE]) >= stats.FEWEST_ROUNDS
+    enough = len(rounds[BASE]) >= statistics.FEWEST_ROUNDS
     return {
         "ratio": asdict(measured),
         "control": asdict(control),
-        "finding": words[stats.finding(measured, control)] if enough else TOO_FEW,
+        "finding": words[statistics.finding(measured, control)] if enough else TOO_FEW,
     }
 
 
 def times(one: Sequence[float], other: Sequence[float]) -> dict[str, float]:
     """Return how many times `one` is `other`, round by round, with its interval."""
-    return asdict(stats.ratio(list(zip(one, other, strict=True))))
+    return asdict(statistics.ratio(list(zip(one, other, strict=True))))
 
 
 def added(one: Sequence[float], other: Sequence[float]) -> dict[str, float]:
     """Return by how much `one` exceeds `other`, round by round, with its interval."""
-    return asdict(stats.difference(list(zip(one, other, strict=True))))
+    return asdict(statistics.difference(list(zip(one, other, strict=True))))
 
 
 def medians(rounds: Mapping[str, Sequence[float]]) -> dict[str, float]:
     """Return the median over the rounds of each arm."""
-    return {arm: stats.median(values) for arm, values in rounds.items()}
+    return {arm: statistics.median(values) for arm, values in rounds.items()}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from builder.catalogue import Image
-from eduhub_pilot import stats
+from eduhub_pilot.analysis import statistics
 from tests.bench import VoidError, cpu, operations, saturation, upstream
 from tests.bench.arrivals import Door, FailedError, Samples, play, player
 from tests.bench.compare import ARMS, BASE, OTHER, added, gain, medians, times
@@ -84,7 +84,7 @@ async def window(door: Door, request: bytes, rate: float, seconds: float, seed: 
     """
     for _ in range(WARM_REQUESTS):
         await door.expect(request)
-    due = stats.arrivals(rate, seconds, seed)
+    due = statistics.arrivals(rate, seconds, seed)
     before = cpu.seconds(pid)
     samples = await play(door, request, due)
     used = cpu.seconds(pid) - before
@@ -137,13 +137,13 @@ def _open(
         name: {arm: {"cpu_us": [], "p50_ms": []} for arm in _through(name)} for name in paths
     }
     work = [(name, arm) for name in paths for arm in _through(name)]
-    for number, (name, arm) in stats.interleaved(work, plan.rounds):
+    for number, (name, arm) in statistics.interleaved(work, plan.rounds):
         say(f"round {number + 1} of {plan.rounds}, {name} at {plan.rate:g}/s, {arm}")
         request = operations.request(_address(arm, paths[name]), authorization=operations.TOKEN)
         one = window(arms[arm].door, request, plan.rate, plan.window_seconds, number, arms[arm].running.pid)
         samples, used = checked(run, one)
         found[name][arm]["cpu_us"].append(used * 1e6)
-        found[name][arm]["p50_ms"].append(stats.median(samples.ms))
+        found[name][arm]["p50_ms"].append(statistics.median(samples.ms))
     return found
 
 
@@ -156,7 +156,7 @@ def _full(
         name: {arm: {"cpu_us": [], "rate": []} for arm in _through(name)} for name in names
     }
     work = [(name, arm) for name in names for arm in _through(name)]
-    for number, (name, arm) in stats.interleaved(work, plan.rounds):
+    for number, (name, arm) in statistics.interleaved(work, plan.rounds):
         say(f"round {number + 1} of {plan.rounds}, {name} at saturation, {arm}")
         running = arms[arm].running
         before = cpu.seconds(running.pid)
@@ -196,7 +196,7 @@ def latency(stage: Stage, pair: tuple[Image, Image], edge: Image, plan: Plan, sa
     with subjects(stage, pair, edge) as arms, player() as run:
         arms[DIRECT_AGAIN] = arms[DIRECT]
         path = operations.PASS_THROUGH.paths[0]
-        for number, arm in stats.interleaved(order, plan.rounds):
+        for number, arm in statistics.interleaved(order, plan.rounds):
             say(f"round {number + 1} of {plan.rounds}, {plan.latency_rate:g}/s for {plan.latency_seconds:g} s, {arm}")
             request = operations.request(_address(arm, path), authorization=operations.TOKEN)
             # The same arrivals for every arm of a round.
@@ -216,13 +216,13 @@ def _latency_row(arm: str, rounds: dict[str, list[Samples]]) -> dict[str, Any]:
     shares = {"p50": 0.5, "p99": 0.99}
 
     def by_round(which: str, share: float) -> list[float]:
-        return [stats.quantile(samples.ms, share) for samples in rounds[which]]
+        return [statistics.quantile(samples.ms, share) for samples in rounds[which]]
 
     row: dict[str, Any] = {
         "arm": arm,
         "requests": len(every),
-        "ms": {name: stats.quantile(every, share) for name, share in shares.items()} | {"max": max(every)},
-        "lag_ms": {name: stats.quantile(lag, share) for name, share in shares.items()},
+        "ms": {name: statistics.quantile(every, share) for name, share in shares.items()} | {"max": max(every)},
+        "lag_ms": {name: statistics.quantile(lag, share) for name, share in shares.items()},
     }
     if arm != DIRECT:
         row["added_ms"] = {

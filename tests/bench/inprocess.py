@@ -11,7 +11,7 @@ from typing import Any
 from builder import HERE, cache, inputs, wheels
 from builder.catalogue import Image
 from builder.engine import Engine
-from eduhub_pilot import stats
+from eduhub_pilot.analysis import statistics
 from tests.bench import operations
 from tests.bench.compare import ARMS, BASE, CONTROL, OTHER, gain, medians
 from tests.bench.plan import Plan
@@ -58,7 +58,7 @@ def measure(
     text = json.dumps({"documents": "/bench", "operations": wanted}).encode()
     images = {BASE: pair[0], OTHER: pair[1], CONTROL: pair[0]}
     found: dict[str, list[dict[str, Any]]] = {arm: [] for arm in ARMS}
-    for number, arm in stats.interleaved(ARMS, plan.rounds):
+    for number, arm in statistics.interleaved(ARMS, plan.rounds):
         say(f"round {number + 1} of {plan.rounds}, Python {images[arm].python}")
         found[arm].append(_process(stage, images[arm], libraries[images[arm].tag], plan, text))
     rows = [_row(each["name"], found) for each in wanted]
@@ -85,7 +85,7 @@ def _row(name: str, found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """Return the row of one operation: microseconds of CPU and of wall time, and what follows from each."""
     clocks = {
         clock: {
-            arm: [stats.median(result["operations"][name][clock]) * 1e6 for result in results]
+            arm: [statistics.median(result["operations"][name][clock]) * 1e6 for result in results]
             for arm, results in found.items()
         }
         for clock in ("cpu", "wall")

@@ -14,7 +14,7 @@ from typing import Any
 from docker.models.containers import Container
 
 from builder.catalogue import Image
-from eduhub_pilot import stats
+from eduhub_pilot.analysis import statistics
 from tests.bench import VoidError, cpu, saturation, upstream
 from tests.bench.arrivals import Door, FailedError, Samples, player, until
 from tests.bench.compare import BASE, OTHER
@@ -177,7 +177,7 @@ def _mixed(
 ) -> list[dict[str, Any]]:
     arms = (PLONE, OTHER)
     accounts = {arm: _Account() for arm in arms}
-    for number, arm in stats.interleaved(arms, plan.mixed_rounds):
+    for number, arm in statistics.interleaved(arms, plan.mixed_rounds):
         say(f"round {number + 1} of {plan.mixed_rounds}, {plan.users} users for {plan.mixed_seconds:g} s, {arm}")
         checked(run, _calm(Door(running[PLONE].door)))
         before, begun = asked(stage), time.perf_counter()
@@ -236,7 +236,7 @@ async def _act(door: Door, base: str, step: Step, site: Site, name: str, token: 
 def _mixed_row(arm: str, account: _Account) -> dict[str, Any]:
     def said(samples: Samples) -> dict[str, Any]:
         shares = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
-        ms = {name: stats.quantile(samples.ms, share) for name, share in shares.items()} if samples.ms else None
+        ms = {name: statistics.quantile(samples.ms, share) for name, share in shares.items()} if samples.ms else None
         failures = dict(samples.failures)
         return {"requests": samples.requests, "failures": failures, "example": samples.example, "ms": ms}
 

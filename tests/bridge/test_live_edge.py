@@ -14,8 +14,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from eduhub_pilot import ledger
-from eduhub_pilot.drain import GOODBYE
+from eduhub_pilot.model import connections
+from eduhub_pilot.rollout.drain import GOODBYE
 from tests.bridge import stack
 from tests.templates.edge import Edge
 from tests.templates.render import value
@@ -222,7 +222,7 @@ def test_a_switch_sends_listeners_to_the_new_slot_and_they_miss_nothing(site, ol
         last = [until(client, path)[-1]["id"] for client in clients]
         site.edge.move(100 if new == "green" else 0)
         # What the pilot waits for while it drains; a listener that left a moment ago may still be among them.
-        found = ledger.connections(site.edge.tell("show sess all"), site.edge.tell("show table inflight"), old)
+        found = connections.connections(site.edge.tell("show sess all"), site.edge.tell("show table inflight"), old)
         assert {(each.path, each.kind) for each in found} == {
             ("/api/v1/events", "stream"), ("/api/v1/live", "websocket"),
         }  # fmt: skip

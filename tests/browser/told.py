@@ -6,8 +6,8 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from eduhub_pilot import samples, series, story
-from eduhub_pilot.samples import Moment, Part
+from eduhub_pilot.analysis import samples, series, timeline
+from eduhub_pilot.analysis.samples import Moment, Part
 from front import page
 from front.outcome import Host
 
@@ -98,8 +98,8 @@ def lines(*, until: float = 113, errors_from: float = 1e9) -> list[str]:
 
 def report(run: list[dict[str, Any]], points: list[str], status: dict[str, Any] | None) -> dict[str, Any]:
     """Return a host's report as its pilot tells it."""
-    seen, (told, _) = series.series(points), story.timeline(run)
-    result, why = story.result(run, at_work=False)
+    seen, (told, _) = series.series(points), timeline.events(run)
+    result, why = timeline.result(run, at_work=False)
     rollout = {
         "run": run[0]["run"], "verb": "upgrade", "owner": "ana@desk", "slot": "green", "began": time(0),
         "ended": run[-1]["time"], "result": result, "why": why,
@@ -107,7 +107,7 @@ def report(run: list[dict[str, Any]], points: list[str], status: dict[str, Any] 
         "to": {"release": NEW, "python": "3.11.2", "image": "eduhub/bridge:py3.11", "image_id": "sha256:2"},
         "changed": ["Python 3.9.2 → 3.11.2", "image eduhub/bridge:py3.9 → eduhub/bridge:py3.11",
                     "package async-timeout 5.0.1 is gone"],
-        "rehearsed_seconds": 0.026, "verdicts": story.verdicts(run), "timeline": told,
+        "rehearsed_seconds": 0.026, "verdicts": timeline.verdicts(run), "timeline": told,
         "steps": seen.steps, "points": seen.points,
     }  # fmt: skip
     return {"schema": 1, "host": "vm", "time": time(120), "now": status, "rollout": rollout, "notes": seen.notes}

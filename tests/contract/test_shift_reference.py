@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from eduhub_pilot.steps import STEPS, Limits, Plan
+from eduhub_pilot.model.shift_plan import STEPS, Limits, Plan
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 ROWS = dict(

@@ -12,8 +12,8 @@ import yaml
 from ansible.parsing.dataloader import DataLoader
 
 from eduhub_pilot.gates.criteria import NAMES, criteria
-from eduhub_pilot.record import Spec
-from eduhub_pilot.settings import GATES as SETTINGS
+from eduhub_pilot.model.release import Spec
+from eduhub_pilot.model.settings import GATES as SETTINGS
 from tests.templates.render import ANSIBLE, render, value
 
 SPEC = Spec({"image": "eduhub/bridge:py3.11", "python": "3.11", "health_path": "/health", "smoke_paths": ["/"]})

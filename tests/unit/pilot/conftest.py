@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from eduhub_pilot.prove import prove
+from eduhub_pilot.commands.prove import prove
 from tests.unit.pilot.world import World
 
 if TYPE_CHECKING:

@@ -10,11 +10,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from eduhub_pilot.clock import Clock
-from eduhub_pilot.errors import EngineDownError, ProxyDownError
-from eduhub_pilot.facts import SLOTS, Container, Image, Look
-from eduhub_pilot.haproxy import Proxy
-from eduhub_pilot.store import Store
+from eduhub_pilot.adapters.clock import Clock
+from eduhub_pilot.adapters.haproxy import Proxy
+from eduhub_pilot.adapters.store import Store
+from eduhub_pilot.model.errors import EngineDownError, ProxyDownError
+from eduhub_pilot.model.facts import SLOTS, Container, Image, Look
+
+# Ids of releases, oldest first.
+RELEASES = tuple(f"20260101T00000{n}Z-py3.9-0000000{n}" for n in range(3))
 
 IMAGES = {
     "eduhub/bridge:py3.9": Image("sha256:" + "39" * 32, "3.9.2"),

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from eduhub_pilot import cli
-from eduhub_pilot.errors import PilotError, RefusedError
-from eduhub_pilot.prove import prove
-from eduhub_pilot.shift import shift
+from eduhub_pilot.commands.prove import prove
+from eduhub_pilot.commands.shift import shift
+from eduhub_pilot.model.errors import PilotError, RefusedError
 from tests.unit.pilot.world import World
 
 COMMANDS = {
@@ -47,7 +47,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
     """Run a command line on a world's host; return its exit code and its answer."""
     memory = tmp_path / "meminfo"
     memory.write_text("MemAvailable:    4000000 kB\n")
-    monkeypatch.setattr("eduhub_pilot.preflight.MEMORY", memory)
+    monkeypatch.setattr("eduhub_pilot.commands.preflight.MEMORY", memory)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
 
     def ask(world: World, words: list[str]) -> tuple[int, dict]:

@@ -14,22 +14,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from eduhub_pilot.begin import begin
-from eduhub_pilot.confirm import confirm, end
-from eduhub_pilot.errors import PilotError, RefusedError
-from eduhub_pilot.facts import SHIFT, Answer, Container, Reply, Slot, other, slot_of
-from eduhub_pilot.follow import follow
-from eduhub_pilot.gates.bench import Bench
+from eduhub_pilot.adapters.host import Host
+from eduhub_pilot.commands.await_shift import await_shift
+from eduhub_pilot.commands.begin import begin
+from eduhub_pilot.commands.confirm import confirm, end
+from eduhub_pilot.commands.init import init
+from eduhub_pilot.commands.prove import prove
+from eduhub_pilot.commands.shift import shift
+from eduhub_pilot.gates.candidate import Candidate
 from eduhub_pilot.gates.criteria import criteria
-from eduhub_pilot.host import Host, Outcome
-from eduhub_pilot.init import init
-from eduhub_pilot.plan import Wish
-from eduhub_pilot.prove import prove
-from eduhub_pilot.record import parse_spec
-from eduhub_pilot.revert import revert
-from eduhub_pilot.settings import Settings
-from eduhub_pilot.shift import shift
-from eduhub_pilot.steps import Plan
+from eduhub_pilot.model.errors import PilotError, RefusedError
+from eduhub_pilot.model.facts import SHIFT, Answer, Container, Reply, Slot, other, slot_of
+from eduhub_pilot.model.outcome import Outcome
+from eduhub_pilot.model.release import parse_spec
+from eduhub_pilot.model.settings import Settings
+from eduhub_pilot.model.shift_plan import Plan
+from eduhub_pilot.rollout.admission import RunRequest
+from eduhub_pilot.rollout.revert import revert
 from tests.unit.pilot.fakes import FakeClock, FakeEngine, FakeProxy, FakeStore, Haproxy, Killed, Parked
 
 
@@ -130,6 +131,11 @@ class World:
         self.haproxy.kill(seconds=2)
         self.engine.down = False
 
+    def noted(self, event: str, run: str = "run-2") -> list[dict[str, Any]]:
+        """Return the journal's lines of `run` with this event."""
+        lines = map(json.loads, (self.settings.root / "journal.jsonl").read_text().splitlines())
+        return [line for line in lines if line["run"] == run and line["event"] == event]
+
     # --- what stands around the pilot
 
     def name(self, slot: Slot) -> str:
@@ -178,7 +184,7 @@ class World:
         self.engine.containers[name] = Container(name, "running", "sha256:pilot")
         self.watching, self.rehearses = run, rehearse
         self._watches()
-        return follow(self.host, run)
+        return await_shift(self.host, run)
 
     def lives(self) -> bool:
         """Whether the shift's container runs, or the engine will start it again."""
@@ -215,9 +221,9 @@ class World:
 
     def begin(self, run: str, verb: str = "deploy", owner: str = "ana@desk", **words: Any) -> Outcome:
         spec = words.pop("spec", None)
-        return begin(self.host, Wish(run, owner, verb, **words), parse_spec(spec or self.spec()))
+        return begin(self.host, RunRequest(run, owner, verb, **words), parse_spec(spec or self.spec()))
 
-    def bench(self, run: str, **given: str) -> Bench:
+    def candidate(self, run: str, **given: str) -> Candidate:
         """The slot of `run` as gates see it; `given` are their variables without EDUHUB_."""
         state = self.store.state()
         assert state.rollout
@@ -226,7 +232,7 @@ class World:
         blue = self.host.known(state.live.release) if state.live else None
         live = self.engine.containers.get(self.name(other(state.rollout.slot)))
         runs = bool(live and live.runs)
-        return Bench(self.host, state.rollout, record, blue, judged_by, self.host.heart(run).beat, runs)
+        return Candidate(self.host, state.rollout, record, blue, judged_by, self.host.heart(run).beat, runs)
 
     def steps(self, run: str) -> list[Callable[[], Outcome]]:
         """The commands that follow `begin`."""

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from eduhub_pilot.errors import RefusedError
 from eduhub_pilot.gates.criteria import NAMES, READS, STOPPING, criteria, for_verb
 from eduhub_pilot.gates.runner import GATES
-from eduhub_pilot.record import Spec
+from eduhub_pilot.model.errors import RefusedError
+from eduhub_pilot.model.release import Spec
 
 SPEC = Spec({"image": "eduhub/bridge:py3.11", "python": "3.11", "health_path": "/health", "smoke_paths": ["/"]})
 # An image of somebody else, of which nobody says what to ask.

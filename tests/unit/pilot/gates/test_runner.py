@@ -6,14 +6,14 @@ import json
 
 import pytest
 
-from eduhub_pilot.errors import FailedError
-from eduhub_pilot.facts import Look
-from eduhub_pilot.gates.bench import Skipped
+from eduhub_pilot.commands.prove import prove
+from eduhub_pilot.gates.candidate import Skipped
 from eduhub_pilot.gates.runner import Gate, ask
-from eduhub_pilot.prove import prove
-from eduhub_pilot.revert import revert
-from eduhub_pilot.verdict import Verdict
-from tests.unit.pilot.gates.test_runtime import FOUND, looks
+from eduhub_pilot.model.errors import FailedError
+from eduhub_pilot.model.facts import Look
+from eduhub_pilot.model.verdict import Verdict
+from eduhub_pilot.rollout.revert import revert
+from tests.unit.pilot.gates.reports import FOUND, looks
 from tests.unit.pilot.world import World
 
 
@@ -55,7 +55,7 @@ CASES = {
 def test_a_gate_that(started, words, mode, given, stops):
     first, asked_first = gate("smoke", *words)
     second, asked_second = gate("runtime", "pass")
-    asked = list(ask(started.bench("run-2", GATE_SMOKE=mode), (first, second)))
+    asked = list(ask(started.candidate("run-2", GATE_SMOKE=mode), (first, second)))
     assert (asked_first, asked_second) == (given, [] if stops else ["pass"])
     assert [each.stops for each in asked[-1:]] == [stops]
 
@@ -69,12 +69,12 @@ SAID = {
 
 @pytest.mark.parametrize(("word", "said"), SAID.items(), ids=SAID)
 def test_each_is_told_in_a_line_with_its_findings_if_it_has_any(started, word, said):
-    (asked,) = ask(started.bench("run-2"), (gate("smoke", word)[0],))
+    (asked,) = ask(started.candidate("run-2"), (gate("smoke", word)[0],))
     assert (asked.say, asked.details) == said
 
 
 def test_an_observed_gate_says_so(started):
-    (asked,) = ask(started.bench("run-2", GATE_SMOKE="observe"), (gate("smoke", "fail")[0],))
+    (asked,) = ask(started.candidate("run-2", GATE_SMOKE="observe"), (gate("smoke", "fail")[0],))
     assert asked.say == "smoke failed, only observed: smoke says fail."
     assert asked.document["mode"] == "observe"
 

@@ -6,11 +6,11 @@ from itertools import cycle, repeat
 
 import pytest
 
-from eduhub_pilot.facts import Answer
 from eduhub_pilot.gates import smoke
 from eduhub_pilot.gates.runner import Gate, ask
-from eduhub_pilot.undo import rename
-from eduhub_pilot.verdict import CONSEQUENCES
+from eduhub_pilot.model.facts import Answer
+from eduhub_pilot.model.verdict import CONSEQUENCES
+from eduhub_pilot.rollout.undo import rename
 from tests.unit.pilot.world import World
 
 GOOD, BAD = Answer(200, 0.02), Answer(500, 0.01)
@@ -25,7 +25,7 @@ def started(live) -> World:
 
 
 def verdict(world: World) -> smoke.Verdict:
-    (asked,) = ask(world.bench("run-2"), (Gate("smoke", smoke.run),))
+    (asked,) = ask(world.candidate("run-2"), (Gate("smoke", smoke.run),))
     return asked.found
 
 

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
-from eduhub_pilot.errors import RefusedError
-from eduhub_pilot.gates.allowed import Allowance, parse_allowed
-from eduhub_pilot.gates.paired import CRITERIA
-from eduhub_pilot.gates.questions import ContractCriteria, contract_criteria
-from eduhub_pilot.record import Spec
+from eduhub_pilot.gates.contract.allow_list import Allowance, parse_allowed
+from eduhub_pilot.gates.contract.requests import ContractCriteria, contract_criteria
+from eduhub_pilot.gates.performance.paired import CRITERIA
+from eduhub_pilot.model.errors import RefusedError
+from eduhub_pilot.model.release import Spec
 
 Mode = Literal["off", "observe", "enforce"]
 # In the order in which they are asked.

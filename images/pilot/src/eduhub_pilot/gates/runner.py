@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from eduhub_pilot.gates import contract, performance, runtime, smoke
-from eduhub_pilot.gates.bench import Bench, Skipped
+from eduhub_pilot.gates import smoke
+from eduhub_pilot.gates.candidate import Candidate, Skipped
+from eduhub_pilot.gates.contract import gate as contract
 from eduhub_pilot.gates.criteria import Mode
-from eduhub_pilot.verdict import Verdict
+from eduhub_pilot.gates.performance import gate as performance
+from eduhub_pilot.gates.runtime import gate as runtime
+from eduhub_pilot.model.verdict import Verdict
 
 # In the journal.
 EVENTS = {"pass": "passed", "fail": "failed", "inconclusive": "inconclusive", "error": "error"}
@@ -20,7 +23,7 @@ class Gate:
     """A gate; `on_rollback`: asked on the way back too, which nothing but a slot that does not answer may close."""
 
     name: str
-    run: Callable[[Bench], Verdict | Skipped]
+    run: Callable[[Candidate], Verdict | Skipped]
     on_rollback: bool = False
 
 
@@ -67,17 +70,17 @@ class Asked:
         return [str(each) for each in self.found.measured.get("findings", [])]
 
 
-def ask(bench: Bench, gates: tuple[Gate, ...] = GATES) -> Iterator[Asked]:
+def ask(candidate: Candidate, gates: tuple[Gate, ...] = GATES) -> Iterator[Asked]:
     """Yield what each gate says, in order, the last one being one that stops the run, if any does."""
     for gate in gates:
-        if bench.rollout.verb == "rollback" and not gate.on_rollback:
+        if candidate.rollout.verb == "rollback" and not gate.on_rollback:
             continue
-        mode = bench.criteria.modes[gate.name]
+        mode = candidate.criteria.modes[gate.name]
         if mode == "off":
             continue
-        found = gate.run(bench)
+        found = gate.run(candidate)
         if isinstance(found, Verdict) and found.consequence == "retry, then revert":
-            found = gate.run(bench)
+            found = gate.run(candidate)
         asked = Asked(found, mode)
         yield asked
         if asked.stops:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from eduhub_pilot.excuse import excuse
-from eduhub_pilot.facts import Answer, Slot
-from eduhub_pilot.gates.bench import Bench
-from eduhub_pilot.probe import IN_A_ROW
-from eduhub_pilot.verdict import Verdict, Word
+from eduhub_pilot.adapters.http import IN_A_ROW
+from eduhub_pilot.gates.candidate import Candidate
+from eduhub_pilot.gates.waiver import excuse
+from eduhub_pilot.model.facts import Answer, Slot
+from eduhub_pilot.model.verdict import Verdict, Word
 
 GATE = "smoke"
 # A page may be slow once, while caches are cold; one that cannot answer three times in a row in six may not serve.
@@ -14,12 +14,12 @@ ATTEMPTS = 6
 PAUSE_SECONDS = 0.1
 
 
-def run(bench: Bench) -> Verdict:
+def run(candidate: Candidate) -> Verdict:
     """Return the verdict on the slot, asked through its own door. An unreachable door is `error`."""
-    clock, settings = bench.host.clock, bench.host.settings
+    clock, settings = candidate.host.clock, candidate.host.settings
     started = clock.monotonic()
     slowest: dict[str, float] = {}
-    word, reason = _all(bench, slowest)
+    word, reason = _all(candidate, slowest)
     return Verdict(
         gate=GATE,
         verdict=word,
@@ -30,17 +30,17 @@ def run(bench: Bench) -> Verdict:
     )
 
 
-def _all(bench: Bench, slowest: dict[str, float]) -> tuple[Word, str]:
-    host, rollout = bench.host, bench.rollout
+def _all(candidate: Candidate, slowest: dict[str, float]) -> tuple[Word, str]:
+    host, rollout = candidate.host, candidate.rollout
     asked: list[str] = []
-    excused, alive = None, bench.record.spec.fields.get("live_path")
-    for path in bench.record.spec.paths:
+    excused, alive = None, candidate.record.spec.fields.get("live_path")
+    for path in candidate.record.spec.paths:
         if excused and path != alive:
             continue  # it may need what is away
         row, why = 0, ""
         for _ in range(ATTEMPTS):
-            bench.between()
-            answer = host.ask(bench.door, path, host.settings.probe_seconds)
+            candidate.between()
+            answer = host.ask(candidate.endpoint, path, host.settings.probe_seconds)
             slowest[path] = max(slowest.get(path, 0.0), answer.seconds)
             why = amiss(answer, rollout.slot, rollout.release) or why
             row = 0 if amiss(answer, rollout.slot, rollout.release) else row + 1

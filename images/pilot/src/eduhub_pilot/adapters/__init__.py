@@ -1,0 +1,1 @@
+"""What touches the host: engine, HAProxy, HTTP, files, clock, cgroups; and `Host`, all of them together."""

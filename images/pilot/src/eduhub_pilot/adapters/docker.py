@@ -1,0 +1,259 @@
+"""The Docker Engine, through its SDK. Imported at the first question: commands that ask none start sooner."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from eduhub_pilot.model.errors import EngineDownError
+from eduhub_pilot.model.facts import Container, Image, Look
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+# A line of a container's log is cut here: one of a megabyte would hide the others.
+LINE_CHARACTERS = 500
+# A program that looks at an image yields to whatever serves: a container has 1024 without being asked.
+LOOK_SHARES = 256
+LOOK_PAUSE_SECONDS = 0.2
+
+
+class Engine(Protocol):
+    """What the pilot asks of an engine. Each raises EngineDownError when the engine does not do it."""
+
+    def image(self, name: str) -> Image | None:
+        """Return the image of that name or id, or None."""
+
+    def tags(self, repository: str) -> list[str]:
+        """Return the names of the images in `repository`, sorted."""
+
+    def tag(self, image: str, name: str) -> None:
+        """Give the image of that id one more name, "repository:tag"."""
+
+    def untag(self, name: str) -> None:
+        """Take a name away; fine when there is none."""
+
+    def container(self, name: str) -> Container | None:
+        """Return the container of that name, or None."""
+
+    def log(self, name: str, lines: int) -> list[str]:
+        """Return the last lines of a container's output and errors; empty when there is no such container."""
+
+    def remove(self, name: str, stop_seconds: int) -> None:
+        """Stop a container, killing it after `stop_seconds`, and remove it; fine when there is none."""
+
+    def let_end(self, name: str) -> None:
+        """Let a container that ends stay ended, whatever its restart policy was; fine when there is none."""
+
+    def lay(
+        self, name: str, image: str, folder: str, files: Mapping[str, str], environment: Mapping[str, str], stack: str
+    ) -> None:
+        """Make a container of `image` with files in a volume at `folder`, to be looked into, never to be started."""
+
+    def discard(self, name: str) -> None:
+        """Remove a container that never served, with its volumes; fine when there is none."""
+
+    def look(
+        self, like: str, command: Sequence[str], memory: str, seconds: float, between: Callable[[], None]
+    ) -> Look:
+        """Run a program in the image of the container `like`, as its user and with its environment, to look only.
+
+        It has no network and no capability, and may write nothing but /tmp; what is mounted in `like` it reads.
+        `between` is called several times a second.
+        """
+
+
+class DockerEngine:
+    """The engine behind /var/run/docker.sock, or DOCKER_HOST."""
+
+    @cached_property
+    def _client(self) -> APIClient:
+        from docker import APIClient  # noqa: PLC0415 - 90 ms that `status --help` should not cost
+        from docker.utils import kwargs_from_env  # noqa: PLC0415
+
+        # Stopping a container answers only when it has stopped, so the client waits longer than any stop_seconds.
+        return APIClient(version="auto", timeout=10, **kwargs_from_env())
+
+    @contextmanager
+    def _asking(self) -> Iterator[APIClient]:
+        import requests  # noqa: PLC0415 - the SDK's transport, whose errors it lets through
+        from docker.errors import DockerException  # noqa: PLC0415
+
+        try:
+            yield self._client
+        except (DockerException, requests.RequestException) as error:
+            raise EngineDownError(f"The Docker Engine does not do what it is asked ({_sentence(error)}).") from None
+
+    def image(self, name: str) -> Image | None:
+        with self._asking() as client:
+            found = _or_none(client.inspect_image, name)
+        if found is None:
+            return None
+        labels = (found.get("Config") or {}).get("Labels") or {}
+        return Image(found["Id"], labels.get("org.eduhub.python"))
+
+    def tags(self, repository: str) -> list[str]:
+        with self._asking() as client:
+            return sorted(tag for image in client.images(name=repository) for tag in image.get("RepoTags") or [])
+
+    def tag(self, image: str, name: str) -> None:
+        repository, _, tag = name.rpartition(":")
+        with self._asking() as client:
+            client.tag(image, repository, tag)
+
+    def untag(self, name: str) -> None:
+        with self._asking() as client:
+            _or_none(client.remove_image, name, noprune=True)
+
+    def container(self, name: str) -> Container | None:
+        with self._asking() as client:
+            found = _or_none(client.inspect_container, name)
+        if found is None:
+            return None
+        state = found["State"]
+        return Container(
+            name=name,
+            state=state["Status"],
+            image=found["Image"],
+            labels=found["Config"].get("Labels") or {},
+            restarts=found.get("RestartCount", 0),
+            exit_code=state.get("ExitCode", 0),
+            health=(state.get("Health") or {}).get("Status"),
+            command=tuple((found["Config"].get("Entrypoint") or []) + (found["Config"].get("Cmd") or [])),
+            mounts=tuple(sorted(mount["Destination"] for mount in found.get("Mounts") or [])),
+            id=found["Id"],
+        )
+
+    def log(self, name: str, lines: int) -> list[str]:
+        with self._asking() as client:
+            output = _or_none(client.logs, name, tail=lines) or b""
+        return [line[:LINE_CHARACTERS] for line in output.decode(errors="replace").splitlines()][-lines:]
+
+    def remove(self, name: str, stop_seconds: int) -> None:
+        with self._asking() as client:
+            _or_none(client.stop, name, timeout=stop_seconds)
+            _or_none(client.remove_container, name, force=True)
+
+    def let_end(self, name: str) -> None:
+        with self._asking() as client:
+            _or_none(client.update_container, name, restart_policy={"Name": "no"})
+
+    def lay(
+        self, name: str, image: str, folder: str, files: Mapping[str, str], environment: Mapping[str, str], stack: str
+    ) -> None:
+        self.discard(name)
+        labels = {"org.eduhub.stack": stack, "org.eduhub.role": "look"}
+        with self._asking() as client:
+            client.create_container(image, name=name, volumes=[folder], environment=dict(environment), labels=labels)
+            client.put_archive(name, folder, _archive(files))
+
+    def discard(self, name: str) -> None:
+        with self._asking() as client:
+            _or_none(client.remove_container, name, force=True, v=True)
+
+    def look(
+        self, like: str, command: Sequence[str], memory: str, seconds: float, between: Callable[[], None]
+    ) -> Look:
+        name = f"{like}-look"
+        self.discard(name)  # left by a pilot that was killed
+        try:
+            with self._asking() as client:
+                found = _or_none(client.inspect_container, like)
+                if found is None:
+                    raise EngineDownError(f"There is no container {like} to look into.")
+                _create_look(client, name, found, command, memory)
+                if not _started(client, name):
+                    return Look(127, "", "absent")
+            return self._waited(name, seconds, between)
+        finally:
+            self.discard(name)
+
+    def _waited(self, name: str, seconds: float, between: Callable[[], None]) -> Look:
+        deadline = time.monotonic() + seconds
+        with self._asking() as client:
+            while (state := client.inspect_container(name)["State"])["Running"]:
+                if time.monotonic() > deadline:
+                    return Look(137, "", "seconds")
+                between()
+                time.sleep(LOOK_PAUSE_SECONDS)
+            # An engine notices late, or not at all, that the kernel has killed for memory; nobody else kills here.
+            if state.get("OOMKilled") or state["ExitCode"] == 137:
+                return Look(137, "", "memory")
+            return Look(state["ExitCode"], client.logs(name, stderr=False).decode(errors="replace"))
+
+
+def _archive(files: Mapping[str, str]) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for name, text in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(text.encode()), 0o644
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    return packed.getvalue()
+
+
+def _create_look(client: APIClient, name: str, like: Any, command: Sequence[str], memory: str) -> None:
+    from docker.types import LogConfig  # noqa: PLC0415
+
+    config = like["Config"]
+    client.create_container(
+        like["Image"],
+        name=name,
+        entrypoint=list(command),
+        environment=config.get("Env"),
+        user=config.get("User"),
+        working_dir=config.get("WorkingDir"),
+        healthcheck={"test": ["NONE"]},
+        labels={
+            "org.eduhub.stack": (config.get("Labels") or {}).get("org.eduhub.stack", ""),
+            "org.eduhub.role": "look",
+        },
+        host_config=client.create_host_config(
+            network_mode="none",
+            volumes_from=[f"{like['Id']}:ro"],
+            read_only=True,
+            tmpfs={"/tmp": ""},  # noqa: S108 - the container's own
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges:true"],
+            mem_limit=memory,
+            memswap_limit=memory,
+            pids_limit=256,
+            cpu_shares=LOOK_SHARES,
+            # Whatever the engine's default is, the answer must be readable here.
+            log_config=LogConfig(type="json-file", config={"max-size": "16m", "max-file": "1"}),
+        ),
+    )
+
+
+def _started(client: APIClient, name: str) -> bool:
+    """Start a container; return whether the program that it runs is there."""
+    from docker.errors import APIError  # noqa: PLC0415
+
+    try:
+        client.start(name)
+    except APIError as error:
+        # runc's words, for a name and for a path
+        if any(words in str(error.explanation) for words in ("executable file not found", "no such file or directory")):
+            return False
+        raise
+    return True
+
+
+def _or_none(call: Any, *words: Any, **options: Any) -> Any:
+    """Return what `call` returns, or None when the engine knows no such thing."""
+    from docker.errors import NotFound  # noqa: PLC0415
+
+    try:
+        return call(*words, **options)
+    except NotFound:
+        return None
+
+
+def _sentence(error: Exception) -> str:
+    text = str(getattr(error, "explanation", None) or error)
+    return " ".join(text.split())[:200]

@@ -1,0 +1,187 @@
+"""HAProxy's runtime API on its admin socket. Formats as HAProxy 2.6 speaks them (management guide, chapter 9.3).
+
+A connection sends `command;command` and a newline; each answer ends with an empty line, then HAProxy closes. A HAProxy
+that is killed is back within a second or two, so every call is repeated until `patience` seconds are over. All calls
+may be repeated: they set values, they do not change them by steps.
+"""
+
+from __future__ import annotations
+
+import csv
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from eduhub_pilot.adapters.clock import Clock
+from eduhub_pilot.model.connections import Connection, connections
+from eduhub_pilot.model.errors import ProxyDownError
+from eduhub_pilot.model.facts import Counts, Process, Slot
+
+T = TypeVar("T")
+PAUSE_SECONDS = 0.1
+# One answer from a HAProxy that is up takes a millisecond; a machine under load may need longer.
+ANSWER_SECONDS = 2.0
+# The servers of a slot's backend that are the slot itself, by socket or by published port; the third waits for it.
+SERVERS = ("slot", "published")
+WAITS = "wait"
+SESSIONS = ("show sess all", "show table inflight")
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What HAProxy said in the same connection that moved traffic: the share it has now, and which process it is."""
+
+    share: int
+    process: Process
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """HAProxy at the socket `admin`, reading its maps from the folder `maps` (a path as HAProxy sees it)."""
+
+    admin: Path
+    maps: str = "/var/lib/eduhub/edge"
+    clock: Clock = field(default_factory=Clock)
+
+    @property
+    def _traffic(self) -> str:
+        return f"{self.maps}/traffic.map"
+
+    @property
+    def _releases(self) -> str:
+        return f"{self.maps}/releases.map"
+
+    def move(self, share: int, patience: float) -> Moved:
+        """Give green `share` percent of the public requests, and return what HAProxy then says."""
+        set_it = f"set map {self._traffic} green {share}"
+
+        def once() -> Moved:
+            said, shown, info = self._ask(set_it, f"show map {self._traffic}", "show info")
+            self._silent(said, set_it)
+            return Moved(self._share(shown), _process(info))
+
+        return self._insist(once, patience)
+
+    def now(self, patience: float) -> Moved:
+        """Return green's share now and which process serves."""
+
+        def once() -> Moved:
+            shown, info = self._ask(f"show map {self._traffic}", "show info")
+            return Moved(self._share(shown), _process(info))
+
+        return self._insist(once, patience)
+
+    def name(self, slot: Slot, release: str, patience: float) -> None:
+        """Let the answers of `slot` carry `release` in X-EduHub-Release."""
+        command = f"set map {self._releases} {slot} {release}"
+        self._insist(lambda: self._silent(self._ask(command)[0], command), patience)
+
+    def counts(self, slot: Slot, patience: float) -> Counts:
+        """Return what the public backend of `slot` counts now."""
+        return self._insist(lambda: _counts(self._ask(f"show stat {slot} 6 -1")[0], slot), patience)
+
+    def left(self, slot: Slot, patience: float) -> list[Connection]:
+        """Return the public's connections at `slot`, oldest first."""
+
+        def once() -> list[Connection]:
+            sessions, table = self._ask(*SESSIONS)
+            return connections(sessions, table, slot)
+
+        return self._insist(once, patience)
+
+    def cut(self, slot: Slot, patience: float) -> list[Connection]:
+        """Cut the public's connections at `slot`, and return which there were right before."""
+        cuts = [f"shutdown sessions server {slot}/{server}" for server in SERVERS]
+
+        def once() -> list[Connection]:
+            sessions, table, *said = self._ask(*SESSIONS, *cuts)
+            for words, command in zip(said, cuts, strict=True):
+                self._silent(words, command)
+            return connections(sessions, table, slot)
+
+        return self._insist(once, patience)
+
+    def _share(self, shown: str) -> int:
+        # "0x55bff3c3e6c0 green 100": a reference, the key, the value
+        for line in shown.splitlines():
+            match line.split():
+                case [_, "green", value] if value.isdigit():
+                    return int(value)
+        raise ProxyDownError(f"HAProxy shows {shown.strip()[:100]!r} for {self._traffic}, not a line like `green 0`.")
+
+    def _silent(self, said: str, command: str) -> None:
+        # Success is an empty answer; everything else is an error in words.
+        if said.strip():
+            raise ProxyDownError(f"HAProxy answered `{command}` with {said.strip()[:100]!r}.")
+
+    def _insist(self, once: Callable[[], T], patience: float) -> T:
+        deadline = self.clock.monotonic() + patience
+        while True:
+            try:
+                return once()
+            except ProxyDownError:
+                if self.clock.monotonic() >= deadline:
+                    raise
+                self.clock.sleep(PAUSE_SECONDS)
+
+    def _ask(self, *commands: str) -> list[str]:
+        """Return the answers to `commands`, sent on one connection; ProxyDownError unless all came whole."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        received = b""
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+                connection.settimeout(ANSWER_SECONDS)
+                connection.connect(str(self.admin))
+                connection.sendall(";".join(commands).encode() + b"\n")
+                while chunk := connection.recv(65536):
+                    received += chunk
+                    connection.settimeout(max(0.01, deadline - time.monotonic()))
+        except OSError as error:
+            raise ProxyDownError(f"HAProxy does not answer on its admin socket ({error.strerror or error}).") from None
+        answers = _split(received.decode(errors="replace"))
+        if len(answers) != len(commands):
+            raise ProxyDownError("HAProxy closed its admin socket in the middle of an answer.")
+        return answers
+
+
+def _split(text: str) -> list[str]:
+    """Return the answers in `text`: each ends with an empty line, and one that says nothing is that line alone."""
+    answers: list[str] = []
+    lines: list[str] = []
+    for line in text.splitlines(keepends=True):
+        if line == "\n":
+            answers.append("".join(lines))
+            lines = []
+        else:
+            lines.append(line)
+    return answers
+
+
+def _process(info: str) -> Process:
+    fields = dict(line.split(": ", 1) for line in info.splitlines() if ": " in line)
+    try:
+        return Process(int(fields["Pid"]), int(fields["Start_time_sec"]))
+    except (KeyError, ValueError):
+        raise ProxyDownError("HAProxy's `show info` names no process.") from None
+
+
+def _counts(table: str, slot: Slot) -> Counts:
+    # CSV with the header "# pxname,svname,..."
+    lines = csv.DictReader(table.removeprefix("# ").splitlines())
+    rows = {row["svname"]: row for row in lines if row["pxname"] == slot}
+    if "BACKEND" not in rows:
+        raise ProxyDownError(f"HAProxy has no backend {slot}.")
+    row, waits = rows["BACKEND"], rows.get(WAITS, {})
+    classes = {name: int(row[f"hrsp_{name}"] or 0) for name in ("1xx", "2xx", "3xx", "4xx", "5xx", "other")}
+    return Counts(
+        sessions=int(row["scur"] or 0),
+        answers=sum(classes.values()),
+        errors=classes["5xx"],
+        queued=int(row["qcur"] or 0) + int(waits.get("scur") or 0),
+        faults=sum(int(row[name] or 0) for name in ("econ", "eresp", "wretr")),
+        mean_seconds=int(row["rtime"] or 0) / 1000,
+        requests=int(row["stot"] or 0),
+    )

@@ -1,0 +1,31 @@
+"""Taking samples: HAProxy's counters, and the histograms of a bridge that offers them at its own door."""
+
+from __future__ import annotations
+
+from eduhub_pilot.adapters.host import PATIENCE_SECONDS, Host
+from eduhub_pilot.analysis.canary import Sample
+from eduhub_pilot.analysis.histogram import parse_histogram
+from eduhub_pilot.model.facts import Counts, Slot
+
+# Both names are our bridge's; an application of somebody else that has them means the same by them.
+REQUESTS, PLONE = "eduhub_bridge_request_seconds", "eduhub_bridge_plone_seconds"
+# The pilot's own questions and everybody's health checks are no traffic; an event stream lasts as long as it is wanted.
+NOT_TRAFFIC = ("/health", "/metrics", "/api/v1/events")
+METRICS_BYTES = 1 << 20
+METRICS_SECONDS = 2.0
+
+
+def sample(host: Host, slot: Slot) -> Sample:
+    """Return the slot's counters and histograms now; ProxyDownError when HAProxy has no counters."""
+    counts = host.proxy.counts(slot, PATIENCE_SECONDS)
+    return with_latencies(host, slot, counts, min(METRICS_SECONDS, host.settings.probe_seconds))
+
+
+def with_latencies(host: Host, slot: Slot, counts: Counts, seconds: float) -> Sample:
+    """Return `counts` with the slot's histograms, if it tells them within `seconds`."""
+    answer = host.ask(host.settings.private_endpoints[slot], "/metrics", seconds, most=METRICS_BYTES)
+    if not answer.good:
+        return Sample(counts)
+    requests = parse_histogram(answer.body, REQUESTS, without=NOT_TRAFFIC)
+    return Sample(counts, requests, parse_histogram(answer.body, PLONE))
+

@@ -1,0 +1,322 @@
+"""The host's state on disk. Every file is replaced whole: temporary file, fsync, rename, fsync of the folder.
+
+One pilot at a time writes, behind `guard`; the kernel frees it when a pilot dies. lock.json outlives pilots: it is a
+run's claim on the host over many commands, and appears with its whole content or not at all.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from eduhub_pilot.model import journal
+from eduhub_pilot.model.document import RELEASE_ID
+from eduhub_pilot.model.errors import RefusedError
+from eduhub_pilot.model.facts import SLOTS, Slot, slot_of
+from eduhub_pilot.model.release import Record, parse_record
+from eduhub_pilot.model.state import HostState, Lock, Serving, parse_lock, parse_state
+
+EMPTY = "none"
+# Runs whose samples are kept; a name of theirs becomes a folder's.
+RUNS = 10
+NOW = "now.json"
+RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}")
+# As much of the journal's end as is read to find a cut last line; lines are far shorter.
+TAIL = 1 << 20
+# As much of it as a report looks through for the last rollout.
+JOURNAL = 8 << 20
+
+
+class Store:
+    """The files under `root`; `shown` is where the host has them, for messages."""
+
+    def __init__(self, root: Path, shown: str, guard_seconds: float = 60) -> None:
+        self.root = root
+        self.shown = shown
+        self.guard_seconds = guard_seconds
+        self._depth = 0
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Keep other pilots from changing this host meanwhile; RefusedError when one does for too long."""
+        if self._depth:
+            yield
+            return
+        descriptor = os.open(self.root / ".guard", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._wait(descriptor)
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+        finally:
+            os.close(descriptor)
+
+    def _wait(self, descriptor: int) -> None:
+        deadline = time.monotonic() + self.guard_seconds
+        while True:
+            try:
+                return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise RefusedError(
+                        f"Another pilot has been writing to {self.shown} for {self.guard_seconds:.0f} s. "
+                        "`./invoke status` says which run; type your command again when it is through."
+                    ) from None
+                time.sleep(0.02)
+
+    # --- files
+
+    def _write(self, path: Path, text: str) -> None:
+        temporary = self._temporary(path, text)
+        temporary.replace(path)
+        self._sync(path.parent)
+
+    def _temporary(self, path: Path, text: str) -> Path:
+        # One name is enough behind the guard, and what a crash leaves is overwritten.
+        temporary = path.with_name(f".{path.name}.new")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        return temporary
+
+    def _sync(self, folder: Path) -> None:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _read(self, path: Path) -> str | None:
+        try:
+            return path.read_text()
+        except FileNotFoundError:
+            return None
+        except UnicodeDecodeError:
+            return "not text"  # no file of ours: its parser refuses it by name
+
+    # --- release.json
+
+    def state(self) -> HostState:
+        """Return the host's state; where release.json is missing, what the traffic maps and records still tell."""
+        text = self._read(self.root / "release.json")
+        if text is None:
+            return self._rebuilt()
+        file = f"{self.shown}/release.json"
+        return parse_state(text, file, f"Move it away (`mv {file} {file}.bad`) and type your command again: what "
+                                       "serves is then read from the traffic maps.")  # fmt: skip
+
+    def _rebuilt(self) -> HostState:
+        slot, names = slot_of(self.share()), self.names()
+        release = names[slot]
+        if release is None or not self._record_path(release).exists():
+            return HostState()
+        since = self.record(release).created
+        return HostState(live=Serving(slot, release, since), good=(release,), slots=names)
+
+    def save_state(self, state: HostState) -> None:
+        self._write(self.root / "release.json", state.text())
+
+    # --- lock.json
+
+    def lock(self) -> Lock | None:
+        """Return who holds the host, or None."""
+        text = self._read(self.root / "lock.json")
+        if text is None:
+            return None
+        return parse_lock(text, f"{self.shown}/lock.json", "If no other run is at work, --take-over replaces it.")
+
+    def take(self, lock: Lock) -> None:
+        """Claim the host; RefusedError when a lock appeared meanwhile. The file appears with its content, or not."""
+        path = self.root / "lock.json"
+        temporary = self._temporary(path, lock.text())
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            raise RefusedError("Another run has just taken this host's lock; `./invoke status` names it.") from None
+        finally:
+            temporary.unlink(missing_ok=True)
+        self._sync(self.root)
+
+    def renew(self, lock: Lock) -> None:
+        """Replace the lock by `lock`, which this run holds."""
+        self._write(self.root / "lock.json", lock.text())
+
+    def free(self) -> None:
+        """Remove the lock."""
+        (self.root / "lock.json").unlink(missing_ok=True)
+        self._sync(self.root)
+
+    # --- the edge's maps, as committed
+
+    def share(self) -> int:
+        """Return green's committed share of the public requests, in percent; 0 before the first deployment."""
+        return self.kept_weight() or 0
+
+    def kept_weight(self) -> int | None:
+        """Return the same; None where traffic.map is missing, as before the first deployment."""
+        text = self._read(self.root / "edge/traffic.map")
+        if text is None:
+            return None
+        words = text.split()
+        if len(words) != 2 or words[0] != "green" or not words[1].isdigit() or int(words[1]) > 100:
+            raise RefusedError(
+                f"{self.shown}/edge/traffic.map holds {text!r}, not one line like `green 0` or `green 100`: write "
+                "the slot that should serve into it, then type your command again."
+            )
+        return int(words[1])
+
+    def save_share(self, share: int) -> None:
+        self._write(self.root / "edge/traffic.map", f"green {share}\n")
+
+    def names(self) -> dict[Slot, str | None]:
+        """Return the release in each slot as the edge names it in its answers."""
+        pairs = dict(line.split() for line in (self._read(self.root / "edge/releases.map") or "").splitlines()
+                     if len(line.split()) == 2)  # fmt: skip
+        return {slot: name if RELEASE_ID.fullmatch(name := pairs.get(slot, EMPTY)) else None for slot in SLOTS}
+
+    def save_names(self, names: dict[Slot, str | None]) -> None:
+        text = "".join(f"{slot} {names[slot] or EMPTY}\n" for slot in SLOTS)
+        self._write(self.root / "edge/releases.map", text)
+
+    # --- records
+
+    def _record_path(self, release: str) -> Path:
+        return self.root / "releases" / release / "release.json"
+
+    def record(self, release: str) -> Record:
+        """Return a release's record; RefusedError when it is gone or unreadable."""
+        file = f"{self.shown}/releases/{release}/release.json"
+        text = self._read(self._record_path(release))
+        if text is None:
+            raise RefusedError(f"{file} is missing. `./invoke rollback --list` lists what is kept.")
+        remedy = "Move its folder away; `./invoke rollback --list` then lists what is left."
+        return parse_record(text, file, remedy)
+
+    def records(self) -> dict[str, Record]:
+        """Return all readable records by id: one broken file must not close the way back to the others."""
+        found = {}
+        for release in self.releases():
+            with suppress(RefusedError):
+                found[release] = self.record(release)
+        return found
+
+    def releases(self) -> list[str]:
+        """Return the ids of all releases on disk, readable or not, oldest first."""
+        found = [path.parent.name for path in (self.root / "releases").glob("*/release.json")]
+        return sorted(release for release in found if RELEASE_ID.fullmatch(release))
+
+    def save_record(self, record: Record) -> None:
+        path = self._record_path(record.id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._write(path, record.text())
+        self._sync(path.parent.parent)
+
+    def evidence(self, release: str, name: str) -> str | None:
+        """Return what a gate kept of a release under `name`, or None."""
+        return self._read(self._record_path(release).with_name(name))
+
+    def save_evidence(self, release: str, name: str, text: str) -> None:
+        """Keep what a gate found out about a release, beside its record; it goes with the record."""
+        with self.guard():
+            self._write(self._record_path(release).with_name(name), text)
+
+    def drop_record(self, release: str) -> None:
+        shutil.rmtree(self._record_path(release).parent, ignore_errors=True)
+
+    # --- what a run's shift saw: neither decides anything, so nothing waits for the disk here
+
+    def append_sample(self, run: str, line: str, header: str) -> None:
+        """Append one line to the run's samples, its newline included; the file begins with `header`.
+
+        A line that a crash cut short is ended first.
+        """
+        folder = self._room(run)
+        if folder is None:
+            return
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        descriptor = os.open(folder / "samples.jsonl", flags, 0o644)
+        try:
+            size = os.fstat(descriptor).st_size
+            cut = size and os.pread(descriptor, 1, size - 1) != b"\n"
+            os.write(descriptor, f"{'' if size else header}{chr(10) if cut else ''}{line}".encode())
+        finally:
+            os.close(descriptor)
+
+    def samples(self, run: str) -> list[str]:
+        """Return the lines of the run's samples, its header first; none where there are none."""
+        folder = self._run(run)
+        return (self._read(folder / "samples.jsonl") or "").splitlines() if folder else []
+
+    def save_now(self, run: str, text: str) -> None:
+        """Replace what whoever looks on is told of the run."""
+        folder = self._room(run)
+        if folder:
+            temporary = folder / ".now.json.new"
+            temporary.write_text(text)
+            temporary.rename(folder / NOW)
+
+    def shown_now(self, run: str) -> str | None:
+        """Return where the host has what `save_now` writes; None for a run that has none."""
+        return f"{self.shown}/runs/{run}/{NOW}" if self._run(run) else None
+
+    def _room(self, run: str) -> Path | None:
+        """Return the run's folder, made if need be; then what the oldest runs saw goes."""
+        folder = self._run(run)
+        if folder and not folder.is_dir():
+            folder.mkdir(parents=True)
+            for old in sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime)[:-RUNS]:
+                if old != folder:  # which is the oldest where the clock was set back
+                    shutil.rmtree(old, ignore_errors=True)
+        return folder
+
+    def _run(self, run: str) -> Path | None:
+        return self.root / "runs" / run if RUN.fullmatch(run) else None
+
+    # --- the journal
+
+    def journal(self, most: int = JOURNAL) -> tuple[list[str], bool]:
+        """Return the journal's lines, one cut short included, and whether older ones are left out."""
+        path = self.root / "journal.jsonl"
+        try:
+            with path.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - most))
+                lines = file.read().decode(errors="replace").split("\n")
+        except FileNotFoundError:
+            return [], False
+        return [line for line in lines[size > most :] if line], size > most
+
+    def append(self, line: str, mend: Callable[[str], str]) -> None:
+        """Append one line. A last line that a crash cut short is replaced by `mend` of it: nothing is lost.
+
+        One write ends the old line and adds the new one, so a pilot killed here leaves the journal as it was.
+        """
+        path = self.root / "journal.jsonl"
+        with self.guard():
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.fchmod(descriptor, 0o600)  # it has a failed release's last log lines, whatever those hold
+                size = os.fstat(descriptor).st_size
+                fragment = journal.cut(os.pread(descriptor, TAIL, max(0, size - TAIL)))
+                ended = line
+                if fragment and journal.whole(fragment):
+                    ended = fragment.decode() + "\n" + line
+                elif fragment:
+                    ended = mend(fragment.decode(errors="replace")) + line
+                data = ended.encode()
+                if os.pwrite(descriptor, data, size - len(fragment)) < len(data):  # as a disk that fills up does
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)

@@ -1,0 +1,1 @@
+"""What measurements say: statistics, histograms, the canary's verdict, a run's timeline. Pure functions."""

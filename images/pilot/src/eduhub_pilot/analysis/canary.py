@@ -1,0 +1,147 @@
+"""Judging the new slot beside the other one, both in the same window. Pure: numbers in, a verdict with words out.
+
+A slot is called slower only where the *least* its p95 can be exceeds the *most* that the other's can be, bucket bounds
+and rank uncertainty included: slowdowns below about a factor of 2.5 are for the performance gate to find.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from eduhub_pilot.analysis.histogram import Histogram, Z
+from eduhub_pilot.model.facts import Counts
+from eduhub_pilot.model.shift_plan import Limits
+from eduhub_pilot.model.verdict import Word
+
+QUANTILE = 0.95
+# HAProxy's mean is over its last 1024 answers: of this window only once there were as many.
+MEAN_ANSWERS = 1024
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One slot's counters at one moment; a histogram is None where the slot offers none."""
+
+    counts: Counts
+    requests: Histogram | None = None
+    plone: Histogram | None = None
+
+
+@dataclass(frozen=True)
+class Side:
+    """One slot in one window. `row`: errors at its end with no good answer between."""
+
+    answers: int = 0
+    errors: int = 0
+    faults: int = 0
+    queued: int = 0
+    row: int = 0
+    mean_seconds: float | None = None
+    requests: Histogram | None = None
+    plone: Histogram | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return what the journal holds of it; a quantile's seconds as [least, most] that it can be."""
+        return {
+            "answers": self.answers, "errors": self.errors, "connection_errors": self.faults, "queue": self.queued,
+            "p50_seconds": bounds(self.requests, 0.5), "p95_seconds": bounds(self.requests, QUANTILE),
+            "plone_p50_seconds": bounds(self.plone, 0.5), "plone_p95_seconds": bounds(self.plone, QUANTILE),
+        }  # fmt: skip
+
+
+def bounds(histogram: Histogram | None, quantile: float) -> list[float | None] | None:
+    """Return [least, most] seconds that a quantile can be, by its bucket; None without answers, most None: no bound."""
+    if not histogram or not histogram.count:
+        return None
+    low, high = histogram.quantile(quantile, z=0)
+    return [low, None if high == math.inf else high]
+
+
+def side(before: Sample, now: Sample, row: int = 0) -> Side:
+    """Return a slot's window from its samples at both ends."""
+    answers = now.counts.answers - before.counts.answers
+    return Side(
+        answers, now.counts.errors - before.counts.errors, now.counts.faults - before.counts.faults,
+        now.counts.queued, row, now.counts.mean_seconds if answers >= MEAN_ANSWERS else None,
+        _added(before.requests, now.requests), _added(before.plone, now.plone),
+    )  # fmt: skip
+
+
+def _added(before: Histogram | None, now: Histogram | None) -> Histogram | None:
+    return now.since(before) if now and before else None
+
+
+def row(so_far: int, before: Counts, now: Counts) -> int:
+    """Return how many errors there were in a row, where there had been `so_far`; any good answer ends a row."""
+    answers, errors = now.answers - before.answers, now.errors - before.errors
+    return so_far + errors if answers == errors else 0
+
+
+def misbehaves(new: Side, old: Side, limits: Limits) -> str | None:
+    """Return why traffic must go back at once, or None; asked at every look."""
+    if new.row >= limits.errors_in_a_row > old.row:
+        return f"answered {new.row} requests in a row with errors (5xx)"
+    if new.faults - old.faults >= limits.connection_errors:
+        return f"failed {new.faults} connections, the other slot {old.faults}"
+    if new.queued >= limits.queue and new.queued > 2 * old.queued:
+        return f"lets {new.queued} requests wait, the other slot {old.queued}"
+    if new.answers < limits.answers:
+        return None
+    allowed = limits.alone_errors_percent / 100
+    if old.answers >= limits.answers:
+        allowed = wilson(old.errors, old.answers)[1] + limits.errors_percent / 100
+    if wilson(new.errors, new.answers)[0] > allowed:
+        beside = f" and {old.errors} of {old.answers} of the other slot's" if old.answers else ""
+        return f"answered {new.errors} of {new.answers} requests with errors (5xx){beside}"
+    return None
+
+
+def wilson(errors: int, answers: int, z: float = Z) -> tuple[float, float]:
+    """Return the Wilson score interval of a share of errors (Wilson 1927); sound for few answers and for none wrong."""
+    share, spread = errors / answers, z * z / answers
+    centre = share + spread / 2
+    margin = z * math.sqrt(share * (1 - share) / answers + spread / answers / 4)
+    return max(0.0, (centre - margin) / (1 + spread)), min(1.0, (centre + margin) / (1 + spread))
+
+
+def judge(new: Side, old: Side, limits: Limits, reference: bool = False) -> tuple[Word, str]:
+    """Return the verdict on a whole window, and its reason; `reference`: `old` is from the window before.
+
+    Too few samples is `inconclusive`, whose one consequence here is to go on: the gates have proven the slot.
+    """
+    if why := misbehaves(new, old, limits):
+        return "fail", why
+    judged = []
+    for what, mine, other in (("its p95", new.requests, old.requests), ("Plone's p95 behind it", new.plone, old.plone)):
+        word, why = _slower(what, mine, other, limits)
+        if word == "fail":
+            return word, why + (" before" if reference else "")
+        judged += [why] if word == "pass" else []
+    if not judged and new.mean_seconds is not None and old.mean_seconds is not None:
+        if new.mean_seconds > max(old.mean_seconds * limits.slower, old.mean_seconds + limits.slower_seconds):
+            return "fail", f"answers in {new.mean_seconds:g} s on average, the other slot in {old.mean_seconds:g} s"
+        judged.append("it is not slower on average")
+    if judged:
+        return "pass", "; ".join(judged)
+    return "inconclusive", (
+        f"nothing amiss in {new.answers} answers beside {old.answers} of the other slot, too few of them timed to "
+        f"compare latencies ({_count(new.requests)} and {_count(old.requests)}, {limits.latencies:g} each are needed)"
+    )
+
+
+def _count(histogram: Histogram | None) -> int:
+    return histogram.count if histogram else 0
+
+
+def _slower(what: str, new: Histogram | None, old: Histogram | None, limits: Limits) -> tuple[Word, str]:
+    if not new or not old or min(new.count, old.count) < limits.latencies:
+        return "inconclusive", ""
+    (least, most), (_, bound) = new.quantile(QUANTILE), old.quantile(QUANTILE)
+    if bound == math.inf:
+        return "inconclusive", ""
+    if least > max(bound * limits.slower, bound + limits.slower_seconds):
+        return "fail", f"{what} is above {least:g} s, the other slot's below {bound:g} s"
+    shown = f"below {most:g} s" if most < math.inf else f"above {least:g} s"
+    return "pass", f"{what} is {shown}, the other slot's below {bound:g} s"

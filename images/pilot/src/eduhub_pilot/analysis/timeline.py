@@ -1,0 +1,163 @@
+"""A run as its journal tells it: what happened when, in words; its verdicts; how it ended. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from eduhub_pilot.model.release import Record
+
+NEEDED = ("time", "step", "event")
+STARTS = {"begun", "resumed"}
+# A run has some dozens of lines; one that was resumed a hundred times is told by its beginning and its end.
+MOST = 200
+# The longest sentence, and the most characters of what a gate measured, that a document holds.
+LONGEST, MEASURED = 1500, 8000
+
+Entry = Mapping[str, Any]
+
+
+def entries(lines: Iterable[str]) -> tuple[list[dict[str, Any]], int]:
+    """Return the journal's entries in its lines, and how many lines are none."""
+    found, broken = [], 0
+    for text in lines:
+        try:
+            fields = json.loads(text)
+        except (ValueError, RecursionError):
+            fields = None
+        sound = isinstance(fields, dict) and all(isinstance(fields.get(name), str) for name in NEEDED)
+        found += [fields] if sound else []
+        broken += not sound
+    return found, broken
+
+
+def last_run(journal: Sequence[Entry]) -> list[Entry]:
+    """Return the entries of the last run that took a host towards a release; none where there was none."""
+    runs = [each.get("run") for each in journal if each["step"] == "begin" and each["event"] in STARTS]
+    return [each for each in journal if each.get("run") == runs[-1]] if runs else []
+
+
+def result(run: Sequence[Entry], *, at_work: bool) -> tuple[str, str | None]:
+    """Return how a run ended (or how it stands), and for one that went back why.
+
+    confirmed, reverted, unconfirmed (all traffic has moved), waiting (a gate leaves it to a person), under way,
+    interrupted. `at_work`: whether it holds the lock.
+    """
+    words = {
+        ("confirm", "confirmed"): "confirmed", ("revert", "reverted"): "reverted", ("shift", "shifted"): "unconfirmed",
+        ("prove", "waiting"): "waiting", ("begin", "begun"): "", ("begin", "resumed"): "",
+    }  # fmt: skip
+    stands, why = "", None
+    for each in run:
+        word = words.get((each["step"], each["event"]))
+        if word is not None:
+            stands, why = word, each.get("why") if word == "reverted" else None
+    return stands or ("under way" if at_work else "interrupted"), cut(str(why)) if why else None
+
+
+def verdicts(run: Iterable[Entry]) -> list[dict[str, Any]]:
+    """Return the verdicts of the gates and of the watch at each step, in their order; `skipped` for none."""
+    found = []
+    for each in run:
+        if not isinstance(each.get("gate"), str):
+            continue
+        measured = each.get("measured") or {}
+        found.append({
+            "time": each["time"], "gate": cut(each["gate"]), "step": each["step"],
+            "verdict": str(each.get("verdict") or "skipped"), "mode": each.get("mode") or "enforce",
+            "reason": cut(str(each.get("reason") or each.get("skipped") or "")), "seconds": number(each.get("seconds")),
+            "measured": measured if len(json.dumps(measured)) <= MEASURED else None, "budget": each.get("budget"),
+        })  # fmt: skip
+    return found[-MOST:]
+
+
+def events(run: Sequence[Entry]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return what happened, each with its time, the seconds it had taken then, and a sentence; and what is left out."""
+    told = [
+        {
+            "time": each["time"], "step": cut(each["step"]), "event": cut(each["event"]),
+            "seconds": number(each.get("seconds")), "says": cut(says(each)),
+        }
+        for each in run
+    ]  # fmt: skip
+    if len(told) <= MOST:
+        return told, []
+    left = f"{len(told) - MOST} steps in the middle of the run are left out; the journal has them all."
+    return told[: MOST // 2] + told[-MOST // 2 :], [left]
+
+
+def says(each: Entry) -> str:
+    """Return an entry in words."""
+    slot, release = each.get("slot") or "the slot", each.get("release") or "its release"
+    words = {
+        ("begin", "begun"): f"{each.get('owner')} began: {slot} is to run {release}.",
+        ("begin", "resumed"): f"{each.get('owner')} went on with it: {slot} is to run {release}.",
+        ("prove", "started"): f"{slot} was started with {release}.",
+        ("prove", "ready"): f"It was ready, at attempt {each.get('attempts')}.",
+        ("prove", "waiting"): "A gate could not decide: the run was left to a person.",
+        ("shift", "moved"): f"{each.get('percent')}% of the traffic to {slot}.",
+        ("shift", "drained"): f"{slot} was drained; {each.get('left', 0)} connections were left.",
+        ("shift", "witnessed"): f"{each.get('answers')} answers at the public address were all from {slot}.",
+        ("shift", "shifted"): f"All traffic was on {slot}, unconfirmed.",
+        ("rehearse", "back"): f"The way back was rehearsed: all traffic on {slot} and back.",
+        ("confirm", "confirmed"): f"{slot} was confirmed: {release} stays.",
+        ("end", "freed"): "The lock was freed.",
+        ("revert", "given back"): f"Traffic was given back to {each.get('slot') or 'nobody'}: {each.get('why')}",
+        ("revert", "reverted"): f"The run was reverted: {each.get('why')}",
+    }  # fmt: skip
+    if isinstance(each.get("gate"), str):
+        verdict = each.get("verdict") or "skipped"
+        return f"{each['gate']}: {verdict}. {each.get('reason') or each.get('skipped') or ''}"
+    if each["event"] == "listed":
+        return f"{len(each.get('connections') or ())} more connections at {slot}."
+    plain = str(each["event"]) + (f": {each['why']}" if each.get("why") else "")
+    return words.get((each["step"], each["event"]), plain)
+
+
+def changes(old: Record | None, new: Record | None, run: Iterable[Entry]) -> list[str]:
+    """Return in sentences what the new release changes; values of environment and files are not told."""
+    if new is None:
+        return ["The record of the release is missing or unreadable, so what it changes is not known."]
+    if old is None:
+        return [f"Python {new.python_version or 'unknown'}, image {new.image_name}; there was no release before."]
+    pairs = (("Python", old.python_version, new.python_version), ("image", old.image_name, new.image_name))
+    found = [f"{name} {was or 'unknown'} → {now or 'unknown'}" for name, was, now in pairs if was != now]
+    if old.image_name == new.image_name and old.image_id != new.image_id:
+        found.append(f"image {new.image_name}: built anew")
+    for name in sorted({*old.spec.fields, *new.spec.fields} - {"python", "image"}):
+        was, now = old.spec.fields.get(name), new.spec.fields.get(name)
+        if was != now:
+            found.append(f"{name}{_which(was, now)}")
+    for each in run:
+        measured = each.get("measured")
+        if each.get("gate") == "runtime" and isinstance(measured, Mapping):
+            found += _packages(measured.get("dependencies"))
+    return list(dict.fromkeys(cut(each) for each in found))[:MOST] or ["nothing: the same image and configuration"]
+
+
+def _which(was: Any, now: Any) -> str:
+    """Return the names in two mappings that differ; nothing where they are no mappings."""
+    if not isinstance(was, Mapping) or not isinstance(now, Mapping):
+        return " differs"
+    return ": " + ", ".join(sorted(name for name in {*was, *now} if was.get(name) != now.get(name)))
+
+
+def _packages(found: Any) -> list[str]:
+    if not isinstance(found, Mapping):
+        return []
+    added, removed = (found.get(name) or {} for name in ("added", "removed"))
+    lines = [f"package {name} {version} is new" for name, version in added.items()]
+    lines += [f"package {name} {version} is gone" for name, version in removed.items()]
+    return lines + [f"package {name} {' → '.join(map(str, pair)) if isinstance(pair, list) else pair}"
+                    for name, pair in (found.get("changed") or {}).items()]  # fmt: skip
+
+
+def number(value: Any) -> float | None:
+    """Return a number as it is; None for anything else."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def cut(text: str) -> str:
+    """Return a text, cut where it is too long for a document."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

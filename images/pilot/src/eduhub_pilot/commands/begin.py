@@ -1,0 +1,266 @@
+"""`begin`: may this run start, to which release, in which slot. All under the guard, so two runs cannot both win."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from eduhub_pilot.adapters.host import Host
+from eduhub_pilot.gates.criteria import for_verb
+from eduhub_pilot.model.errors import EngineDownError, ProxyDownError, RefusedError
+from eduhub_pilot.model.facts import SHIFT, Slot, other
+from eduhub_pilot.model.outcome import Outcome
+from eduhub_pilot.model.release import Record, Spec, kept, make_record, parse_spec
+from eduhub_pilot.model.shift_plan import confirm_seconds
+from eduhub_pilot.model.state import HostState, Lock, Rollout
+from eduhub_pilot.rollout import admission
+from eduhub_pilot.rollout.admission import Admission, RunRequest
+from eduhub_pilot.rollout.drain import drained
+from eduhub_pilot.rollout.messages import serving
+from eduhub_pilot.rollout.undo import give_back, reset, undo
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.add_argument("--run", required=True, help="id of the run")
+    parser.add_argument("--owner", required=True, help="who types, as user@host")
+    parser.add_argument("--verb", required=True, choices=["deploy", "upgrade", "rollback"])
+    parser.add_argument("--python", help="Python to move to, as 3.11; without it the live one stays")
+    parser.add_argument("--to", metavar="ID", help="release to roll back to; without it the last known-good one")
+    parser.add_argument("--take-over", action="store_true", help="take the lock, undoing what its run left")
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    parser.add_argument("--hold", action="store_true", help="wait for a person to confirm")
+    parser.add_argument("--confirm-within", metavar="SECONDS", default="", help="go back by itself after that")
+
+
+def run(host: Host, options: argparse.Namespace) -> Outcome:
+    """Run the command."""
+    request = RunRequest(
+        options.run, options.owner, options.verb, options.python, options.to, options.take_over, options.resume,
+        options.hold, options.confirm_within,
+    )  # fmt: skip
+    return begin(host, request, None if options.verb == "rollback" else parse_spec(sys.stdin.read()))
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How the run enters: what the dead run before it left is undone by now, or is gone on with.
+
+    `back`: undoing that run was already what the rollback asks for.
+    """
+
+    state: HostState
+    admission: Admission
+    lock: Lock | None
+    changed: bool
+    back: bool
+
+
+def begin(host: Host, request: RunRequest, spec: Spec | None) -> Outcome:
+    """Take the lock and record the release, or say that there is nothing to change; RefusedError touches nothing."""
+    confirm_seconds(request.confirm_within, host.settings.confirm_seconds)
+    with host.store.guard():
+        opening = _open(host, request, spec)
+        try:
+            return _decide(host, request, spec, opening)
+        except RefusedError as error:
+            if opening.lock and opening.admission.way != "resume":
+                host.store.free()
+            raise RefusedError(f"{opening.admission.why} {error.say}".strip()) from None
+
+
+def _open(host: Host, request: RunRequest, spec: Spec | None) -> Opening:
+    lock, state = _lock(host, request), host.settled(host.store.state())
+    rollout = state.rollout
+    found = admission.admit(request, lock, rollout, host.clock.now(), _watched(host, lock, rollout))
+    if rollout:
+        _refuse(host, request, spec, state, rollout if found.way == "resume" else None)
+    changed = False
+    if found.way == "undo" and rollout:
+        state = undo(host, state, rollout, f"run {request.run} of {request.owner} began").state
+        changed = True
+    elif found.way == "resume" and rollout and rollout.moving:
+        # Traffic is on an unconfirmed slot only while a shift keeps watch, and the next one is some steps away.
+        give_back(host, state)
+        # From here on the shift of the run before has nothing to go on with, whoever is killed before the next one is.
+        state = state.at(replace(rollout, traffic=None), "begin")
+        host.store.save_state(state)
+        why = "the run begins anew from its proof"
+        host.note(request.run, "begin", "given back", slot=other(rollout.slot), why=why)
+    ends = rollout and (admission.goes_back(request, rollout) or admission.goes_nowhere(request, state))
+    back = bool(changed and ends)
+    return Opening(state, found, lock, changed, back)
+
+
+def _watched(host: Host, lock: Lock | None, rollout: Rollout | None) -> bool:
+    """Return whether the run that holds the lock has moved traffic, and its shift is there to keep watch."""
+    if not (lock and rollout and rollout.moving and lock.run == rollout.run):
+        return False
+    with suppress(EngineDownError):
+        container = host.engine.container(host.settings.container(SHIFT))
+        return bool(container and container.runs)
+    return False
+
+
+def _refuse(host: Host, request: RunRequest, spec: Spec | None, state: HostState, resumed: Rollout | None) -> None:
+    """Raise what refuses the run, while what the one before it left is still as it was.
+
+    A rollback to wherever the host goes by itself ends an interrupted run in any case.
+    """
+    if resumed:
+        _resumed(host, request, resumed)
+    elif request.verb != "rollback" or request.to:
+        _release(host, request, spec, state)
+
+
+def _resumed(host: Host, request: RunRequest, rollout: Rollout) -> Record:
+    """Return the release to go on to; RefusedError when that is not what was asked for."""
+    record = host.store.record(rollout.release)
+    if not record.intact:
+        raise admission.changed(record)
+    admission.same_target(request, rollout, record)
+    for_verb(host.settings.gates, rollout.verb, record.spec)
+    return record
+
+
+def _lock(host: Host, request: RunRequest) -> Lock | None:
+    try:
+        return host.store.lock()
+    except RefusedError:
+        if not request.take_over:
+            raise
+        host.store.free()
+        return None
+
+
+def _decide(host: Host, request: RunRequest, spec: Spec | None, opening: Opening) -> Outcome:
+    state, why = opening.state, opening.admission.why
+    if opening.admission.way == "resume" and state.rollout:
+        record = _resumed(host, request, state.rollout)
+        return _claim(host, request, opening, record, state.rollout.slot)
+    if opening.back and state.live:
+        return _nothing(host, opening, f"{why} {serving(state)}", state.live.slot, state.live.release)
+    record = _release(host, request, spec, state)
+    slot = admission.slot_for(state, record, _runs(host, state))
+    if slot is None:
+        say = f"{why} Nothing to change: {record.named()} serves.".strip()
+        return _nothing(host, opening, say, other(admission.idle(state)), record.id)
+    return _claim(host, request, opening, record, slot)
+
+
+def _nothing(host: Host, opening: Opening, say: str, slot: Slot, release: str) -> Outcome:
+    """Return the outcome of a run that has nothing to do any more; it needs no lock."""
+    if opening.lock:
+        host.store.free()
+    return Outcome(0, say, opening.changed, _data(host, opening.state, "none", slot, release, host.known(release)))
+
+
+def _runs(host: Host, state: HostState) -> bool:
+    """Return whether the live slot's container runs, with the release that is live."""
+    if not state.live:
+        return False
+    container = host.engine.container(host.settings.container(state.live.slot))
+    return bool(container and container.runs and container.release == state.live.release)
+
+
+def _release(host: Host, request: RunRequest, spec: Spec | None, state: HostState) -> Record:
+    """Return the record to go to, which may be new and not yet on disk; RefusedError says why there is none."""
+    records = host.store.records()
+    if request.verb == "rollback":
+        record = admission.way_back(request, state, records)
+        if not record.intact:
+            raise admission.changed(record)
+        if host.engine.image(record.image_id) is None:
+            raise admission.image_gone(record)
+        return record
+    if request.verb == "upgrade" and not state.live:
+        raise admission.nothing_live(request)
+    if spec is None:
+        raise RefusedError(f"{request.verb} needs the specification of the release on standard input.")
+    live = records.get(state.live.release) if state.live else None
+    spec = spec.resolved(admission.python_of(request, live, spec))
+    for_verb(host.settings.gates, request.verb, spec)
+    image = host.engine.image(spec.image)
+    if image is None:
+        repository = spec.image.rpartition(":")[0] or spec.image
+        raise admission.no_image(spec, host.engine.tags(repository))
+    if wrong := admission.wrong_python(spec, image.python):
+        raise wrong
+    return admission.same(make_record(spec, image, request.run, host.clock.now()), records.values())
+
+
+def _claim(host: Host, request: RunRequest, opening: Opening, record: Record, slot: Slot) -> Outcome:
+    """Take the lock, then record the release and the rollout; each line may be the last one that a killed pilot ran."""
+    state, now = opening.state, host.clock.now()
+    lock = Lock(request.owner, request.run, request.verb, "begin", now, now, host.settings.lock_seconds)
+    if opening.lock:
+        host.store.renew(replace(lock, since=opening.lock.since) if opening.lock.run == request.run else lock)
+    else:
+        host.store.take(lock)
+    origin = state.live.release if state.live else None
+    resumed = opening.admission.way == "resume"
+    verb = state.rollout.verb if resumed and state.rollout else request.verb
+    # The slot that public traffic leaves must be the one that is not replaced.
+    if not resumed and reset(host, state):
+        if drained(host, slot, host.settings.drain_seconds, lambda: None):
+            with suppress(ProxyDownError):
+                host.note_connections(request.run, "begin", "cut", slot, host.proxy.left(slot, patience=2))
+        host.note(request.run, "begin", "given back", slot=other(slot), why="traffic was not on the committed slot")
+    if record.id not in host.store.releases():
+        host.store.save_record(record)
+    host.engine.tag(record.image_id, record.kept)
+    seconds = confirm_seconds(request.confirm_within, host.settings.confirm_seconds)
+    state = state.begun(Rollout(request.run, slot, record.id, origin, "begin", verb, request.hold, seconds))
+    host.store.save_state(state)
+    # The watch of the run before this one, whose place the next one takes; it has lost its hold by now.
+    host.engine.remove(host.settings.container(SHIFT), stop_seconds=1)
+    host.note(
+        request.run, "begin", "resumed" if resumed else "begun", verb=verb, slot=slot, release=record.id,
+        origin=origin, owner=request.owner, found=opening.admission.why or None,
+    )  # fmt: skip
+    state = _forget(host, state)
+    words = f"{slot} will run {record.named()}; " + (
+        f"{state.live.slot} serves {state.live.release} meanwhile." if state.live else "nothing serves yet."
+    )
+    say = f"{opening.admission.why} {words}".strip()
+    data = _data(host, state, "roll", slot, record.id, record)
+    data |= {"warm": verb == "rollback" and _warm(host, slot, record)}
+    # Where a shift tells how traffic stands, and when it has ended by itself, whoever is gone meanwhile.
+    data |= {"view": host.store.shown_now(request.run), "within": host.settings.longest_shift_seconds + seconds}
+    return Outcome(0, say, True, data)
+
+
+def _warm(host: Host, slot: Slot, record: Record) -> bool:
+    """Return whether the slot runs the release already, so that nothing has to be started."""
+    container = host.engine.container(host.settings.container(slot))
+    return bool(container and container.runs and (container.release, container.image) == (record.id, record.image_id))
+
+
+def _data(
+    host: Host, state: HostState, action: str, slot: Slot, release: str, record: Record | None
+) -> dict[str, Any]:
+    return {
+        "action": action,
+        "slot": slot,
+        "release": release,
+        "record": record.document() if record else None,
+        "kept": record.kept if record else None,
+        "serving": host.serving(state),
+    }
+
+
+def _forget(host: Host, state: HostState) -> HostState:
+    """Forget the releases beyond those that are kept: their image's extra tag, then their record."""
+    forgotten = set()
+    for release in sorted(admission.superfluous(state, host.store.releases())):
+        with suppress(EngineDownError):  # a container of somebody else's may use it: the next run tries again
+            host.engine.untag(kept(release))
+            host.store.drop_record(release)
+            forgotten.add(release)
+    if forgotten:
+        state = state.without(forgotten)
+        host.store.save_state(state)
+    return state

@@ -1,0 +1,1 @@
+"""The gate `contract`: the candidate answers as the live release does."""

@@ -1,0 +1,1 @@
+"""The gate `runtime`: the code in the candidate's image runs on its Python."""

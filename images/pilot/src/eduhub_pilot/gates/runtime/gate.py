@@ -1,0 +1,170 @@
+"""The gate `runtime`: will the code in this image run on that Python? Asked in the image, before any traffic.
+
+A container of the slot's image that can only look (no network, nothing to write, less of the processor than whatever
+serves) runs the files of `inside`. What it finds is held against the same of blue, kept since blue was proven.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+
+from eduhub_pilot.gates.candidate import Candidate, Skipped
+from eduhub_pilot.gates.runtime.findings import Judgement, Report, differences, judge, named, parse_report
+from eduhub_pilot.model.errors import EngineDownError
+from eduhub_pilot.model.facts import Container
+from eduhub_pilot.model.verdict import Verdict, Word
+
+GATE = "runtime"
+EVIDENCE = "runtime.json"
+MODULE_SECONDS = 10.0
+# The program ends by itself before it is ended, so that what it found is not lost.
+GRACE_SECONDS = 15.0
+MOST = 50
+# In the order in which they import each other.
+FILES = ("places", "reading", "importing", "examine")
+LOADER = """
+import json, sys, types
+told = json.loads(sys.argv[1])
+for name, source in [("", "")] + told["files"]:
+    module = types.ModuleType(("_eduhub." + name).rstrip("."))
+    module.__package__, module.__path__ = "_eduhub", []
+    sys.modules[module.__name__] = module
+    exec(compile(source, "<eduhub " + name + ">", "exec"), module.__dict__)
+module.main(told["given"])
+"""
+
+
+class NoReportError(Exception):
+    """There is no report; `word` is the verdict that this is, None when the image has no Python at all."""
+
+    def __init__(self, word: Word | None, reason: str) -> None:
+        super().__init__(reason)
+        self.word = word
+        self.reason = reason
+
+
+def run(candidate: Candidate) -> Verdict | Skipped:
+    """Return the verdict on the image in the slot."""
+    started = candidate.host.clock.monotonic()
+    try:
+        green = _examined(candidate, candidate.container, candidate.record.id)
+    except NoReportError as none:
+        if none.word is None and not candidate.record.python:
+            return Skipped(GATE, none.reason)
+        return _verdict(candidate, started, none.word or "fail", none.reason, {})
+    blue = _baseline(candidate)
+    judgement = judge(green, blue, candidate.criteria.runtime, candidate.host.clock.now().date())
+    difference = differences(blue.distributions, green.distributions) if blue else None
+    if wrong := _wrong_python(green, candidate.record.python):
+        judgement.stops.insert(0, wrong)
+    measured = {
+        "python": green.python, "modules": green.modules, "packages": green.packages, "files": green.files,
+        "compared_with": candidate.blue.id if blue and candidate.blue else None,
+        "findings": judgement.stops[:MOST], "allowed": judgement.allowed[:MOST], "notes": judgement.notes[:MOST],
+        "notes_in_all": len(judgement.notes) + green.dropped, "dependencies": difference,
+    }  # fmt: skip
+    word, reason = decide(green, judgement, named(difference) if difference else "there is no blue to compare with")
+    return _verdict(candidate, started, word, reason, measured)
+
+
+def decide(green: Report, judgement: Judgement, dependencies: str) -> tuple[Word, str]:
+    """Return the verdict's word and its sentence."""
+    what = f"{counted(green.modules, 'module')} of {counted(green.packages, 'package')}"
+    if judgement.stops:
+        count = len(judgement.stops)
+        several = f" That is the first of {count} findings." if count > 1 else ""
+        return "fail", f"On Python {green.python}: {judgement.stops[0]}{several}"
+    if green.unexamined:
+        return "inconclusive", (
+            f"{len(green.unexamined)} of {what} were not examined in time, {green.unexamined[0]} among them. "
+            "Raise pilot_runtime_seconds."
+        )
+    allowed = f", allowed for a time: {counted(len(judgement.allowed), 'finding')}" if judgement.allowed else ""
+    return "pass", f"{what} can be imported on Python {green.python}{allowed}; {dependencies}."
+
+
+def counted(number: int, thing: str) -> str:
+    """Return a number of things in words."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def _wrong_python(green: Report, wanted: str | None) -> str | None:
+    if wanted and green.python != wanted and not green.python.startswith(f"{wanted}."):
+        return f"the interpreter of the image is {green.python}, and the release says {wanted}."
+    return None
+
+
+def _examined(candidate: Candidate, name: str, release: str) -> Report:
+    """Look into a container's image, and keep the report with its release; NoReportError says why there is none."""
+    wanted = candidate.criteria.runtime
+    try:
+        container = candidate.host.engine.container(name)
+        if container is None:
+            raise NoReportError("error", f"There is no container {name} to look into.")
+        for interpreter in wanted.interpreters:
+            look = candidate.host.engine.look(
+                name, [interpreter, *program(container, wanted.seconds)], wanted.memory,
+                wanted.seconds + GRACE_SECONDS, candidate.between,
+            )  # fmt: skip
+            if look.trouble != "absent":
+                break
+    except EngineDownError as error:
+        raise NoReportError("error", error.say) from None
+    if look.trouble == "absent":
+        names = " nor ".join(wanted.interpreters)
+        raise NoReportError(None, f"The image of {name} has no {names}: there is no Python to examine.")
+    if look.trouble == "seconds":
+        raise NoReportError("inconclusive", f"Looking into {name} took more than {wanted.seconds:g} s. "
+                            "Raise pilot_runtime_seconds.")  # fmt: skip
+    if look.trouble == "memory":
+        raise NoReportError("inconclusive", f"Looking into {name} took more memory than {wanted.memory}. "
+                            "Raise pilot_runtime_memory.")  # fmt: skip
+    try:
+        report = parse_report(look.output)
+    except ValueError as error:
+        raise NoReportError(
+            "error", f"Looking into {name} ended with code {look.code} and no report ({error})."
+        ) from None
+    if not report.unexamined and release in candidate.host.store.releases():
+        candidate.host.store.save_evidence(release, EVIDENCE, look.output)
+    return report
+
+
+def _baseline(candidate: Candidate) -> Report | None:
+    """Return the report on the live release: the kept one, else one made now; None where there is nothing to make."""
+    if candidate.blue is None:
+        return None
+    try:
+        if kept := candidate.host.store.evidence(candidate.blue.id, EVIDENCE):
+            return parse_report(kept)
+    except ValueError:
+        pass  # of another pilot, or cut by a crash: made anew
+    try:
+        return _examined(candidate, candidate.live_container, candidate.blue.id)
+    except NoReportError:
+        return None
+
+
+def program(container: Container, seconds: float) -> list[str]:
+    """Return the words behind the interpreter: a loader, then the files of `inside` and what they are told."""
+    here = resources.files(__package__)
+    removed = json.loads(here.joinpath("removed.json").read_text())["names"]
+    files = [(name, here.joinpath("inside", f"{name}.py").read_text()) for name in FILES]
+    given = {
+        "removed": removed, "seconds": seconds, "module_seconds": MODULE_SECONDS,
+        "words": container.command, "mounts": container.mounts,
+    }  # fmt: skip
+    return ["-c", LOADER, json.dumps({"files": files, "given": given})]
+
+
+def _verdict(candidate: Candidate, started: float, word: Word, reason: str, measured: dict[str, object]) -> Verdict:
+    wanted = candidate.criteria.runtime
+    return Verdict(
+        gate=GATE,
+        verdict=word,
+        reason=reason,
+        measured=measured,
+        budget={"findings": 0, "of": list(wanted.kinds), "seconds": wanted.seconds, "memory": wanted.memory},
+        seconds=round(candidate.host.clock.monotonic() - started, 3),
+    )

@@ -1,0 +1,70 @@
+"""The drain ledger: which connections a slot still has, as HAProxy 2.6 lists them. Pure.
+
+`show sess all` names neither path nor age in seconds: the path comes from the stick table `inflight`, whose keys are
+"address:port path" of the requests that are not over, and the age from the time at which the stream began.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from eduhub_pilot.model.facts import Slot
+
+Kind = Literal["request", "stream", "websocket"]
+# More go into the next line of the journal, which stays one that can be read; an answer counts them.
+LISTED = 50
+UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+
+
+@dataclass(frozen=True)
+class Connection:
+    """One connection of the public at a slot. `path` is None where HAProxy does not tell it; `seconds` its age.
+
+    `request`: its answer has not begun; `stream`: the answer is on its way; `websocket`: both sides talk.
+    """
+
+    path: str | None
+    seconds: int
+    kind: Kind
+
+    def named(self) -> str:
+        return f"{self.path or 'an unknown path'} ({self.kind}, {self.seconds} s)"
+
+
+def connections(sessions: str, table: str, slot: Slot) -> list[Connection]:
+    """Return the connections at the public backend of `slot`, oldest first."""
+    paths = _paths(table)
+    found = []
+    for text in re.split(r"^(?=0x[0-9a-f]+: )", sessions, flags=re.MULTILINE):
+        if not re.search(rf"^  backend={slot} \(", text, re.MULTILINE):
+            continue
+        source = re.search(r" source=(\S+)", text)
+        age = re.search(r" age=(\S+?)\)", text)
+        status = re.search(r" status=(-?\d+) ", text)
+        kind: Kind = {"-1": "request", "101": "websocket"}.get(status[1] if status else "-1", "stream")  # type: ignore[assignment]
+        found.append(Connection(paths.get(source[1] if source else ""), _seconds(age[1] if age else ""), kind))
+    return sorted(found, key=lambda each: (-each.seconds, each.path or ""))
+
+
+def _paths(table: str) -> dict[str, str]:
+    # "0x7f…: key=127.0.0.1:41440\ /plone/a use=1 exp=… conn_cur=1"
+    keys = re.findall(r"key=(\S+?)\\ (.*?) use=", table)
+    return {source: path.replace("\\ ", " ") for source, path in keys}
+
+
+def _seconds(age: str) -> int:
+    return sum(int(number) * UNITS[unit] for number, unit in re.findall(r"(\d+)([dhms])", age))
+
+
+def pages(found: Sequence[Connection]) -> list[list[dict[str, Any]]]:
+    """Return the ledger for the journal, LISTED a line; one empty line for nobody."""
+    return [[asdict(each) for each in found[at : at + LISTED]] for at in range(0, len(found), LISTED)] or [[]]
+
+
+def words(found: Sequence[Connection], shown: int = 5) -> str:
+    """Return the first of them in words."""
+    more = f" and {len(found) - shown} more" if len(found) > shown else ""
+    return ", ".join(each.named() for each in found[:shown]) + more

@@ -1,0 +1,134 @@
+"""What the doing modules report and the knowing ones judge. Plain values, no behaviour that touches the host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Slot = Literal["blue", "green"]
+Trouble = Literal["door", "nobody", "closed", "hangs"]
+# The part that the container plays in which a shift lives.
+SHIFT = "shift"
+SLOTS: tuple[Slot, Slot] = ("blue", "green")
+
+
+def other(slot: Slot) -> Slot:
+    """Return the slot that is not `slot`."""
+    return "green" if slot == "blue" else "blue"
+
+
+def weight_of(slot: Slot) -> int:
+    """Return green's share of the public requests, in percent, when `slot` gets all of them."""
+    return 100 if slot == "green" else 0
+
+
+def slot_of(share: int) -> Slot:
+    """Return the slot that gets at least half of the public requests."""
+    return "green" if share >= 50 else "blue"
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image on the engine; `python` is the full version of its label, as "3.11.2", or None."""
+
+    id: str
+    python: str | None = None
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container; `state` is the engine's word: created, running, restarting, paused, exited, dead, removing.
+
+    `command` is its entry point and command in one, `mounts` are the paths on which something is mounted.
+    """
+
+    name: str
+    state: str
+    image: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    restarts: int = 0
+    exit_code: int = 0
+    health: str | None = None
+    command: tuple[str, ...] = ()
+    mounts: tuple[str, ...] = ()
+    id: str = ""
+
+    @property
+    def runs(self) -> bool:
+        return self.state == "running"
+
+    @property
+    def release(self) -> str | None:
+        return self.labels.get("org.eduhub.release")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A whole reply: as `Answer`, with all headers, their names in lower case, and the body as it came."""
+
+    status: int | None
+    seconds: float
+    trouble: Trouble | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a program printed that was run in a container's image, and its exit code.
+
+    `trouble`: the image has no such program (`absent`), or it took more than the `seconds` or `memory` it was given.
+    """
+
+    code: int
+    output: str
+    trouble: Literal["absent", "seconds", "memory"] | None = None
+
+
+@dataclass(frozen=True)
+class Process:
+    """One life of HAProxy's worker: its process id and its start in seconds since the epoch."""
+
+    pid: int
+    started: int
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What HAProxy counted for one slot's public backend.
+
+    `sessions` and `queued` are those of now: requests at the slot, and requests that wait for it, in HAProxy's queue or
+    its waiting room. The rest is since HAProxy started: `requests`, `answers` of any status, `errors` (5xx) among them,
+    `faults` (connections that failed, answers that broke off, retries). `mean_seconds` is over the last 1024 answers.
+    """
+
+    sessions: int = 0
+    answers: int = 0
+    errors: int = 0
+    queued: int = 0
+    faults: int = 0
+    mean_seconds: float = 0.0
+    requests: int = 0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer, or why there was none. Times in seconds.
+
+    `trouble` is None for an HTTP answer, else `door` (the edge itself does not answer), `nobody` (HAProxy found
+    nobody listening), `closed` (connection closed without an answer) or `hangs` (no answer in time). `slot` and
+    `release` are the edge's headers, absent where HAProxy answered by itself.
+    """
+
+    status: int | None
+    seconds: float
+    trouble: Trouble | None = None
+    slot: str | None = None
+    release: str | None = None
+    location: str | None = None
+    body: str = ""
+
+    @property
+    def good(self) -> bool:
+        return self.trouble is None and self.status is not None and 200 <= self.status < 300

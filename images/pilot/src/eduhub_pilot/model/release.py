@@ -1,0 +1,171 @@
+"""A release's record and the specification that it is made from. The same specification and image: the same release."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from eduhub_pilot.model.document import SCHEMA, Document
+from eduhub_pilot.model.errors import RefusedError
+from eduhub_pilot.model.facts import Image
+from eduhub_pilot.model.state import stamp
+
+# The fields that the pilot itself reads; whatever else a specification holds is kept and hashed as it is given.
+TEXTS = ("image", "health_path")
+MAYBE_TEXTS = ("python", "live_path")
+KEPT = "eduhub/kept"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a slot should run, as role bridge says it."""
+
+    fields: dict[str, Any]
+
+    @property
+    def image(self) -> str:
+        return str(self.fields["image"])
+
+    @property
+    def python(self) -> str | None:
+        """The Python to run, as "3.11"; None for an image of somebody else."""
+        return self.fields.get("python")
+
+    @property
+    def health_path(self) -> str:
+        return str(self.fields["health_path"])
+
+    @property
+    def paths(self) -> list[str]:
+        """What the smoke gate asks: readiness, liveness where there is one, then the given pages."""
+        given = [self.health_path, self.fields.get("live_path"), *(self.fields.get("smoke_paths") or [])]
+        return list(dict.fromkeys(path for path in given if path))
+
+    @property
+    def stop_seconds(self) -> int:
+        return int(self.fields.get("stop_seconds") or 30)
+
+    def resolved(self, python: str | None) -> Spec:
+        """Return the specification for one Python, its image named."""
+        return Spec({**self.fields, "python": python, "image": self.image.replace("{python}", python or "")})
+
+
+def parse_spec(text: str) -> Spec:
+    """Return the specification given on standard input; RefusedError when it is none."""
+    try:
+        fields = json.loads(text)
+    except ValueError as error:
+        raise RefusedError(f"The specification on standard input is no JSON ({error}).") from None
+    if not isinstance(fields, dict):
+        raise RefusedError("The specification on standard input is no JSON object.")
+    document = Document("The specification", "Check the bridge_* variables of the inventory.", fields)
+    _check(document)
+    paths = [fields["health_path"], fields.get("live_path") or "/", *_texts(document, "smoke_paths")]
+    if bad := next((path for path in paths if not path.startswith("/") or not path.isprintable() or " " in path), None):
+        raise RefusedError(f"The specification asks for {bad!r}: a path starts with / and holds no blank.")
+    return Spec(fields)
+
+
+def _check(document: Document) -> None:
+    """Raise RefusedError for a field that the pilot reads and that is not what it should be."""
+    for name in TEXTS:
+        document.text(name)
+    for name in MAYBE_TEXTS:
+        document.maybe_text(name)
+    if document.fields.get("stop_seconds") is not None:
+        document.number("stop_seconds")
+    _texts(document, "smoke_paths")
+
+
+def _texts(document: Document, name: str) -> list[str]:
+    value = document.fields.get(name) or []
+    if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
+        raise document.wrong(name, "a list of texts")
+    return value
+
+
+@dataclass(frozen=True)
+class Record:
+    """releases/<id>/release.json: everything that starting this release again needs. Never changed once written."""
+
+    id: str
+    created: str
+    run: str
+    python_version: str | None
+    image_name: str
+    image_id: str
+    hash: str
+    spec: Spec
+
+    @property
+    def python(self) -> str | None:
+        return self.spec.python
+
+    @property
+    def kept(self) -> str:
+        """The tag that keeps the image from being pruned."""
+        return kept(self.id)
+
+    @property
+    def intact(self) -> bool:
+        """Whether specification and image are still what the hash was made of."""
+        return self.hash == _hash(self.spec, self.image_id)
+
+    def named(self) -> str:
+        """Return the release in words: its id and, where known, its Python."""
+        return f"{self.id} (Python {self.python_version})" if self.python_version else self.id
+
+    def document(self) -> dict[str, Any]:
+        """Return the file's fields."""
+        return {
+            "schema": SCHEMA,
+            "id": self.id,
+            "created": self.created,
+            "run": self.run,
+            "python": self.python,
+            "python_version": self.python_version,
+            "image": {"name": self.image_name, "id": self.image_id},
+            "hash": self.hash,
+            "spec": self.spec.fields,
+        }
+
+    def text(self) -> str:
+        """Return the file's content."""
+        return json.dumps(self.document(), indent=1) + "\n"
+
+
+def kept(release: str) -> str:
+    """Return the tag of a release's image, which needs no record."""
+    return f"{KEPT}:{release.lower()}"
+
+
+def make_record(spec: Spec, image: Image, run: str, now: datetime) -> Record:
+    """Return the record of a release of the resolved `spec`; the hash covers it and the image's id."""
+    digest = _hash(spec, image.id)
+    release = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-py{spec.python or 'none'}-{digest[:8]}"
+    return Record(release, stamp(now), run, image.python, spec.image, image.id, digest, spec)
+
+
+def _hash(spec: Spec, image: str) -> str:
+    canonical = json.dumps({"spec": spec.fields, "image": image}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def parse_record(text: str, file: str, remedy: str) -> Record:
+    """Return the record in `text`; RefusedError names `file`, what is wrong and `remedy`."""
+    document = Document.parse(text, file, remedy)
+    image, spec = document.needed("image"), document.needed("spec")
+    _check(spec)
+    return Record(
+        id=document.release("id"),
+        created=document.text("created"),
+        run=document.text("run"),
+        python_version=document.maybe_text("python_version"),
+        image_name=image.text("name"),
+        image_id=image.text("id"),
+        hash=document.text("hash"),
+        spec=Spec(dict(spec.fields)),
+    )

@@ -1,0 +1,60 @@
+"""Waiting until a slot has no public request left, within a deadline that always holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from eduhub_pilot.adapters.host import Host
+from eduhub_pilot.model.errors import ProxyDownError
+from eduhub_pilot.model.facts import Slot
+
+# Those who listen for changes would stay for ever: our bridge sends them to the slot that traffic has moved to.
+GOODBYE = "/api/v1/live/goodbye"
+GOODBYE_SECONDS = 2.0
+POLL_SECONDS = 0.1
+# HAProxy then lists every connection, not one number.
+STREAM_POLL_SECONDS = 1.0
+
+
+def drained(
+    host: Host, slot: Slot, seconds: float, between: Callable[[], None], stream_seconds: float = 0
+) -> int:
+    """Return the public requests still at `slot`: 0 as soon as there is none, else how many when the time is over.
+
+    That is after `seconds`, or after `stream_seconds` if those are more and streams or WebSockets are still there: of
+    requests that are not answered by then nobody expects anything. `between` is called after each look. A HAProxy
+    that is down has no request: 0.
+    """
+    began = host.clock.monotonic()
+    if _sessions(host, slot):
+        host.fetch(host.settings.private_endpoints[slot], GOODBYE, GOODBYE_SECONDS, "POST", {})  # any answer will do
+    left = _until(host, began + seconds, POLL_SECONDS, lambda: _sessions(host, slot), between)
+    if left and stream_seconds > seconds:
+        _until(host, began + stream_seconds, STREAM_POLL_SECONDS, lambda: _streams(host, slot), between)
+        left = _sessions(host, slot)
+    return left
+
+
+def _until(
+    host: Host, deadline: float, pause: float, count: Callable[[], int], between: Callable[[], None]
+) -> int:
+    while True:
+        left = count()
+        between()
+        missing = deadline - host.clock.monotonic()
+        if left == 0 or missing <= 0:
+            return left
+        host.clock.sleep(min(pause, missing))
+
+
+def _sessions(host: Host, slot: Slot) -> int:
+    with suppress(ProxyDownError):
+        return host.proxy.counts(slot, patience=1).sessions
+    return 0
+
+
+def _streams(host: Host, slot: Slot) -> int:
+    with suppress(ProxyDownError):
+        return sum(each.kind != "request" for each in host.proxy.left(slot, patience=1))
+    return 0

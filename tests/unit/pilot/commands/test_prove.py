@@ -1,0 +1,129 @@
+"""A slot that may not serve is refused in words of its own, with its log and the variable to raise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from eduhub_pilot.commands.prove import prove
+from eduhub_pilot.model.errors import FailedError
+from eduhub_pilot.model.facts import Answer
+from tests.unit.pilot.world import World
+
+
+@pytest.fixture
+def started(live) -> World:
+    """An upgrade whose green's container runs."""
+    begun = live.begin("run-2", "upgrade", python="3.11")
+    live.role_bridge(begun.data["slot"], begun.data["record"])
+    live.engine.logs["eduhub-green"] = [f"line {number}" for number in range(1, 26)]
+    return live
+
+
+BROKEN = {
+    "never listens": (
+        Answer(503, 0, "nobody"), "nothing listens on its socket or port", "503 by HAProxy, nobody listens",
+        "Compare bridge_port and bridge_command",
+    ),
+    "closes": (
+        Answer(502, 0, "closed"), "closes connections without an answer", "connection closed", "Compare bridge_port",
+    ),
+    "answers 301": (
+        Answer(301, 0, location="https://login.example.edu/"), "answers 301, a redirect to https://login.example.edu/",
+        "301", "Set bridge_health_path (now /health/ready)",
+    ),
+    "answers 503": (
+        Answer(503, 0, body="no\n database"), "it answers 503: it runs and says that it is not ready",
+        "503 (no database)", "It may miss something",
+    ),
+    "answers 404": (
+        Answer(404, 0), "it answers 404", "404", "Is bridge_health_path (now /health/ready) its readiness page?",
+    ),
+    "hangs": (
+        Answer(None, 2, "hangs"), "hangs: no answer within 2 s", "none in time", "Raise pilot_probe_seconds (now 2)",
+    ),
+    "has no door": (
+        Answer(None, 0, "door"), "HAProxy's door to green does not answer", "connection refused", "./invoke status",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("answer", "does", "last", "advice"), BROKEN.values(), ids=BROKEN)
+def test_a_slot_that_never_gets_ready_is_shown_by_what_it_does(started, answer, does, last, advice):
+    started.behaviour["green"] = lambda _: answer
+    with pytest.raises(FailedError) as failed:
+        prove(started.host, "run-2")
+    said = failed.value.say
+    assert [word for word in (does, f"last answer to /health/ready: {last}", advice) if word not in said] == []
+    assert "Raise pilot_start_seconds (now 10) if it only needs longer to start." in said
+    assert "Last lines of eduhub-green:\n  line 6\n" in said
+    assert said.endswith("\n  line 25")
+    assert failed.value.data["log"] == [f"line {number}" for number in range(6, 26)]
+
+
+def test_the_messages_of_the_five_ways_to_fail_differ(started):
+    said = set()
+    for answer, *_ in BROKEN.values():
+        started.behaviour["green"] = lambda _, answer=answer: answer
+        with pytest.raises(FailedError) as failed:
+            prove(started.host, "run-2")
+        said.add(failed.value.say.split(":")[1])
+    assert len(said) == len(BROKEN)
+
+
+def test_elapsed_time_and_attempts_are_told(started):
+    started.behaviour["green"] = lambda _: Answer(None, 2, "hangs")
+    with pytest.raises(FailedError, match=r"Gave up after 11\.0 s and 5 attempts"):
+        prove(started.host, "run-2")
+
+
+EXITS = {
+    "stopped": ({"state": "exited", "exit_code": 1}, "eduhub-green exited with code 1"),
+    "crash loop": ({"state": "restarting", "restarts": 3, "exit_code": 137}, "exited 3 times, last with code 137"),
+}
+
+
+@pytest.mark.parametrize(("change", "words"), EXITS.values(), ids=EXITS)
+def test_a_slot_that_exits_is_given_up_at_once(started, change, words):
+    crashed = replace(started.engine.containers["eduhub-green"], **change)
+
+    def crash(_: str) -> Answer:
+        started.engine.containers["eduhub-green"] = crashed
+        return Answer(503, 0, "nobody")
+
+    started.behaviour["green"] = crash
+    with pytest.raises(FailedError, match=words) as failed:
+        prove(started.host, "run-2")
+    assert "after 0.2 s and 1 attempts" in failed.value.say
+    assert "Its log says why." in failed.value.say
+
+
+def test_restarts_of_long_ago_are_not_held_against_a_warm_slot(started):
+    name = "eduhub-green"
+    started.engine.containers[name] = replace(started.engine.containers[name], restarts=7)
+    assert prove(started.host, "run-2").code == 0
+
+
+def test_a_slot_that_gets_ready_late_is_waited_for(started):
+    started.behaviour["green"] = lambda _: Answer(503 if started.clock.passed < 68 else 200, 0)
+    outcome = prove(started.host, "run-2")
+    assert 6 < outcome.data["ready_seconds"] < 9
+    assert outcome.data["verdicts"][0]["verdict"] == "pass"
+
+
+def test_a_container_of_another_release_is_not_proven(started):
+    name = "eduhub-green"
+    started.engine.containers[name] = replace(started.engine.containers[name], image="sha256:" + "ee" * 32)
+    with pytest.raises(FailedError, match="role bridge should have replaced it"):
+        prove(started.host, "run-2")
+    del started.engine.containers[name]
+    with pytest.raises(FailedError, match="no container eduhub-green to prove"):
+        prove(started.host, "run-2")
+
+
+def test_a_slot_whose_pages_fail_does_not_pass_and_its_verdict_is_told(started):
+    started.behaviour["green"] = lambda path: Answer(500 if path == "/plone/" else 200, 0.01)
+    with pytest.raises(FailedError, match="green failed the gate smoke: /plone/ answered 500") as failed:
+        prove(started.host, "run-2")
+    assert failed.value.data["verdicts"][0]["verdict"] == "fail"

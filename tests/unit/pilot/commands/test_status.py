@@ -1,0 +1,226 @@
+"""`status` tells what is true now, also in the middle of a run and while parts of the host are down."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from eduhub_pilot.commands.preflight import preflight
+from eduhub_pilot.commands.prove import prove
+from eduhub_pilot.commands.releases import releases
+from eduhub_pilot.model.facts import Image
+from eduhub_pilot.model.state import stamp
+from eduhub_pilot.rollout.status import status
+from tests.unit.pilot.fakes import Killed
+from tests.unit.pilot.world import at
+
+
+def host(world) -> dict:
+    return status(world.host).data["status"]
+
+
+def test_a_fresh_host_serves_nothing(world):
+    seen = host(world)
+    assert (seen["live"], seen["confirmed"], seen["release"], seen["lock"]) == (None, False, None, None)
+    assert status(world.host).say.startswith("Nothing is deployed on this host.")
+
+
+def test_a_host_at_rest(live):
+    seen = host(live)
+    release = live.store.state().live.release
+    assert (seen["live"], seen["confirmed"], seen["release"], seen["python"]) == ("blue", True, release, "3.9.2")
+    assert (seen["edge"], seen["share"], seen["notes"]) == ("up", 0, [])
+    assert seen["slots"]["blue"] == {
+        "release": release, "python": "3.9.2", "image": "sha256:" + "39" * 32, "state": "running", "health": None,
+    }  # fmt: skip
+    assert seen["slots"]["green"]["state"] == "absent"
+    assert seen["rollback"] == {
+        "ready": False, "to": None, "seconds": None, "why": "no other release is known to be good here",
+    }  # fmt: skip
+
+
+def test_the_middle_of_an_upgrade(live):
+    old = live.store.state().live.release
+    begun = live.begin("run-2", "upgrade", python="3.11")
+    assert (host(live)["live"], host(live)["confirmed"], host(live)["lock"]["step"]) == ("blue", True, "begin")
+    live.role_bridge(begun.data["slot"], begun.data["record"])
+    prove(live.host, "run-2")
+    live.shift("run-2")
+    seen = host(live)
+    assert (seen["live"], seen["confirmed"], seen["python"]) == ("green", False, "3.11.2")
+    assert (seen["release"], seen["rollback"]["to"]) == (begun.data["release"], old)
+    assert seen["rollout"]["from"] == old
+    assert seen["rollout"]["goes_back"] == "2026-01-01T00:11:03Z"
+    assert (
+        "green is live but unconfirmed (run run-2): unless that run or `./invoke confirm` keeps it, the host goes back "
+        "by itself at 2026-01-01T00:11:03Z; restarted, HAProxy serves blue again."
+    ) in seen["notes"]
+
+
+def test_after_an_upgrade_the_way_back_is_open_and_its_time_is_what_was_measured(live):
+    old = live.store.state().live.release
+    live.haproxy.sessions["blue"] = 1
+    live.roll("run-2", "upgrade", python="3.11")
+    back = host(live)["rollback"]
+    assert (back["ready"], back["to"], back["why"]) == (True, old, None)
+    assert back["seconds"] >= live.settings.drain_seconds
+    assert f"The way back to {old} is open" in status(live.host).say
+
+
+def lose_image(world) -> None:
+    world.engine.images = {"eduhub/bridge:py3.11": Image("sha256:" + "11" * 32)}
+
+
+def lose_record(world) -> None:
+    (world.settings.root / f"releases/{world.store.state().last_good}/release.json").unlink()
+
+
+@pytest.mark.parametrize(("lose", "why"), [(lose_image, "the image of"), (lose_record, "the record of")])
+def test_a_way_back_that_is_closed_says_why(live, lose, why):
+    live.roll("run-2", "upgrade", python="3.11")
+    lose(live)
+    back = host(live)["rollback"]
+    assert (back["ready"], back["why"].startswith(why)) == (False, True)
+
+
+def test_while_haproxy_is_down_live_is_what_it_comes_back_with(live):
+    live.roll("run-2", "upgrade", python="3.11")
+    live.haproxy.kill(seconds=1000)
+    seen = host(live)
+    assert (seen["live"], seen["edge"], seen["share"]) == ("green", "down", None)
+    assert "does not answer on its admin socket" in seen["notes"][0]
+
+
+def test_while_the_engine_is_down_the_slots_are_unknown(live):
+    live.engine.down = True
+    seen = host(live)
+    assert (seen["live"], seen["slots"]["blue"]["state"]) == ("blue", "unknown")
+    assert seen["slots"]["blue"]["release"] == live.store.state().live.release
+
+
+def test_a_live_container_that_is_gone_is_told(live):
+    live.engine.containers.clear()
+    assert "The live slot's container is absent: nothing serves. `./invoke deploy` starts it." in host(live)["notes"]
+
+
+def test_traffic_moved_by_hand_is_told(live):
+    live.roll("run-2", "upgrade", python="3.11")
+    live.host.proxy.move(0, patience=0)
+    seen = host(live)
+    assert (seen["live"], seen["confirmed"]) == ("blue", False)
+    assert "Traffic is on blue, which is not the committed slot" in seen["notes"][0]
+
+
+def test_a_stale_lock_and_an_unreadable_one_are_told(live):
+    live.begin("run-2", "upgrade", python="3.11")
+    live.clock.sleep(live.settings.lock_seconds + 1)
+    assert host(live)["lock"]["stale"] is True
+    said = status(live.host).say
+    assert "(upgrade, step begin), and is stale: the next command takes it." in said
+    assert "Run run-2 was interrupted at step begin: `./invoke upgrade --resume` goes on with it" in said
+    (live.settings.root / "lock.json").write_text("{")
+    assert host(live)["lock"] is None
+    assert "lock.json is not readable" in host(live)["notes"][0]
+
+
+def test_looking_changes_nothing(live):
+    live.begin("run-2", "upgrade", python="3.11")
+    with live.killing(0):
+        status(live.host)
+        releases(live.host)
+
+
+def test_releases_are_listed_newest_first_with_what_they_are(live):
+    assert "No release" not in releases(live.host).say
+    live.roll("run-2", "upgrade", python="3.11")
+    live.clock.sleep(1)
+    live.roll("run-3", "upgrade", spec=live.spec(environment={"N": "3"}))
+    live.clock.sleep(1)
+    live.roll("run-4", "rollback")
+    listed = releases(live.host).data["releases"]
+    assert [(each["python_version"], each["is"].split(":")[0]) for each in listed] == [
+        ("3.11.2", "not known to be good"), ("3.11.2", "live"), ("3.9.2", "last known-good"),
+    ]  # fmt: skip
+
+
+def test_a_way_back_whose_record_was_changed_is_closed(live):
+    live.roll("run-2", "upgrade", python="3.11")
+    path = live.settings.root / f"releases/{live.store.state().last_good}/release.json"
+    path.write_text(path.read_text().replace('"stop_seconds": 5', '"stop_seconds": 6'))
+    back = host(live)["rollback"]
+    assert (back["ready"], "was changed since it was written" in back["why"]) == (False, True)
+
+
+def test_a_way_back_to_a_stopped_slot_needs_memory(live, monkeypatch, tmp_path):
+    live.roll("run-2", "upgrade", python="3.11")
+    little = tmp_path / "meminfo"
+    little.write_text("MemAvailable:     102400 kB\n")
+    monkeypatch.setattr("eduhub_pilot.rollout.inspection.MEMORY", little)
+    assert host(live)["rollback"]["ready"] is True  # blue is warm
+    live.engine.containers.pop("eduhub-blue")
+    back = host(live)["rollback"]
+    words = "its slot is not running and may take 512 MiB, of which 100 are free"
+    assert (back["ready"], back["why"]) == (False, words)
+    assert f"There is no way back: {words}." in status(live.host).say
+
+
+def test_an_unconfirmed_slot_whose_other_does_not_run_has_no_way_back(live):
+    begun = live.begin("run-2", "upgrade", python="3.11")
+    live.role_bridge(begun.data["slot"], begun.data["record"])
+    prove(live.host, "run-2")
+    live.shift("run-2")
+    live.engine.containers.pop("eduhub-blue")
+    assert host(live)["rollback"]["why"] == "the container of blue does not run"
+
+
+@pytest.mark.parametrize("state", ["exited", None], ids=["killed by hand", "removed"])
+def test_where_nobody_keeps_watch_no_deadline_is_promised(held, state):
+    shift = held.engine.containers.pop("eduhub-shift")
+    if state:
+        held.engine.containers["eduhub-shift"] = replace(shift, state=state)
+    said = status(held.host)
+    assert said.data["status"]["rollout"]["goes_back"] is None
+    assert f"nobody keeps watch over run run-2 any more: its container eduhub-shift is {state or 'absent'}" in said.say
+    assert "`./invoke confirm` keeps it, `./invoke rollback --take-over` goes back" in said.say
+    assert "by itself" not in said.say
+    assert held.begin("run-3", "rollback", take_over=True).code == 0
+    assert held.haproxy.share == 0
+
+
+def test_a_share_of_the_traffic_that_nobody_watches_is_told(proven):
+    def dies() -> None:
+        raise Killed
+
+    at(proven, 0.5, dies)
+    with pytest.raises(Killed):
+        proven.shift("run-2")
+    assert proven.haproxy.share == 25
+    proven.engine.containers.pop("eduhub-shift")
+    assert "green has traffic, unconfirmed, and nobody keeps watch over run run-2 any more" in status(proven.host).say
+
+
+def test_a_deadline_of_the_boot_before_is_not_promised(held):
+    held.clock.sleep(50)
+    held.reboot()
+    held.haproxy.kill(seconds=1000)
+    promised = host(held)["rollout"]["goes_back"]
+    assert promised <= stamp(held.clock.now() + timedelta(seconds=60))
+    held.haproxy.start()
+    assert host(held)["rollout"]["goes_back"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("green 100\n", "does not name blue, which serves by release.json"), (None, "does not name blue"),
+     ("green", "traffic.map holds 'green', not one line like")],
+    ids=["another slot", "missing", "cut"],
+)  # fmt: skip
+def test_a_traffic_map_that_haproxy_would_not_come_back_right_with_is_told(live, text, words):
+    path = live.settings.root / "edge/traffic.map"
+    path.unlink() if text is None else path.write_text(text)
+    assert words in host(live)["notes"][0]
+    assert words in preflight(live.host, "next", "upgrade").say
+    path.write_text("green 0\n")
+    assert host(live)["notes"] == []

@@ -1,0 +1,301 @@
+"""The gate `contract` finds what green answers otherwise than blue, once each, and nothing that changes by itself."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import count
+
+import pytest
+
+from eduhub_pilot.adapters.http import exchange
+from eduhub_pilot.commands.preflight import preflight
+from eduhub_pilot.gates.candidate import Skipped
+from eduhub_pilot.gates.contract import gate as contract
+from eduhub_pilot.gates.contract.allow_list import covers
+from eduhub_pilot.gates.self_test.candidates import BLUE
+from eduhub_pilot.gates.self_test.server import serving
+from eduhub_pilot.model.facts import Reply
+from tests.unit.pilot.world import World
+
+JSON = {"content-type": "application/json", "vary": "Accept"}
+PAGES = {
+    "/courses": (200, '{"items": [{"price": 1}, {"price": 2}], "at": "10:00"}'),
+    "/teachers": (200, '{"items": []}'),
+    "/nowhere": (404, '{"type": "NotFound", "message": "nothing here"}'),
+}
+REQUESTS = json.dumps([{"path": path} for path in PAGES])
+
+
+class Site:
+    """A slot that answers `pages`; what differs from blue's is up to the test."""
+
+    def __init__(self, **pages: tuple[int, str]) -> None:
+        self.pages = {**PAGES, **{f"/{name}": page for name, page in pages.items()}}
+        self.headers: dict[str, dict[str, str]] = {}
+        self.asked: list[tuple[str, str, Mapping[str, str]]] = []
+        self.ticks = count(1)
+
+    def __call__(self, path: str, method: str, headers: Mapping[str, str]) -> Reply:
+        self.asked.append((path, method, headers))
+        status, body = self.pages.get(path, (200, "{}"))
+        body = body.replace("TICK", str(next(self.ticks)))
+        return Reply(status, 0.01, None, {**JSON, **self.headers.get(path, {})}, body.encode())
+
+
+@pytest.fixture
+def started(live) -> World:
+    begun = live.begin("run-2", "upgrade", python="3.11")
+    live.role_bridge(begun.data["slot"], begun.data["record"])
+    return live
+
+
+def verdict(world: World, blue: Site, green: Site, **given: str):
+    world.replies.update(blue=blue, green=green)
+    return contract.run(world.candidate("run-2", CONTRACT_REQUESTS=REQUESTS, **given))
+
+
+def test_a_green_that_answers_alike_passes(started):
+    blue, green = Site(), Site()
+    found = verdict(started, blue, green)
+    assert (found.verdict, found.measured["findings"]) == ("pass", [])
+    assert found.reason == f"{len(blue.asked)} requests are answered as by blue."
+    assert [each[:2] for each in blue.asked] == [each[:2] for each in green.asked]
+    assert {path for path, *_ in blue.asked} >= {*PAGES, "/plone/", "/health", "/plone/@search?sort_on=path&b_size=10"}
+
+
+def test_one_changed_number_format_one_header_and_one_error_body_are_three_findings(started):
+    green = Site(
+        courses=(200, '{"at": "10:00", "items": [{"price": 1.0}, {"price": 2.0}]}'),
+        nowhere=(404, '{"type": "Missing", "message": "nothing to see", "code": 4}'),
+    )
+    green.headers["/teachers"] = {"vary": "Accept, Cookie"}
+    found = verdict(started, Site(), green)
+    assert (found.verdict, found.consequence) == ("fail", "revert")
+    assert found.measured["findings"] == [
+        "GET /courses: body.items[*].price is 1 on blue and 1.0 on green (2 times).",
+        "GET /teachers: header vary is Accept on blue and Accept, Cookie on green.",
+        'GET /nowhere: body.type is "NotFound" on blue and "Missing" on green.',
+    ]
+    assert found.reason.endswith("(2 times). That is the first of 3 differences.")
+
+
+def test_over_real_connections_the_same_three_changes_are_three_findings_and_no_more(started):
+    courses = {"items": [{"id": 1, "price": 1.0}, {"id": 2, "price": 2.0}], "at": "10:tick", "next": None}
+    changed = {
+        "/": replace(BLUE["/"], headers={"Vary": "Cookie"}),
+        "/courses": replace(BLUE["/courses"], body=json.dumps(courses)),
+        "/nowhere": replace(BLUE["/nowhere"], body='{"type": "Missing", "message": "Nothing to see.", "code": 4}'),
+    }
+    candidate = started.candidate("run-2", CONTRACT_REQUESTS=json.dumps([{"path": path} for path in BLUE]))
+    with (
+        serving(BLUE, None, "blue", "old") as blue,
+        serving(BLUE, None, "green", "new") as same,
+        serving(changed, None, "green", "new") as green,
+    ):
+        three = ["/ header vary", "/courses body.items[*].price", "/nowhere body.type"]
+        for site, findings in ((same, []), (green, three)):
+            doors = {"blue": blue.address, "green": site.address}
+            host = replace(
+                candidate.host, settings=replace(candidate.host.settings, private_endpoints=doors), fetch=exchange
+            )
+            found = contract.run(replace(candidate, host=host))
+            words = [line.split() for line in found.measured["findings"]]
+            named = sorted(" ".join(line[1 : 4 if line[2] == "header" else 3]).replace(":", "") for line in words)
+            assert (found.verdict, named) == ("fail" if findings else "pass", findings)
+
+
+def test_what_changes_by_itself_is_no_finding_and_is_asked_again(started):
+    ticking = {"courses": (200, '{"at": "10:TICK"}')}
+    blue = Site(**ticking)
+    found = verdict(started, blue, Site(**ticking, teachers=PAGES["/teachers"]))
+    assert found.verdict == "pass"
+    blue, green = Site(**ticking), Site(**ticking)
+    next(green.ticks)
+    found = verdict(started, blue, green)
+    assert (found.verdict, found.measured["passing"]) == ("pass", 1)
+    assert Counter(path for path, *_ in blue.asked)["/courses"] == contract.PAIRS
+
+
+def test_content_that_changes_meanwhile_is_no_finding(started):
+    blue, green = Site(), Site()
+    new = (200, '{"items": [{"price": 7}]}')
+    green.pages["/courses"] = new
+
+    def changed(path: str, method: str, headers: Mapping[str, str]) -> Reply:
+        reply = blue(path, method, headers)
+        if path == "/courses":
+            blue.pages["/courses"] = new
+        return reply
+
+    started.replies.update(blue=changed, green=green)
+    assert contract.run(started.candidate("run-2", CONTRACT_REQUESTS=REQUESTS)).verdict == "pass"
+
+
+def test_a_green_that_is_wrong_now_and_then_is_found(started):
+    green = Site()
+    right, turns = PAGES["/courses"], count()
+
+    def by_turns(path: str, method: str, headers: Mapping[str, str]) -> Reply:
+        if path == "/courses":
+            green.pages[path] = right if next(turns) % 2 else (200, '{"at": "10:00"}')
+        return green(path, method, headers)
+
+    started.replies.update(blue=Site(), green=by_turns)
+    found = contract.run(started.candidate("run-2", CONTRACT_REQUESTS=REQUESTS))
+    assert (found.verdict, "on blue and absent on green" in found.reason) == ("fail", True)
+
+
+def test_python_and_uptime_on_the_health_page_are_expected_to_differ(started):
+    blue = Site(health=(200, '{"python": "3.9.2", "uptime_seconds": 9000.5}'))
+    assert verdict(started, blue, Site(health=(200, '{"python": "3.11.2", "uptime_seconds": 1.5}'))).verdict == "pass"
+
+
+def test_a_store_on_the_health_page_is_no_finding_for_releases_that_do_not_tell_of_it(started):
+    blue = Site(health=(200, '{"status": "up"}'))
+    green = Site(health=(200, '{"status": "up", "store": {"ready": true}}'))
+    assert verdict(started, blue, green).verdict == "pass"
+
+
+@pytest.mark.parametrize(("pattern", "where", "covered"), [
+    ("body.total", "body.total", True), ("body.total", "body.total.count", True), ("body.total", "body.totals", False),
+    ("body.items", "body.items[*].id", True), ("body.items[*].price", "body.items[*].price.net", True),
+    ("body.total.count", "body.total", False), ("*", "status", True), ("header vary", "header vary", True),
+])  # fmt: skip
+def test_a_place_covers_what_is_below_it_and_nothing_beside(pattern, where, covered):
+    assert covers(pattern, where) is covered
+
+
+ALLOWED = {"path": "/courses", "where": "body.items[*].price", "why": "ticket 4"}
+
+
+@pytest.mark.parametrize(("until", "word", "said"), [
+    ("2026-12-31", "pass", "; known differences: 1."), ("2025-12-31", "fail", "It was allowed until 2025-12-31."),
+])  # fmt: skip
+def test_an_allowed_difference_passes_until_its_day(started, until, word, said):
+    green = Site(courses=(200, '{"items": [{"price": 1.0}, {"price": 2}], "at": "10:00"}'))
+    found = verdict(started, Site(), green, CONTRACT_ALLOWED=json.dumps([{**ALLOWED, "until": until}]))
+    assert (found.verdict, said in found.reason) == (word, True)
+
+
+def test_the_place_of_a_finding_can_be_copied_into_an_allowance(started):
+    green = Site(courses=(200, '{"items": [{"price": 1.0}, {"price": 2}], "at": "10:00"}'))
+    where = verdict(started, Site(), green).reason.split()[2]
+    allowed = json.dumps([{"path": "/courses", "where": where, "until": "2026-12-31"}])
+    assert verdict(started, Site(), green, CONTRACT_ALLOWED=allowed).verdict == "pass"
+
+
+def test_a_green_that_does_not_answer_is_a_difference(started):
+    started.replies.update(blue=Site(), green=lambda *_: Reply(None, 2, "hangs"))
+    found = contract.run(started.candidate("run-2"))
+    assert found.verdict == "fail"
+    assert "status is 200 on blue and no answer in time on green" in found.reason
+
+
+def test_a_blue_that_does_not_answer_leaves_it_open(started):
+    blue = Site()
+    started.replies.update(
+        blue=lambda path, *rest: Reply(504, 2, "hangs") if path == "/courses" else blue(path, *rest), green=Site()
+    )
+    found = contract.run(started.candidate("run-2", CONTRACT_REQUESTS=REQUESTS))
+    assert (found.verdict, found.consequence) == ("inconclusive", "wait for a person")
+    assert found.reason.endswith("requests were not compared: blue's answer to GET /courses is no answer in time.")
+
+
+def test_a_door_that_refuses_is_an_error(started):
+    started.replies.update(blue=Site(), green=lambda *_: Reply(None, 0, "door"))
+    found = contract.run(started.candidate("run-2"))
+    assert (found.verdict, found.reason) == ("error", "The door of green refused the connection.")
+
+
+def test_what_is_not_asked_in_time_leaves_it_open(started):
+    blue = Site()
+
+    def slow(path: str, method: str, headers: Mapping[str, str]) -> Reply:
+        started.clock.sleep(2)
+        return blue(path, method, headers)
+
+    started.replies.update(blue=slow, green=Site())
+    found = contract.run(started.candidate("run-2", CONTRACT_SECONDS="5"))
+    assert (found.verdict, "was not asked within 5 s" in found.reason) == ("inconclusive", True)
+    assert found.measured["requests"] == 3
+
+
+def test_both_are_asked_by_the_public_name_and_with_the_credentials_of_the_file(started):
+    started.settings.config.joinpath("secrets").mkdir(parents=True)
+    started.settings.config.joinpath("secrets/editor").write_text("ana:s3cret-word\n")
+    blue, green = Site(), Site(courses=(200, '{"echo": "ana:s3cret-word"}'))
+    requests = json.dumps([{"path": "/courses", "credentials": "editor"}])
+    started.replies.update(blue=blue, green=green)
+    found = contract.run(started.candidate("run-2", CONTRACT_REQUESTS=requests))
+    asked = [headers for path, _, headers in blue.asked if path == "/courses"]
+    assert asked[0] == {"Host": "127.0.0.1:8080", "Authorization": "Basic YW5hOnMzY3JldC13b3Jk"}
+    assert found.verdict == "fail"
+    assert "s3cret" not in json.dumps(found.document())
+
+
+@pytest.mark.parametrize("content", [None, "", "two\nlines", "ümlaut:x"])
+def test_credentials_that_cannot_be_used_are_named_before_anything_is_touched(started, content, monkeypatch, tmp_path):
+    monkeypatch.setattr("eduhub_pilot.commands.preflight.MEMORY", tmp_path / "meminfo")
+    (tmp_path / "meminfo").write_text("")
+    folder = started.settings.config / "secrets"
+    folder.mkdir(parents=True)
+    if content is not None:
+        (folder / "editor").write_text(content)
+    started.settings.gates["EDUHUB_CONTRACT_REQUESTS"] = json.dumps([{"path": "/a", "credentials": "editor"}])
+    outcome = preflight(started.host, "run-2")
+    assert (outcome.code, "credentials editor" in outcome.say) == (2, True)
+    assert contract.run(started.candidate("run-2", CONTRACT_REQUESTS=started.settings.gates[
+        "EDUHUB_CONTRACT_REQUESTS"])).verdict == "error"  # fmt: skip
+
+
+def test_where_nothing_is_live_there_is_nothing_to_compare_with(world):
+    begun = world.begin("run-1")
+    world.role_bridge(begun.data["slot"], begun.data["record"])
+    assert contract.run(world.candidate("run-1")) == Skipped("contract", "nothing is live that could be compared with.")
+
+
+def test_a_live_slot_that_is_stopped_is_nothing_to_compare_with(started):
+    del started.engine.containers["eduhub-blue"]
+    assert "does not run" in contract.run(started.candidate("run-2")).reason
+
+
+@pytest.mark.parametrize(("image", "skipped"), [("example.edu:5000/bridge:2", True), ("eduhub/bridge:new", False)])
+def test_another_bridge_need_not_answer_the_same_and_another_version_must(live, image, skipped):
+    live.engine.images[image] = live.engine.images["eduhub/bridge:py3.9"]
+    begun = live.begin("run-2", "upgrade", spec=live.spec(image=image))
+    live.role_bridge(begun.data["slot"], begun.data["record"])
+    live.replies.update(blue=Site(), green=Site())
+    found = contract.run(live.candidate("run-2"))
+    assert isinstance(found, Skipped) == skipped
+    if skipped:
+        assert found.reason == (
+            "eduhub/bridge is live and example.edu:5000/bridge is another bridge, which need not answer the same."
+        )
+
+
+def asked(path: str) -> str:
+    """A line of the edge's log."""
+    return f"192.0.2.7 [25/Nov/2026:06:04:11.369] public blue/slot 0/0/0/1/1 200 251 ---- 0/0 GET {path}"
+
+
+def test_what_people_asked_for_is_compared_beside_the_chosen_requests(started):
+    started.engine.logs["eduhub-edge"] = [asked("/courses"), asked("/plone/news"), asked("/plone/news")]
+    found = verdict(started, Site(), Site(**{"plone/news": (200, '{"one": "more"}')}), CONTRACT_SAMPLED="5")
+    assert found.verdict == "fail"
+    assert "GET /plone/news (application/json): body" in found.reason
+    assert found.measured["sampled"] == 2
+
+
+def test_what_people_asked_for_and_cannot_be_compared_stops_nobody(started):
+    started.engine.logs["eduhub-edge"] = [asked("/plone/slow")]
+
+    class Slow(Site):
+        def __call__(self, path, method, headers):
+            reply = super().__call__(path, method, headers)
+            return reply.__class__(None, 5.0, "hangs", {}, b"") if path == "/plone/slow" else reply
+
+    found = verdict(started, Slow(), Slow(), CONTRACT_SAMPLED="5")
+    assert (found.verdict, found.measured["sampled"], found.measured["uncompared"]) == ("pass", 0, [])

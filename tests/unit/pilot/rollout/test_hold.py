@@ -1,0 +1,276 @@
+"""All traffic on what nobody confirmed has a deadline, and whatever happens meanwhile the host ends it by itself."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from eduhub_pilot.cli import main
+from eduhub_pilot.commands.await_shift import await_shift
+from eduhub_pilot.commands.confirm import confirm, end, pending
+from eduhub_pilot.commands.prove import prove
+from eduhub_pilot.commands.shift import shift
+from eduhub_pilot.model.errors import FailedError, LostError, RefusedError
+from eduhub_pilot.rollout.status import status, waits
+from tests.unit.pilot.fakes import Killed
+from tests.unit.pilot.world import at, given_back
+
+
+def test_a_held_run_says_what_to_type_and_by_when(held):
+    words = "Type `./invoke confirm` within 60 s; otherwise the host goes back by itself."
+    assert words in await_shift(held.host, "run-2").say
+    assert "`./invoke confirm` keeps it" in status(held.host).say
+
+
+def test_whoever_waits_is_told_until_when_with_what_the_run_did(held, monkeypatch, capsys):
+    monkeypatch.setattr("eduhub_pilot.cli.make_host", lambda _: held.host)
+    deadline = "2026-01-01T00:02:0"  # 60 s after all traffic had moved
+    assert main(["waits", "--run", "run-2"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["say"].startswith("green (")
+    assert f"waits for a person, until {deadline}" in answer["say"]
+    assert (answer["rolled"]["gates"]["smoke"], answer["status"]["confirmed"]) == ("pass", False)
+    assert answer["status"]["rollout"]["goes_back"].startswith(deadline)
+    assert main(["status"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["rolled"]["changed"][0] == "Python 3.9.2 → 3.11.2"
+    assert f"so does the host by itself at {deadline}" in answer["say"]
+
+
+def test_a_run_that_went_back_meanwhile_waits_for_nobody(held):
+    held.clock.sleep(61)
+    held.goes_on()
+    with pytest.raises(FailedError, match=r"Run run-2 waits for nobody\. The last run, run-2 .* was reverted at"):
+        waits(held.host, "run-2")
+
+
+def test_a_confirmation_tells_what_the_run_did(held, monkeypatch, capsys):
+    monkeypatch.setattr("eduhub_pilot.cli.make_host", lambda _: held.host)
+    assert main(["confirm"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["status"]["confirmed"], answer["status"]["rollback"]["ready"]) == (True, True)
+    assert answer["rolled"]["gates"] == dict.fromkeys(("smoke", "runtime", "contract"), "pass")
+    assert answer["rolled"]["changed"][0] == "Python 3.9.2 → 3.11.2"
+
+
+def test_nobody_confirms_and_the_host_goes_back_by_itself(held):
+    held.clock.sleep(59)
+    held.goes_on()
+    assert held.haproxy.share == 100
+    held.clock.sleep(2)
+    held.goes_on()
+    assert given_back(held)
+    assert not held.lives()
+    last = held.store.state().last
+    assert (last.run, last.result) == ("run-2", "reverted")
+    assert last.why.endswith("had all traffic for 60 s and nobody confirmed it.")
+    assert "was reverted at 2026-" in status(held.host).say
+    assert status(held.host).data["status"]["last"]["result"] == "reverted"
+
+
+def test_a_person_confirms_in_time_without_naming_the_run(held):
+    outcome = pending(held.host)
+    assert (outcome.code, held.store.lock(), held.store.share()) == (0, None, 100)
+    held.clock.sleep(1000)
+    held.goes_on()
+    assert (held.haproxy.share, held.lives()) == (100, False)
+    with pytest.raises(RefusedError, match=r"Nothing waits for a confirmation: green serves .* was confirmed at"):
+        pending(held.host)
+
+
+def test_the_journal_tells_who_confirmed(held):
+    pending(held.host, "bob@lab")
+    lines = [json.loads(line) for line in held.store.journal()[0]]
+    confirmed = [line for line in lines if line["event"] == "confirmed"][-1]
+    assert (confirmed["run"], confirmed["owner"]) == ("run-2", "bob@lab")
+
+
+def test_a_confirmation_that_comes_too_late_is_told_what_happened(held):
+    held.clock.sleep(61)
+    held.goes_on()
+    with pytest.raises(RefusedError, match=r"Nothing waits .* blue serves .* was reverted at .*nobody confirmed it"):
+        pending(held.host)
+
+
+def test_nothing_waits_while_traffic_still_moves(live):
+    live.begin("run-2", "upgrade", python="3.11")
+    with pytest.raises(RefusedError, match=r"Nothing waits for a confirmation: .* Run run-2 is at step begin"):
+        pending(live.host)
+
+
+def test_a_rollback_ends_a_hold_and_goes_no_further_than_what_served_before(held):
+    outcome = held.begin("run-3", "rollback", owner="bob@lab")
+    assert (outcome.data["action"], outcome.data["slot"], outcome.changed) == ("none", "blue", True)
+    assert outcome.say.startswith("ana@desk's run run-2 waited for its confirmation; undid what it left. blue serves")
+    assert given_back(held)
+
+
+def test_a_rollback_to_a_named_release_does_not_break_into_a_hold(held):
+    with pytest.raises(RefusedError, match="ana@desk holds the lock"):
+        held.begin("run-3", "rollback", owner="bob@lab", to=held.store.state().live.release)
+
+
+def test_an_upgrade_by_somebody_else_is_kept_out_of_a_hold(held):
+    with pytest.raises(RefusedError, match=r"step shifted.* `\./invoke confirm` keeps what it did"):
+        held.begin("run-3", "upgrade", owner="bob@lab", python="3.11")
+
+
+REFUSED: dict[str, dict] = {
+    "a rollback to a release that is not kept": {"verb": "rollback", "to": "20250101T000000Z-py3.9-00000000"},
+    "an upgrade to a Python without an image": {"verb": "upgrade", "python": "3.13"},
+    "a deployment of an image that is not there": {"verb": "deploy", "spec": '{"image": "none:1", "health_path": "/"}'},
+    "a resumption with another target": {"verb": "upgrade", "python": "3.9", "resume": True},
+}
+
+
+@pytest.mark.parametrize("words", REFUSED.values(), ids=REFUSED)
+def test_what_is_refused_touches_no_release_that_waits(held, words):
+    state, lock = held.store.state(), held.store.lock()
+    with pytest.raises(RefusedError):
+        held.begin("run-3", take_over=True, **words)
+    assert (held.haproxy.share, held.store.state(), held.store.lock()) == (100, state, lock)
+    assert pending(held.host).code == 0
+
+
+def test_a_rollback_that_was_interrupted_is_begun_again_instead_of_undone(live):
+    old = live.store.state().live.release
+    live.roll("run-2", "upgrade", python="3.11")
+    begun = live.begin("run-3", "rollback")
+    live.role_bridge(begun.data["slot"], begun.data["record"])
+    live.shift("run-3")
+    again = live.begin("run-4", "rollback", take_over=True)
+    assert (again.data["action"], again.data["release"]) == ("roll", old)
+
+
+def test_a_rollback_to_a_warm_slot_is_proven_by_its_shift(live):
+    live.roll("run-2", "upgrade", python="3.11")
+    begun = live.begin("run-3", "rollback")
+    assert begun.data["warm"] is True
+    before = live.clock.passed
+    assert live.shift("run-3").code == 0
+    assert live.clock.passed - before < 2
+    assert [line["percent"] for line in live.noted("moved")][-1] == 100
+    assert confirm(live.host, "run-3").code == 0
+
+
+def test_a_slot_that_is_not_warm_is_started_first(live):
+    live.roll("run-2", "upgrade", python="3.11")
+    live.engine.containers.pop("eduhub-blue")
+    assert live.begin("run-3", "rollback").data["warm"] is False
+
+
+@pytest.mark.parametrize("jump", [-100_000, 100_000])
+def test_a_clock_that_jumps_moves_no_deadline(held, jump):
+    held.clock.jumped += jump
+    held.clock.sleep(50)
+    held.goes_on()
+    assert held.haproxy.share == 100
+    held.clock.sleep(11)
+    held.goes_on()
+    assert given_back(held)
+
+
+@pytest.mark.parametrize("jump", [-100_000, 100_000])
+def test_a_clock_that_jumps_lets_nobody_break_into_a_hold(held, jump):
+    held.clock.jumped += jump
+    with pytest.raises(RefusedError, match=r"ana@desk holds the lock .* `\./invoke confirm` keeps what it did"):
+        held.begin("run-3", "upgrade", owner="bob@lab", python="3.11")
+    assert held.haproxy.share == 100
+    held.engine.containers.pop("eduhub-shift")  # nobody will refresh that lock any more
+    assert held.begin("run-4", "upgrade", owner="bob@lab", python="3.11").say.startswith("ana@desk left run run-2")
+
+
+def test_a_lock_removed_by_hand_ends_the_hold(held):
+    end(held.host, "run-2")
+    held.goes_on()
+    assert given_back(held)
+    assert "was removed" in held.store.state().last.why
+
+
+def dies() -> None:
+    raise Killed
+
+
+def test_a_pilot_that_was_killed_goes_on_where_traffic_is(live):
+    begun = live.begin("run-2", "upgrade", python="3.11")
+    live.role_bridge(begun.data["slot"], begun.data["record"])
+    prove(live.host, "run-2")
+    at(live, 0.5, dies)
+    with pytest.raises(Killed):
+        live.shift("run-2")
+    assert live.haproxy.share == 25
+    live.goes_on()
+    assert [line["percent"] for line in live.noted("moved")] == [25, 25, 100]
+    assert await_shift(live.host, "run-2").code == 0
+
+
+def test_after_a_reboot_the_shift_finds_from_disk_that_it_has_to_go_back(held):
+    held.haproxy.kill(seconds=1)
+    held.clock.sleep(2)
+    held.goes_on()
+    assert given_back(held)
+    assert "HAProxy was restarted" in held.store.state().last.why
+
+
+def test_an_undoing_that_the_engine_refused_is_finished_once_it_answers(held):
+    held.clock.sleep(61)
+    held.engine.down = True
+    with pytest.raises(Exception, match="could not be removed"):
+        shift(held.host, "run-2")
+    assert held.haproxy.share == 0
+    assert held.lives()
+    held.engine.down = False
+    held.goes_on()
+    assert given_back(held)
+
+
+def test_connections_of_the_left_slot_are_listed_and_cut_when_the_new_one_is_confirmed(live):
+    live.haproxy.sessions["blue"] = 2
+    begun = live.begin("run-2", "upgrade", python="3.11")
+    live.role_bridge(begun.data["slot"], begun.data["record"])
+    prove(live.host, "run-2")
+    live.shift("run-2")
+    assert live.haproxy.sessions["blue"] == 2
+    outcome = confirm(live.host, "run-2")
+    assert live.haproxy.sessions["blue"] == 0
+    words = "2 connections that blue still had were cut: /plone/1 (request, 61 s), /plone/0 (request, 60 s)."
+    assert words in outcome.say
+    assert live.noted("cut")[0]["connections"] == outcome.data["cut"]
+
+
+def test_every_connection_that_is_cut_is_listed_however_many_there_are(live):
+    live.haproxy.sessions["blue"] = 130
+    live.roll("run-2", "upgrade", python="3.11")
+    lines = [line for line in live.noted("cut") + live.noted("listed") if line["step"] == "confirm"]
+    (first, *_) = lines
+    listed = [each["path"] for line in lines for each in line["connections"]]
+    assert (first["left"], set(listed)) == (130, {f"/plone/{number}" for number in range(130)})
+
+
+def test_awaiting_a_shift_whose_container_is_gone_says_so(live):
+    begun = live.begin("run-2", "upgrade", python="3.11")
+    live.role_bridge(begun.data["slot"], begun.data["record"])
+    prove(live.host, "run-2")
+    with pytest.raises(FailedError, match=r"The shift's container eduhub-shift is gone at step prove"):
+        await_shift(live.host, "run-2")
+
+
+def test_awaiting_a_shift_that_another_run_took_over_says_so(live):
+    with pytest.raises(LostError, match="another one took this host over"):
+        await_shift(live.host, "run-9")
+
+
+def test_a_deadline_that_makes_no_sense_touches_nothing(live):
+    before = live.store.state()
+    with pytest.raises(RefusedError, match="--confirm-within is 'soon'"):
+        live.begin("run-2", "upgrade", python="3.11", confirm_within="soon")
+    assert (live.store.state(), live.store.lock()) == (before, None)
+
+
+def test_a_nonsense_plan_is_one_sentence_and_exit_code_2(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("EDUHUB_STATE", str(tmp_path))
+    monkeypatch.setenv("EDUHUB_SHIFT_STEPS", "[50, 5]")
+    assert main(["begin", "--run", "r", "--owner", "o", "--verb", "upgrade"]) == 2
+    assert "the one before" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
