@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -12,8 +13,10 @@ import yaml
 from ansible.parsing.dataloader import DataLoader
 
 from eduhub_pilot.gates.criteria import NAMES, criteria
+from eduhub_pilot.model.described import SETTINGS as DESCRIBED
 from eduhub_pilot.model.release import Spec
 from eduhub_pilot.model.settings import GATES as SETTINGS
+from eduhub_pilot.model.settings import parse_settings
 from tests.templates.render import ANSIBLE, render, value
 
 SPEC = Spec({"image": "eduhub/bridge:py3.11", "python": "3.11", "health_path": "/health", "smoke_paths": ["/"]})
@@ -106,29 +109,38 @@ def test_the_announcement_names_addresses_and_where_the_password_is_but_not_the_
     assert "password" not in render("release", "announcement.txt.j2", release_begun=begun, plone_url="http://cms:1/P")
 
 
-def gates_told(**given) -> dict[str, str]:
+def told(**given) -> dict[str, Any]:
+    """What the pilot is told on its standard input, as JSON brings it there."""
+    return json.loads(json.dumps(value("_pilot_told", **given), default=str))
+
+
+def gates_told(**given) -> dict[str, Any]:
     """What the pilot is told of the gates."""
-    words = value("_pilot_argv", pilot_command=[], **given)
-    told = dict(word.split("=", 1) for word in words if word.startswith("EDUHUB_"))
-    return {name: text for name, text in told.items() if name.startswith(SETTINGS)}
+    return {name: each for name, each in told(**given)["settings"].items() if name.startswith(SETTINGS)}
+
+
+def test_the_pilot_is_told_every_setting_that_it_describes_and_the_release():
+    document = told(pilot_input={"image": "eduhub/bridge"}, eduhub_stack="two", pilot_shift_steps=[50, 100])
+    assert set(document["settings"]) == set(DESCRIBED)
+    assert (document["settings"]["pilot_stack"], document["spec"]) == ("two", {"image": "eduhub/bridge"})
+    assert parse_settings(document["settings"], Path("/state"), Path("/config")).plan.steps == (50, 100)
 
 
 def test_the_pilot_understands_what_the_defaults_tell_it_of_the_gates():
-    told = criteria(gates_told(), SPEC)
-    assert told == criteria({}, SPEC)
-    assert {name.split("_")[1] for name in gates_told()} == {"GATE", "RUNTIME", "CONTRACT", "PERFORMANCE"}
+    assert criteria(gates_told(), SPEC) == criteria({}, SPEC)
+    assert {name.split("_")[1] for name in gates_told()} == {"gate", "runtime", "contract", "performance"}
 
 
 @pytest.mark.parametrize("gate", NAMES)
 @pytest.mark.parametrize("mode", ["off", "observe", "enforce", False], ids=str)
 def test_each_gate_has_the_mode_that_the_inventory_says_and_no_other_gate_has_it(gate, mode):
-    told = criteria(gates_told(**{f"pilot_gate_{gate}": mode}), SPEC).modes
-    assert told == {**dict.fromkeys(NAMES, "enforce"), gate: mode or "off"}  # YAML makes false of off
+    modes = criteria(gates_told(**{f"pilot_gate_{gate}": mode}), SPEC).modes
+    assert modes == {**dict.fromkeys(NAMES, "enforce"), gate: mode or "off"}  # YAML makes false of off
 
 
 def test_the_pilot_understands_what_an_inventory_tells_it_of_the_gates():
     until = date(2027, 1, 31)  # what YAML makes of a day
-    told = criteria(
+    understood = criteria(
         gates_told(
             pilot_gate_smoke=False,  # what YAML makes of off
             pilot_runtime_allowed=[{"path": "/app/*", "until": until}],
@@ -137,9 +149,9 @@ def test_the_pilot_understands_what_an_inventory_tells_it_of_the_gates():
         ),
         SPEC,
     )
-    assert told.modes["smoke"] == "off"
-    assert told.runtime.allowed[0].until == told.contract.allowed[0].until == until
-    assert told.contract.requests[-1].named == "GET /courses (text/html)"
+    assert understood.modes["smoke"] == "off"
+    assert understood.runtime.allowed[0].until == understood.contract.allowed[0].until == until
+    assert understood.contract.requests[-1].named == "GET /courses (text/html)"
 
 
 def steps(tasks: list[dict[str, Any]] | None) -> Iterator[tuple[str, Any]]:

@@ -51,7 +51,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
 
     def ask(world: World, words: list[str]) -> tuple[int, dict]:
-        monkeypatch.setattr(cli, "make_host", lambda _: world.host)
+        monkeypatch.setattr(cli, "make_host", lambda *_: world.host)
         code = cli.main(words)
         (line,) = capsys.readouterr().out.splitlines()
         return code, json.loads(line)

@@ -56,7 +56,7 @@ class World:
             start_seconds=10, probe_seconds=2, drain_seconds=3, drain_stream_seconds=8, watch_seconds=1,
             plan=Plan((25, 100), seconds=1), config=root / "etc",
             # Which asks thousands of times, and has tests of its own.
-            gates={"EDUHUB_GATE_PERFORMANCE": "off"},
+            gates={"pilot_gate_performance": "off"},
         )  # fmt: skip
         admin, maps = root / "admin.sock", str(root / "edge")
         proxy = FakeProxy(admin, maps, self.clock, haproxy=self.haproxy, before=self._before)
@@ -221,14 +221,14 @@ class World:
 
     def begin(self, run: str, verb: str = "deploy", owner: str = "ana@desk", **words: Any) -> Outcome:
         spec = words.pop("spec", None)
-        return begin(self.host, RunRequest(run, owner, verb, **words), parse_spec(spec or self.spec()))
+        return begin(self.host, RunRequest(run, owner, verb, **words), parse_spec(json.loads(spec or self.spec())))
 
-    def candidate(self, run: str, **given: str) -> Candidate:
-        """The slot of `run` as gates see it; `given` are their variables without EDUHUB_."""
+    def candidate(self, run: str, **given: Any) -> Candidate:
+        """The slot of `run` as gates see it; `given` are their variables without `pilot_`."""
         state = self.store.state()
         assert state.rollout
         record = self.store.record(state.rollout.release)
-        judged_by = criteria({f"EDUHUB_{name}": value for name, value in given.items()}, record.spec)
+        judged_by = criteria({f"pilot_{name}": value for name, value in given.items()}, record.spec)
         blue = self.host.known(state.live.release) if state.live else None
         live = self.engine.containers.get(self.name(other(state.rollout.slot)))
         runs = bool(live and live.runs)

@@ -222,7 +222,7 @@ def test_a_slot_that_hangs_is_shown_by_its_own_words(proven):
 
 def test_whoever_comes_while_a_run_is_undone_waits_as_long_as_that_may_take(proven, monkeypatch):
     """Refused before that, Ctrl-C would end with "nothing was touched" while the shift goes back."""
-    environment = {"EDUHUB_STATE": str(proven.settings.root), "EDUHUB_DRAIN_SECONDS": "300"}
+    monkeypatch.setattr("eduhub_pilot.cli.ROOT", proven.settings.root)
     kept: list[float] = []
     proven.host = replace(proven.host, settings=replace(proven.settings, drain_seconds=300))
     proven.shift("run-2")
@@ -237,4 +237,4 @@ def test_whoever_comes_while_a_run_is_undone_waits_as_long_as_that_may_take(prov
     monkeypatch.setattr(proven.engine, "remove", removing)
     began = proven.clock.monotonic()
     revert(proven.host, "run-2", "Ctrl-C")
-    assert 330 <= kept[-1] < make_host(environment).store.guard_seconds
+    assert 330 <= kept[-1] < make_host({"pilot_drain_seconds": 300}, None).store.guard_seconds

@@ -55,7 +55,7 @@ CASES = {
 def test_a_gate_that(started, words, mode, given, stops):
     first, asked_first = gate("smoke", *words)
     second, asked_second = gate("runtime", "pass")
-    asked = list(ask(started.candidate("run-2", GATE_SMOKE=mode), (first, second)))
+    asked = list(ask(started.candidate("run-2", gate_smoke=mode), (first, second)))
     assert (asked_first, asked_second) == (given, [] if stops else ["pass"])
     assert [each.stops for each in asked[-1:]] == [stops]
 
@@ -74,7 +74,7 @@ def test_each_is_told_in_a_line_with_its_findings_if_it_has_any(started, word, s
 
 
 def test_an_observed_gate_says_so(started):
-    (asked,) = ask(started.candidate("run-2", GATE_SMOKE="observe"), (gate("smoke", "fail")[0],))
+    (asked,) = ask(started.candidate("run-2", gate_smoke="observe"), (gate("smoke", "fail")[0],))
     assert asked.say == "smoke failed, only observed: smoke says fail."
     assert asked.document["mode"] == "observe"
 
@@ -83,7 +83,7 @@ def test_the_way_back_asks_only_whether_the_slot_answers(live):
     live.roll("run-2", "upgrade", python="3.11")
     live.engine.looked.clear()
     live.engine.looks["eduhub-blue"] = looks(findings=[FOUND])
-    live.settings.gates["EDUHUB_GATE_RUNTIME"] = "nonsense"
+    live.settings.gates["pilot_gate_runtime"] = "nonsense"
     assert live.roll("run-3", "rollback").code == 0
     assert live.engine.looked == []
 
@@ -140,7 +140,7 @@ def test_an_inconclusive_gate_leaves_the_run_to_a_person_with_nothing_moved(star
 def test_a_run_that_waits_is_resumed_by_anybody_and_goes_on(started):
     started.engine.looks["eduhub-green"] = Look(137, "", "seconds")
     prove(started.host, "run-2")
-    started.settings.gates["EDUHUB_GATE_RUNTIME"] = "observe"
+    started.settings.gates["pilot_gate_runtime"] = "observe"
     resumed = started.begin("run-3", "upgrade", owner="bob@lab", resume=True)
     green = started.engine.containers["eduhub-green"]
     started.role_bridge(resumed.data["slot"], resumed.data["record"])

@@ -2,78 +2,93 @@
 
 from __future__ import annotations
 
-import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from eduhub_pilot.model.errors import RefusedError
-from eduhub_pilot.model.settings import from_environment
-from eduhub_pilot.model.shift_plan import STEPS, Limits, Plan, confirm_seconds, parse_plan, weight_at
+from eduhub_pilot.model.settings import Settings, parse_settings
+from eduhub_pilot.model.shift_plan import Limits, Plan, confirm_seconds, parse_plan, weight_at
 
 NONSENSE = {
-    "no list": ({"STEPS": "5"}, "pilot_shift_steps is 5, not a list of whole numbers"),
-    "no JSON": ({"STEPS": "[5, 25"}, r"pilot_shift_steps is '\[5, 25', which is no JSON"),
-    "empty": ({"STEPS": "[]"}, "not a list of whole numbers like"),
-    "a truth": ({"STEPS": "[true, 100]"}, "not a list of whole numbers like"),
-    "a half": ({"STEPS": "[0.5, 100]"}, "not a list of whole numbers like"),
-    "nothing for a step": ({"STEPS": "[0, 100]"}, "a step is a percentage from 1 to 100"),
-    "more than all": ({"STEPS": "[50, 110]"}, "a step is a percentage from 1 to 100"),
-    "going down": ({"STEPS": "[25, 5, 100]"}, "each step must be more than the one before"),
-    "twice the same": ({"STEPS": "[50, 50, 100]"}, "each step must be more than the one before"),
-    "not to the end": ({"STEPS": "[5, 50]"}, "the last step must be 100"),
-    "limits as a list": ({"LIMITS": "[1]"}, "pilot_shift_limits is .*, not a mapping"),
-    "a misspelt limit": ({"LIMITS": '{"errors_precent": 1}'}, "'errors_precent'; did you mean errors_percent"),
-    "a text for a limit": ({"LIMITS": '{"queue": "long"}'}, 'queue is "long", not a number'),
-    "a limit that is none": ({"LIMITS": '{"queue": NaN}'}, "queue is NaN, not a number"),
-    "a limit of four hundred digits": ({"LIMITS": f'{{"queue": {"9" * 400}}}'}, "queue is 9+, not a number"),
-    "a limit that always fails": ({"LIMITS": '{"slower": 0.5}'}, "a limit below 1 would fail a slot that is as fast"),
-    "no errors in a row": ({"LIMITS": '{"errors_in_a_row": 0}'}, "must be at least 1"),
-    "more than all errors": ({"LIMITS": '{"errors_percent": 101}'}, "not a percentage"),
-    "negative": ({"LIMITS": '{"slower_seconds": -1}'}, "must not be negative"),
+    "no list": ({"steps": 5}, "pilot_shift_steps is 5, not a list"),
+    "a text": ({"steps": "[5, 25"}, r'pilot_shift_steps is "\[5, 25", not a list'),
+    "empty": ({"steps": []}, "the last step must be 100"),
+    "a truth": ({"steps": [True, 100]}, "holds true, where a whole number from 1 to 100 percent belongs"),
+    "a half": ({"steps": [0.5, 100]}, "holds 0.5, where a whole number from 1 to 100 percent belongs"),
+    "nothing for a step": ({"steps": [0, 100]}, "holds 0, where a whole number from 1 to 100 percent belongs"),
+    "more than all": ({"steps": [50, 110]}, "holds 110, where a whole number from 1 to 100 percent belongs"),
+    "going down": ({"steps": [25, 5, 100]}, "each step must be more than the one before"),
+    "twice the same": ({"steps": [50, 50, 100]}, "each step must be more than the one before"),
+    "not to the end": ({"steps": [5, 50]}, "the last step must be 100"),
+    "limits as a list": ({"limits": [1]}, r"pilot_shift_limits is \[1\], not a mapping"),
+    "a misspelt limit": ({"limits": {"errors_precent": 1}}, "'errors_precent'; did you mean errors_percent"),
+    "a text for a limit": ({"limits": {"queue": "long"}}, 'pilot_shift_limits.queue is "long", not a number from 1 requ'),
+    "a limit that is none": ({"limits": {"queue": float("nan")}}, "queue is NaN, not a number"),
+    "a limit without end": ({"limits": {"queue": float("inf")}}, "queue is Infinity, not a number"),
+    "a limit of four hundred digits": ({"limits": {"queue": int("9" * 400)}}, "queue is 9+..., not a number"),
+    "a limit that always fails": ({"limits": {"slower": 0.5}}, "slower is 0.5, not a number from 1 times, like 1.5"),
+    "no errors in a row": ({"limits": {"errors_in_a_row": 0}}, "is 0, not a number from 1 answers"),
+    "more than all errors": ({"limits": {"errors_percent": 101}}, "is 101, not a number from 0 to 100 percent"),
+    "negative": ({"limits": {"slower_seconds": -1}}, "is -1, not a number from 0 seconds"),
 }
+
+
+def parsed(**given: Any) -> Settings:
+    return parse_settings({f"pilot_{name}": value for name, value in given.items()}, Path("/state"), Path("/config"))
 
 
 @pytest.mark.parametrize(("given", "words"), NONSENSE.values(), ids=NONSENSE)
 def test_nonsense_is_refused_with_the_variable_to_correct(given, words):
-    environment = {f"EDUHUB_SHIFT_{name}": value for name, value in given.items()}
     with pytest.raises(RefusedError, match=words) as refused:
-        from_environment(environment)
+        parsed(**{f"shift_{name}": value for name, value in given.items()})
     assert (refused.value.code, "in the inventory" in refused.value.say) == (2, True)
 
 
-@pytest.mark.parametrize("name", ["WATCH", "CONFIRM", "DRAIN"])
+@pytest.mark.parametrize("name", ["watch", "confirm", "drain"])
 def test_negative_seconds_are_refused(name):
-    with pytest.raises(RefusedError, match=rf"EDUHUB_{name}_SECONDS is '-1'.*pilot_{name.lower()}_seconds"):
-        from_environment({f"EDUHUB_{name}_SECONDS": "-1"})
+    with pytest.raises(RefusedError, match=f"pilot_{name}_seconds is -1, not a number from"):
+        parsed(**{f"{name}_seconds": -1})
 
 
 def test_a_word_for_cutting_connections_is_one_of_two():
-    with pytest.raises(RefusedError, match="pilot_drain_cut is 'maybe', neither allow nor forbid"):
-        from_environment({"EDUHUB_DRAIN_CUT": "maybe"})
+    with pytest.raises(RefusedError, match='pilot_drain_cut is "maybe", not one of allow, forbid'):
+        parsed(drain_cut="maybe")
 
 
 def test_what_the_inventory_leaves_out_has_a_default():
-    plan = from_environment({"EDUHUB_SHIFT_LIMITS": '{"queue": 7}', "EDUHUB_WATCH_SECONDS": "2"}).plan
-    assert plan == Plan(STEPS, 2, Limits(queue=7), "allow")
+    plan = parsed(shift_limits={"queue": 7}, watch_seconds="2").plan
+    assert plan == Plan((5, 25, 50, 100), 2, Limits(queue=7), "allow")
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("CONFIRM", "9"), ("CONFIRM", "86401"), ("CONFIRM", "1e12"), ("LOCK", "4"), ("LOCK", "1e12"), ("DRAIN", "1e308"),
-     ("START", "inf"), ("PROBE", "nan"), ("WATCH", "soon")],
+    [("confirm", 9), ("confirm", 86401), ("confirm", 1e12), ("lock", 4), ("lock", "1e12"), ("drain", 1e308),
+     ("start", float("inf")), ("probe", float("nan")), ("watch", "soon")],
 )  # fmt: skip
 def test_times_that_mean_never_or_at_once_are_refused_by_their_variable(name, value):
-    words = rf"EDUHUB_{name}_SECONDS is '{value}', not .* to 86400 \(a day\).*pilot_{name.lower()}_seconds"
+    words = rf"pilot_{name}_seconds is .*, not a number from .* to 86400 seconds \(a day\), like .*: correct it in the inv"
     with pytest.raises(RefusedError, match=words):
-        from_environment({f"EDUHUB_{name}_SECONDS": value})
+        parsed(**{f"{name}_seconds": value})
+
+
+def test_an_address_that_is_none_is_refused_by_its_variable():
+    with pytest.raises(RefusedError, match=r'pilot_edge_url is "ftp://x", which is no address like http://127.0.0.1:8080'):
+        parsed(edge_url="ftp://x")
+
+
+def test_what_is_wrong_with_a_gate_or_unknown_keeps_nobody_from_asking():
+    settings = parsed(gate_smoke="nonsense", beauty="enforce", stack="two")
+    assert (settings.stack, settings.gates) == ("two", {"pilot_gate_smoke": "nonsense", "pilot_beauty": "enforce"})
 
 
 @given(st.sets(st.integers(1, 99)), st.integers(0, 100))
 def test_a_step_never_goes_back_and_the_last_one_is_all(some, reached):
     steps = [*sorted(some), 100]
-    ahead = parse_plan(json.dumps(steps), 1, "{}", "allow").ahead(reached)
+    ahead = parse_plan({"pilot_shift_steps": steps}).ahead(reached)
     assert ahead[-1] == 100
     assert list(ahead) == [step for step in steps if step >= reached]
 

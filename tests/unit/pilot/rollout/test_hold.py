@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
@@ -24,7 +25,7 @@ def test_a_held_run_says_what_to_type_and_by_when(held):
 
 
 def test_whoever_waits_is_told_until_when_with_what_the_run_did(held, monkeypatch, capsys):
-    monkeypatch.setattr("eduhub_pilot.cli.make_host", lambda _: held.host)
+    monkeypatch.setattr("eduhub_pilot.cli.make_host", lambda *_: held.host)
     deadline = "2026-01-01T00:02:0"  # 60 s after all traffic had moved
     assert main(["waits", "--run", "run-2"]) == 0
     answer = json.loads(capsys.readouterr().out)
@@ -46,7 +47,7 @@ def test_a_run_that_went_back_meanwhile_waits_for_nobody(held):
 
 
 def test_a_confirmation_tells_what_the_run_did(held, monkeypatch, capsys):
-    monkeypatch.setattr("eduhub_pilot.cli.make_host", lambda _: held.host)
+    monkeypatch.setattr("eduhub_pilot.cli.make_host", lambda *_: held.host)
     assert main(["confirm"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert (answer["status"]["confirmed"], answer["status"]["rollback"]["ready"]) == (True, True)
@@ -269,8 +270,8 @@ def test_a_deadline_that_makes_no_sense_touches_nothing(live):
 
 
 def test_a_nonsense_plan_is_one_sentence_and_exit_code_2(monkeypatch, capsys, tmp_path):
-    monkeypatch.setenv("EDUHUB_STATE", str(tmp_path))
-    monkeypatch.setenv("EDUHUB_SHIFT_STEPS", "[50, 5]")
+    monkeypatch.setattr("eduhub_pilot.cli.ROOT", tmp_path)
+    monkeypatch.setattr("sys.stdin", io.StringIO('{"settings": {"pilot_shift_steps": [50, 5]}}'))
     assert main(["begin", "--run", "r", "--owner", "o", "--verb", "upgrade"]) == 2
     assert "the one before" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []

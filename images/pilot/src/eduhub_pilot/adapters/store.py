@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from eduhub_pilot.model import journal
-from eduhub_pilot.model.document import RELEASE_ID
+from eduhub_pilot.model.document import RELEASE_ID, SCHEMA, Document
 from eduhub_pilot.model.errors import RefusedError
 from eduhub_pilot.model.facts import SLOTS, Slot, slot_of
 from eduhub_pilot.model.release import Record, parse_record
@@ -27,11 +29,30 @@ EMPTY = "none"
 # Runs whose samples are kept; a name of theirs becomes a folder's.
 RUNS = 10
 NOW = "now.json"
+SETTINGS = "settings.json"
 RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}")
 # As much of the journal's end as is read to find a cut last line; lines are far shorter.
 TAIL = 1 << 20
 # As much of it as a report looks through for the last rollout.
 JOURNAL = 8 << 20
+
+
+def kept_settings(root: Path, run: str) -> Mapping[str, Any]:
+    """Return the inventory's values that `begin` kept of `run`; RefusedError where they cannot be read."""
+    file = f"runs/{run}/{SETTINGS} in the host's state directory"
+    remedy = "It holds what this run began with. `./invoke rollback` undoes the run; then type your command again."
+    try:
+        text = (root / "runs" / run / SETTINGS).read_text() if RUN.fullmatch(run) else None
+    except UnicodeDecodeError:
+        text = "not text"
+    except OSError as error:
+        raise RefusedError(f"{file} cannot be read ({error.strerror}). {remedy}") from None
+    if text is None:
+        raise RefusedError(f"{run!r} is no id of a run.")
+    settings = Document.parse(text, file, remedy).fields.get("settings")
+    if not isinstance(settings, dict):
+        raise RefusedError(f"{file} has no object in `settings`. {remedy}")
+    return settings
 
 
 class Store:
@@ -252,6 +273,12 @@ class Store:
             os.write(descriptor, f"{'' if size else header}{chr(10) if cut else ''}{line}".encode())
         finally:
             os.close(descriptor)
+
+    def save_settings(self, run: str, given: Mapping[str, Any]) -> None:
+        """Keep the inventory's values for the run's shift, which outlives whoever handed them over."""
+        folder = self._room(run)
+        if folder:
+            self._write(folder / SETTINGS, json.dumps({"schema": SCHEMA, "settings": given}, indent=1) + "\n")
 
     def samples(self, run: str) -> list[str]:
         """Return the lines of the run's samples, its header first; none where there are none."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -42,7 +41,7 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
         options.run, options.owner, options.verb, options.python, options.to, options.take_over, options.resume,
         options.hold, options.confirm_within,
     )  # fmt: skip
-    return begin(host, request, None if options.verb == "rollback" else parse_spec(sys.stdin.read()))
+    return begin(host, request, None if options.verb == "rollback" else parse_spec(options.spec))
 
 
 @dataclass(frozen=True)
@@ -211,6 +210,7 @@ def _claim(host: Host, request: RunRequest, opening: Opening, record: Record, sl
         host.note(request.run, "begin", "given back", slot=other(slot), why="traffic was not on the committed slot")
     if record.id not in host.store.releases():
         host.store.save_record(record)
+    host.store.save_settings(request.run, host.settings.given)
     host.engine.tag(record.image_id, record.kept)
     seconds = confirm_seconds(request.confirm_within, host.settings.confirm_seconds)
     state = state.begun(Rollout(request.run, slot, record.id, origin, "begin", verb, request.hold, seconds))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -31,8 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(host: Host, options: argparse.Namespace) -> Outcome:
     """Run the command."""
-    given = "" if sys.stdin.isatty() else sys.stdin.read().strip()
-    spec = parse_spec(given) if given not in {"", "{}"} else None
+    spec = parse_spec(options.spec) if options.spec else None
     return preflight(host, options.run, options.verb, options.take_over, spec)
 
 

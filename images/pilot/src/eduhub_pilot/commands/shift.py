@@ -83,6 +83,15 @@ def _give_back(host: Host, run: str) -> None:
             give_back(host, state)
 
 
+def without_settings(host: Host, run: str) -> None:
+    """Take traffic from the new slot where the settings that `begin` kept of `run` cannot be read any more.
+
+    Nobody could keep watch by them. `host` has the default ones. The engine starts the pilot again and again, until a
+    person reverts the run.
+    """
+    _give_back(host, run)
+
+
 def _give_back_unread(host: Host, run: str) -> None:
     """Take traffic from the new slot where a state file does not say any more that this run moved it.
 

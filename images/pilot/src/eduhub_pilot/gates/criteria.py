@@ -1,4 +1,4 @@
-"""By what each gate judges, from the variables that role pilot sets. Pure; what makes no sense is refused by name.
+"""By what each gate judges, from the inventory's values. Pure; what makes no sense is refused by name.
 
 A gate that is on and has no criterion would pass everything, so that is refused too: at preflight and again when a
 run begins, before anything is touched.
@@ -6,28 +6,23 @@ run begins, before anything is touched.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 
 from eduhub_pilot.gates.contract.allow_list import Allowance, parse_allowed
 from eduhub_pilot.gates.contract.requests import ContractCriteria, contract_criteria
-from eduhub_pilot.gates.performance.paired import CRITERIA
+from eduhub_pilot.model.described import SETTINGS, default, setting, unknown
 from eduhub_pilot.model.errors import RefusedError
 from eduhub_pilot.model.release import Spec
 
 Mode = Literal["off", "observe", "enforce"]
 # In the order in which they are asked.
 NAMES = ("smoke", "runtime", "contract", "performance")
-KINDS = ("compile", "import", "abi", "removed", "deprecated", "boot")
-STOPPING = KINDS[:4]
-# More than that is no budget but a gate that is off.
-MOST_TIMES = 10
+KINDS: tuple[str, ...] = tuple(SETTINGS["pilot_runtime_findings"]["choices"])
+STOPPING: tuple[str, ...] = default("pilot_runtime_findings")
 PATH = re.compile(r"/[!-~]*")
-# YAML takes a bare `off` for false.
-OFF = ("off", "False", "false")
 
 
 @dataclass(frozen=True)
@@ -35,15 +30,15 @@ class RuntimeCriteria:
     """`kinds` of findings that stop, interpreters to try, budgets: `seconds` for an image, memory as Docker has it."""
 
     kinds: tuple[str, ...] = STOPPING
-    interpreters: tuple[str, ...] = ("python3", "python")
-    seconds: float = 120
-    memory: str = "512m"
+    interpreters: tuple[str, ...] = default("pilot_runtime_interpreters")
+    seconds: float = default("pilot_runtime_seconds")
+    memory: str = default("pilot_runtime_memory")
     allowed: tuple[Allowance, ...] = ()
 
 
 # How many times blue's a value may be. Latency and CPU of the middle are sharp; a tail, and whatever Plone takes part
 # in, move by a quarter between two measurements of the same bridge.
-BUDGET = {"p50": 1.1, "p95": 1.5, "cpu": 1.15, "read": 1.5, "plone": 1.5}
+BUDGET: Mapping[str, float] = default("pilot_performance_budget")
 # What our bridge is asked that it must ask Plone for: `{number}` is another one each time, so no cache answers.
 READS = ("/plone/@search?sort_on=path&b_size=10&gate={number}",)
 
@@ -57,9 +52,9 @@ class PerformanceCriteria:
 
     paths: tuple[str, ...] = ()
     budget: Mapping[str, float] = field(default_factory=lambda: dict(BUDGET))
-    rate: float = 200
-    read_rate: float = 5
-    seconds: float = 60
+    rate: float = default("pilot_performance_rate")
+    read_rate: float = default("pilot_performance_read_rate")
+    seconds: float = default("pilot_performance_seconds")
     rest: float = 1.0
 
 
@@ -73,11 +68,16 @@ class Criteria:
     performance: PerformanceCriteria = field(default_factory=PerformanceCriteria)
 
 
-def criteria(given: Mapping[str, str], spec: Spec | None = None) -> Criteria:
-    """Return the criteria in the environment `given`; RefusedError says what to correct.
+def criteria(given: Mapping[str, Any], spec: Spec | None = None) -> Criteria:
+    """Return the criteria in the inventory's values; RefusedError says what to correct.
 
     Whether every gate has a criterion is only known with the `spec` of the release; without it that is not judged.
     """
+    if strange := unknown(given):
+        raise RefusedError(
+            f"This pilot has no setting {strange[0]}: it is older than the checkout. `./invoke images.build --names "
+            "pilot` builds the one that knows it."
+        )
     found = Criteria(
         {name: _mode(given, name) for name in NAMES}, _runtime(given), _contract(given, spec), _performance(given, spec)
     )
@@ -86,12 +86,14 @@ def criteria(given: Mapping[str, str], spec: Spec | None = None) -> Criteria:
     return found
 
 
-def for_verb(given: Mapping[str, str], verb: str, spec: Spec) -> Criteria:
+def for_verb(given: Mapping[str, Any], verb: str, spec: Spec) -> Criteria:
     """Return the criteria of a run. On the way back only whether the slot answers, whatever else is misspelt."""
     if verb != "rollback":
         return criteria(given, spec)
-    mode = given.get("EDUHUB_GATE_SMOKE", "")
-    return Criteria({"smoke": "off" if mode in OFF else "observe" if mode == "observe" else "enforce"})
+    try:
+        return Criteria({"smoke": _mode(given, "smoke")})
+    except RefusedError:
+        return Criteria({"smoke": "enforce"})
 
 
 def without_criterion(found: Criteria, spec: Spec) -> list[str]:
@@ -113,43 +115,26 @@ def without_criterion(found: Criteria, spec: Spec) -> list[str]:
     ]
 
 
-def _mode(given: Mapping[str, str], name: str) -> Mode:
-    value = given.get(f"EDUHUB_GATE_{name.upper()}", "enforce")
-    value = "off" if value in OFF else value
-    if value not in get_args(Mode):
-        raise RefusedError(f"pilot_gate_{name} is {value!r}, not one of {', '.join(get_args(Mode))}.")
-    return cast("Mode", value)
+def _mode(given: Mapping[str, Any], name: str) -> Mode:
+    return cast("Mode", setting(given, f"pilot_gate_{name}"))
 
 
-def _runtime(given: Mapping[str, str]) -> RuntimeCriteria:
-    kinds = texts(given, "RUNTIME_FINDINGS", list(STOPPING))
-    if strange := [kind for kind in kinds if kind not in KINDS]:
-        raise RefusedError(f"pilot_runtime_findings has {strange[0]!r}, which is none of {', '.join(KINDS)}.")
-    interpreters = texts(given, "RUNTIME_INTERPRETERS", ["python3", "python"])
+def _runtime(given: Mapping[str, Any]) -> RuntimeCriteria:
     return RuntimeCriteria(
-        tuple(kinds), tuple(interpreters), number(given, "RUNTIME_SECONDS", 120),
-        _memory(given),
-        parse_allowed(listed(given, "RUNTIME_ALLOWED", []), "pilot_runtime_allowed"),
+        tuple(setting(given, "pilot_runtime_findings")), tuple(setting(given, "pilot_runtime_interpreters")),
+        setting(given, "pilot_runtime_seconds"), _memory(given),
+        parse_allowed(setting(given, "pilot_runtime_allowed"), "pilot_runtime_allowed"),
     )  # fmt: skip
 
 
-def _contract(given: Mapping[str, str], spec: Spec | None) -> ContractCriteria:
-    return contract_criteria(
-        spec, listed(given, "CONTRACT_REQUESTS", []), texts(given, "CONTRACT_HEADERS", []),
-        listed(given, "CONTRACT_IGNORED", []), listed(given, "CONTRACT_ALLOWED", []),
-        number(given, "CONTRACT_SECONDS", 120), _sampled(given),
-    )  # fmt: skip
+def _contract(given: Mapping[str, Any], spec: Spec | None) -> ContractCriteria:
+    told = {name: setting(given, f"pilot_contract_{name}")
+            for name in ("requests", "headers", "ignored", "allowed", "seconds", "sampled")}  # fmt: skip
+    return contract_criteria(spec, **told)
 
 
-def _sampled(given: Mapping[str, str]) -> int:
-    value = given.get("EDUHUB_CONTRACT_SAMPLED") or "0"
-    if not re.fullmatch(r"\d{1,3}", value):
-        raise RefusedError(f"pilot_contract_sampled is {value!r}, not a number of requests from 0 to 999.")
-    return int(value)
-
-
-def _performance(given: Mapping[str, str], spec: Spec | None) -> PerformanceCriteria:
-    own = texts(given, "PERFORMANCE_PATHS", [])
+def _performance(given: Mapping[str, Any], spec: Spec | None) -> PerformanceCriteria:
+    own = setting(given, "pilot_performance_paths")
     if bad := [path for path in own if not PATH.fullmatch(path)]:
         raise RefusedError(
             f"pilot_performance_paths has {bad[0]!r:.80}, which is no path: it starts with / and what is not ASCII is "
@@ -157,62 +142,13 @@ def _performance(given: Mapping[str, str], spec: Spec | None) -> PerformanceCrit
         )
     shipped = [*spec.paths, *(READS if spec.python else ())] if spec else []
     return PerformanceCriteria(
-        tuple(dict.fromkeys([*shipped, *own])), _budget(given),
-        number(given, "PERFORMANCE_RATE", 200, "requests a second"),
-        number(given, "PERFORMANCE_READ_RATE", 5, "requests a second"), number(given, "PERFORMANCE_SECONDS", 60),
-    )  # fmt: skip
+        tuple(dict.fromkeys([*shipped, *own])),
+        *(setting(given, f"pilot_performance_{name}") for name in ("budget", "rate", "read_rate", "seconds")),
+    )
 
 
-def _budget(given: Mapping[str, str]) -> Mapping[str, float]:
-    text = given.get("EDUHUB_PERFORMANCE_BUDGET") or json.dumps(BUDGET)
-    form = "pilot_performance_budget looks like {p50: 1.1, cpu: 1.1}"
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = text
-    if not isinstance(value, dict):
-        raise RefusedError(f"{form}, not {value!r:.60}.")
-    for name, limit in value.items():
-        if name not in CRITERIA:
-            raise RefusedError(f"{form}; it has {name!r}, which is none of {', '.join(CRITERIA)}.")
-        if isinstance(limit, bool) or not isinstance(limit, int | float) or not 1 < limit <= MOST_TIMES:
-            raise RefusedError(f"{form}; {name} is {limit!r:.40}, not how many times blue's it may be, above 1.")
-    return value
-
-
-def _memory(given: Mapping[str, str]) -> str:
-    value = given.get("EDUHUB_RUNTIME_MEMORY") or "512m"
+def _memory(given: Mapping[str, Any]) -> str:
+    value = str(setting(given, "pilot_runtime_memory"))
     if not re.fullmatch(r"[1-9]\d*[bkmg]?", value):
-        raise RefusedError(f"pilot_runtime_memory is {value!r}, not a size like 512m.")
-    return value
-
-
-def listed(given: Mapping[str, str], name: str, default: list[Any]) -> list[Any]:
-    """Return the list that a variable holds as JSON."""
-    try:
-        value = json.loads(given.get(f"EDUHUB_{name}") or json.dumps(default))
-    except ValueError:
-        value = given[f"EDUHUB_{name}"]
-    if not isinstance(value, list):
-        raise RefusedError(f"pilot_{name.lower()} is {value!r:.60}, not a list.")
-    return value
-
-
-def texts(given: Mapping[str, str], name: str, default: list[str]) -> list[str]:
-    """Return the list of texts that a variable holds as JSON."""
-    value = listed(given, name, default)
-    if bad := [each for each in value if not isinstance(each, str) or not each]:
-        raise RefusedError(f"pilot_{name.lower()} holds {bad[0]!r:.60}, where a text belongs.")
-    return value
-
-
-def number(given: Mapping[str, str], name: str, default: float, unit: str = "seconds") -> float:
-    """Return the positive number that a variable holds."""
-    text = given.get(f"EDUHUB_{name}") or str(default)
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0
-    if not 0 < value < 1e6:
-        raise RefusedError(f"pilot_{name.lower()} is {text!r}, not a number of {unit} like {default:g}.")
+        raise RefusedError(f"pilot_runtime_memory is {value!r}, not a size like {default('pilot_runtime_memory')}.")
     return value

@@ -53,14 +53,10 @@ class Spec:
         return Spec({**self.fields, "python": python, "image": self.image.replace("{python}", python or "")})
 
 
-def parse_spec(text: str) -> Spec:
+def parse_spec(fields: Any) -> Spec:
     """Return the specification given on standard input; RefusedError when it is none."""
-    try:
-        fields = json.loads(text)
-    except ValueError as error:
-        raise RefusedError(f"The specification on standard input is no JSON ({error}).") from None
     if not isinstance(fields, dict):
-        raise RefusedError("The specification on standard input is no JSON object.")
+        raise RefusedError("The specification on standard input is no object.")
     document = Document("The specification", "Check the bridge_* variables of the inventory.", fields)
     _check(document)
     paths = [fields["health_path"], fields.get("live_path") or "/", *_texts(document, "smoke_paths")]

@@ -1,23 +1,20 @@
-"""The pilot's settings, from EDUHUB_* variables that role pilot sets."""
+"""The pilot's settings: the inventory's values, as role pilot hands them over, held against their description."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+from eduhub_pilot.model.described import REMEDY, default, setting, shown, unknown
 from eduhub_pilot.model.errors import RefusedError
 from eduhub_pilot.model.facts import SLOTS, Slot
-from eduhub_pilot.model.shift_plan import DAY, LEAST_CONFIRM, STEPS, Plan, parse_plan
+from eduhub_pilot.model.shift_plan import Plan, parse_plan
 
-DOORS = {"EDGE": 8080, "BLUE": 8101, "GREEN": 8102, "STATISTICS": 8404}
-GATES = ("EDUHUB_GATE_", "EDUHUB_RUNTIME_", "EDUHUB_CONTRACT_", "EDUHUB_PERFORMANCE_")
-SECONDS = {"START": 60.0, "PROBE": 5.0, "DRAIN": 30.0, "DRAIN_STREAM": 60.0, "WATCH": 5.0, "LOCK": 900.0,
-           "CONFIRM": 600.0}  # fmt: skip
-# Less would be nothing; a lock is refreshed every five seconds, and not while a container starts.
-LEAST = {"DRAIN": 0.0, "DRAIN_STREAM": 0.0, "WATCH": 0.0, "LOCK": 30.0, "CONFIRM": LEAST_CONFIRM}
+# A setting that begins so is one of the gates'.
+GATES = ("pilot_gate_", "pilot_runtime_", "pilot_contract_", "pilot_performance_")
 
 # A shift drains after its last step; with a rehearsal also on the way back and after it.
 DRAINS = 3
@@ -29,24 +26,25 @@ SLACK_SECONDS = 120.0
 class Settings:
     """Names, addresses and budgets; all budgets in seconds.
 
-    `gates` holds the variables of the gates as they came: what is wrong with one keeps a rollout from beginning, but
-    nobody from asking what serves or from going back.
+    `given` holds the inventory's values as they came, `gates` those of the gates and what this pilot does not know: what
+    is wrong with one of these keeps a rollout from beginning, but nobody from asking what serves or from going back.
     """
 
     stack: str
     root: Path
     private_endpoints: Mapping[Slot, str]
     edge: str
-    start_seconds: float = 60
-    probe_seconds: float = 5
-    drain_seconds: float = 30
-    drain_stream_seconds: float = 60
-    watch_seconds: float = 5
-    lock_seconds: float = 900
-    confirm_seconds: float = 600
+    start_seconds: float = default("pilot_start_seconds")
+    probe_seconds: float = default("pilot_probe_seconds")
+    drain_seconds: float = default("pilot_drain_seconds")
+    drain_stream_seconds: float = default("pilot_drain_stream_seconds")
+    watch_seconds: float = default("pilot_watch_seconds")
+    lock_seconds: float = default("pilot_lock_seconds")
+    confirm_seconds: float = default("pilot_confirm_seconds")
     plan: Plan = field(default_factory=Plan)
     plone: str | None = None
-    gates: Mapping[str, str] = field(default_factory=dict)
+    gates: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[str, Any] = field(default_factory=dict)
     config: Path = Path("/etc/eduhub")
 
     @property
@@ -65,48 +63,34 @@ class Settings:
         return f"{self.stack}-{part}"
 
 
-def from_environment(environment: Mapping[str, str]) -> Settings:
-    """Return the settings; RefusedError names a variable that makes no sense."""
-    seconds = {f"{name.lower()}_seconds": _seconds(environment, name, default) for name, default in SECONDS.items()}
-    urls = {name: _url(environment, name, port) for name, port in DOORS.items()}
+def parse_settings(given: Mapping[str, Any], root: Path, config: Path) -> Settings:
+    """Return the settings in the inventory's values; RefusedError names the one that makes no sense.
+
+    `root` and `config` are where this container has the host's state and configuration.
+    """
+    named = [name for name in Settings.__dataclass_fields__ if name.endswith("_seconds")]
+    others = unknown(given)
     return Settings(
-        stack=environment.get("EDUHUB_STACK", "eduhub"),
-        root=Path(environment.get("EDUHUB_STATE", "/var/lib/eduhub")),
-        private_endpoints={slot: urls[slot.upper()] for slot in SLOTS},
-        edge=urls["EDGE"],
-        plone=environment.get("EDUHUB_PLONE") or None,
-        plan=parse_plan(
-            environment.get("EDUHUB_SHIFT_STEPS", json.dumps(STEPS)), seconds["watch_seconds"],
-            environment.get("EDUHUB_SHIFT_LIMITS", "{}"), environment.get("EDUHUB_DRAIN_CUT", "allow"),
-        ),
-        gates={name: value for name, value in environment.items() if name.startswith(GATES)},
-        config=Path(environment.get("EDUHUB_CONFIG", "/etc/eduhub")),
-        **seconds,
-    )  # fmt: skip
+        stack=setting(given, "pilot_stack"),
+        root=root,
+        private_endpoints={slot: _url(given, f"pilot_{slot}_url") for slot in SLOTS},
+        edge=_url(given, "pilot_edge_url"),
+        plone=setting(given, "pilot_plone_url") or None,
+        plan=parse_plan(given),
+        gates={name: value for name, value in given.items() if name.startswith(GATES) or name in others},
+        given=given,
+        config=config,
+        **{name: setting(given, f"pilot_{name}") for name in named},
+    )
 
 
-def _url(environment: Mapping[str, str], name: str, port: int) -> str:
-    value = environment.get(f"EDUHUB_{name}", f"http://127.0.0.1:{port}")
+def _url(given: Mapping[str, Any], name: str) -> str:
+    value = str(setting(given, name))
     try:
         url = urlsplit(value)
         sound = url.scheme == "http" and url.hostname and (url.port or 80)
     except ValueError:
         sound = False
     if not sound:
-        raise RefusedError(f"EDUHUB_{name} is {value!r}, which is no address like http://127.0.0.1:{port}.")
+        raise RefusedError(f"{name} is {shown(value)}, which is no address like {default(name)}: {REMEDY}.")
     return value.rstrip("/")
-
-
-def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:
-    value = environment.get(f"EDUHUB_{name}_SECONDS", str(default))
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = -1
-    least = LEAST.get(name, 0.1)
-    if not least <= seconds <= DAY:
-        raise RefusedError(
-            f"EDUHUB_{name}_SECONDS is {value!r}, not a number of seconds from {least:g} to {DAY:g} (a day), like "
-            f"{default:g}: correct pilot_{name.lower()}_seconds in the inventory."
-        )
-    return seconds

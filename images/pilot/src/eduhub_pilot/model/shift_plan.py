@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-import json
 import math
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from eduhub_pilot.model.described import REMEDY, SETTINGS, default, setting, shown, wanted
 from eduhub_pilot.model.errors import RefusedError
 from eduhub_pilot.model.facts import Slot
-
-STEPS = (5, 25, 50, 100)
-REMEDY = "in the inventory"
-# A release that nobody could confirm in time, or that would wait for ever, is no commit-confirmed one.
-LEAST_CONFIRM, DAY = 10.0, 86400.0
 
 
 @dataclass(frozen=True)
@@ -28,25 +23,25 @@ class Limits:
     ones (p95), nothing is concluded.
     """
 
-    errors_percent: float = 2
-    alone_errors_percent: float = 50
-    errors_in_a_row: float = 10
-    connection_errors: float = 5
-    queue: float = 50
-    slower: float = 1.5
-    slower_seconds: float = 0.05
-    answers: float = 20
-    latencies: float = 100
+    errors_percent: float = default("pilot_shift_limits", "errors_percent")
+    alone_errors_percent: float = default("pilot_shift_limits", "alone_errors_percent")
+    errors_in_a_row: float = default("pilot_shift_limits", "errors_in_a_row")
+    connection_errors: float = default("pilot_shift_limits", "connection_errors")
+    queue: float = default("pilot_shift_limits", "queue")
+    slower: float = default("pilot_shift_limits", "slower")
+    slower_seconds: float = default("pilot_shift_limits", "slower_seconds")
+    answers: float = default("pilot_shift_limits", "answers")
+    latencies: float = default("pilot_shift_limits", "latencies")
 
 
 @dataclass(frozen=True)
 class Plan:
     """`steps` are the new slot's share of the public requests, in percent; each is watched for `seconds`."""
 
-    steps: tuple[int, ...] = STEPS
-    seconds: float = 5
+    steps: tuple[int, ...] = default("pilot_shift_steps")
+    seconds: float = default("pilot_watch_seconds")
     limits: Limits = field(default_factory=Limits)
-    cut: Literal["allow", "forbid"] = "allow"
+    cut: Literal["allow", "forbid"] = default("pilot_drain_cut")
 
     def ahead(self, reached: int) -> tuple[int, ...]:
         """Return the steps still to go where the new slot has `reached` percent: no step goes back."""
@@ -62,65 +57,21 @@ def weight_at(slot: Slot, percent: int) -> int:
     return percent if slot == "green" else 100 - percent
 
 
-def parse_plan(steps: str, seconds: float, limits: str, cut: str) -> Plan:
-    """Return the plan in the settings' JSON texts; RefusedError says which variable to correct."""
-    if cut not in {"allow", "forbid"}:
-        raise RefusedError(f"pilot_drain_cut is {cut!r}, neither allow nor forbid: correct it {REMEDY}.")
-    return Plan(
-        _steps(_json("pilot_shift_steps", steps)), seconds, _limits(_json("pilot_shift_limits", limits)),
-        "forbid" if cut == "forbid" else "allow",
-    )  # fmt: skip
+def parse_plan(given: Mapping[str, Any]) -> Plan:
+    """Return the plan in the inventory's values; RefusedError says which variable to correct."""
+    limits = Limits(**setting(given, "pilot_shift_limits"))
+    return Plan(_steps(given), setting(given, "pilot_watch_seconds"), limits, setting(given, "pilot_drain_cut"))
 
 
-def _json(name: str, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        raise RefusedError(f"{name} is {text[:60]!r}, which is no JSON: correct it {REMEDY}.") from None
-
-
-def _steps(given: Any) -> tuple[int, ...]:
-    said = f"pilot_shift_steps is {json.dumps(given)[:60]}"
-    if not isinstance(given, list) or not given or not all(_whole(step) for step in given):
-        raise RefusedError(f"{said}, not a list of whole numbers like {list(STEPS)}: correct it {REMEDY}.")
-    if any(not 1 <= step <= 100 for step in given):
-        raise RefusedError(f"{said}, but a step is a percentage from 1 to 100: correct it {REMEDY}.")
-    if sorted(set(given)) != given:
-        raise RefusedError(f"{said}, but each step must be more than the one before: correct it {REMEDY}.")
-    if given[-1] != 100:
-        raise RefusedError(f"{said}, but the last step must be 100, all traffic: correct it {REMEDY}.")
-    return tuple(given)
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _limits(given: Any) -> Limits:
-    if not isinstance(given, dict):
-        raise RefusedError(f"pilot_shift_limits is {json.dumps(given)[:60]}, not a mapping: correct it {REMEDY}.")
-    known = [each.name for each in fields(Limits)]
-    for name, value in given.items():
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            guess = f"did you mean {near[0]}" if near else f"there are {', '.join(known)}"
-            raise RefusedError(f"pilot_shift_limits has no limit {name!r}; {guess}? Correct it {REMEDY}.")
-        if wrong := _wrong(name, value):
-            raise RefusedError(f"pilot_shift_limits: {name} is {json.dumps(value)}, {wrong}: correct it {REMEDY}.")
-    return Limits(**given)
-
-
-def _wrong(name: str, value: Any) -> str | None:
-    """Return what is wrong with a limit: one that can never be met, or always, is no limit."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < 1e12:
-        return "not a number"
-    if name.endswith("_percent") and not 0 <= value <= 100:
-        return "not a percentage from 0 to 100"
-    if name == "slower" and value < 1:
-        return "but a limit below 1 would fail a slot that is as fast as the other"
-    if name in {"errors_in_a_row", "connection_errors", "queue", "answers", "latencies"} and value < 1:
-        return "but must be at least 1"
-    return "but must not be negative" if value < 0 else None
+def _steps(given: Mapping[str, Any]) -> tuple[int, ...]:
+    name = "pilot_shift_steps"
+    steps = setting(given, name)
+    said = f"{name} is {shown(steps)}"
+    if sorted(set(steps)) != steps:
+        raise RefusedError(f"{said}, but each step must be more than the one before: {REMEDY}.")
+    if steps[-1:] != [100]:
+        raise RefusedError(f"{said}, but the last step must be 100, all traffic: {REMEDY}.")
+    return tuple(steps)
 
 
 def confirm_seconds(text: str, default: float) -> float:
@@ -131,9 +82,7 @@ def confirm_seconds(text: str, default: float) -> float:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
-    if not LEAST_CONFIRM <= seconds <= DAY:
-        raise RefusedError(
-            f"--confirm-within is {text!r}, not a number of seconds from {LEAST_CONFIRM:g} to {DAY:g} (a day). "
-            "Nothing was touched."
-        )
+    allowed = SETTINGS["pilot_confirm_seconds"]
+    if not allowed["least"] <= seconds <= allowed["most"]:
+        raise RefusedError(f"--confirm-within is {text!r}, not {wanted(allowed)}. Nothing was touched.")
     return seconds

@@ -26,7 +26,7 @@ PAGES = {
     "/teachers": (200, '{"items": []}'),
     "/nowhere": (404, '{"type": "NotFound", "message": "nothing here"}'),
 }
-REQUESTS = json.dumps([{"path": path} for path in PAGES])
+REQUESTS = [{"path": path} for path in PAGES]
 
 
 class Site:
@@ -54,7 +54,7 @@ def started(live) -> World:
 
 def verdict(world: World, blue: Site, green: Site, **given: str):
     world.replies.update(blue=blue, green=green)
-    return contract.run(world.candidate("run-2", CONTRACT_REQUESTS=REQUESTS, **given))
+    return contract.run(world.candidate("run-2", contract_requests=REQUESTS, **given))
 
 
 def test_a_green_that_answers_alike_passes(started):
@@ -89,7 +89,7 @@ def test_over_real_connections_the_same_three_changes_are_three_findings_and_no_
         "/courses": replace(BLUE["/courses"], body=json.dumps(courses)),
         "/nowhere": replace(BLUE["/nowhere"], body='{"type": "Missing", "message": "Nothing to see.", "code": 4}'),
     }
-    candidate = started.candidate("run-2", CONTRACT_REQUESTS=json.dumps([{"path": path} for path in BLUE]))
+    candidate = started.candidate("run-2", contract_requests=[{"path": path} for path in BLUE])
     with (
         serving(BLUE, None, "blue", "old") as blue,
         serving(BLUE, None, "green", "new") as same,
@@ -131,7 +131,7 @@ def test_content_that_changes_meanwhile_is_no_finding(started):
         return reply
 
     started.replies.update(blue=changed, green=green)
-    assert contract.run(started.candidate("run-2", CONTRACT_REQUESTS=REQUESTS)).verdict == "pass"
+    assert contract.run(started.candidate("run-2", contract_requests=REQUESTS)).verdict == "pass"
 
 
 def test_a_green_that_is_wrong_now_and_then_is_found(started):
@@ -144,7 +144,7 @@ def test_a_green_that_is_wrong_now_and_then_is_found(started):
         return green(path, method, headers)
 
     started.replies.update(blue=Site(), green=by_turns)
-    found = contract.run(started.candidate("run-2", CONTRACT_REQUESTS=REQUESTS))
+    found = contract.run(started.candidate("run-2", contract_requests=REQUESTS))
     assert (found.verdict, "on blue and absent on green" in found.reason) == ("fail", True)
 
 
@@ -176,15 +176,15 @@ ALLOWED = {"path": "/courses", "where": "body.items[*].price", "why": "ticket 4"
 ])  # fmt: skip
 def test_an_allowed_difference_passes_until_its_day(started, until, word, said):
     green = Site(courses=(200, '{"items": [{"price": 1.0}, {"price": 2}], "at": "10:00"}'))
-    found = verdict(started, Site(), green, CONTRACT_ALLOWED=json.dumps([{**ALLOWED, "until": until}]))
+    found = verdict(started, Site(), green, contract_allowed=[{**ALLOWED, "until": until}])
     assert (found.verdict, said in found.reason) == (word, True)
 
 
 def test_the_place_of_a_finding_can_be_copied_into_an_allowance(started):
     green = Site(courses=(200, '{"items": [{"price": 1.0}, {"price": 2}], "at": "10:00"}'))
     where = verdict(started, Site(), green).reason.split()[2]
-    allowed = json.dumps([{"path": "/courses", "where": where, "until": "2026-12-31"}])
-    assert verdict(started, Site(), green, CONTRACT_ALLOWED=allowed).verdict == "pass"
+    allowed = [{"path": "/courses", "where": where, "until": "2026-12-31"}]
+    assert verdict(started, Site(), green, contract_allowed=allowed).verdict == "pass"
 
 
 def test_a_green_that_does_not_answer_is_a_difference(started):
@@ -199,7 +199,7 @@ def test_a_blue_that_does_not_answer_leaves_it_open(started):
     started.replies.update(
         blue=lambda path, *rest: Reply(504, 2, "hangs") if path == "/courses" else blue(path, *rest), green=Site()
     )
-    found = contract.run(started.candidate("run-2", CONTRACT_REQUESTS=REQUESTS))
+    found = contract.run(started.candidate("run-2", contract_requests=REQUESTS))
     assert (found.verdict, found.consequence) == ("inconclusive", "wait for a person")
     assert found.reason.endswith("requests were not compared: blue's answer to GET /courses is no answer in time.")
 
@@ -218,7 +218,7 @@ def test_what_is_not_asked_in_time_leaves_it_open(started):
         return blue(path, method, headers)
 
     started.replies.update(blue=slow, green=Site())
-    found = contract.run(started.candidate("run-2", CONTRACT_SECONDS="5"))
+    found = contract.run(started.candidate("run-2", contract_seconds="5"))
     assert (found.verdict, "was not asked within 5 s" in found.reason) == ("inconclusive", True)
     assert found.measured["requests"] == 3
 
@@ -227,9 +227,9 @@ def test_both_are_asked_by_the_public_name_and_with_the_credentials_of_the_file(
     started.settings.config.joinpath("secrets").mkdir(parents=True)
     started.settings.config.joinpath("secrets/editor").write_text("ana:s3cret-word\n")
     blue, green = Site(), Site(courses=(200, '{"echo": "ana:s3cret-word"}'))
-    requests = json.dumps([{"path": "/courses", "credentials": "editor"}])
+    requests = [{"path": "/courses", "credentials": "editor"}]
     started.replies.update(blue=blue, green=green)
-    found = contract.run(started.candidate("run-2", CONTRACT_REQUESTS=requests))
+    found = contract.run(started.candidate("run-2", contract_requests=requests))
     asked = [headers for path, _, headers in blue.asked if path == "/courses"]
     assert asked[0] == {"Host": "127.0.0.1:8080", "Authorization": "Basic YW5hOnMzY3JldC13b3Jk"}
     assert found.verdict == "fail"
@@ -244,11 +244,11 @@ def test_credentials_that_cannot_be_used_are_named_before_anything_is_touched(st
     folder.mkdir(parents=True)
     if content is not None:
         (folder / "editor").write_text(content)
-    started.settings.gates["EDUHUB_CONTRACT_REQUESTS"] = json.dumps([{"path": "/a", "credentials": "editor"}])
+    started.settings.gates["pilot_contract_requests"] = [{"path": "/a", "credentials": "editor"}]
     outcome = preflight(started.host, "run-2")
     assert (outcome.code, "credentials editor" in outcome.say) == (2, True)
-    assert contract.run(started.candidate("run-2", CONTRACT_REQUESTS=started.settings.gates[
-        "EDUHUB_CONTRACT_REQUESTS"])).verdict == "error"  # fmt: skip
+    assert contract.run(started.candidate("run-2", contract_requests=started.settings.gates[
+        "pilot_contract_requests"])).verdict == "error"  # fmt: skip
 
 
 def test_where_nothing_is_live_there_is_nothing_to_compare_with(world):
@@ -283,7 +283,7 @@ def asked(path: str) -> str:
 
 def test_what_people_asked_for_is_compared_beside_the_chosen_requests(started):
     started.engine.logs["eduhub-edge"] = [asked("/courses"), asked("/plone/news"), asked("/plone/news")]
-    found = verdict(started, Site(), Site(**{"plone/news": (200, '{"one": "more"}')}), CONTRACT_SAMPLED="5")
+    found = verdict(started, Site(), Site(**{"plone/news": (200, '{"one": "more"}')}), contract_sampled="5")
     assert found.verdict == "fail"
     assert "GET /plone/news (application/json): body" in found.reason
     assert found.measured["sampled"] == 2
@@ -297,5 +297,5 @@ def test_what_people_asked_for_and_cannot_be_compared_stops_nobody(started):
             reply = super().__call__(path, method, headers)
             return reply.__class__(None, 5.0, "hangs", {}, b"") if path == "/plone/slow" else reply
 
-    found = verdict(started, Slow(), Slow(), CONTRACT_SAMPLED="5")
+    found = verdict(started, Slow(), Slow(), contract_sampled="5")
     assert (found.verdict, found.measured["sampled"], found.measured["uncompared"]) == ("pass", 0, [])

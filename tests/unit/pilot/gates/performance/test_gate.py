@@ -149,7 +149,7 @@ def test_a_third_more_cpu_fails_though_nobody_waits_for_it(started):
 
 def test_a_green_that_slows_plone_fails_for_that_alone(started):
     found = Slots(started, NOISES["jitter"], plone_times={"blue": 1.0, "green": 2.0}).verdict(
-        PERFORMANCE_BUDGET='{"p50": 1.1, "plone": 1.5}'
+        performance_budget={"p50": 1.1, "plone": 1.5}
     )
     assert (found.verdict, found.measured["judged"]) == ("fail", {"p50": "pass", "plone": "fail"})
     assert "times blue's share of Plone's time for a read, and 1.5 is allowed" in found.reason
@@ -175,15 +175,15 @@ def test_a_bridge_without_metrics_is_judged_by_the_rest(started):
 
 def test_a_host_that_does_not_tell_cpu_time_is_inconclusive_with_the_way_out(started):
     slots = Slots(started, NOISES["jitter"], cpu_told=False)
-    found = slots.verdict(PERFORMANCE_SECONDS="20")
+    found = slots.verdict(performance_seconds="20")
     assert found.verdict == "inconclusive"
     assert "blue's and green's CPU a request could not be measured. Take cpu out of pilot_perf" in found.reason
     assert Slots(started, NOISES["jitter"], cpu_told=False).verdict(
-        PERFORMANCE_BUDGET='{"p50": 1.1}').verdict == "pass"  # fmt: skip
+        performance_budget={"p50": 1.1}).verdict == "pass"  # fmt: skip
 
 
 def test_noise_beyond_the_allowed_time_is_inconclusive(started):
-    found = Slots(started, lambda r, _: min(r.lognormvariate(0, 1.5), 50)).verdict(PERFORMANCE_SECONDS="25")
+    found = Slots(started, lambda r, _: min(r.lognormvariate(0, 1.5), 50)).verdict(performance_seconds="25")
     assert (found.verdict, found.consequence) == ("inconclusive", "wait for a person")
     assert "Ask again when less runs here, or raise pilot_performance_seconds." in found.reason
     assert 25 <= found.seconds < 27
@@ -191,7 +191,7 @@ def test_noise_beyond_the_allowed_time_is_inconclusive(started):
 
 def test_the_load_keeps_to_its_rates_and_asks_both_alike(started):
     slots = Slots(started, NOISES["calm"])
-    found = slots.verdict(PERFORMANCE_RATE="100", PERFORMANCE_READ_RATE="4")
+    found = slots.verdict(performance_rate="100", performance_read_rate="4")
     span = slots.when[-1] - slots.when[0]
     assert len(slots.when) / span < 110
     reads = slots.asked["blue", "/plone/@search"] + slots.asked["green", "/plone/@search"]
@@ -204,13 +204,13 @@ def test_the_load_keeps_to_its_rates_and_asks_both_alike(started):
 
 def test_a_green_that_slows_plone_is_found_however_seldom_plone_is_asked(started):
     slots = Slots(started, NOISES["calm"], plone_times={"blue": 1.0, "green": 2.0})
-    found = slots.verdict(PERFORMANCE_READ_RATE="1", PERFORMANCE_SECONDS="120")
+    found = slots.verdict(performance_read_rate="1", performance_seconds="120")
     assert (found.verdict, found.measured["judged"]["plone"]) == ("fail", "fail")
 
 
 def test_the_public_gets_at_least_as_much_time_as_the_load(started):
     slots = Slots(started, lambda _r, _at: 4.0)
-    slots.verdict(PERFORMANCE_RATE="100000", PERFORMANCE_READ_RATE="100000")
+    slots.verdict(performance_rate="100000", performance_read_rate="100000")
     busy = len(slots.when) * 4 * QUICK
     assert busy < 0.55 * (slots.when[-1] - slots.when[0])
 
@@ -218,7 +218,7 @@ def test_the_public_gets_at_least_as_much_time_as_the_load(started):
 def test_the_load_pauses_while_the_public_waits(started):
     slots = Slots(started, NOISES["calm"])
     started.haproxy.waiting["blue"] = 3
-    found = slots.verdict(PERFORMANCE_SECONDS="30")
+    found = slots.verdict(performance_seconds="30")
     assert found.measured["pauses"] > 20
     assert found.verdict == "pass"
 
@@ -274,7 +274,7 @@ def test_nothing_to_ask_for_is_inconclusive(started):
 
 def test_a_bridge_that_is_slow_throughout_is_asked_at_the_rate_of_reads(started):
     slots = Slots(started, lambda _r, _at: 30.0)
-    found = slots.verdict(PERFORMANCE_READ_RATE="10")
+    found = slots.verdict(performance_read_rate="10")
     assert (found.verdict, found.measured["reads"]) == ("pass", [])
     assert len(slots.when) / (slots.when[-1] - slots.when[0]) < 12
 
@@ -289,7 +289,7 @@ def test_answers_that_get_slow_once_a_connection_is_old_make_shorter_rounds(star
 
 
 def test_time_too_short_for_a_judgement_is_inconclusive(started):
-    found = Slots(started, NOISES["calm"]).verdict(PERFORMANCE_SECONDS="1")
+    found = Slots(started, NOISES["calm"]).verdict(performance_seconds="1")
     assert (found.verdict, found.reason) == (
         "inconclusive", "Only 1 rounds could be measured. Raise pilot_performance_seconds.",
     )  # fmt: skip

@@ -49,8 +49,8 @@ def test_a_finding_of_the_application_fails_and_is_kept(started):
 
 def test_an_allowed_finding_passes_and_is_told(started):
     started.engine.looks["eduhub-green"] = looks(findings=[FOUND])
-    allowed = json.dumps([{"path": "/app/*", "until": "2026-12-31", "why": "ticket 4"}])
-    verdict = runtime.run(started.candidate("run-2", RUNTIME_ALLOWED=allowed))
+    allowed = [{"path": "/app/*", "until": "2026-12-31", "why": "ticket 4"}]
+    verdict = runtime.run(started.candidate("run-2", runtime_allowed=allowed))
     assert (verdict.verdict, "allowed for a time: 1 finding" in verdict.reason) == ("pass", True)
     assert verdict.measured["allowed"] == ["/app/a.py:3 uses imp. Allowed until 2026-12-31: ticket 4."]
 

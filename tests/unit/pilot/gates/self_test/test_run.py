@@ -113,7 +113,7 @@ def test_a_gate_without_a_known_bad_green_is_found(host):
 
 
 def test_a_gate_that_would_not_stop_anything_here_is_told(host):
-    host.settings.gates["EDUHUB_GATE_RUNTIME"] = "observe"
+    host.settings.gates["pilot_gate_runtime"] = "observe"
     outcome = self_test(host, IMAGE, (Gate(smoke.GATE, smoke.run),))
     assert outcome.code == 0
     assert outcome.say.endswith(" On this host runtime would not stop them: pilot_gate_runtime is not enforce.")

@@ -10,6 +10,7 @@ from importlib import resources
 from typing import Any
 
 from eduhub_pilot.gates.contract.allow_list import Allowance, covers, fits, parse_allowed
+from eduhub_pilot.model.described import default
 from eduhub_pilot.model.errors import RefusedError
 from eduhub_pilot.model.release import Spec
 
@@ -61,13 +62,13 @@ class ContractCriteria:
     presence: tuple[str, ...] = ()
     ignored: tuple[Ignored, ...] = ()
     allowed: tuple[Allowance, ...] = ()
-    seconds: float = 120
-    sampled: int = 0
+    seconds: float = default("pilot_contract_seconds")
+    sampled: int = default("pilot_contract_sampled")
 
 
 def contract_criteria(
     spec: Spec | None, requests: list[Any], headers: list[str], ignored: list[Any], allowed: list[Any], seconds: float,
-    sampled: int = 0,
+    sampled: int = default("pilot_contract_sampled"),
 ) -> ContractCriteria:
     """Return what is asked of a release of `spec`; RefusedError names the entry that makes no sense."""
     shipped = json.loads(resources.files(__package__).joinpath("contract.json").read_text())

@@ -6,7 +6,6 @@ pilot's own image that are never started. Each is judged by the shipped criteria
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -117,9 +116,9 @@ def _spec() -> Spec:
 
 def _criteria() -> Criteria:
     given = {
-        "EDUHUB_CONTRACT_REQUESTS": json.dumps([{"path": path} for path in BLUE]),
-        "EDUHUB_PERFORMANCE_PATHS": json.dumps([f"{READ}?number={NUMBER}"]),
-        "EDUHUB_PERFORMANCE_RATE": "2000", "EDUHUB_PERFORMANCE_READ_RATE": "500", "EDUHUB_PERFORMANCE_SECONDS": "20",
+        "pilot_contract_requests": [{"path": path} for path in BLUE],
+        "pilot_performance_paths": [f"{READ}?number={NUMBER}"],
+        "pilot_performance_rate": 2000, "pilot_performance_read_rate": 500, "pilot_performance_seconds": 20,
     }  # fmt: skip
     found = criteria(given, _spec())
     # Nobody else is served by these.
