@@ -50,7 +50,7 @@ def pytest(c: Context, *words: str) -> None:
 @task(
     help={
         **MOVE,
-        "python": "Python of the bridge; without it the one that is live stays, at first 3.11",
+        "python": "Python of the bridge; without it the one that is live stays, at first that of bridge_python",
         "check": "change nothing, say what would change",
     }
 )
@@ -69,7 +69,7 @@ def deploy(c, python="", inventory="local", limit="", check=False, take_over=Fal
         "python": "Python to move to",
         "resume": "go on with an interrupted run",
         "hold": "leave the confirmation to a person, who types ./invoke confirm",
-        "confirm-within": "seconds until a host that nobody confirms goes back by itself; without it 600",
+        "confirm-within": "seconds until an unconfirmed host goes back by itself, instead of pilot_confirm_seconds",
     }
 )
 def upgrade(
@@ -226,6 +226,12 @@ def lock(c):
         run(c, "uv", "pip", "compile", *c.config.lock_options, "--output-file", lock_file, *words.split())
 
 
+@task
+def settings(c):
+    """Renew what comes from the description of the settings: specs, defaults, tables, example, what programs parse."""
+    run(c, sys.executable, "-m", "settings", PYTHONPATH="ansible")
+
+
 class Front(Program):
     """Invoke, but a mistyped command line is refused with exit code 2 and what to type instead."""
 
@@ -243,7 +249,8 @@ class Front(Program):
 
 images = Collection("images", build, verify_images)
 namespace = Collection(
-    deploy, upgrade, confirm, rollback, status, report, verify, preflight, destroy, bench, check, test, lock, images
+    deploy, upgrade, confirm, rollback, status, report, verify, preflight, destroy, bench, check, test, lock, settings,
+    images,
 )  # fmt: skip
 namespace.configure(
     {

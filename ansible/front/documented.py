@@ -1,21 +1,23 @@
-"""Which variables an inventory may set: those in the roles' argument specs, but for what playbooks wire together."""
+"""Which variables an inventory may set: those that ansible/settings describes, but for what playbooks wire together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import yaml
+from settings.described import RANGE, SPEC, described, every, parsed
 
 STACK = "eduhub_"
+# Range and unit, which Ansible's specs have no place for.
+MEASURE = (*RANGE, "unit")
 
 
 @dataclass(frozen=True)
 class Documented:
-    """`options`: each name with its argument spec. `prefixes`: what a name of ours begins with.
+    """`options`: each name with its argument spec, range and unit. `prefixes`: what a name of ours begins with.
 
     `wired`: names that playbooks/group_vars/all.yml computes, where Ansible would quietly ignore an inventory's value.
     """
@@ -62,9 +64,10 @@ def slips(typed: str, meant: str, *, most: int) -> int:
 
 
 def documented(ansible: Path) -> Documented:
-    """Read the specs of all roles under `ansible`/roles, and what playbooks/group_vars/all.yml wires."""
+    """Read the description of all settings under `ansible`/settings, and what playbooks/group_vars/all.yml wires."""
     roles = sorted(path for path in (ansible / "roles").glob("*") if path.is_dir())
-    known = options(read(role / "meta/argument_specs.yml") for role in roles)
+    told = {name: each.told for name, each in every(described(ansible / "settings")).items() if each.role}
+    known = {name: {key: each[key] for key in (*SPEC, *MEASURE) if key in each} for name, each in told.items()}
     wired = frozenset(read(ansible / "playbooks/group_vars/all.yml"))
     free = {name: option for name, option in known.items() if name not in wired}
     return Documented(free, (STACK, *(f"{role.name}_" for role in roles)), wired)
@@ -72,17 +75,7 @@ def documented(ansible: Path) -> Documented:
 
 def read(path: Path) -> dict[str, Any]:
     """Return a YAML mapping of our own; an empty one for a file that is not there."""
-    return dict(yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
-
-
-def options(specs: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Return every option of every entry point of some roles' argument specs."""
-    return {
-        name: option
-        for spec in specs
-        for door in spec.get("argument_specs", {}).values()
-        for name, option in (door.get("options") or {}).items()
-    }
+    return dict(parsed(path) or {}) if path.exists() else {}
 
 
 def is_template(value: Any) -> bool:

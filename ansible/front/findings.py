@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +14,15 @@ from ansible.module_utils.errors import (  # type: ignore[import-untyped] # the 
     ArgumentValueError,
 )
 
-from front.documented import Documented, is_template
+from front.documented import MEASURE, Documented, is_template
+from settings.made import span
 
 KINDS = {
     "int": "a whole number", "float": "a number", "bool": "true or false", "list": "a list", "dict": "a mapping",
     "str": "a text", "path": "a path",
 }  # fmt: skip
-HIGHEST_PORT = 65535
+# What of an option is for people, or has no place in Ansible's own specs.
+NOT_ANSIBLES = {"required", "default", "description", *MEASURE}
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def about(setting: Setting, known: Documented) -> str | None:
     if near:
         return f"There is no variable {name} ({{where}}); did you mean {near}?"
     if known.claims(name):
-        return f"There is no variable {name} ({{where}}); the names stand in ansible/roles/*/meta/argument_specs.yml."
+        return f"There is no variable {name} ({{where}}); the names stand in docs/reference/settings.md."
     return None
 
 
@@ -72,11 +75,11 @@ def wrong_value(name: str, value: Any, option: Mapping[str, Any]) -> str | None:
     kind = str(option.get("type", "str"))
     if kind in {"str", "path"} and isinstance(value, list | dict):  # Ansible would quietly turn it into text
         return f"is {shown(value)}, but must be {KINDS[kind]}"
-    spec = {key: part for key, part in option.items() if key not in {"required", "default", "description"}}
+    spec = {key: part for key, part in option.items() if key not in NOT_ANSIBLES}
     result = ArgumentSpecValidator({name: spec}).validate({name: value})
     if result.errors.errors:
         return worded(result.errors.errors[0], value, kind, option)
-    return out_of_range(name, result.validated_parameters[name])
+    return out_of_range(name, result.validated_parameters[name], option)
 
 
 def worded(error: Exception, value: Any, kind: str, option: Mapping[str, Any]) -> str:
@@ -89,18 +92,17 @@ def worded(error: Exception, value: Any, kind: str, option: Mapping[str, Any]) -
     return f"is {shown(value)}, which does not fit: {error}"
 
 
-def out_of_range(name: str, value: Any) -> str | None:
-    """Return how a value breaks the range that its unit, the end of its name, implies; None when it does not."""
+def out_of_range(name: str, value: Any, option: Mapping[str, Any]) -> str | None:
+    """Return how a value, or one of a list, breaks the range of its description; None when it does not."""
     if name.endswith("_proxies"):
         bad = next((each for each in value if not is_network(each)), None)
         return f"holds {shown(bad)}, but must hold addresses and networks, such as 192.0.2.0/24" if bad else None
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    numbers = [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, int | float)]
+    least, most = option.get("least", option.get("above", -math.inf)), option.get("most", math.inf)
+    bad = next((each for each in numbers if not least <= each <= most), None)
+    if bad is None:
         return None
-    if name.endswith("_port") and not 0 < value <= HIGHEST_PORT:
-        return f"is {value}, but a port is a number from 1 to {HIGHEST_PORT}"
-    if name.endswith("_seconds") and value < 0:
-        return f"is {value}, but seconds cannot be negative"
-    return None
+    return f"{'holds' if isinstance(value, list) else 'is'} {bad}, but must be {span(option)}"
 
 
 def is_network(text: str) -> bool:

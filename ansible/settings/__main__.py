@@ -1,4 +1,4 @@
-"""`python -m settings`: make every file that comes from the description of the settings, and name those that changed."""
+"""`python -m settings`: make every file that comes from the description of the settings, and name what changed."""
 
 from __future__ import annotations
 

@@ -22,6 +22,8 @@ from typing import Any
 import yaml
 
 HERE = Path(__file__).parent
+# What Ansible's argument specs have of a setting too.
+SPEC = ("type", "elements", "required", "choices", "default", "options")
 RANGE = ("least", "above", "most")
 # A description that the programs read: what they need to parse a value and to say what is wrong with it.
 PACKAGED = ("type", "elements", "choices", "unit", *RANGE, "default", "secret")
@@ -86,7 +88,7 @@ def described(folder: Path = HERE) -> list[Described]:
 
 def groups(folder: Path = HERE) -> list[Group]:
     """Return the groups in the order in which they are shown."""
-    return [Group(each["name"], each["title"], each.get("text", "")) for each in _yaml(folder / "groups.yml")]
+    return [Group(each["name"], each["title"], each.get("text", "")) for each in parsed(folder / "groups.yml")]
 
 
 def every(files: list[Described]) -> dict[str, Setting]:
@@ -94,12 +96,14 @@ def every(files: list[Described]) -> dict[str, Setting]:
     return {name: setting for each in files for name, setting in each.settings.items()}
 
 
-def _yaml(path: Path) -> Any:
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+def parsed(path: Path) -> Any:
+    """Return what a YAML file of ours holds; every verb reads these, so by libyaml where that is there."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 - a SafeLoader either way
 
 
 def _file(path: Path) -> Described:
-    text = _yaml(path)
+    text = parsed(path)
     doors = text.get("entry_points") or {}
     role = path.stem if doors else None
     told = {name: each for door in doors.values() for name, each in (door.get("settings") or {}).items()}
@@ -120,17 +124,21 @@ def _incomplete(told: Mapping[str, Any]) -> Iterator[str]:
         yield "has no help"
     if told.get("required") and "default" in told:
         yield "is required and has a default"
-    numbers = {told.get("type"), told.get("elements")} & {"int", "float"}
-    if numbers and not told.get("choices"):
-        if "unit" not in told:
-            yield "is a number without a unit"
-        if not any(key in told for key in RANGE[:2]):
-            yield "is a number without a range"
-    default = told.get("default")
-    if isinstance(default, int | float) and not isinstance(default, bool):
-        least, most = told.get("least", told.get("above", default)), told.get("most", default)
-        if not least <= default <= most:
-            yield f"has the default {default}, which is not from {least} to {most}"
+    if {told.get("type"), told.get("elements")} & {"int", "float"} and not told.get("choices"):
+        yield from _unmeasured(told)
     for name, field in (told.get("fields") or {}).items():
         for what in _incomplete(field):
             yield f"has a field {name} that {what}"
+
+
+def _unmeasured(told: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a number lacks."""
+    if "unit" not in told:
+        yield "is a number without a unit"
+    if not any(key in told for key in RANGE[:2]):
+        yield "is a number without a range"
+    default = told.get("default")
+    if isinstance(default, int | float):
+        least, most = told.get("least", told.get("above", default)), told.get("most", default)
+        if not least <= default <= most:
+            yield f"has the default {default}, which is not from {least} to {most}"

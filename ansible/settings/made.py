@@ -1,21 +1,32 @@
-"""What is made from the description of the settings, as texts: specs, defaults, tables, example inventory, parsers' data."""
+"""What is made from the description of the settings, as texts: specs, defaults, tables, example, parsers' data."""
 
 from __future__ import annotations
 
 import json
 import re
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from settings.described import Described, Group, Setting, every
+from settings.described import RANGE, SPEC, Described, Group, Setting, every
 
 WIDTH = 120
 FROM = "Made by `./invoke settings` from ansible/settings/{name}: change it there."
-SPEC = ("type", "elements", "required", "choices", "default", "options")
+ABOUT = """\
+What an inventory may set; [the example inventory](../../inventories/example/group_vars/all.yml) shows all of it. A
+misspelt name, or a value of another type or out of its range, is refused before anything happens.
+"""
+ABOUT_ENVIRONMENT = """\
+By `bridge_environment`; a change makes a new release. Each may also be given as a file: `NAME_FILE` holds the path of a
+file in the container whose content is the value of `NAME`. A secret is only taken so.
+"""
+ABOUT_WIRED = """\
+No settings of an inventory: they come from the command line, from what another role calls by its own name
+(`ansible/playbooks/group_vars/all.yml`), or from the task that imports the role.
+"""
 BLOCK = re.compile(r"(<!-- settings: ([\w ,]+) -->\n).*?(<!-- /settings -->)", re.DOTALL)
 
 
@@ -55,7 +66,7 @@ def argument_specs(told: Described) -> str:
 
 def _option(setting: Setting) -> dict[str, Any]:
     option = {key: setting.told[key] for key in SPEC if key in setting.told}
-    words = span(setting.told)
+    words = span(setting.told) if any(key in setting.told for key in RANGE) else ""
     texts = [*setting.help, *([f"{words[0].upper()}{words[1:]}."] if words else [])]
     return option | {"description": texts[0] if len(texts) == 1 else texts}
 
@@ -108,7 +119,7 @@ def _shaped(value: Any, name: str = "") -> Any:
 
 
 def _dump(value: Any) -> str:
-    text = yaml.dump(_shaped(value), Dumper=_Dumper, sort_keys=False, width=WIDTH - 5, allow_unicode=True)
+    text = yaml.dump(_shaped(value), Dumper=_Dumper, sort_keys=False, width=WIDTH - 20, allow_unicode=True)
     return re.sub(r": $", ":", text, flags=re.MULTILINE)
 
 
@@ -136,6 +147,8 @@ def packaged(told: Described) -> str:
 def span(told: Mapping[str, Any]) -> str:
     """Return range and unit in words, as "from 1 to 100 percent"; empty for a setting that has neither."""
     least, above, most, unit = (told.get(key) for key in ("least", "above", "most", "unit"))
+    if least is not None and most is None:
+        return f"not below {_number(least)} ({unit})"
     words = f"from {_number(least)}" if least is not None else f"above {_number(above)}" if above is not None else ""
     words += f"{' ' if words else ''}{'to' if words else 'up to'} {_number(most)}" if most is not None else ""
     if words and unit == "port":
@@ -152,7 +165,8 @@ def _type(told: Mapping[str, Any]) -> str:
              "dict": "mapping", "path": "path"}  # fmt: skip
     kind = words[told["type"]]
     if told.get("choices"):
-        kind = f"{'list of ' if told['type'] == 'list' else ''}" + ", ".join(f"`{_shown(each)}`" for each in told["choices"])
+        several = "list of " if told["type"] == "list" else ""
+        kind = several + ", ".join(f"`{_shown(each)}`" for each in told["choices"])
     elif told.get("elements"):
         plural = {"str": "texts", "int": "whole numbers", "dict": "mappings"}
         kind = f"list of {plural[told['elements']]}"
@@ -206,30 +220,28 @@ def reference(files: Sequence[Described], groups: Sequence[Group]) -> str:
     parts = [
         "# Settings\n",
         f"<!-- {FROM.format(name='*.yml')} -->\n",
-        "What an inventory may set; [the example inventory](../../inventories/example/group_vars/all.yml) shows all of "
-        "it. A misspelt name, a value of another type or out of its range is refused before anything happens.\n",
+        ABOUT,
     ]
     for group in groups:
         found = [each for each in settings.values() if each.group == group.name]
-        parts += [f"## {group.title}\n", *([f"{group.text}\n"] if group.text else []), table(found)]
+        parts += [f"## {group.title}\n", *([f"{textwrap.fill(group.text, WIDTH)}\n"] if group.text else [])]
+        parts.append(table(found))
         for each in found:
             if "fields" in each.told:
                 parts += [f"`{each.name}`:\n", fields(each)]
     (environment,) = (each for each in files if each.role is None)
     parts += [
         "## What our bridge is told in its environment\n",
-        "By `bridge_environment`; a change makes a new release. Each may also be given as a file: `NAME_FILE` holds the "
-        "path of a file in the container whose content is the value of `NAME`. Secrets are only taken so.\n",
+        ABOUT_ENVIRONMENT,
         table(list(environment.settings.values())),
         "## What playbooks set\n",
-        "No settings of an inventory: from the command line, from what another role calls by its own name "
-        "(`playbooks/group_vars/all.yml`), or from the task that imports the role.\n",
+        ABOUT_WIRED,
         table([each for each in settings.values() if each.role and not each.group]),
     ]
     return "\n".join(parts)
 
 
-def example(settings: Iterator[Setting] | Any, groups: Sequence[Group]) -> str:
+def example(settings: Iterable[Setting], groups: Sequence[Group]) -> str:
     """Return the annotated group_vars of the example inventory: an institution copies it and changes what it needs."""
     known = list(settings)
     lines = [

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar, trust_as_template
+
+init_plugin_loader([])  # what ansible-playbook does as it starts: lookups are found by it
 
 ANSIBLE = Path(__file__).resolve().parents[2] / "ansible"
 ROLES = ("docker_host", "edge", "bridge", "plone", "pilot", "release")

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from front.documented import Documented, documented, is_template, options, slips
+from front.documented import Documented, documented, is_template, slips
 from front.findings import Setting, findings
 
 KNOWN = Documented(
     {
-        "edge_port": {"type": "int", "required": True},
+        "edge_port": {"type": "int", "required": True, "unit": "port", "least": 1, "most": 65535},
         "edge_address": {"type": "str", "default": "127.0.0.1"},
         "edge_trusted_proxies": {"type": "list", "elements": "str"},
         "bridge_mode": {"choices": ["tcp", "socket"]},
         "bridge_python": {"type": "str", "choices": ["3.9", "3.11"]},
         "bridge_environment": {"type": "dict"},
         "bridge_mounts": {"type": "list", "elements": "dict", "options": {"path": {"type": "str"}}},
-        "pilot_start_seconds": {"type": "float"},
+        "pilot_start_seconds": {"type": "float", "unit": "seconds", "least": 0.1, "most": 86400},
         "eduhub_stack": {"type": "str"},
     },
     ("edge_", "bridge_", "pilot_", "eduhub_"),
@@ -39,7 +39,7 @@ WRONG = {
     ),
     "an invented name": (
         {"edge_wholly_new": 1},
-        "There is no variable edge_wholly_new (all.yml:1); the names stand in ansible/roles/*/meta/argument_specs.yml.",
+        "There is no variable edge_wholly_new (all.yml:1); the names stand in docs/reference/settings.md.",
     ),
     "a name that is computed": (
         {"edge_name": "x"},
@@ -65,10 +65,10 @@ WRONG = {
         "bridge_python (all.yml:1) is 3.1, but must be one of 3.9, 3.11; put the value in quotes.",
     ),
     "a port that is none": (
-        {"edge_port": 70000}, "edge_port (all.yml:1) is 70000, but a port is a number from 1 to 65535.",
+        {"edge_port": 70000}, "edge_port (all.yml:1) is 70000, but must be from 1 to 65535.",
     ),
     "seconds before now": (
-        {"pilot_start_seconds": -1}, "pilot_start_seconds (all.yml:1) is -1.0, but seconds cannot be negative.",
+        {"pilot_start_seconds": -1}, "pilot_start_seconds (all.yml:1) is -1.0, but must be from 0.1 to 86400 seconds.",
     ),
 }  # fmt: skip
 
@@ -110,12 +110,15 @@ def test_a_value_with_braces_is_shown_as_it_is():
     assert found(edge_port="{where}") == ["edge_port (all.yml:1) is '{where}', but must be a whole number."]
 
 
-def test_the_documented_names_are_those_of_every_door_of_every_role_but_what_is_wired(tmp_path):
-    specs = tmp_path / "roles/edge/meta/argument_specs.yml"
-    specs.parent.mkdir(parents=True)
-    specs.write_text(
-        "argument_specs: {run: {options: {edge_port: {type: int}, edge_name: {}}}, slot: {options: {edge_slot: {}}}}"
+def test_the_documented_names_are_those_of_every_entry_point_of_every_role_but_what_is_wired(tmp_path):
+    told = tmp_path / "settings/edge.yml"
+    told.parent.mkdir(parents=True)
+    text = "{type: str, help: x}"
+    told.write_text(
+        f"{{since: '1', entry_points: {{run: {{settings: {{edge_port: {text}, edge_name: {text}}}}}, "
+        f"slot: {{settings: {{edge_slot: {text}}}}}, gone: {{}}}}}}"
     )
+    (tmp_path / "roles/edge").mkdir(parents=True)
     (tmp_path / "roles/docker_host").mkdir()
     stack = tmp_path / "playbooks/group_vars/all.yml"
     stack.parent.mkdir(parents=True)
@@ -129,10 +132,6 @@ def test_the_documented_names_are_those_of_every_door_of_every_role_but_what_is_
         True,
         False,
     ]
-
-
-def test_a_door_without_options_documents_nothing():
-    assert options([{"argument_specs": {"main": {"short_description": "x"}}}]) == {}
 
 
 def test_templates_are_seen_at_any_depth():

@@ -131,7 +131,7 @@ def test_a_finding_names_the_file_and_line_that_sets_the_variable(kept):
     known = Documented({"edge_port": {"type": "int"}, "edge_address": {}}, ("edge_", "bridge_"))
     (kept / "hosts.yml").write_text(HOSTS.replace("81", "eighty"))
     hosts = inventory.load(kept, "")
-    names = "the names stand in ansible/roles/*/meta/argument_specs.yml"
+    names = "the names stand in docs/reference/settings.md"
     assert {
         f"edge_port ({kept}/hosts.yml:5) is 'eighty', but must be a whole number.",
         f"There is no variable bridge_python ({kept}/group_vars/bridge.yml:2); {names}.",

@@ -1,73 +1,37 @@
 """What the environment says, checked. Only the standard library: the health check imports this too.
 
-Each setting may also be given as a file: `NAME_FILE` holds the path of a file whose content, stripped, is
-the value of `NAME`. Seconds and counts are numbers.
-
-    PLONE_URL                      the site as Zope itself serves it, e.g. http://plone:8080/Plone; required
-    EDUHUB_SOCKET                  unix socket to listen on                        (/run/eduhub/bridge.sock)
-    EDUHUB_PORT                    TCP port to listen on instead of the socket
-    EDUHUB_ADDRESS                 address for that port                           (0.0.0.0)
-    EDUHUB_GRACE_SECONDS           how long requests in flight may take after SIGTERM       (25)
-    EDUHUB_PLONE_CONNECT_SECONDS   for Plone to accept a connection                (5)
-    EDUHUB_PLONE_SECONDS           longest silence of Plone                        (60)
-    EDUHUB_PLONE_READS             reads that Plone is given at a time             (4)
-    EDUHUB_PLONE_CONNECTIONS       connections to Plone; what reads and the one write leave of them is for long bodies,
-                                   so at least two more than reads                 (16)
-    EDUHUB_PLONE_QUEUE             requests that may wait for Plone, reads and writes each; more are answered 503  (256)
-    EDUHUB_PLONE_READ_WAIT_SECONDS   how long a read may wait for its turn, then it is answered 503     (10)
-    EDUHUB_PLONE_WRITE_WAIT_SECONDS  how long a write may                          (30)
-    EDUHUB_PLONE_FAILURES          failures in a row after which Plone is left alone  (5)
-    EDUHUB_PLONE_PAUSE_SECONDS     between two attempts then                       (1)
-    EDUHUB_CACHE_SECONDS           for which an anonymous reader's page serves others too; 0 stores nothing. Sites that
-                                   know their users by address must set 0          (1)
-    EDUHUB_CACHE_STALE_SECONDS     after that it still serves while Plone is asked for a new one       (10)
-    EDUHUB_CACHE_ERROR_SECONDS     and while Plone gives none                      (3600)
-    EDUHUB_CACHE_MB                memory for such pages, in MiB                   (32)
-    EDUHUB_CACHE_PAGES             number of such pages                            (4096)
-    EDUHUB_READY_PATH              cheap page below the site that answers 200 when it works          (ok)
-    EDUHUB_READY_SECONDS           for that page to answer                         (3)
-    EDUHUB_BODY_BYTES              longest JSON body that the typed endpoints take (4194304)
-    EDUHUB_UPLOAD_BYTES            longest file that they take                     (1073741824)
-    EDUHUB_STATE_DIR               directory for jobs and keys, the same for both slots, by which they also take turns
-                                   to write and end each other's pages; without it /var/lib/eduhub-bridge if that can
-                                   be written, else a temporary one
-    EDUHUB_STATE_MB                most that the store there may take, in MiB      (2048)
-    EDUHUB_STATE_DSN_FILE          file with the address of a PostgreSQL database to use instead of that directory, such
-                                   as postgresql://bridge:…@db.example.edu/bridge
-    EDUHUB_STATE_KEY_FILE          file of at least 32 bytes, the same for both slots: seals the credentials of jobs;
-                                   without it nobody but the process that took a job can carry it out
-    EDUHUB_BULK_MB                 longest body of a bulk request, in MiB          (64)
-    EDUHUB_JOBS                    jobs carried out in the background at a time    (2)
-    EDUHUB_JOB_LEASE_SECONDS       after which a silent slot's jobs are the other's (15)
-    EDUHUB_JOB_KEEP_SECONDS        how long ended jobs, results and keys are kept  (86400)
-    EDUHUB_LIVE_POLL_SECONDS       how often Plone is asked for changes, for each user who listens  (5)
+Names, types, units, ranges and defaults are those of settings.json, which `./invoke settings` makes from
+ansible/settings/bridge_environment.yml; docs/reference/settings.md shows them. Each setting may also be given as a
+file: `NAME_FILE` holds the path of a file whose content, stripped, is the value of `NAME`.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Mapping, Optional, TypeVar, Union
+from typing import Any, Mapping, Optional, Union
 from urllib.parse import urlsplit
 
-DEFAULT_SOCKET = "/run/eduhub/bridge.sock"
-NAMES = frozenset(
-    {"PLONE_URL", "EDUHUB_SOCKET", "EDUHUB_PORT", "EDUHUB_ADDRESS", "EDUHUB_GRACE_SECONDS", "EDUHUB_READY_PATH"}
-    | {"EDUHUB_PLONE_CONNECTIONS", "EDUHUB_PLONE_CONNECT_SECONDS", "EDUHUB_PLONE_SECONDS", "EDUHUB_READY_SECONDS"}
-    | {"EDUHUB_PLONE_READS", "EDUHUB_PLONE_QUEUE", "EDUHUB_PLONE_READ_WAIT_SECONDS", "EDUHUB_PLONE_WRITE_WAIT_SECONDS"}
-    | {"EDUHUB_PLONE_FAILURES", "EDUHUB_PLONE_PAUSE_SECONDS", "EDUHUB_CACHE_SECONDS", "EDUHUB_CACHE_STALE_SECONDS"}
-    | {"EDUHUB_CACHE_ERROR_SECONDS", "EDUHUB_CACHE_MB", "EDUHUB_CACHE_PAGES"}
-    | {"EDUHUB_BODY_BYTES", "EDUHUB_UPLOAD_BYTES"}
-    | {"EDUHUB_STATE_DIR", "EDUHUB_STATE_MB", "EDUHUB_STATE_KEY", "EDUHUB_STATE_DSN", "EDUHUB_BULK_MB", "EDUHUB_JOBS"}
-    | {"EDUHUB_JOB_LEASE_SECONDS", "EDUHUB_JOB_KEEP_SECONDS", "EDUHUB_LIVE_POLL_SECONDS"}
-)
+DESCRIBED: Mapping[str, Mapping[str, Any]] = json.loads(Path(__file__).with_name("settings.json").read_bytes())
+# The numbers that stand for themselves, by the field of Settings that has them.
+NUMBERS = {
+    name[len("EDUHUB_") :].lower(): name
+    for name, described in DESCRIBED.items()
+    if described["type"] in {"int", "float"} and name not in {"EDUHUB_PORT", "EDUHUB_PLONE_CONNECTIONS"}
+}
 DEFAULT_STATE_DIR = "/var/lib/eduhub-bridge"
 LEAST_KEY_BYTES = 32
 # Path characters that need no second thought in a request line.
 _PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
-_T = TypeVar("_T")
+
+
+def default(name: str) -> Any:
+    """Return the default of a setting, in its type."""
+    described = DESCRIBED[name]
+    return float(described["default"]) if described["type"] == "float" else described["default"]
 
 
 class SettingsError(Exception):
@@ -95,82 +59,60 @@ class Settings:
     listen: Listen
     plone_origin: str
     plone_path: str
-    grace_seconds: float = 25.0
-    plone_connections: int = 16
-    plone_connect_seconds: float = 5.0
-    plone_seconds: float = 60.0
-    ready_path: str = "ok"
-    ready_seconds: float = 3.0
-    plone_reads: int = 4
-    plone_queue: int = 256
-    plone_read_wait_seconds: float = 10.0
-    plone_write_wait_seconds: float = 30.0
-    plone_failures: int = 5
-    plone_pause_seconds: float = 1.0
-    cache_seconds: float = 1.0
-    cache_stale_seconds: float = 10.0
-    cache_error_seconds: float = 3600.0
-    cache_mb: int = 32
-    cache_pages: int = 4096
-    body_bytes: int = 4 * 1024**2
-    upload_bytes: int = 1024**3
-    state_dir: Optional[Path] = None
-    state_mb: int = 2048
-    state_dsn: Optional[str] = field(default=None, repr=False)
-    state_key: Optional[str] = field(default=None, repr=False)
-    bulk_mb: int = 64
-    jobs: int = 2
-    job_lease_seconds: float = 15.0
-    job_keep_seconds: float = 86400.0
-    live_poll_seconds: float = 5.0
+    grace_seconds: float
+    plone_connections: int
+    plone_connect_seconds: float
+    plone_seconds: float
+    ready_path: str
+    ready_seconds: float
+    plone_reads: int
+    plone_queue: int
+    plone_read_wait_seconds: float
+    plone_write_wait_seconds: float
+    plone_failures: int
+    plone_pause_seconds: float
+    cache_seconds: float
+    cache_stale_seconds: float
+    cache_error_seconds: float
+    cache_mb: int
+    cache_pages: int
+    body_bytes: int
+    upload_bytes: int
+    state_dir: Optional[Path]
+    state_mb: int
+    state_dsn: Optional[str] = field(repr=False)
+    state_key: Optional[str] = field(repr=False)
+    bulk_mb: int
+    jobs: int
+    job_lease_seconds: float
+    job_keep_seconds: float
+    live_poll_seconds: float
 
 
 def read(environment: Mapping[str, str]) -> Settings:
     """Return the settings in `environment`; raise SettingsError for the first that is missing or wrong."""
     origin, path = _plone(_text(environment, "PLONE_URL"))
-    reads = _number(environment, "EDUHUB_PLONE_READS", int, 4, 1, 998)
+    numbers = {field: _number(environment, name) for field, name in NUMBERS.items()}
     return Settings(
         listen=listen_on(environment),
         plone_origin=origin,
         plone_path=path,
-        grace_seconds=_number(environment, "EDUHUB_GRACE_SECONDS", float, 25.0, 0.0, 3600.0),
-        plone_connections=_connections(environment, reads),
-        plone_connect_seconds=_number(environment, "EDUHUB_PLONE_CONNECT_SECONDS", float, 5.0, 0.1, 600.0),
-        plone_seconds=_number(environment, "EDUHUB_PLONE_SECONDS", float, 60.0, 0.1, 3600.0),
-        ready_path=_ready_path(_text(environment, "EDUHUB_READY_PATH") or "ok"),
-        ready_seconds=_number(environment, "EDUHUB_READY_SECONDS", float, 3.0, 0.1, 60.0),
-        plone_reads=reads,
-        plone_queue=_number(environment, "EDUHUB_PLONE_QUEUE", int, 256, 0, 100_000),
-        plone_read_wait_seconds=_number(environment, "EDUHUB_PLONE_READ_WAIT_SECONDS", float, 10.0, 0.1, 600.0),
-        plone_write_wait_seconds=_number(environment, "EDUHUB_PLONE_WRITE_WAIT_SECONDS", float, 30.0, 0.1, 600.0),
-        plone_failures=_number(environment, "EDUHUB_PLONE_FAILURES", int, 5, 1, 1000),
-        plone_pause_seconds=_number(environment, "EDUHUB_PLONE_PAUSE_SECONDS", float, 1.0, 0.1, 60.0),
-        cache_seconds=_number(environment, "EDUHUB_CACHE_SECONDS", float, 1.0, 0.0, 3600.0),
-        cache_stale_seconds=_number(environment, "EDUHUB_CACHE_STALE_SECONDS", float, 10.0, 0.0, 86_400.0),
-        cache_error_seconds=_number(environment, "EDUHUB_CACHE_ERROR_SECONDS", float, 3600.0, 0.0, 604_800.0),
-        cache_mb=_number(environment, "EDUHUB_CACHE_MB", int, 32, 1, 65_536),
-        cache_pages=_number(environment, "EDUHUB_CACHE_PAGES", int, 4096, 1, 1_000_000),
-        body_bytes=_number(environment, "EDUHUB_BODY_BYTES", int, 4 * 1024**2, 1024, 1024**3),
-        upload_bytes=_number(environment, "EDUHUB_UPLOAD_BYTES", int, 1024**3, 1, 1024**4),
+        plone_connections=_connections(environment, numbers["plone_reads"]),
+        ready_path=_ready_path(_text(environment, "EDUHUB_READY_PATH") or default("EDUHUB_READY_PATH")),
         state_dir=_state_dir(_text(environment, "EDUHUB_STATE_DIR")),
-        state_mb=_number(environment, "EDUHUB_STATE_MB", int, 2048, 16, 1_000_000),
         state_dsn=_secret(environment, "EDUHUB_STATE_DSN"),
         state_key=_state_key(environment),
-        bulk_mb=_number(environment, "EDUHUB_BULK_MB", int, 64, 1, 4096),
-        jobs=_number(environment, "EDUHUB_JOBS", int, 2, 1, 6),
-        job_lease_seconds=_number(environment, "EDUHUB_JOB_LEASE_SECONDS", float, 15.0, 0.5, 600.0),
-        job_keep_seconds=_number(environment, "EDUHUB_JOB_KEEP_SECONDS", float, 86400.0, 60.0, 31_536_000.0),
-        live_poll_seconds=_number(environment, "EDUHUB_LIVE_POLL_SECONDS", float, 5.0, 0.2, 3600.0),
+        **numbers,
     )
 
 
 def listen_on(environment: Mapping[str, str]) -> Listen:
     """Return where to listen: the TCP port if one is given, else the unix socket."""
     if _text(environment, "EDUHUB_PORT"):
-        port = _number(environment, "EDUHUB_PORT", int, 0, 1, 65535)
+        port = _number(environment, "EDUHUB_PORT")
         # Inside a container the port is reachable only as far as the engine publishes it.
-        return Tcp(_text(environment, "EDUHUB_ADDRESS") or "0.0.0.0", port)  # noqa: S104
-    path = _text(environment, "EDUHUB_SOCKET") or DEFAULT_SOCKET
+        return Tcp(_text(environment, "EDUHUB_ADDRESS") or default("EDUHUB_ADDRESS"), port)
+    path = _text(environment, "EDUHUB_SOCKET") or default("EDUHUB_SOCKET")
     if not path.startswith("/") or len(path.encode()) > 107:
         raise SettingsError(
             f"EDUHUB_SOCKET {path!r} is no usable socket path: give an absolute path of at most 107 bytes."
@@ -181,7 +123,7 @@ def listen_on(environment: Mapping[str, str]) -> Listen:
 def unknown(environment: Mapping[str, str]) -> list[str]:
     """Return the names that look like settings of ours and are none (a slip of the pen, most likely), sorted."""
     given = {name.removesuffix("_FILE") for name in environment if name.startswith("EDUHUB_")}
-    return sorted(given - NAMES)
+    return sorted(given - DESCRIBED.keys())
 
 
 def _state_dir(path: str) -> Optional[Path]:
@@ -226,23 +168,25 @@ def _text(environment: Mapping[str, str], name: str) -> str:
         raise SettingsError(f"{name}_FILE {file!r} cannot be read: {why}.") from None
 
 
-def _number(
-    environment: Mapping[str, str], name: str, kind: Callable[[str], _T], default: _T, low: _T, high: _T
-) -> _T:
+def _number(environment: Mapping[str, str], name: str, usual: Optional[float] = None) -> Any:
+    """Return the number that a setting has, else `usual` or its default; SettingsError when it is out of range."""
+    described = DESCRIBED[name]
     text = _text(environment, name)
     if not text:
-        return default
+        return default(name) if usual is None else usual
     try:
-        value = kind(text)
+        value = int(text) if described["type"] == "int" else float(text)
     except ValueError:
         value = None
-    if value is None or not low <= value <= high:  # type: ignore[operator]
-        raise SettingsError(f"{name} is {text!r}: give a number from {low} to {high}.")
+    low, high, unit = described["least"], described["most"], described["unit"]
+    if value is None or not low <= value <= high:
+        raise SettingsError(f"{name} is {text!r}: give a number from {low:.12g} to {high:.12g} ({unit}).")
     return value
 
 
 def _connections(environment: Mapping[str, str], reads: int) -> int:
-    connections = _number(environment, "EDUHUB_PLONE_CONNECTIONS", int, max(16, reads + 2), 3, 1000)
+    usual = max(default("EDUHUB_PLONE_CONNECTIONS"), reads + 2)
+    connections: int = _number(environment, "EDUHUB_PLONE_CONNECTIONS", usual)
     if connections < reads + 2:
         raise SettingsError(
             f"EDUHUB_PLONE_CONNECTIONS is {connections}: beside EDUHUB_PLONE_READS ({reads}) a write and a long body "

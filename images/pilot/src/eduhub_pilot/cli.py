@@ -1,7 +1,7 @@
 """The command line: `python3 -m eduhub_pilot COMMAND ...` prints one JSON object and exits with its `code`.
 
-Standard input may hold one JSON document: `settings`, the inventory's values for what model/settings.json describes, and
-`spec`, the release that the command is about. A shift, which has no input, reads what `begin` kept of its run.
+Standard input may hold one JSON document: `settings`, the inventory's values for what model/settings.json describes,
+and `spec`, the release that the command is about. A shift, which has no input, reads what `begin` kept of its run.
 
 0 done; 1 tried, failed and reverted (or about to be: `revert` follows); 2 refused, nothing touched; 3 needs a person.
 """

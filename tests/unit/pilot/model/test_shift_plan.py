@@ -26,14 +26,14 @@ NONSENSE = {
     "not to the end": ({"steps": [5, 50]}, "the last step must be 100"),
     "limits as a list": ({"limits": [1]}, r"pilot_shift_limits is \[1\], not a mapping"),
     "a misspelt limit": ({"limits": {"errors_precent": 1}}, "'errors_precent'; did you mean errors_percent"),
-    "a text for a limit": ({"limits": {"queue": "long"}}, 'pilot_shift_limits.queue is "long", not a number from 1 requ'),
+    "a text for a limit": ({"limits": {"queue": "long"}}, 'queue is "long", not a number not below 1'),
     "a limit that is none": ({"limits": {"queue": float("nan")}}, "queue is NaN, not a number"),
     "a limit without end": ({"limits": {"queue": float("inf")}}, "queue is Infinity, not a number"),
     "a limit of four hundred digits": ({"limits": {"queue": int("9" * 400)}}, "queue is 9+..., not a number"),
-    "a limit that always fails": ({"limits": {"slower": 0.5}}, "slower is 0.5, not a number from 1 times, like 1.5"),
-    "no errors in a row": ({"limits": {"errors_in_a_row": 0}}, "is 0, not a number from 1 answers"),
+    "a limit that always fails": ({"limits": {"slower": 0.5}}, "is 0.5, not a number not below 1 .times., like 1.5"),
+    "no errors in a row": ({"limits": {"errors_in_a_row": 0}}, "is 0, not a number not below 1"),
     "more than all errors": ({"limits": {"errors_percent": 101}}, "is 101, not a number from 0 to 100 percent"),
-    "negative": ({"limits": {"slower_seconds": -1}}, "is -1, not a number from 0 seconds"),
+    "negative": ({"limits": {"slower_seconds": -1}}, "is -1, not a number not below 0"),
 }
 
 
@@ -70,7 +70,7 @@ def test_what_the_inventory_leaves_out_has_a_default():
      ("start", float("inf")), ("probe", float("nan")), ("watch", "soon")],
 )  # fmt: skip
 def test_times_that_mean_never_or_at_once_are_refused_by_their_variable(name, value):
-    words = rf"pilot_{name}_seconds is .*, not a number from .* to 86400 seconds \(a day\), like .*: correct it in the inv"
+    words = rf"pilot_{name}_seconds is .*, not a number from .* to 86400 seconds \(a day\), like .*: correct it in"
     with pytest.raises(RefusedError, match=words):
         parsed(**{f"{name}_seconds": value})
 

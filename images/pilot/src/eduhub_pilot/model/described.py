@@ -54,6 +54,8 @@ def checked(name: str, value: Any, described: Mapping[str, Any]) -> Any:
 def span(described: Mapping[str, Any]) -> str:
     """Return range and unit in words, as "from 0 to 86400 seconds (a day)"; empty without either."""
     least, above, most, unit = (described.get(key) for key in ("least", "above", "most", "unit"))
+    if least is not None and most is None:
+        return f"not below {least:.12g} ({unit})"
     words = [f"from {least:.12g}"] if least is not None else [f"above {above:.12g}"] if above is not None else []
     words += [f"to {most:.12g}"] if most is not None else []
     words += [unit] if unit else []

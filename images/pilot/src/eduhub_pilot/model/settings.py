@@ -18,7 +18,7 @@ GATES = ("pilot_gate_", "pilot_runtime_", "pilot_contract_", "pilot_performance_
 
 # A shift drains after its last step; with a rehearsal also on the way back and after it.
 DRAINS = 3
-# Beyond what steps and drains take: starting a container, asking the public address, waiting for a HAProxy.
+# Beyond what start, steps and drains take: asking the public address, waiting for a HAProxy.
 SLACK_SECONDS = 120.0
 
 
@@ -26,8 +26,9 @@ SLACK_SECONDS = 120.0
 class Settings:
     """Names, addresses and budgets; all budgets in seconds.
 
-    `given` holds the inventory's values as they came, `gates` those of the gates and what this pilot does not know: what
-    is wrong with one of these keeps a rollout from beginning, but nobody from asking what serves or from going back.
+    `given` holds the inventory's values as they came, `gates` those of the gates and what this pilot does not know:
+    what is wrong with one of these keeps a rollout from beginning, but nobody from asking what serves or from going
+    back.
     """
 
     stack: str
@@ -46,6 +47,9 @@ class Settings:
     gates: Mapping[str, Any] = field(default_factory=dict)
     given: Mapping[str, Any] = field(default_factory=dict)
     config: Path = Path("/etc/eduhub")
+    published: Mapping[Slot, int] = field(
+        default_factory=lambda: {slot: default(f"pilot_{slot}_published_port") for slot in SLOTS}
+    )
 
     @property
     def shown(self) -> str:
@@ -56,7 +60,12 @@ class Settings:
     def longest_shift_seconds(self) -> float:
         """How many seconds all traffic may take to move before something is wrong with that."""
         drains = DRAINS * self.drain_seconds + self.drain_stream_seconds
-        return len(self.plan.steps) * self.plan.seconds + drains + SLACK_SECONDS
+        return self.start_seconds + len(self.plan.steps) * self.plan.seconds + drains + SLACK_SECONDS
+
+    @property
+    def shown_config(self) -> str:
+        """Where the host has the configuration."""
+        return f"/etc/{self.stack}"
 
     def container(self, part: str) -> str:
         """Return the name of the container that plays `part`: edge, blue, green or plone."""
@@ -80,6 +89,7 @@ def parse_settings(given: Mapping[str, Any], root: Path, config: Path) -> Settin
         gates={name: value for name, value in given.items() if name.startswith(GATES) or name in others},
         given=given,
         config=config,
+        published={slot: setting(given, f"pilot_{slot}_published_port") for slot in SLOTS},
         **{name: setting(given, f"pilot_{name}") for name in named},
     )
 
