@@ -33,7 +33,7 @@ MARKS = {
     "end": ("end", "freed", None),
 }
 # Which run of the pilot does the work of a step; those of a shift are one, and struck at the journal's mark.
-PILOTS = {"begin": "begin", "prove": "prove", "confirm": "confirm", "end": "end"}
+PILOTS = {"begin": "begin", "prove": "prove", "confirm": "confirm"}
 DISK_SECONDS = 30
 # Everything is over so long after the blow, the rest of the command included.
 SETTLED_SECONDS = 120
