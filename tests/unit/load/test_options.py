@@ -1,10 +1,10 @@
-"""Whatever will not do is one sentence and exit code 2, before any load."""
+"""A wrong option is one sentence and exit code 2, before any load."""
 
 from __future__ import annotations
 
 import pytest
 
-from eduhub_pilot.witness.options import OptionError, parse
+from tests.load.options import OptionError, parse
 
 
 @pytest.mark.parametrize(
@@ -32,9 +32,12 @@ def test_a_wrong_option_is_one_sentence(words, sentence):
     assert sentence in str(refused.value)
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:8080", "http://[::1]:8080", "http://localhost", "https://127.9.9.9"])
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:8080", "http://[::1]:8080", "http://localhost", "https://127.9.9.9", "unix:/run/x.sock"],
+)
 def test_this_machine_is_allowed(url):
-    assert parse(["--url", url + "/"]).url == url
+    assert parse(["--url", url]).url == url
 
 
 def test_elsewhere_is_allowed_when_asked_for():
@@ -43,8 +46,8 @@ def test_elsewhere_is_allowed_when_asked_for():
 
 def test_light_only_leaves_out_everything_else(tmp_path):
     (tmp_path / "password").write_text("x")
-    told = parse(["--light-only", "/", "--password-file", str(tmp_path / "password")])
-    assert (told.light, told.pages, told.page_rate, told.post_rate, told.slow, told.download) == (
+    options = parse(["--light-only", "/", "--password-file", str(tmp_path / "password")])
+    assert (options.light, options.pages, options.page_rate, options.post_rate, options.slow, options.download) == (
         ("/",), (), 0.0, 0.0, "", "",
     )  # fmt: skip
 
@@ -53,21 +56,21 @@ def test_without_a_password_nothing_is_made():
     assert parse([]).post_rate == 0.0
 
 
-def test_a_stack_that_does_not_answer_is_named_with_the_option_to_change(witness, stack, password_file):
+def test_a_stack_that_does_not_answer_is_named_with_the_option_to_change(load, stack, password_file):
     for words, streams, sentence in [
         (("--light", "/missing"), (), f"GET {stack.url}/missing failed before the load began (wrong_status: 404"),
         (("--page", "/missing"), ("page",), "name others with --page"),
         (("--download", "/missing"), ("download",), "leave it out with --download ''"),
         (("--post-path", "/plone/missing", "--password-file", str(password_file)), (), "look at --post-path"),
         (("--events", "/nowhere/x"), (), "is no directory"),
-        (("--audit", "/nowhere"), (), "holds no result of the witness"),
+        (("--audit", "/nowhere"), (), "holds no result of a load"),
     ]:
-        result = witness("--timeout", "0.5", *words, streams=streams)
-        assert (result["code"], result["changed"]) == (2, False)
-        assert sentence in result["say"]
+        result = load("--timeout", "0.5", *words, streams=streams)
+        assert (result["exit"], result["changed"]) == (2, False)
+        assert sentence in result["message"]
 
 
-def test_a_wrong_password_is_found_before_the_load(witness, tmp_path):
+def test_a_wrong_password_is_found_before_the_load(load, tmp_path):
     (tmp_path / "wrong").write_text("guess")
-    result = witness("--timeout", "1", "--password-file", str(tmp_path / "wrong"))
-    assert (result["code"], "401 instead of 200" in result["say"], "guess" in result["say"]) == (2, True, False)
+    result = load("--timeout", "1", "--password-file", str(tmp_path / "wrong"))
+    assert (result["exit"], "401 instead of 200" in result["message"], "guess" in result["message"]) == (2, True, False)

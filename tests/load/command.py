@@ -1,4 +1,4 @@
-"""The door: options in, one JSON object out, a summary for people on standard error."""
+"""The command: options in, one JSON object out, a summary for people on standard error."""
 
 from __future__ import annotations
 
@@ -11,55 +11,60 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from eduhub_pilot.witness.audit import audit
-from eduhub_pilot.witness.client import Client
-from eduhub_pilot.witness.load import Load
-from eduhub_pilot.witness.options import OptionError, Options, parse
-from eduhub_pilot.witness.prepare import log_in, prepare
-from eduhub_pilot.witness.summary import say, table
+from tests.load.audit import audit
+from tests.load.client import Client
+from tests.load.options import OptionError, Options, parse
+from tests.load.prepare import log_in, prepare
+from tests.load.streams import Load
+from tests.load.summary import message, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run the witness; return 0 if nothing failed, 1 if something did, 2 for options that will not do.
+    """Run the load generator in a loop of its own; return the exit code of `execute`."""
+    return asyncio.run(execute(argv))
 
-    Prints one JSON object: the result, or only code, say and changed where --out takes the result.
+
+async def execute(argv: Sequence[str]) -> int:
+    """Run the load generator; return 0 if nothing failed, 1 if something did, 2 for wrong options.
+
+    Prints one JSON object: the result, or only exit, message and changed where --out takes the result.
     """
     try:
         options = parse(argv)
-        result = asyncio.run(_again(options) if options.audit else _witness(options))
+        result = await (_again(options) if options.audit else _load(options))
     except OptionError as error:
-        result = {"code": 2, "say": str(error), "changed": False}
-        print(f"witness: {error}", file=sys.stderr)
+        result = {"exit": 2, "message": str(error), "changed": False}
+        print(f"load: {error}", file=sys.stderr)
         print(json.dumps(result))
         return 2
     print(table(result), file=sys.stderr)
     if options.out:
         _write(options.out, json.dumps(result, indent=1) + "\n")
-        print(json.dumps({key: result[key] for key in ("code", "say", "changed")}))
+        print(json.dumps({key: result[key] for key in ("exit", "message", "changed")}))
     else:
         print(json.dumps(result))
-    return int(result["code"])
+    return int(result["exit"])
 
 
-async def _witness(options: Options) -> dict[str, Any]:
+async def _load(options: Options) -> dict[str, Any]:
     for path in (options.out, options.events):
         if path and not path.absolute().parent.is_dir():
             raise OptionError(f"{str(path)!r} cannot be written: {str(path.absolute().parent)!r} is no directory.")
     loop = asyncio.get_running_loop()
     load: Load | None = None
-    witness = asyncio.current_task()
+    this = asyncio.current_task()
 
-    def heard() -> None:
+    def on_signal() -> None:
         if load:
             load.stop("signal")
-        elif witness:
-            witness.cancel()
+        elif this:
+            this.cancel()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, heard)
+        loop.add_signal_handler(number, on_signal)
     try:
         references = await prepare(options)
     except asyncio.CancelledError:
@@ -104,7 +109,7 @@ def _result(options: Options, load: Load, started: datetime) -> dict[str, Any]:
 
 def _judged(result: dict[str, Any]) -> dict[str, Any]:
     good = not result["failed"] and not any((result["audit"] or {}).values())
-    return {**result, "code": 0 if good else 1, "say": say(result)}
+    return {**result, "exit": 0 if good else 1, "message": message(result)}
 
 
 async def _again(options: Options) -> dict[str, Any]:
@@ -113,14 +118,14 @@ async def _again(options: Options) -> dict[str, Any]:
         earlier = _read(options.audit)
         run, posts = earlier["run"], earlier["posts"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise OptionError(f"--audit {str(options.audit)!r} holds no result of the witness: {error}.") from None
+        raise OptionError(f"--audit {str(options.audit)!r} holds no result of a load: {error}.") from None
     if not options.password:
-        raise OptionError("--audit needs --password-file: only somebody who may read the documents can count them.")
-    client = Client(options.url, keep=False)
+        raise OptionError("--audit needs --password-file: only an account that may read the documents can count them.")
+    client = Client(options.url)
     try:
         fields = await log_in(client, options)
     finally:
-        await client.close()
+        client.close()
     found = await audit(options.url, options.post_path, run, posts, fields, options.timeout)
     return _judged({**earlier, "changed": False, "audit": found})
 

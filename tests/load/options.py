@@ -1,4 +1,4 @@
-"""The witness' command line, checked: one sentence for anything wrong."""
+"""The command line of the load generator, checked: one sentence for anything wrong."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ POSTS = "/plone/submissions"
 
 
 class OptionError(Exception):
-    """The command line, or the stack it names, will not do; the text is one sentence."""
+    """An option is wrong, or the stack does not answer as the options expect; the text is one sentence."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="witness", description="Load on a stack, and an exact account of every failure.")
+    parser = _Parser(prog="tests.load", description="Load on a stack, and an exact account of every failure.")
     add = parser.add_argument
-    add("--url", default="http://127.0.0.1:8080", help="where the stack answers (%(default)s)")
+    add("--url", default="http://127.0.0.1:8080", help="where the stack answers; or unix:/path (%(default)s)")
     add("--anywhere", action="store_true", help="allow a target that is not this machine")
     add("--seconds", type=float, default=60.0, help="how long requests arrive (%(default)s)")
     add("--until-file", type=Path, metavar="PATH", help="stop earlier, as soon as this file exists")
@@ -127,6 +127,8 @@ def _between(name: str, value: float, low: float, high: float) -> None:
 
 
 def _target(url: str, *, anywhere: bool) -> str:
+    if url.startswith("unix:/"):
+        return url
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port

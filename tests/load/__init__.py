@@ -1,7 +1,11 @@
-"""The witness: load on a stack from outside, by open arrivals, and an exact account of every failure.
+"""The load generator of the tests and the bench: open arrivals, and an exact account of every failure.
 
 A late answer never delays the next arrival. Nothing is sent twice: a kept-alive connection that breaks under a
-request is a failure like any other. Runs as `python3 -m eduhub_pilot witness` or `python3 -m eduhub_pilot.witness`.
+request is a failure like any other. As a program it puts load on a stack from outside, this machine's or, with
+`--anywhere`, a public address: `.venv/bin/python -m tests.load --help`, from the checkout.
+
+`client` sends one request and names how it ended; `arrivals` keeps to the times; `streams` are the program's load,
+`tally` its account, `audit` its count of documents; `timetable` and `users` are the bench's mixed scenario.
 
 Streams, each with a kind of its own:
 
@@ -15,7 +19,8 @@ Streams, each with a kind of its own:
 The result (`--out`), seconds and milliseconds of wall time, times in seconds since 1970 (UTC) unless text:
 
     schema                  1
-    code, say, changed      as every command of the pilot; code 1 when anything failed or the audit found something
+    exit, message, changed  exit code (1 when anything failed or the audit found something), a summary, and whether
+                            documents were made
     url, run, seed          what was called; the word in the titles of this run's documents; order of pages
     started                 RFC 3339, UTC
     seconds                 from the first arrival to the last
@@ -28,12 +33,12 @@ The result (`--out`), seconds and milliseconds of wall time, times in seconds si
     failures                {class: count}, all classes, zeros too:
         connect             no connection
         reset               the connection ended before the head of an answer; also a kept-alive one that was dead
-        truncated           the body broke off, or has no stated length so that nobody can tell
+        truncated           the body broke off, or has no stated length, so that its end is unknown
         timeout             no complete answer within --timeout, what is slow on purpose left out
         5xx                 an answer 500 to 599
         wrong_status        any other than the expected one
         wrong_body          other content than before the load began, or no HTTP
-        not_sent            too many requests in flight: the witness, or what it watches, is overwhelmed
+        not_sent            too many requests in flight: the load generator, or its target, is overloaded
     kinds                   {kind: {"ok", "failed", "failures": {class: count above 0}}}
     connections             {"new" | "reused": the same}
     examples                the first 20 failures, as events with "detail"
@@ -42,10 +47,10 @@ The result (`--out`), seconds and milliseconds of wall time, times in seconds si
     slowest                 the event of the slowest good answer to a light or page request, or null
     latency_ms              {slot: {kind: {"count", "p50", "p90", "p99", "max"}}}, from the scheduled arrival to the
                             last byte, good answers only, quantiles within 2%
-    timeline                who answered `light`, by the time the requests were sent:
+    timeline                which slot answered `light`, by the time the requests were sent:
                             [{"slot", "release", "python", "first", "last", "answers"}], a new entry at every change
     answered_by             {slot: {"release", "python", "first", "last", "answers"}} over all kinds, last release seen
-    lag_ms                  how late the witness itself was at worst: what exceeds this is not its own doing
+    lag_ms                  how late the load generator itself was at most
     downloads_completed     whole and right
     posts                   [[id, outcome]]: "created", "failed" (perhaps made all the same), "not_sent"
     audit                   {"missing", "duplicate", "unexpected": [id]} or {"error": text}; null without posts
@@ -54,9 +59,3 @@ An event (`--events`), one JSON line each as it ended: sent (when its head was w
 was), kind, connection ("new" | "reused"), status, slot, release, python, ms (from the scheduled arrival), error (class
 or null). `slot`, `release` and `python` are null where the answer did not come from a slot.
 """
-
-from __future__ import annotations
-
-from eduhub_pilot.witness.cli import run
-
-__all__ = ["run"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 
-def say(result: dict[str, Any]) -> str:
-    """Return the result in one sentence."""
+def message(result: dict[str, Any]) -> str:
+    """Return the result in one sentence or two."""
     failed = ", ".join(f"{count} {name}" for name, count in result["failures"].items() if count)
     words = f"{result['failed']} of {result['requests']} requests failed" + (f" ({failed})" if failed else "")
     return f"{words}; the longest gap was {result['longest_gap_seconds']:.3f} s.{_audited(result['audit'])}"
@@ -23,7 +23,7 @@ def _audited(audit: dict[str, Any] | None) -> str:
 
 def table(result: dict[str, Any]) -> str:
     """Return some lines: who answered when, how fast, and the first failures."""
-    lines = [f"witness: {result['say']}"]
+    lines = [f"load: {result['message']}"]
     for entry in result["timeline"]:
         who = f"{entry['slot']} {entry['release'] or ''} python {entry['python'] or '?'}"
         lines.append(f"  {entry['last'] - entry['first']:8.1f} s  {entry['answers']:6} light answers  {who}")

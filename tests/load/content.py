@@ -6,20 +6,19 @@ import asyncio
 import base64
 import hashlib
 import json
-import time
 from typing import TYPE_CHECKING, Any
 
-from eduhub_pilot.witness.client import Ask, Exchange, FailedError
+from tests.load.client import Exchange, FailedError, Request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator
 
 _PIECES = 50
 # Plone answers as an API to those who ask for nothing but JSON.
 API = {"Accept": "application/json"}
 _JSON = {**API, "Content-Type": "application/json"}
-# A question to Plone's catalogue, which is only reading.
-_QUESTION = {
+# A query to Plone's catalogue; it only reads.
+_QUERY = {
     "query": [{"i": "portal_type", "o": "plone.app.querystring.operation.selection.any", "v": ["News Item"]}],
     "b_size": 5,
 }
@@ -49,13 +48,13 @@ def same_shape(exchange: Exchange, reference: Any) -> None:
 
 def document_id(run: str, number: int) -> str:
     """Return the id of the run's document of that number."""
-    return f"witness-{run}-{number}"
+    return f"load-{run}-{number}"
 
 
-def make_document(path: str, name: str, run: str, fields: dict[str, str]) -> Ask:
+def make_document(path: str, name: str, run: str, fields: dict[str, str]) -> Request:
     """Return the request that makes the document `name`; its title has the word `run`, for the audit to find."""
-    document = {"@type": "Document", "id": name, "title": f"{name} witness {run}"}
-    return Ask("POST", path, 201, {**fields, **_JSON}, json.dumps(document).encode())
+    document = {"@type": "Document", "id": name, "title": f"{name} load {run}"}
+    return Request("POST", path, 201, {**fields, **_JSON}, json.dumps(document).encode())
 
 
 def made(exchange: Exchange, name: str) -> None:
@@ -73,10 +72,10 @@ def basic(user: str, password: str) -> dict[str, str]:
     return {**API, "Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
-def log_in(path: str, user: str, password: str) -> Ask:
+def log_in(path: str, user: str, password: str) -> Request:
     """Return the request for a token, at the root that `path` is below."""
     root = "/" + path.split("/")[1]
-    return Ask("POST", f"{root}/@login", 200, _JSON, json.dumps({"login": user, "password": password}).encode())
+    return Request("POST", f"{root}/@login", 200, _JSON, json.dumps({"login": user, "password": password}).encode())
 
 
 def bearer(exchange: Exchange) -> dict[str, str]:
@@ -87,9 +86,9 @@ def bearer(exchange: Exchange) -> dict[str, str]:
         raise FailedError("wrong_body", "the answer to the login holds no token") from None
 
 
-def slowly(path: str, seconds: float) -> Ask:
+def slowly(path: str, seconds: float) -> Request:
     """Return a request whose body takes `seconds` to send."""
-    head, tail = json.dumps(_QUESTION)[:-1].encode(), b"}"
+    head, tail = json.dumps(_QUERY)[:-1].encode(), b"}"
 
     async def pieces() -> AsyncIterator[bytes]:
         yield head
@@ -99,7 +98,7 @@ def slowly(path: str, seconds: float) -> Ask:
         yield tail
 
     length = len(head) + _PIECES + len(tail)
-    return Ask("POST", path, 200, {**_JSON, "Content-Length": str(length)}, pieces)
+    return Request("POST", path, 200, {**_JSON, "Content-Length": str(length)}, pieces)
 
 
 class Download:
@@ -107,16 +106,16 @@ class Download:
 
     def __init__(self, length: int = 0, seconds: float = 0.0) -> None:
         self._pace = seconds / length if length else 0.0
-        self._begun = time.monotonic()
+        self._begun = asyncio.get_running_loop().time()
         self._digest = hashlib.sha256()
         self.taken = 0
 
-    def read(self, block: bytes) -> Awaitable[None] | None:
-        """Take one block in; return what to wait for, if it came too early."""
+    def take(self, block: bytes) -> float:
+        """Take one block in; return for how many seconds to read no further, since it came too early."""
         self._digest.update(block)
         self.taken += len(block)
-        early = self.taken * self._pace - (time.monotonic() - self._begun)
-        return asyncio.sleep(early) if early > 0.02 else None
+        early = self.taken * self._pace - (asyncio.get_running_loop().time() - self._begun)
+        return early if early > 0.02 else 0.0
 
     def identity(self) -> tuple[int, str]:
         """Return length and SHA-256 of what came so far."""

@@ -2,7 +2,7 @@
 
 A user reads pages, searches, logs in and hands something in, with pauses to think in between: twenty actions in a
 circle, begun at a place of the user's own so that all of them happen all the time. The timetable is made beforehand.
-Whoever still waits for an answer is late for the next action, and that lateness counts.
+A user who still waits for an answer is late for the next action, and that lateness counts.
 """
 
 from __future__ import annotations

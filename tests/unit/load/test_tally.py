@@ -1,11 +1,11 @@
-"""The account is right to the last request, whatever the order they end in."""
+"""The tally is right to the last request, whatever the order they end in."""
 
 from __future__ import annotations
 
 import pytest
 
-from eduhub_pilot.witness.audit import compare
-from eduhub_pilot.witness.tally import Event, Quantiles, Tally
+from tests.load.audit import compare
+from tests.load.tally import Event, Quantiles, Tally
 
 
 def event(sent, slot="blue", *, kind="light", error=None, ms=1.0, release="x-py3.11-y"):
@@ -64,6 +64,6 @@ def test_the_release_names_its_python(release, python):
 
 def test_an_audit_tells_missing_duplicate_and_unexpected():
     posts = [["a", "created"], ["b", "created"], ["c", "failed"], ["d", "failed"], ["e", "not_sent"], ["f", "created"]]
-    found = [("a", "a witness r"), ("c", "c witness r"), ("e", "e witness r"), ("f", "f witness r"),
-             ("f-1", "f witness r"), ("z", "z witness r")]  # fmt: skip
+    found = [("a", "a load r"), ("c", "c load r"), ("e", "e load r"), ("f", "f load r"),
+             ("f-1", "f load r"), ("z", "z load r")]  # fmt: skip
     assert compare(posts, found) == {"missing": ["b"], "duplicate": ["f"], "unexpected": ["e", "z"]}

@@ -1,15 +1,14 @@
-"""Before the load: each path is asked once, so that a wrong path is a wrong option and not a thousand failures."""
+"""Before the load, each path is requested once: a wrong path is a wrong option, not a thousand failures."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from eduhub_pilot.witness import content
-from eduhub_pilot.witness.client import Ask, Client, Exchange, FailedError
-from eduhub_pilot.witness.options import OptionError, Options
+from tests.load import content
+from tests.load.client import Client, Exchange, FailedError, Request
+from tests.load.options import OptionError, Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,57 +32,57 @@ class References:
 
 
 async def prepare(options: Options) -> References:
-    """Ask everything once and return it; raise OptionError for the first that does not answer as it should."""
-    client = Client(options.url, keep=True)
+    """Request everything once and return it; raise OptionError for the first wrong answer."""
+    client = Client(options.url)
     try:
-        shapes = {path: await _shape(client, options, "light", Ask("GET", path)) for path in options.light}
+        shapes = {path: await _shape(client, options, "light", Request("GET", path)) for path in options.light}
         for path in options.pages:
-            shapes[path] = await _shape(client, options, "page", Ask("GET", path, fields=content.API))
+            shapes[path] = await _shape(client, options, "page", Request("GET", path, fields=content.API))
         if options.slow:
             shapes[options.slow] = await _shape(client, options, "slow", content.slowly(options.slow, 0))
         file = content.Download()
         if options.download:
-            await _ask(client, options, "download", Ask("GET", options.download), file.read)
+            await _ask(client, options, "download", Request("GET", options.download), file.take)
         credentials = await log_in(client, options) if options.post_rate else {}
         if options.post_rate:
-            await _shape(client, options, "post", Ask("GET", options.post_path, fields=credentials))
+            await _shape(client, options, "post", Request("GET", options.post_path, fields=credentials))
         return References(shapes, file.identity(), credentials)
     finally:
-        await client.close()
+        client.close()
 
 
 async def log_in(client: Client, options: Options) -> dict[str, str]:
     """Return the header fields of somebody who may make documents; raise OptionError if the login fails."""
     if not options.jwt:
         return content.basic(options.user, options.password)
-    ask = content.log_in(options.post_path, options.user, options.password)
+    request = content.log_in(options.post_path, options.user, options.password)
     try:
-        return content.bearer(await _ask(client, options, "post", ask))
+        return content.bearer(await _ask(client, options, "post", request))
     except FailedError as error:
-        raise OptionError(f"{options.url}{ask.path}: {error}; {_REMEDIES['post']}.") from None
+        raise OptionError(f"{options.url}{request.path}: {error}; {_REMEDIES['post']}.") from None
 
 
-async def _shape(client: Client, options: Options, kind: str, ask: Ask) -> Any:
-    exchange = await _ask(client, options, kind, ask)
+async def _shape(client: Client, options: Options, kind: str, request: Request) -> Any:
+    exchange = await _ask(client, options, kind, request)
     try:
         return content.shape(exchange)
     except FailedError as error:
-        raise OptionError(f"{options.url}{ask.path}: {error}; {_REMEDIES[kind]}.") from None
+        raise OptionError(f"{options.url}{request.path}: {error}; {_REMEDIES[kind]}.") from None
 
 
 async def _ask(
-    client: Client, options: Options, kind: str, ask: Ask, read: Callable[[bytes], Any] | None = None
+    client: Client, options: Options, kind: str, request: Request, take: Callable[[bytes], float] | None = None
 ) -> Exchange:
-    """Send `ask`, and once more after a second if that failed: a stack may be busy, a wrong path stays wrong."""
+    """Send `request`, and once more after a second if that failed: a stack may be busy, a wrong path stays wrong."""
     for last in (False, True):
-        exchange = Exchange(time.monotonic())
+        exchange = Exchange()
         try:
-            await client.send(ask, exchange, options.timeout, read)
+            await client.send(request, exchange, options.timeout, take)
         except FailedError as error:
             if last:
                 raise OptionError(
-                    f"{ask.method} {options.url}{ask.path} failed before the load began ({error.error}: {error}); "
-                    f"{_REMEDIES[kind]}."
+                    f"{request.method} {options.url}{request.path} failed before the load began "
+                    f"({error.error}: {error}); {_REMEDIES[kind]}."
                 ) from None
             await asyncio.sleep(1)
         else:

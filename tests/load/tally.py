@@ -1,4 +1,4 @@
-"""The account: counts, gaps, quantiles, who answered when. No clock and no sockets: it is told everything."""
+"""The tally: counts, gaps, quantiles, which slot answered when. Pure: no clock, no sockets."""
 
 from __future__ import annotations
 

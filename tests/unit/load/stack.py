@@ -9,7 +9,10 @@ import socket
 import struct
 import threading
 from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 FILE = bytes(range(256)) * 1024
@@ -19,8 +22,9 @@ _BASIC, _TOKEN = "Basic YWRtaW46cGxhbnRlZC1zZWNyZXQ=", "Bearer planted-token"
 
 @dataclass
 class Stack:
-    """Serves on loopback in a thread of its own. `faults` go to requests whose target matches `victims`."""
+    """Serves on a unix socket. `faults` go to requests whose target matches `victims`."""
 
+    path: Path
     faults: deque[str] = field(default_factory=deque)
     victims: str = "/health/live"
     slot: str = "blue"
@@ -30,35 +34,45 @@ class Stack:
     slow_bodies: list[float] = field(default_factory=list)
     connections: int = 0
 
-    def start(self) -> Stack:
-        self._loop = asyncio.new_event_loop()
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
-        started = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
-        self._thread.start()
-        assert started.wait(5)
-        return self
+    @property
+    def url(self) -> str:
+        return f"unix:{self.path}"
 
-    def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
-        self._listening.close()
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Serve as long as the block lasts, on the loop that runs."""
+        self.path.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._serve, str(self.path))
+        try:
+            yield
+        finally:
+            self._server.close()
+
+    def leave(self) -> None:
+        """Accept no more connections; those there are go on."""
+        self._server.close()
 
     def count(self, pattern: str) -> int:
         return sum(bool(re.search(pattern, target)) for _, target, _ in self.asked)
 
-    def _run(self, started: threading.Event) -> None:
-        async def main() -> None:
-            await asyncio.start_server(self._serve, sock=self._listening)
-            started.set()
-
-        self._loop.run_until_complete(main())
-        self._loop.run_forever()
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0.01))
-        self._loop.close()
+    @contextmanager
+    def on_a_port(self) -> Iterator[str]:
+        """Serve on loopback in a thread, for a load generator that is a process of its own; yield the address."""
+        loop = asyncio.new_event_loop()
+        listening = socket.create_server(("127.0.0.1", 0))
+        thread = threading.Thread(target=loop.run_forever, daemon=True)
+        thread.start()
+        asyncio.run_coroutine_threadsafe(asyncio.start_server(self._serve, sock=listening), loop).result()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            for task in asyncio.all_tasks(loop):
+                task.cancel()
+            loop.run_until_complete(asyncio.sleep(0))
+            loop.close()
+            listening.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -79,10 +93,11 @@ class Stack:
         fault = self.faults.popleft() if self.faults and re.search(self.victims, target) else ""
         if fault in ("reset", "close", "garbage", "hang"):
             await self._no_answer(fault, writer)
-        begun = self._loop.time()
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         sent = await reader.readexactly(int(fields.get("content-length", 0)))
         if target == "/plone/@querystring-search":
-            self.slow_bodies.append(self._loop.time() - begun)
+            self.slow_bodies.append(loop.time() - begun)
         status, kind, body = self._page(method, target, fields, sent)
         if fault == "forget":  # made, and made again by somebody who asked twice
             self.documents.append(("copy", self.documents[-1][1]))
@@ -102,7 +117,8 @@ class Stack:
         if fault == "hang":
             await asyncio.sleep(5)
         if fault == "reset":
-            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            if (taken := writer.get_extra_info("socket")).family == socket.AF_INET:
+                taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
         if fault == "garbage":
             writer.write(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
