@@ -109,7 +109,7 @@ def report(c, inventory="local", limit="", json=False, verbose=False):
 
 @task(help=PLAY)
 def verify(c, inventory="local", limit="", verbose=False):
-    """Run the testinfra suite against the deployed hosts; it changes nothing."""
+    """Verify with testinfra that the deployed hosts are as they should be; it changes nothing."""
     play(c, "verify", inventory=inventory, limit=limit, verbose=verbose)
 
 

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
 import socket
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,8 +12,8 @@ from library import host_readiness
 from module_utils.host_readiness import observe, sockets
 from module_utils.host_readiness.findings import CODES, findings, installable, overlap
 from module_utils.host_readiness.model import FileSystem, Host, Listener, Port, Requirements
+from tests.unit.ansible.played import played
 
-CHECKOUT = Path(__file__).resolve().parents[4]
 ANY = "0.0.0.0"  # noqa: S104 - compared, not bound
 EDGE = Port("edge_port", "127.0.0.1", 8080)
 PLONE = Port("plone_port", "127.0.0.1", 8081)
@@ -184,28 +179,11 @@ def test_an_engine_can_be_installed_where_debian_packages_are(os_release, expect
     assert installable(os_release) == expected
 
 
-def played(**arguments: Any) -> dict[str, Any]:
-    """Return the module's result on this machine, as Ansible's own command line runs it in check mode."""
-    words = ["--module-name", "host_readiness", "--args", json.dumps(arguments), "--connection", "local", "--check"]
-    variables = ["--extra-vars", json.dumps({"ansible_python_interpreter": sys.executable})]
-    done = subprocess.run(
-        [Path(sys.executable).with_name("ansible"), "--inventory", "here,", *words, *variables, "here"],
-        env={
-            **os.environ, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible/ansible.cfg"), "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1",
-            "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.minimal", "NO_COLOR": "1",
-        },
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    status, _, document = done.stdout.partition(" => ")
-    assert status == "here | SUCCESS", done.stdout + done.stderr
-    return dict(json.loads(document))
-
-
 def test_played_by_ansible_it_names_who_holds_a_port_and_which_disk_is_full():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         answer = played(
-            stack="eduhub-absent", disk_mb={"/var/lib/eduhub-absent": 10**9}, engine_required=False,
+            "host_readiness", stack="eduhub-absent", disk_mb={"/var/lib/eduhub-absent": 10**9}, engine_required=False,
             ports=[{"variable": "edge_port", "address": "127.0.0.1", "port": port}],
         )  # fmt: skip
     assert (answer["code"], answer["changed"], answer["deployed"]) == (2, False, False)
