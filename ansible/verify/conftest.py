@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
+from verify.findings import Finding, Untrue
 from verify.observed import Observed
 
 OBSERVE = Path(__file__).with_name("observe.py")
@@ -24,17 +25,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @functools.cache
-def observe(host: Host, target: str) -> Observed:
-    """Return what the host is like; asked once for all checks."""
+def observe(host: Host, target: str) -> Observed | Finding:
+    """Return what the host is like, asked once for all checks; a finding where it could not be observed."""
     given: dict[str, Any] = json.loads(target)
     python = given.get("python", "python3")
-    printed = host.check_output("%s -c %s %s", python, OBSERVE.read_text(encoding="utf-8"), target)
-    return Observed(given, json.loads(printed.splitlines()[-1]))
+    done = host.run("%s -c %s %s", python, OBSERVE.read_text(encoding="utf-8"), target)
+    if done.rc == 0:
+        return Observed(given, json.loads(done.stdout.splitlines()[-1]))
+    reason = (done.stderr.strip() or done.stdout.strip() or "it printed nothing").splitlines()[-1]
+    what = f"The host could not be observed: {python} ended with exit code {done.rc}: {reason}."
+    return Finding("observation_failed", what, ("./invoke", "verify", "--verbose"))
 
 
 @pytest.fixture(scope="module")
 def seen(host: Host, pytestconfig: pytest.Config) -> Observed:
-    return observe(host, pytestconfig.getoption("target"))
+    observed = observe(host, pytestconfig.getoption("target"))
+    if isinstance(observed, Finding):
+        raise Untrue([observed])
+    return observed
 
 
 @pytest.fixture(scope="module")

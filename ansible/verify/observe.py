@@ -137,8 +137,9 @@ def whole(line: str) -> bool:
 def kept(releases: set[str]) -> dict[str, bool]:
     """Return for each release's tag whether the engine has it."""
     tags = [f"eduhub/kept:{release.lower()}" for release in sorted(releases)]
+    # It fails for a missing one and prints the others, with empty lines between.
     printed, _ = run("docker", "image", "inspect", "--format", "{{json .RepoTags}}", *tags) if tags else ("", None)
-    found = {tag for line in printed.splitlines() for tag in json.loads(line) or []}
+    found = {tag for line in printed.splitlines() if line for tag in json.loads(line) or []}
     return {tag: tag in found for tag in tags}
 
 

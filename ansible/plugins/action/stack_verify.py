@@ -57,6 +57,7 @@ class Recorder:
         self.broken: list[str] = []
         self.checks = 0
         self._host, self._name = host, name
+        self._known: list[Finding] = []
 
     @pytest.fixture(scope="session")
     def host(self) -> Host:
@@ -69,7 +70,9 @@ class Recorder:
         if report.failed and call.excinfo:
             check, error = item.name.removeprefix("test_"), call.excinfo.value
             found = error.findings if isinstance(error, Untrue) else [incomplete(check, error)]
-            self.findings += [each.document(check, self._name) for each in found]
+            # What a fixture found, every check that needs it would report again.
+            self.findings += [each.document(check, self._name) for each in found if each not in self._known]
+            self._known += found
         return report
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:

@@ -44,6 +44,15 @@ def test_a_check_that_ends_with_an_error_is_a_finding(urls, tmp_path):
     assert finding["message"].startswith("The check it was not completed: AssertionError: ")
 
 
+def test_a_host_that_cannot_be_observed_is_one_finding(urls, tmp_path):
+    for path in SUITE.glob("*.*"):
+        (tmp_path / path.name).write_text(path.read_text())
+    (tmp_path / "observe.py").write_text("raise SystemExit('no such luck')\n")
+    verified = played("stack_verify", suite=str(tmp_path), stack="eduhub-absent", urls=urls)
+    assert [finding["code"] for finding in verified["findings"]] == ["observation_failed"]
+    assert "exit code 1: no such luck. Next: `./invoke verify --verbose`" in verified["findings"][0]["message"]
+
+
 def test_a_suite_that_cannot_run_fails_the_task(urls, tmp_path):
     for text, expected in (("import nothing_of_that_name", "nothing_of_that_name"), (None, "could not run")):
         suite = tmp_path / str(text is None)
