@@ -39,7 +39,7 @@ class Untrue(AssertionError):  # noqa: N818 - raised for what is found, not for 
         self.findings = findings
 
 
-def expect_none(findings: Iterable[Finding]) -> None:
-    """Raise Untrue if there is a finding."""
+def raise_for(findings: Iterable[Finding]) -> None:
+    """Raise Untrue with all findings, if there are any."""
     if found := list(findings):
         raise Untrue(found)

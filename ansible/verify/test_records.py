@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from verify.findings import STATUS, Finding, expect_none
+from verify.findings import STATUS, Finding, raise_for
 from verify.observed import Observed
 
 RESTORE = "restore it from a backup, or deploy this host anew"
@@ -14,8 +14,8 @@ def test_the_release_state_is_readable(seen: Observed) -> None:
     missing = [release for release, record in seen.report["records"].items() if record is None]
     if seen.report["state"] is None:
         what = f"/var/lib/{seen.name}/release.json is missing or no JSON: {RESTORE}."
-        expect_none([Finding("state_unreadable", what)])
-    expect_none(
+        raise_for([Finding("state_unreadable", what)])
+    raise_for(
         Finding("record_unreadable", f"Release {release} has no readable record: {RESTORE}.")
         for release in missing
     )
@@ -23,7 +23,7 @@ def test_the_release_state_is_readable(seen: Observed) -> None:
 
 def test_each_slot_is_labelled_with_its_release(seen: Observed, containers: dict[str, dict[str, Any]]) -> None:
     slots = {part: each for part, each in containers.items() if each["slot"]}
-    expect_none(
+    raise_for(
         Finding(
             "slot_unknown" if part not in {"blue", "green"} else "slot_release_differs",
             f"The container {each['name']} is a slot with release {each['release']}; the records expect "
@@ -37,11 +37,11 @@ def test_each_slot_is_labelled_with_its_release(seen: Observed, containers: dict
 def test_every_line_of_the_journal_is_complete(seen: Observed) -> None:
     journal, path = seen.report["journal"], f"/var/lib/{seen.name}/journal.jsonl"
     if not journal["lines"]:
-        expect_none([Finding("journal_empty", f"The journal {path} is missing or empty.", ("./invoke", "report"))])
+        raise_for([Finding("journal_empty", f"The journal {path} is missing or empty.", ("./invoke", "report"))])
     if journal["incomplete"]:
         numbers = ", ".join(map(str, journal["incomplete"][:5]))
         what = f"The journal {path} has {len(journal['incomplete'])} incomplete lines: {numbers}."
-        expect_none([Finding("journal_incomplete", what, ("./invoke", "report"))])
+        raise_for([Finding("journal_incomplete", what, ("./invoke", "report"))])
 
 
 def test_haproxy_would_restart_with_the_live_slot(seen: Observed) -> None:
@@ -51,7 +51,7 @@ def test_haproxy_would_restart_with_the_live_slot(seen: Observed) -> None:
     if seen.report["state"] and found != expected:
         said = " ".join(found) if found else "nothing"
         what = f"/var/lib/{seen.name}/edge/traffic.map holds `{said}`; expected `{' '.join(expected)}`."
-        expect_none([Finding("traffic_map_differs", what, STATUS)])
+        raise_for([Finding("traffic_map_differs", what, STATUS)])
 
 
 def test_images_of_live_and_last_good_release_cannot_be_pruned(
@@ -63,7 +63,7 @@ def test_images_of_live_and_last_good_release_cannot_be_pruned(
         for release, record in seen.report["records"].items()
         if record
     }
-    expect_none(
+    raise_for(
         Finding(
             "image_unprotected",
             f"The tag {tag} is missing, so a prune can remove its image.",
@@ -80,4 +80,4 @@ def test_a_lock_belongs_to_the_current_rollout(seen: Observed) -> None:
         return
     expected = f"run {rollout['run']}" if rollout else "no lock, since no rollout is in progress"
     what = f"The lock is held by {lock.get('owner')} with run {lock['run']}; expected {expected}."
-    expect_none([Finding("lock_orphaned", what, ("./invoke", "rollback"))])
+    raise_for([Finding("lock_orphaned", what, ("./invoke", "rollback"))])

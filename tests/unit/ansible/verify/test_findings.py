@@ -151,6 +151,13 @@ def test_a_message_has_the_value_and_the_next_command():
     ]
 
 
+def test_a_wrong_live_slot_is_named_with_the_expected_one():
+    wrong = answer("/", 200, **{"x-eduhub-slot": "green", "x-eduhub-release": "r2"})
+    assert [each.what for each in findings(observed(public=wrong))] == [
+        f"http://127.0.0.1:8080/ is served by green with release r2; expected blue with release {RELEASE}."
+    ]
+
+
 def test_every_code_has_a_broken_host_and_a_line_in_the_reference():
     known = {code for _, expected in BROKEN.values() for code in expected} | {"check_incomplete", "observation_failed"}
     rows = [line.split("`")[1] for line in REFERENCE.read_text().splitlines() if line.startswith("| `")]
