@@ -1,23 +1,24 @@
-"""What stops a deployment is found before anything is touched, all of it at once, each with what to do."""
+"""What stops a deployment is found before anything is touched, all of it at once, each with a code and a remedy."""
 
 from __future__ import annotations
 
-import json
 import socket
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from eduhub_pilot import host_check
-from eduhub_pilot.host_check import Host, Listener, Port, Room, Wanted, answer, findings
+from library import host_readiness
+from module_utils.host_readiness import observe, sockets
+from module_utils.host_readiness.findings import CODES, findings, installable, overlap
+from module_utils.host_readiness.model import FileSystem, Host, Listener, Port, Requirements
+from tests.unit.ansible.played import played
 
 ANY = "0.0.0.0"  # noqa: S104 - compared, not bound
 EDGE = Port("edge_port", "127.0.0.1", 8080)
 PLONE = Port("plone_port", "127.0.0.1", 8081)
-WANTED = Wanted("eduhub", [EDGE, PLONE], {}, memory_mb=1500, engine_required=True)
+REQUIRED = Requirements("eduhub", [EDGE, PLONE], memory_mb=1500)
+ALPINE = "Alpine Linux v3.20"
 FINE = Host(distribution="Debian GNU/Linux 12 (bookworm)", engine="20.10.24+dfsg1")
 
 # Lines of /proc/net/tcp: sl, local address, remote address, state, queues, timer, retransmits, uid, timeout, inode.
@@ -33,44 +34,58 @@ TCP6 = """\
 """
 
 
-def said(host: Host, wanted: Wanted = WANTED) -> list[str]:
-    return [str(finding) for finding in findings(host, wanted)]
+def said(host: Host, required: Requirements = REQUIRED) -> list[str]:
+    return [str(finding) for finding in findings(host, required)]
+
+
+def codes(host: Host, required: Requirements = REQUIRED) -> list[str]:
+    return [finding.code for finding in findings(host, required)]
 
 
 def test_a_host_in_order_has_no_finding():
     assert said(FINE) == []
-    assert answer(FINE, WANTED)["say"] == "Debian GNU/Linux 12 (bookworm), Docker Engine 20.10.24+dfsg1."
+    message = host_readiness.result(FINE, REQUIRED)["message"]
+    assert message == "Debian GNU/Linux 12 (bookworm), Docker Engine 20.10.24+dfsg1."
 
 
 def test_every_finding_is_named_at_once_with_its_remedy():
     host = Host(
-        root=False, distribution="Alpine Linux v3.20", installable=False, engine=None,
+        root=False, distribution=ALPINE, installable=False, engine=None,
         listeners=[Listener(ANY, 8080, holder="nginx, pid 12")],
-        rooms=[Room(["/var/lib/docker", "/data"], 900, 5000)], memory_mb=700,
+        file_systems=[FileSystem(["/var/lib/docker", "/data"], 900, 5000)], memory_mb=700,
     )  # fmt: skip
     assert said(host) == [
-        "This is not root: type the command as root, or set ansible_become: true in the inventory.",
-        "No Docker Engine answers, and Alpine Linux v3.20 has no docker.io: install Docker Engine 20.10 or newer.",
-        "Port 8080 is taken by nginx, pid 12: stop that, or set edge_port to another port.",
+        "The connection is not root: run as root, or set ansible_become: true in the inventory.",
+        f"No Docker Engine answers, and {ALPINE} has no package docker.io: install Docker Engine 20.10 or newer.",
+        "Port 8080 is in use by nginx, pid 12: stop it, or set edge_port to another port.",
         "/var/lib/docker and /data need 5000 MB and have 900 MB free: free some space, or mount a larger disk.",
-        "700 MB of memory are available, 1500 MB needed: stop something, or add memory.",
+        "700 MB of memory are available, 1500 MB needed: stop other programs, or add memory.",
     ]
-    assert answer(host, WANTED)["code"] == 2
+    assert codes(host) == ["not_root", "engine_not_installable", "port_taken", "disk_short", "memory_short"]
+    answer = host_readiness.result(host, REQUIRED)
+    assert (answer["code"], answer["findings"][2]) == (
+        2,
+        {
+            "code": "port_taken",
+            "what": "Port 8080 is in use by nginx, pid 12",
+            "remedy": "stop it, or set edge_port to another port",
+        },
+    )
 
 
 def test_a_missing_engine_stops_only_what_does_not_install_it():
     host = Host(distribution="Debian GNU/Linux 13 (trixie)", engine=None)
     assert said(host) == ["No Docker Engine answers: ./invoke deploy installs and starts it."]
-    assert said(host, Wanted("eduhub", [], {}, 0, engine_required=False)) == []
+    assert said(host, Requirements("eduhub", engine_required=False)) == []
 
 
 @pytest.mark.parametrize(("engine", "found"), [("19.3.15", 1), ("20.10.5+dfsg1", 0), ("28.2.2", 0)])
 def test_an_engine_that_is_too_old_is_named(engine, found):
-    assert len(said(Host(engine=engine))) == found
+    assert codes(Host(engine=engine)) == ["engine_too_old"] * found
 
 
 def test_the_stacks_own_containers_may_hold_its_ports():
-    assert said(Host(engine="20.10.24", listeners=[Listener("127.0.0.1", 8080, ours=True)])) == []
+    assert said(Host(engine="20.10.24", listeners=[Listener("127.0.0.1", 8080, own=True)])) == []
 
 
 def test_what_is_deployed_has_its_memory_already():
@@ -79,10 +94,10 @@ def test_what_is_deployed_has_its_memory_already():
 
 @pytest.mark.parametrize(("ahead", "words"), [(61.4, "61 s ahead of"), (-3600, "3600 s behind")])
 def test_a_clock_that_is_off_is_named(ahead, words):
-    assert said(replace(FINE, ahead_seconds=ahead)) == [
-        f"The clock is {words} that of the machine you type on: set whichever is wrong, with timedatectl set-ntp true."
+    assert said(replace(FINE, clock_offset=ahead)) == [
+        f"The clock is {words} the control machine's: correct the wrong one with timedatectl set-ntp true."
     ]
-    assert said(replace(FINE, ahead_seconds=-59)) == []
+    assert said(replace(FINE, clock_offset=-59)) == []
 
 
 CRONTAB = """\
@@ -92,17 +107,17 @@ CRONTAB = """\
 """
 
 
-def test_a_job_that_would_remove_the_way_back_is_named(tmp_path):
+def test_a_job_that_can_remove_the_rollback_target_is_named(tmp_path):
     (tmp_path / "etc/cron.daily").mkdir(parents=True)
     (tmp_path / "etc/crontab").write_text(CRONTAB)
     (tmp_path / "etc/cron.daily/tidy").write_text("#!/bin/sh\ndocker volume prune -f && docker container prune -f\n")
-    found = list(host_check.scheduled(host_check.SCHEDULES, tmp_path))
+    found = list(observe.scheduled(observe.SCHEDULES, tmp_path))
     assert [(each.path, each.line, each.command) for each in found] == [
         ("/etc/crontab", 2, "docker system prune -af"), ("/etc/cron.daily/tidy", 2, "docker volume prune"),
     ]  # fmt: skip
     assert said(replace(FINE, prunes=found))[0] == (
-        "/etc/crontab:2 runs `docker system prune -af`, which can remove the release to go back to: "
-        "leave out --all, --volumes and volume prune, or end the job."
+        "/etc/crontab:2 runs `docker system prune -af`, which can remove the rollback target: "
+        "remove --all, --volumes and volume prune from it, or remove the job."
     )
 
 
@@ -118,18 +133,18 @@ def test_a_job_that_would_remove_the_way_back_is_named(tmp_path):
     ],
 )
 def test_only_what_takes_named_images_or_volumes_is_meant(command, takes):
-    assert bool(host_check.PRUNES.search(command)) is takes
+    assert bool(observe.PRUNES.search(command)) is takes
 
 
-def test_two_doors_on_one_port_are_named():
-    twins = Wanted("eduhub", [EDGE, Port("plone_port", ANY, 8080)], {}, 0, engine_required=True)
+def test_two_settings_with_one_port_are_named():
+    twins = Requirements("eduhub", [EDGE, Port("plone_port", ANY, 8080)])
     assert said(FINE, twins) == ["plone_port and edge_port are both 8080: set plone_port to another port."]
 
 
 def test_an_address_of_another_host_is_named():
     host = Host(engine="20.10.24", foreign_addresses=frozenset({"127.0.0.1"}))
-    assert said(host, Wanted("eduhub", [EDGE], {}, 0, engine_required=True)) == [
-        "127.0.0.1 is no address of this host: set edge_address to one that is."
+    assert said(host, Requirements("eduhub", [EDGE])) == [
+        "127.0.0.1 is not an address of this host: set edge_address to one of its addresses."
     ]
 
 
@@ -143,12 +158,12 @@ def test_an_address_of_another_host_is_named():
     ],
 )
 def test_sockets_clash_on_one_address_or_when_one_takes_all(one, other, clash):
-    assert host_check.overlap(Port("edge_port", one, 80), Listener(other, 80)) is clash
+    assert overlap(Port("edge_port", one, 80), Listener(other, 80)) is clash
 
 
 def test_only_listening_sockets_are_read_from_the_kernels_tables():
-    assert host_check.listeners(TCP) == [Listener("127.0.0.1", 8080, 4242)]
-    assert host_check.listeners(TCP6) == [Listener("::", 80, 7), Listener("127.0.0.1", 81, 8)]
+    assert sockets.listeners(TCP) == [Listener("127.0.0.1", 8080, 4242)]
+    assert sockets.listeners(TCP6) == [Listener("::", 80, 7), Listener("127.0.0.1", 81, 8)]
 
 
 @pytest.mark.parametrize(
@@ -161,34 +176,30 @@ def test_only_listening_sockets_are_read_from_the_kernels_tables():
     ],
 )
 def test_an_engine_can_be_installed_where_debian_packages_are(os_release, expected):
-    assert host_check.installable(os_release) == expected
+    assert installable(os_release) == expected
 
 
-def test_run_as_ansible_runs_it_it_names_who_holds_a_port_and_which_disk_is_full():
+def test_played_by_ansible_it_names_who_holds_a_port_and_which_disk_is_full():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        wanted = {
-            "stack": "eduhub-nobody", "ports": [{"variable": "edge_port", "address": "127.0.0.1", "port": port}],
-            "disk_mb": {"/var/lib/eduhub-nobody": 10**9}, "memory_mb": 0, "engine_required": False,
-        }  # fmt: skip
-        done = subprocess.run(
-            [sys.executable, str(Path(host_check.__file__)), json.dumps(wanted)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    document = json.loads(done.stdout)
-    assert (done.returncode, done.stderr, document["code"]) == (2, "", 2)
-    remedies = [finding["remedy"] for finding in document["findings"]]
-    assert "stop that, or set edge_port to another port" in remedies
-    assert "free some space, or mount a larger disk" in remedies
-    assert f"Port {port} is taken by" in document["say"]
+        answer = played(
+            "host_readiness", stack="eduhub-absent", disk_mb={"/var/lib/eduhub-absent": 10**9}, engine_required=False,
+            ports=[{"variable": "edge_port", "address": "127.0.0.1", "port": port}],
+        )  # fmt: skip
+    assert (answer["code"], answer["changed"], answer["deployed"]) == (2, False, False)
+    assert {"port_taken", "disk_short"} <= {finding["code"] for finding in answer["findings"]}
+    assert f"Port {port} is in use by" in answer["message"]
+    assert {"engine", "systemd", "python_requests", "stale_pid_files"} <= set(answer)
 
 
 @pytest.mark.parametrize(("name", "left"), [("dockerd", False), ("bash", True), ("", True)])
 def test_a_pid_file_is_stale_when_its_process_is_another_program(name, left, monkeypatch):
     path = "/var/run/docker.pid"
-    monkeypatch.setattr(host_check, "PID_FILES", {path: "dockerd"})
+    monkeypatch.setattr(observe, "PID_FILES", {path: "dockerd"})
     monkeypatch.setattr(Path, "exists", lambda _: True)
-    monkeypatch.setattr(host_check, "read", lambda asked: {path: "77\n", "/proc/77/comm": f"{name}\n"}.get(asked, ""))
-    assert host_check.stale() == ([path] if left else [])
+    monkeypatch.setattr(observe, "read", lambda asked: {path: "77\n", "/proc/77/comm": f"{name}\n"}.get(asked, ""))
+    assert observe.stale_pid_files() == ([path] if left else [])
+
+
+def test_every_code_is_documented():
+    assert [code for code in CODES if f"V({code})" not in host_readiness.RETURN] == []
