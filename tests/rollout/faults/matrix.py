@@ -51,7 +51,7 @@ UPGRADE = """
 controller  left      left      left      back      back      back      back      kept/on   on
 ctrl-c      back      back      back      back      back      back      back      on        on
 ssh         left      left      left      back      back      back      back      kept/on   on
-pilot       on/back   -         back      on        on        on        on        back/on   kept/on
+pilot       on/back   -         back      on        on        on        on        back/on   -
 dockerd     left/back/on left/back/on left/back on/back   on/back   on/back   on/back   kept/on   on
 haproxy     on        on        on/back   back      back      back      back      on        on
 new         -         on        on/back   on/back   on/back   on/back   on/back   on        on
@@ -67,7 +67,7 @@ ROLLBACK = """
 controller  left      back      back      back      kept/on   on
 ctrl-c      back      back      back      back      on        on
 ssh         left/on   back/on   back/on   back      kept/on   on
-pilot       on/back   on        on        on        back/on   kept/on
+pilot       on/back   on        on        on        back/on   -
 dockerd     left/back/on on/back on/back  on/back   kept/on   on
 haproxy     on        on/back   back      back      on        on
 new         on        on/back   on/back   on/back   on        on
@@ -78,7 +78,9 @@ plone       on        on        on        on        on        on
 """
 
 NONE = {
-    ("upgrade", "start", "pilot"): "no pilot runs while the engine starts a container",
+    ("upgrade", "start", "pilot"): "the pilot that starts the container is that of `prove`",
+    ("upgrade", "end", "pilot"): "the pilot that confirms frees the lock",
+    ("rollback", "end", "pilot"): "the pilot that confirms frees the lock",
     ("upgrade", "begin", "new"): "there is no new container yet",
 }
 
