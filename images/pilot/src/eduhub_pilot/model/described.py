@@ -5,7 +5,6 @@ By hand, without a library: a container starts for each command, and its start i
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 from collections.abc import Mapping
@@ -98,6 +97,8 @@ def _mapped(name: str, value: Any, described: Mapping[str, Any]) -> dict[str, An
         return value
     for key in value:
         if key not in fields:
+            import difflib  # noqa: PLC0415 - which takes longer to import than all else here
+
             near = difflib.get_close_matches(str(key), fields, n=1)
             guess = f"did you mean {near[0]}" if near else f"there are {', '.join(fields)}"
             raise RefusedError(f"{name} has no {key!r}; {guess}? Correct it in the inventory.")
