@@ -64,7 +64,9 @@ def test_each_picture_is_shown_on_a_page():
 
 def test_a_missing_file_and_a_missing_heading_are_found(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("# One two\n[a](gone.md) [b](#one-two) [c](#three) [d](https://example.org/x)\n```\n[e](code.md)\n```\n")
+    page.write_text(
+        "# One two\n[a](gone.md) [b](#one-two) [c](#three) [d](https://example.org/x)\n```\n[e](code.md)\n```\n"
+    )
     assert broken([page]) == ["page.md: gone.md", "page.md: #three"]
 
 
