@@ -118,6 +118,7 @@ class Restapi:
         user = self._user(request.headers.get("authorization", ""))
         if self.record:
             self.asked.append((request.method, path, user))
+            self.fields.append({name.lower(): value for name, value in request.headers.items()})
         context, _, service = path.partition("/@")
         context = context or "/"
         if service.startswith("users/"):

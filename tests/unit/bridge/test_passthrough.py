@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.unit.bridge.plone import BLOCK
+from tests.unit.bridge.fake_plone import BLOCK
 
 PREFIX = "/VirtualHostBase/http/bridge.test:80/Plone/VirtualHostRoot/_vh_plone"
 

@@ -8,7 +8,7 @@ from base64 import b64decode
 import pytest
 
 from tests.unit.bridge.api.restapi import BASE, ITEM, ask, problem, target
-from tests.unit.bridge.plone import BLOCK
+from tests.unit.bridge.fake_plone import BLOCK
 from tests.unit.bridge.process import read_answer
 
 TUS = {"POST": "@tus-upload", "PUT": "@tus-replace"}

@@ -5,28 +5,13 @@ from __future__ import annotations
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from eduhub_bridge.api.models import jobs as models
-from tests.unit.bridge.jobs.conftest import create, results, titles
+from eduhub_bridge.jobs import models
+from tests.unit.bridge.helpers import until
+from tests.unit.bridge.jobs.conftest import ASYNC, create, ended, results, titles
 from tests.unit.bridge.restapi import basic, token
-
-ASYNC = "Prefer: respond-async"
-
-
-def until(what, seconds=10.0) -> Any:
-    """Return what `what` returns once it is true."""
-    deadline = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < deadline, "it does not come true"
-        time.sleep(0.02)
-    return found
-
-
-def ended(slot, job):
-    return until(lambda: (found := slot.job(job))["state"] in ("done", "failed", "cancelled") and found, 30)
 
 
 def test_a_job_is_accepted_followed_and_forgotten(bridge, cms):

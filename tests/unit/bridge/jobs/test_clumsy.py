@@ -6,10 +6,10 @@ import json
 import socket
 import time
 
+from tests.unit.bridge.helpers import until
 from tests.unit.bridge.jobs.conftest import create, ndjson, results, titles
 from tests.unit.bridge.process import read_answer
 from tests.unit.bridge.restapi import token
-from tests.unit.bridge.test_protection import until
 
 RUBBISH = {
     "no UTF-8": b'{"op": "delete", "path": "/\xff\xfe"}', "half a character": b'{"op": "delete", "path": "/\\ud800"}',

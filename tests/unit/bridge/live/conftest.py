@@ -13,16 +13,18 @@ from tests.unit.bridge.jobs.conftest import Slot, Slots
 from tests.unit.bridge.restapi import Restapi, basic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 
 class Events:
     """A server-sent event stream."""
 
-    def __init__(self, slot: Slot, user: str = "", query: str = "", last: int | None = None) -> None:
+    def __init__(
+        self, slot: Slot, user: str = "", query: str = "", last: int | None = None, fields: Sequence[str] = ()
+    ) -> None:
         self._socket = slot.connect()
-        head = [f"GET /api/v1/events{query} HTTP/1.1", "Host: bridge.test"]
+        head = [f"GET /api/v1/events{query} HTTP/1.1", "Host: bridge.test", *fields]
         head += [f"Authorization: {basic(user)}"] if user else []
         head += [f"Last-Event-ID: {last}"] if last is not None else []
         self._socket.sendall("\r\n".join([*head, "", ""]).encode())

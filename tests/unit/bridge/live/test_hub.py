@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from eduhub_bridge.calls import NoAnswerError
 from eduhub_bridge.live.audience import Audience
 from eduhub_bridge.live.hub import Hub
 from eduhub_bridge.live.listener import Listener, message
+from eduhub_bridge.plone.calls import NoAnswerError
 
 
 @pytest.mark.parametrize(

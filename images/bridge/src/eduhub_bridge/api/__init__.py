@@ -7,15 +7,17 @@ from urllib.parse import urlencode
 
 from fastapi import FastAPI
 from pydantic import BaseModel
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
-from eduhub_bridge.api import content, files, groups, openapi, search, session, strict, transfer, users, workflow
-from eduhub_bridge.paths import RefusedError
-from eduhub_bridge.plone import Plone, PloneError
-from eduhub_bridge.problems import problem
+from eduhub_bridge.api import content, files, groups, search, session, transfer, users, workflow
+from eduhub_bridge.plone.client import Plone, PloneError
 from eduhub_bridge.settings import Settings
-from eduhub_bridge.upstream import UpstreamError
+from eduhub_bridge.upstream.addresses import RefusedError
+from eduhub_bridge.upstream.limits import UpstreamError
+from eduhub_bridge.web import openapi, strict
+from eduhub_bridge.web.disconnect import ClientDisconnect
+from eduhub_bridge.web.problems import problem
 
 MOUNT = "/api/v1"
 _SUBJECTS = (content, transfer, workflow, search, session, users, groups)

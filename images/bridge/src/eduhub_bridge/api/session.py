@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from eduhub_bridge.api.answers import answer, made, mapping
 from eduhub_bridge.api.models.people import Credentials, Token
-from eduhub_bridge.api.openapi import answers
-from eduhub_bridge.plone import Plone, PloneAnswer
+from eduhub_bridge.plone.client import Plone, PloneAnswer
+from eduhub_bridge.web.openapi import answers
 
 
 def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:

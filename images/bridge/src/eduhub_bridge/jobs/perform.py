@@ -20,7 +20,6 @@ from http import HTTPStatus
 from typing import Any, Awaitable, Callable, Dict, Mapping, Optional, Union
 from urllib.parse import urlencode
 
-from eduhub_bridge.calls import NoAnswerError, Reply, Site, complaint
 from eduhub_bridge.jobs.operations import (
     ChangeOperation,
     CreateOperation,
@@ -30,6 +29,8 @@ from eduhub_bridge.jobs.operations import (
     child,
     chosen_id,
 )
+from eduhub_bridge.plone.calls import NoAnswerError, Reply, Site, complaint
+from eduhub_bridge.upstream.addresses import path_of
 
 Keep = Callable[[Mapping[str, Any]], Awaitable[None]]
 
@@ -124,7 +125,7 @@ class _Create(_Step):
         return await self.site.ask("POST", self.operation.path, {**self.operation.item, "id": self.name})
 
     def written(self, reply: Reply) -> Optional[Outcome]:
-        path = self.site.path_of(reply.fields.get("location", "")) or self.path
+        path = path_of(reply.fields.get("location", "")) or self.path
         return Outcome(201, path, more=_shown(reply.document()))
 
 
@@ -170,7 +171,7 @@ class _Move(_Step):
     async def look(self) -> Optional[Outcome]:
         reply = await self._get("/@search", urlencode({"UID": self.note["uid"], "show_inactive": "true"}))
         items = (reply.document() or {}).get("items") or []
-        path = self.site.path_of(items[0]["@id"]) if items else None
+        path = path_of(items[0]["@id"]) if items else None
         if path and path != self.path and path.rpartition("/")[0] == self.to.rstrip("/"):
             return Outcome(200, path, more={"found": True})
         return None
@@ -182,7 +183,7 @@ class _Move(_Step):
         moved = reply.document()
         if not isinstance(moved, list) or not moved:
             return None
-        return Outcome(200, self.site.path_of(moved[0]["target"]) or self.path)
+        return Outcome(200, path_of(moved[0]["target"]) or self.path)
 
 
 class _Publish(_Step):

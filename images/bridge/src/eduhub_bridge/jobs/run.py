@@ -8,13 +8,13 @@ from typing import Any, AsyncIterator, Awaitable, Callable, Mapping, Optional, T
 
 import orjson
 
-from eduhub_bridge.calls import NoAnswerError, Site
-from eduhub_bridge.identity import Identities, UnknownUserError
+from eduhub_bridge.jobs.dry_run import rehearse
 from eduhub_bridge.jobs.exports import pages
 from eduhub_bridge.jobs.operations import InvalidOperationError, MoveOperation, Operation, fingerprint, parse
 from eduhub_bridge.jobs.perform import Outcome, SiteDownError, perform, refusal
-from eduhub_bridge.jobs.rehearse import rehearse
 from eduhub_bridge.patterns.bulk import bulk
+from eduhub_bridge.plone.calls import NoAnswerError, Site
+from eduhub_bridge.plone.identity import Identities, UnknownUserError
 from eduhub_bridge.store import jobs as states
 from eduhub_bridge.store.database import StoreError
 from eduhub_bridge.store.jobs import Begun, Job, Jobs, Line

@@ -9,14 +9,14 @@ import uuid
 from dataclasses import dataclass
 from typing import AsyncGenerator, Dict, Mapping, Optional
 
-from eduhub_bridge.calls import Caller, Origin, Site
-from eduhub_bridge.identity import Identities
 from eduhub_bridge.jobs.run import Run, Told
 from eduhub_bridge.jobs.seal import Seal
-from eduhub_bridge.logs import say
+from eduhub_bridge.plone.calls import Caller, Origin, Site
+from eduhub_bridge.plone.identity import Identities
 from eduhub_bridge.store import jobs as states
 from eduhub_bridge.store.database import StoreError
 from eduhub_bridge.store.jobs import Job, Jobs, LeaseLostError
+from eduhub_bridge.telemetry.logs import say
 
 _LOOK_SECONDS = 1.0
 _TIDY_SECONDS = 60.0

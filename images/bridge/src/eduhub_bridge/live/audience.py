@@ -10,11 +10,12 @@ from functools import partial
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 from urllib.parse import quote, urlencode
 
-from eduhub_bridge.calls import NoAnswerError, Site
 from eduhub_bridge.live.changes import CHANGED, CREATED, DELETED
 from eduhub_bridge.live.listener import Listener, Message, message
 from eduhub_bridge.patterns.gather import gather
+from eduhub_bridge.plone.calls import NoAnswerError, Site
 from eduhub_bridge.store.events import Event, Events
+from eduhub_bridge.upstream.addresses import path_of
 
 BATCH = 50
 _POLLED = 100
@@ -207,7 +208,7 @@ class Audience:
             raise NoAnswerError(True, 502, f"Plone answered {reply.status} to a search.")
         found: List[_Found] = []
         for item in document.get("items") or []:
-            path = self.site.path_of(item["@id"]) or "/"
+            path = path_of(item["@id"]) or "/"
             modified, created = _utc(item.get("modified") or ""), _utc(item.get("created") or "")
             found.append((path.rstrip("/") or "/", item.get("UID") or "", modified, _kind(created, modified)))
         return found

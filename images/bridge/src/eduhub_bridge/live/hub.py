@@ -8,14 +8,14 @@ import time
 from dataclasses import dataclass, field
 from typing import Awaitable, Callable, Dict, List, Set
 
-from eduhub_bridge.calls import NoAnswerError, Site
-from eduhub_bridge.identity import Identities, UnknownUserError
 from eduhub_bridge.live.audience import Audience
 from eduhub_bridge.live.listener import Listener
 from eduhub_bridge.live.presence import Presence
-from eduhub_bridge.logs import Seldom
+from eduhub_bridge.plone.calls import NoAnswerError, Site
+from eduhub_bridge.plone.identity import Identities, UnknownUserError
 from eduhub_bridge.store.database import StoreError
 from eduhub_bridge.store.events import Events
+from eduhub_bridge.telemetry.logs import Seldom
 
 MOST_LISTENERS = 1000
 # Each is polled for on its own.

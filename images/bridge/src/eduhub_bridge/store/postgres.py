@@ -10,9 +10,9 @@ from typing import Any, Callable, Dict, List, Optional, TypeVar
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from eduhub_bridge.logs import say
 from eduhub_bridge.store import schema
 from eduhub_bridge.store.database import Database, Row, StoreError, StoreFullError, Transaction, prepare
+from eduhub_bridge.telemetry.logs import say
 
 T = TypeVar("T")
 
