@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from eduhub_bridge.api import content, files, groups, search, session, transfer, users, workflow
-from eduhub_bridge.plone.client import Plone, PloneError
+from eduhub_bridge.plone.answers import PloneError
+from eduhub_bridge.plone.client import PloneClient
 from eduhub_bridge.settings import Settings
 from eduhub_bridge.upstream.addresses import RefusedError
 from eduhub_bridge.upstream.limits import UpstreamError
@@ -23,7 +24,7 @@ MOUNT = "/api/v1"
 _SUBJECTS = (content, transfer, workflow, search, session, users, groups)
 
 
-def install(app: FastAPI, plone: Plone, settings: Settings, streamed: Sequence[type[BaseModel]]) -> None:
+def install(app: FastAPI, plone: PloneClient, settings: Settings, streamed: Sequence[type[BaseModel]]) -> None:
     """Add the endpoints, their document, and what their errors look like.
 
     The document also has the endpoints below the same mount that others add, and the models `streamed` that they name.

@@ -11,7 +11,8 @@ from starlette.responses import Response
 
 from eduhub_bridge.api.models.content import Content, Summary
 from eduhub_bridge.api.models.people import Group, GroupSummary, User
-from eduhub_bridge.plone.client import Caller, PloneAnswer, PloneError
+from eduhub_bridge.plone.answers import PloneAnswer, PloneError
+from eduhub_bridge.plone.client import Caller
 from eduhub_bridge.upstream.addresses import path_of
 
 # Whoever keeps an answer asks again before it is used: Plone shows each caller something else.

@@ -14,7 +14,8 @@ from eduhub_bridge.api.answers import COLUMNS, HEADERS, answer, content, mapping
 from eduhub_bridge.api.etags import etag, matches
 from eduhub_bridge.api.models.content import Change, Content, Create, SummaryPage
 from eduhub_bridge.api.parameters import At
-from eduhub_bridge.plone.client import Caller, Plone, PloneAnswer, PloneError
+from eduhub_bridge.plone.answers import PloneAnswer, PloneError
+from eduhub_bridge.plone.client import Caller, PloneClient
 from eduhub_bridge.plone.content_paths import content_path, item_path
 from eduhub_bridge.web.openapi import answers
 
@@ -33,7 +34,7 @@ LockToken = Annotated[
 ]
 
 
-def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
+def router(plone: PloneClient, routes: type[APIRoute]) -> APIRouter:
     """Return the routes."""
     api = APIRouter(prefix="/content", tags=["content"], route_class=routes)
 
@@ -118,11 +119,11 @@ def created(caller: Caller, item: Content) -> Response:
     return answer(item, 201, location=location, etag=etag(item))
 
 
-async def _read(plone: Plone, caller: Caller, path: str) -> Content:
+async def _read(plone: PloneClient, caller: Caller, path: str) -> Content:
     return content(mapping(await plone.call(caller, "GET", path, query=_ALONE)))
 
 
-async def _unchanged(plone: Plone, caller: Caller, path: str, if_match: Optional[str]) -> None:
+async def _unchanged(plone: PloneClient, caller: Caller, path: str, if_match: Optional[str]) -> None:
     if if_match is not None and not matches(if_match, etag(await _read(plone, caller, path)), weak=False):
         raise PloneError(412, "The content has changed since this ETag was given.")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import Annotated, AsyncIterator, Optional
+from typing import Annotated, Optional
 from urllib.parse import unquote, urlsplit
 
 from fastapi import APIRouter, Header, Query
@@ -17,9 +17,11 @@ from eduhub_bridge.api.content import ETAG, created
 from eduhub_bridge.api.etags import etag
 from eduhub_bridge.api.models.content import Content
 from eduhub_bridge.api.parameters import LONGEST, At
-from eduhub_bridge.plone.client import Caller, Plone, PloneError
+from eduhub_bridge.plone.answers import PloneError
+from eduhub_bridge.plone.client import Caller, PloneClient
 from eduhub_bridge.plone.content_paths import content_path, item_path, quoted_name
 from eduhub_bridge.upstream.addresses import path_of
+from eduhub_bridge.upstream.limits import Body
 from eduhub_bridge.web.models import NAME, SHAPE
 from eduhub_bridge.web.openapi import answers, binary
 from eduhub_bridge.web.streams import Relay
@@ -45,7 +47,7 @@ Filename = Annotated[
 ]  # fmt: skip
 
 
-def router(plone: Plone, routes: type[APIRoute], longest: int) -> APIRouter:
+def router(plone: PloneClient, routes: type[APIRoute], longest: int) -> APIRouter:
     """Return the routes; an uploaded file has at most `longest` bytes."""
     api = APIRouter(prefix="/files", tags=["files"], route_class=routes)
     good = answers(None, 307, says="The file.", Content_Disposition="Its name")
@@ -116,8 +118,9 @@ def _no_file(error: PloneError) -> PloneError:
 
 
 async def _send(
-    plone: Plone, request: Request, caller: Caller, path: str, service: str, longest: int, metadata: dict[str, str]
-) -> str:
+    plone: PloneClient, request: Request, caller: Caller, path: str, service: str, longest: int,
+    metadata: dict[str, str],
+) -> str:  # fmt: skip
     """Send the request's body to Plone; return the path of the item that holds it."""
     length = _length(request, longest)
     quoted_name(metadata["filename"])
@@ -137,13 +140,13 @@ async def _send(
 
 
 async def _step(
-    plone: Plone, caller: Caller, method: str, path: str, service: str, fields: list[tuple[str, str]],
-    body: Optional[AsyncIterator[bytes]] = None,
+    plone: PloneClient, caller: Caller, method: str, path: str, service: str, fields: list[tuple[str, str]],
+    body: Body = None,
 ) -> dict[str, str]:  # fmt: skip
     said = await plone.send(caller, method, path, service, (), fields, body)
     if said.status >= 300:
         raise await plone.refusal(said, service)
-    plone.done(said)
+    said.close()
     return {name.lower(): value for name, value in said.headers.items()}
 
 
@@ -157,5 +160,5 @@ def _length(request: Request, longest: int) -> int:
     return int(said)
 
 
-async def _item(plone: Plone, caller: Caller, path: str) -> Content:
+async def _item(plone: PloneClient, caller: Caller, path: str) -> Content:
     return content(mapping(await plone.call(caller, "GET", path, query=[("include_items", "0")])))

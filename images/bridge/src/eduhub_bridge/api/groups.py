@@ -12,7 +12,7 @@ from starlette.responses import Response
 from eduhub_bridge.api.answers import answer, counted, group, group_summary, listing, mapping
 from eduhub_bridge.api.models.people import Group, GroupChange, Groups, NewGroup
 from eduhub_bridge.api.users import WHOLE, From, Most, Search
-from eduhub_bridge.plone.client import Plone
+from eduhub_bridge.plone.client import PloneClient
 from eduhub_bridge.plone.content_paths import quoted_name
 from eduhub_bridge.web.models import NAME
 from eduhub_bridge.web.openapi import answers
@@ -23,7 +23,7 @@ _Id = Annotated[
 ]  # fmt: skip
 
 
-def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
+def router(plone: PloneClient, routes: type[APIRoute]) -> APIRouter:
     """Return the routes."""
     api = APIRouter(prefix="/groups", tags=["groups"], route_class=routes)
 

@@ -13,7 +13,7 @@ from eduhub_bridge.api.answers import COLUMNS, answer, page
 from eduhub_bridge.api.content import Limit, Offset
 from eduhub_bridge.api.models.content import SummaryPage
 from eduhub_bridge.api.parameters import LONGEST
-from eduhub_bridge.plone.client import Plone
+from eduhub_bridge.plone.client import PloneClient
 from eduhub_bridge.plone.content_paths import content_path
 from eduhub_bridge.web.models import PATH, SHAPE
 from eduhub_bridge.web.openapi import answers
@@ -30,7 +30,7 @@ Text = Annotated[
 ]  # fmt: skip
 
 
-def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
+def router(plone: PloneClient, routes: type[APIRoute]) -> APIRouter:
     """Return the routes."""
     api = APIRouter(prefix="/search", tags=["search"], route_class=routes)
 

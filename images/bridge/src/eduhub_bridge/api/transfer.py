@@ -9,13 +9,14 @@ from starlette.responses import Response
 
 from eduhub_bridge.api.answers import answer, listing, made
 from eduhub_bridge.api.models.content import Transfer, Transferred
-from eduhub_bridge.plone.client import Plone, PloneError
+from eduhub_bridge.plone.answers import PloneError
+from eduhub_bridge.plone.client import PloneClient
 from eduhub_bridge.plone.content_paths import content_path, item_path
 from eduhub_bridge.upstream.addresses import path_of
 from eduhub_bridge.web.openapi import answers
 
 
-def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
+def router(plone: PloneClient, routes: type[APIRoute]) -> APIRouter:
     """Return the routes."""
     api = APIRouter(prefix="/content", tags=["content"], route_class=routes)
 

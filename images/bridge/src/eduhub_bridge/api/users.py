@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from eduhub_bridge.api.answers import answer, counted, listing, mapping, user
 from eduhub_bridge.api.models.people import NewUser, User, UserChange, Users
-from eduhub_bridge.plone.client import Plone
+from eduhub_bridge.plone.client import PloneClient
 from eduhub_bridge.plone.content_paths import quoted_name
 from eduhub_bridge.web.models import NAME
 from eduhub_bridge.web.openapi import answers
@@ -29,7 +29,7 @@ _Id = Annotated[
 ]  # fmt: skip
 
 
-def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
+def router(plone: PloneClient, routes: type[APIRoute]) -> APIRouter:
     """Return the routes."""
     api = APIRouter(prefix="/users", tags=["users"], route_class=routes)
 

@@ -12,12 +12,12 @@ from starlette.responses import Response
 from eduhub_bridge.api.answers import answer, made, mapping
 from eduhub_bridge.api.models.content import Event, Step, Workflow
 from eduhub_bridge.api.parameters import At
-from eduhub_bridge.plone.client import Plone
+from eduhub_bridge.plone.client import PloneClient
 from eduhub_bridge.plone.content_paths import content_path, item_path, quoted_name
 from eduhub_bridge.web.openapi import answers
 
 
-def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
+def router(plone: PloneClient, routes: type[APIRoute]) -> APIRouter:
     """Return the routes."""
     api = APIRouter(prefix="/content/workflow", tags=["workflow"], route_class=routes)
 

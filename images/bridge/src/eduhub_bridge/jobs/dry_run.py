@@ -14,7 +14,8 @@ from eduhub_bridge.jobs.operations import (
     chosen_id,
 )
 from eduhub_bridge.jobs.perform import Outcome, refusal
-from eduhub_bridge.plone.calls import Reply, Site, complaint
+from eduhub_bridge.plone.answers import Reply, complaint
+from eduhub_bridge.plone.client import Site
 
 # Whether an earlier operation of the same request would make the item at a path.
 Planned = Callable[[str], Awaitable[bool]]
@@ -23,7 +24,7 @@ _MAY = {"change": ("object", "edit"), "delete": ("object_buttons", "delete"), "m
 
 
 async def rehearse(site: Site, operation: Operation, scope: str, planned: Planned) -> Outcome:
-    """Return status 200 with `would`, or the refusal to expect; raise NoAnswerError."""
+    """Return status 200 with `would`, or the refusal to expect; raise UpstreamError."""
     if isinstance(operation, CreateOperation):
         return await _create(site, operation, scope, planned)
     if await planned(operation.path):
@@ -45,7 +46,7 @@ async def _create(site: Site, operation: CreateOperation, scope: str, planned: P
     if await planned(path):
         return refusal(409, f"An earlier line makes {path} already.", path)
     if not await planned(operation.path):
-        reply = await site.ask("GET", child(operation.path, "@types"))
+        reply = await site.ask("GET", operation.path, "/@types")
         if reply.status != 200:
             return _as(reply, path)
         types = reply.document()
@@ -60,7 +61,7 @@ async def _create(site: Site, operation: CreateOperation, scope: str, planned: P
 
 
 async def _publish(site: Site, operation: PublishOperation) -> Outcome:
-    reply = await site.ask("GET", child(operation.path, "@workflow"))
+    reply = await site.ask("GET", operation.path, "/@workflow")
     if reply.status != 200:
         return _as(reply, operation.path)
     offered = [each["@id"].rpartition("/")[2] for each in (reply.document() or {}).get("transitions", [])]
@@ -71,7 +72,7 @@ async def _publish(site: Site, operation: PublishOperation) -> Outcome:
 
 
 async def _may(site: Site, operation: Operation) -> Union[Outcome, None]:
-    reply = await site.ask("GET", child(operation.path, "@actions"))
+    reply = await site.ask("GET", operation.path, "/@actions")
     if reply.status != 200:
         return _as(reply, operation.path)
     there = await site.ask("GET", operation.path, query="include_items=false")
@@ -86,6 +87,6 @@ async def _may(site: Site, operation: Operation) -> Union[Outcome, None]:
 
 
 def _as(reply: Reply, path: str) -> Outcome:
-    said = complaint(reply)
+    said = complaint(reply.document())
     status = reply.status if 400 <= reply.status < 500 else 502
     return refusal(status, str(said.get("message") or f"Plone answered {reply.status}."), path)

@@ -32,6 +32,8 @@ _NDJSON_TYPES = frozenset({NDJSON, "application/ndjson", "application/jsonl", "a
 # draft-ietf-httpapi-idempotency-key-header: a quoted string; without the quotes it is understood all the same.
 _KEY = re.compile(r'"(?P<quoted>[!#-~ ]{1,255})"|(?P<plain>[!#-+.-~-]{1,255})')
 _ASYNC = re.compile(r"(^|,)\s*respond-async\s*(,|;|$)", re.IGNORECASE)
+# What a job keeps of its request to ask Plone like it; not for its client.
+_CONTEXT = frozenset({"scheme", "host", "fields"})
 _MOST_UNFINISHED = 20
 _MOST_LISTED = 100
 _EXPORT_BYTES = 65536
@@ -173,9 +175,8 @@ class _Endpoints:
         if await self._store.unfinished(owner) >= _MOST_UNFINISHED:
             words = f"There are {_MOST_UNFINISHED} unfinished jobs of this user: resume or cancel some of /api/v1/jobs."
             raise ProblemError(problem(429, words))
-        origin = self._clients.origin(request)
         salt = orjson.dumps([kind, options], option=orjson.OPT_SORT_KEYS)
-        options = {**options, "scheme": origin.scheme, "host": origin.host}
+        options = {**options, **site.caller.context()}
         job = self._service.new(kind, owner, _key(request), options, authorization, attached=not background)
         kept = await self._store.create(job)
         if kept.id == job.id:
@@ -360,7 +361,7 @@ def _document(job: Job) -> Dict[str, Any]:
         "failed": job.failed,
         "created": _moment(job.created),
         "changed": _moment(job.changed),
-        "options": {name: value for name, value in job.options.items() if name not in ("scheme", "host")},
+        "options": {name: value for name, value in job.options.items() if name not in _CONTEXT},
         "links": {"self": _address(job.id), "results": f"{_address(job.id)}/results"},
     }
 

@@ -13,11 +13,12 @@ from eduhub_bridge.jobs.exports import pages
 from eduhub_bridge.jobs.operations import InvalidOperationError, MoveOperation, Operation, fingerprint, parse
 from eduhub_bridge.jobs.perform import Outcome, SiteDownError, perform, refusal
 from eduhub_bridge.patterns.bulk import bulk
-from eduhub_bridge.plone.calls import NoAnswerError, Site
+from eduhub_bridge.plone.client import Site
 from eduhub_bridge.plone.identity import Identities, UnknownUserError
 from eduhub_bridge.store import jobs as states
 from eduhub_bridge.store.database import StoreError
 from eduhub_bridge.store.jobs import Begun, Job, Jobs, Line
+from eduhub_bridge.upstream.limits import UpstreamError
 
 # Told of every write: operation, path, path before, user.
 Told = Callable[[str, str, str, str], None]
@@ -164,7 +165,7 @@ class Run:
         for pause in (0.5, 1.0, 2.0, 4.0, None):
             try:
                 return await ask()
-            except NoAnswerError as error:
+            except UpstreamError as error:
                 if pause is None:
                     raise SiteDownError(str(error)) from error
             await asyncio.sleep(pause)
@@ -208,7 +209,7 @@ class Run:
         place = self.job.place
 
         async def ask(text: str) -> Any:
-            return await self._patiently(lambda: self._site.ask("GET", "/@search", query=text))
+            return await self._patiently(lambda: self._site.ask("GET", "/", "/@search", query=text))
 
         async for page in pages(ask, query, place):
             if page.refused:

@@ -8,14 +8,15 @@ from collections import OrderedDict
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from eduhub_bridge.live.changes import CHANGED, CREATED, DELETED
 from eduhub_bridge.live.listener import Listener, Message, message
 from eduhub_bridge.patterns.gather import gather
-from eduhub_bridge.plone.calls import NoAnswerError, Site
+from eduhub_bridge.plone.client import Site
 from eduhub_bridge.store.events import Event, Events
 from eduhub_bridge.upstream.addresses import path_of
+from eduhub_bridge.upstream.limits import UpstreamError
 
 BATCH = 50
 _POLLED = 100
@@ -55,7 +56,7 @@ class _Recent:
 
 
 class Audience:
-    """`user` is empty for the anonymous one. Its methods raise NoAnswerError when Plone does not answer."""
+    """`user` is empty for the anonymous one. Its methods raise UpstreamError when Plone does not answer."""
 
     def __init__(self, site: Site, user: str, events: Events) -> None:
         self.site, self.user, self.listeners = site, user, set[Listener]()
@@ -202,10 +203,10 @@ class Audience:
     async def _search(self, pairs: List[Tuple[str, str]]) -> List[_Found]:
         """Return what a search finds."""
         fields = [("metadata_fields", name) for name in ("UID", "modified", "created")]
-        reply = await self.site.ask("GET", "/@search", query=urlencode([*pairs, *fields]))
+        reply = await self.site.ask("GET", "/", "/@search", query=[*pairs, *fields])
         document = reply.document() if reply.status == 200 else None
         if not isinstance(document, dict):
-            raise NoAnswerError(True, 502, f"Plone answered {reply.status} to a search.")
+            raise UpstreamError("refused", 502, f"Plone answered {reply.status} to a search.")
         found: List[_Found] = []
         for item in document.get("items") or []:
             path = path_of(item["@id"]) or "/"

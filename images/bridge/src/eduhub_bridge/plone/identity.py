@@ -12,7 +12,9 @@ from typing import Callable, Optional, Tuple
 
 import orjson
 
-from eduhub_bridge.plone.calls import Site
+from eduhub_bridge.plone.client import Site
+from eduhub_bridge.plone.content_paths import quoted_name
+from eduhub_bridge.upstream.addresses import RefusedError
 
 # How long Plone's word counts. A user who was locked out is known here that much longer, and can write nothing more.
 FRESH_SECONDS = 60.0
@@ -52,7 +54,7 @@ class Identities:
         return hashlib.blake2b(authorization.encode(), digest_size=16, key=self._salt).digest()
 
     async def user(self, site: Site) -> str:
-        """Return the id of the user behind the site's credential; raise UnknownUserError, or NoAnswerError."""
+        """Return the id of the user behind the site's credential; raise UnknownUserError, or UpstreamError."""
         if not site.authorization:
             raise UnknownUserError("This needs the credential of a Plone user: Authorization: Bearer … or Basic ….")
         digest = self.digest(site.authorization)
@@ -73,10 +75,14 @@ class Identities:
 
 async def _confirmed(site: Site) -> str:
     who = claimed(site.authorization or "")
-    if who is None or any(letter in who[1] for letter in "/?#\r\n"):
+    try:
+        service = f"/@users/{quoted_name(who[1])}" if who else ""
+    except RefusedError:
+        service = ""
+    if who is None or not service:
         raise UnknownUserError("The credential is neither a token of Plone's @login nor a user name with a password.")
     # A user may always read its own record, under its id; nobody else's but a manager's credential opens it.
-    reply = await site.ask("GET", f"/@users/{who[1]}")
+    reply = await site.ask("GET", "/", service)
     document = reply.document() if reply.status == 200 else None
     if not isinstance(document, dict) or document.get("id" if who[0] == "id" else "username") != who[1]:
         raise UnknownUserError(

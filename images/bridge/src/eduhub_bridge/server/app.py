@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from contextlib import asynccontextmanager
 from email.utils import formatdate
-from functools import partial
 from typing import Any, AsyncIterator, MutableMapping
 
 from fastapi import FastAPI
@@ -13,11 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from eduhub_bridge import __version__, api
 from eduhub_bridge.passthrough import ROUTE, PassThrough
-from eduhub_bridge.plone.calls import UpstreamCaller
-from eduhub_bridge.plone.client import Plone
+from eduhub_bridge.plone.client import PloneClient
 from eduhub_bridge.server import status
 from eduhub_bridge.server.readiness import Readiness
-from eduhub_bridge.server.services import Shared
+from eduhub_bridge.server.services import Services
 from eduhub_bridge.settings import Settings
 from eduhub_bridge.store.database import StoreError
 from eduhub_bridge.telemetry.metrics import Metrics
@@ -35,16 +33,16 @@ class Bridge:
     `registry` is what Prometheus is told from.
     """
 
-    def __init__(self, api: ASGIApp, pass_through: ASGIApp, metrics: Metrics, shared: Shared) -> None:
+    def __init__(self, api: ASGIApp, pass_through: ASGIApp, metrics: Metrics, services: Services) -> None:
         self.draining = False
         self.registry = metrics.registry
-        self._shared = shared
+        self._services = services
         self._api, self._pass_through, self._metrics = api, pass_through, metrics
 
     def drain(self, grace_seconds: float) -> None:
         """The server stops within `grace_seconds`: begin to end what is going on."""
         self.draining = True
-        self._shared.drain(grace_seconds)
+        self._services.drain(grace_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -60,7 +58,7 @@ class Bridge:
                 status = message["status"]
                 if passes and status < 300 and scope["method"] not in _READS:
                     location, credential = _field(message, b"location"), _field(scope, b"authorization")
-                    self._shared.passed(scope["method"], scope["raw_path"], status, location, credential)
+                    self._services.passed(scope["method"], scope["raw_path"], status, location, credential)
                 if not any(name == b"date" for name, _ in message["headers"]):
                     message["headers"].append((b"date", formatdate(usegmt=True).encode()))
                 if self.draining:
@@ -98,17 +96,19 @@ def create_app(settings: Settings) -> Bridge:
         upstream = Upstream(settings, metrics)
     except OSError as error:
         raise StoreError(f"EDUHUB_STATE_DIR {str(settings.state_dir)!r} takes no files: {error.strerror}.") from None
-    shared = Shared(settings, partial(UpstreamCaller, upstream), metrics)
     pass_through = PassThrough(settings, upstream, metrics)
+    plone = PloneClient(settings, upstream, metrics, pass_through.anonymous)
+    services = Services(settings, plone, metrics)
+    plone.wrote = services.passed
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await upstream.open()
-        shared.start()
+        services.start()
         try:
             yield
         finally:
-            await shared.stop()
+            await services.stop()
             await pass_through.close()
             await upstream.close()
 
@@ -117,9 +117,7 @@ def create_app(settings: Settings) -> Bridge:
         openapi_url=None, docs_url=None, redoc_url=None,
     )  # fmt: skip
     problems.install(app)
-    app.include_router(status.router(Readiness(upstream.probe, metrics.ready.set), metrics, shared.works))
-    plone = Plone(settings, upstream, metrics, pass_through.anonymous)
-    plone.wrote = shared.passed
-    api.install(app, plone, settings, shared.streamed)
-    shared.install(app)
-    return Bridge(app, pass_through, metrics, shared)
+    app.include_router(status.router(Readiness(upstream.probe, metrics.ready.set), metrics, services.works))
+    api.install(app, plone, settings, services.streamed)
+    services.install(app)
+    return Bridge(app, pass_through, metrics, services)

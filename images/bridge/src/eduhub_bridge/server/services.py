@@ -1,10 +1,10 @@
-"""What both slots share, put together: the store, the jobs in it, the events in it."""
+"""The services that both slots share, put together: the store, the jobs in it, the events in it."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Optional
 
 from fastapi import FastAPI
 
@@ -14,7 +14,7 @@ from eduhub_bridge.jobs.service import Limits, Service
 from eduhub_bridge.live import routes as live
 from eduhub_bridge.live.changes import OPERATIONS, change
 from eduhub_bridge.live.hub import Hub
-from eduhub_bridge.plone.calls import Caller
+from eduhub_bridge.plone.client import JOBS, LIVE, PloneClient
 from eduhub_bridge.plone.identity import Identities, claimed
 from eduhub_bridge.settings import Settings
 from eduhub_bridge.store.database import Database, Sqlite
@@ -26,32 +26,28 @@ from eduhub_bridge.web.clients import Clients
 from eduhub_bridge.web.openapi import operation_id
 
 
-class Shared:
-    """Lives as long as the application; raises StoreError when the store cannot be opened.
-
-    `callers` makes who asks Plone, by the name of a feature.
-    """
+class Services:
+    """Lives as long as the application; raises StoreError when the store cannot be opened."""
 
     streamed = (*openapi.STREAMED, *live.STREAMED)
     """Models of what the endpoints take and give in streams."""
 
-    def __init__(self, settings: Settings, callers: Callable[[str], Caller], metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, plone: PloneClient, metrics: Metrics) -> None:
         self._settings = settings
         self._temporary: Optional[tempfile.TemporaryDirectory[str]] = None
         self._database = self._open()
         self._database.told = metrics.stored
         identities = Identities()
-        caller = callers("jobs")
-        self._clients = Clients(caller, settings.plone_path, identities)
-        self._listening = Clients(callers("live"), settings.plone_path, identities)
+        self._clients = Clients(plone, JOBS, identities)
+        self._listening = Clients(plone, LIVE, identities)
         limits = Limits(
-            settings.plone_path, settings.jobs, settings.jobs + 6, settings.job_lease_seconds,
+            settings.jobs, settings.jobs + 6, settings.job_lease_seconds,
             settings.job_keep_seconds,
         )  # fmt: skip
         seal = Seal(settings.state_key)
         lost = metrics.listeners_lost.inc
         self._hub = Hub(Events(self._database), identities, settings.live_poll_seconds, lost)
-        self._jobs = Service(Jobs(self._database), seal, caller, identities, limits, self._operated)
+        self._jobs = Service(Jobs(self._database), seal, plone, identities, limits, self._operated)
         metrics.watch_shared(self.works, self._jobs.running, self._hub.listeners)
 
     def works(self) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Optional, Sequence
+from typing import Optional, Sequence, Union
 from urllib.parse import quote, unquote, unquote_to_bytes, urlencode, urlsplit
 
 MOUNT = "/plone"
@@ -48,13 +48,18 @@ def rest(raw_path: bytes, query: bytes) -> str:
     return (below + b"?" + query if query else below).decode("ascii")
 
 
-def address(path: str, service: str = "", query: Sequence["tuple[str, str]"] = ()) -> str:
+Query = Union[str, Sequence["tuple[str, str]"]]
+"""Pairs, or a query that is encoded already."""
+
+
+def address(path: str, service: str = "", query: Query = ()) -> str:
     """Return what follows the prefix for content at the decoded `path`; raise RefusedError for a trick.
 
     `service` is what follows the content's address, percent-encoded already, such as `/@search`.
     """
     target = ("" if path == "/" else quote(path)) + service
-    return rest((MOUNT + target).encode("ascii"), urlencode(query).encode("ascii"))
+    text = query if isinstance(query, str) else urlencode(query)
+    return rest((MOUNT + target).encode("ascii"), text.encode("ascii"))
 
 
 def path_of(url: str) -> Optional[str]:

@@ -50,8 +50,6 @@ COLLECTED_BYTES = 64 * 1024
 # What stands in front of Plone says that Plone is out of order. When Zope itself says so, it means a mistake in the
 # code of one page: KeyError and NameError are 503 there.
 _OUT_OF_ORDER = frozenset({502, 503, 504})
-# After these no byte of a request has left: Plone cannot have changed anything.
-_NOT_SENT = frozenset({"connect", "connect_timeout"})
 
 
 def promise() -> None:
@@ -228,7 +226,7 @@ class Upstream:
                 answer = await retried(attempt, self._again, self._budget, failure=failure, told=told)
         except UpstreamError as error:
             held.free()
-            sent = error.kind not in _NOT_SENT
+            sent = error.sent
             raise (held.error or self._counted(error)) from error
         except BaseException:
             held.free()

@@ -24,6 +24,8 @@ Body = Union[bytes, AsyncIterator[bytes], None]
 _IDLE_SECONDS = 30.0
 # What Plone may send; the edge in front of us has its own, lower limits.
 _HEADER_BYTES = 65536
+# After these no byte of a request has left: Plone cannot have changed anything.
+_NOT_SENT = frozenset({"connect", "connect_timeout", "breaker_open", "queue_full", "queue_late"})
 _CONNECT_ERRORS = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 
@@ -36,6 +38,11 @@ class UpstreamError(Exception):
     def __init__(self, kind: str, status: int, detail: str, retry_seconds: Optional[float] = None) -> None:
         super().__init__(detail)
         self.kind, self.status, self.retry_seconds = kind, status, retry_seconds
+
+    @property
+    def sent(self) -> bool:
+        """Return whether Plone may have got the request: false if no byte of it has left."""
+        return self.kind not in _NOT_SENT
 
     @property
     def headers(self) -> dict[str, str]:
