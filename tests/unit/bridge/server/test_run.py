@@ -13,6 +13,7 @@ from contextlib import closing
 
 import pytest
 
+from tests.unit.bridge.helpers import until
 from tests.unit.bridge.process import INTERPRETER, Process, environment, read_answer
 
 
@@ -131,12 +132,12 @@ def test_a_port_instead_of_a_socket(plone):
         [INTERPRETER, "-m", "eduhub_bridge"], env=environment(plone.url, **tcp), stderr=subprocess.DEVNULL
     )
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while run("eduhub_bridge.health", **tcp).returncode:
             assert time.monotonic() < deadline
     finally:
         running.terminate()
-        assert running.wait(20) == 0
+        assert running.wait(60) == 0
 
 
 def test_the_health_check_follows_the_bridge(start, plone):
@@ -152,7 +153,7 @@ def test_an_idle_bridge_stops_at_once_and_says_so(start, plone):
     bridge = start(plone.url)
     started = time.monotonic()
     assert bridge.stop() == 0
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20  # the grace is 25
     assert [line["event"] for line in bridge.lines()] == ["state_is_temporary", "start", "stopping", "stop"]
 
 
@@ -173,7 +174,7 @@ def test_requests_in_flight_are_finished_before_the_end(start, plone, number):
         assert stream.recv(10) == b"b"
         answer = read_answer(waiting)
         assert (answer.status, answer.body, answer.field("connection")) == (200, b"late", ["close"])
-    assert bridge.popen.wait(10) == 0
+    assert bridge.popen.wait(60) == 0
 
 
 def test_a_request_that_outlasts_the_grace_is_cut_and_the_process_ends_all_the_same(start, plone):
@@ -194,6 +195,6 @@ def test_a_second_signal_does_not_wait(start, plone):
         stream.sendall(b"GET /plone/drip HTTP/1.1\r\nHost: b\r\n\r\n")
         stream.recv(1)
         bridge.popen.terminate()
-        time.sleep(0.3)
+        until(lambda: any(line["event"] == "stopping" for line in bridge.lines()))
         assert bridge.stop() == 0
     plone.release.set()

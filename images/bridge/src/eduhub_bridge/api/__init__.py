@@ -71,7 +71,7 @@ async def _upstream(_: Request, error: Exception) -> Response:
 
 
 async def _gone(_: Request, __: Exception) -> Response:
-    return problem(400, "The body broke off before its end.")  # for nobody: they left while they sent it
+    return problem(400, "The body broke off before its end.")  # never read: the client left while it sent the body
 
 
 async def _refused(_: Request, error: Exception) -> Response:

@@ -15,7 +15,7 @@ from eduhub_bridge.plone.answers import PloneAnswer, PloneError
 from eduhub_bridge.plone.client import Caller
 from eduhub_bridge.upstream.addresses import path_of
 
-# Whoever keeps an answer asks again before it is used: Plone shows each caller something else.
+# A cache must ask again before it uses an answer: Plone shows each caller something else.
 HEADERS = {"cache-control": "private, no-cache", "vary": "authorization, accept-language"}
 # Columns of Plone's catalogue that a summary needs and Plone gives only to those who ask.
 COLUMNS = [("metadata_fields", name) for name in ("UID", "id", "created", "modified", "Subject", "is_folderish")]

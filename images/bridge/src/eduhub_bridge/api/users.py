@@ -77,7 +77,7 @@ def router(plone: PloneClient, routes: type[APIRoute]) -> APIRouter:
     async def change(request: Request, user_id: _Id, what: UserChange) -> Response:
         """Change a user."""
         caller, service = plone.caller(request), f"/@users/{quoted_name(user_id)}"
-        # Plone 6.0 answers 500 to a change of nobody, and 404 to a look at nobody.
+        # Plone 6.0 answers 500 to a change of a user that does not exist, and 404 to a read.
         await plone.call(caller, "GET", "/", service)
         await plone.call(caller, "PATCH", "/", service, json=what.model_dump(exclude_none=True))
         return Response(status_code=204)

@@ -28,13 +28,13 @@ from eduhub_bridge.upstream.addresses import RefusedError
 from eduhub_bridge.upstream.limits import Upstream, UpstreamError, promise
 
 # A client waits so long for a new page while there is an old one; Plone may take longer, the next client has it then.
-PATIENCE_SECONDS = 1.0
-# After a failure nobody asks for that page again for so long, while there is an old one.
+REFRESH_TIMEOUT_SECONDS = 1.0
+# After a failure that page is not asked for again for so long, while there is an old one.
 _QUIET_SECONDS = 1.0
-# New pages that are asked for while nobody waits for them. One at a time renews fifty pages a second of an idle Plone,
-# and leaves the other places of a busy one to those who do wait.
+# New pages that are asked for while no client waits for them. One at a time renews fifty pages a second of an idle
+# Plone, and leaves the other places of a busy one to those who do wait.
 _REFRESHES = 1
-# For so long it is remembered that an address has answers for one client only, so that nobody waits for another's.
+# For so long it is remembered that an address has answers for one client only, so that no client waits for another's.
 _SOLITARY_SECONDS = 10.0
 
 # Who has an old page hears only whether there is a better one: nothing for those who have none.
@@ -62,7 +62,7 @@ class Found(NamedTuple):
 
 
 class Alone:
-    """An answer that is good for one client only; whoever takes it first has it, the others ask for themselves."""
+    """An answer that is good for one client only; the first client to take it has it, the others ask for themselves."""
 
     def __init__(self, answer: ClientResponse, begun: bytes = b"") -> None:
         self._answer: Optional[ClientResponse] = answer
@@ -75,7 +75,7 @@ class Alone:
         return answer
 
     def close(self) -> None:
-        """Nobody wants it."""
+        """Close the answer if no client has taken it."""
         answer = self.take()
         if answer is not None:
             answer.close()
@@ -111,7 +111,7 @@ class AnonymousReads:
         metrics.watch_cache(lambda: len(self._pages), lambda: self._pages.bytes)
 
     async def close(self) -> None:
-        """Stop asking for what nobody waits for."""
+        """Cancel the refreshes that no client waits for."""
         tasks = [refresh.task for refresh in self._refreshes.values()]
         for task in tasks:
             task.cancel()
@@ -167,11 +167,11 @@ class AnonymousReads:
 
     async def _renewed(self, asked: Asked, page: Page, scope: Scope) -> Union[Found, Alone, None]:
         refresh = self._refreshes.get(asked.key) or self._refresh(asked.key, page, scope)
-        # Whoever found out how slow Plone is found out for all, whatever their page.
-        patience = min(each.begun for each in self._refreshes.values()) + PATIENCE_SECONDS - time.monotonic()
-        if patience > 0 and self._upstream.well:
+        # The first timeout counts for all refreshes, so that a slow Plone is waited for once.
+        timeout = min(each.begun for each in self._refreshes.values()) + REFRESH_TIMEOUT_SECONDS - time.monotonic()
+        if timeout > 0 and self._upstream.well:
             # Not cancelled with this client: others, and the next one, gain from it.
-            await asyncio.wait({refresh.task}, timeout=patience)
+            await asyncio.wait({refresh.task}, timeout=timeout)
         got = refresh.task.result() if refresh.task.done() and not refresh.task.cancelled() else None
         if isinstance(got, Alone):
             return None
@@ -244,7 +244,7 @@ class AnonymousReads:
         return Alone(answer, body)
 
     def _store(self, key: Key, page: Page) -> Page:
-        # A write that ended meanwhile may have changed it: good enough for those who asked before, and for nobody else.
+        # A write that ended meanwhile may have changed it: good enough for those who asked before, and for no others.
         if page.writes == self._upstream.writes:
             self._pages.put(key, page)
         return page

@@ -2,7 +2,7 @@
 
 Only what an anonymous client reads is stored: GET, without credentials and without cookies. Two requests share a page
 only if they are equal in everything that could change the answer. That is every field of the request but those listed
-here as meaningless to Plone, so a field nobody thought of keeps pages apart rather than mixing them.
+here as meaningless to Plone, so an unknown field keeps pages apart rather than mixing them.
 """
 
 from __future__ import annotations

@@ -40,11 +40,11 @@ _ATTEMPTS = 5
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 2.0
 # A Plone that restarts is back by then; one that is not is waited for outside of the operation.
-PATIENCE_SECONDS = 90.0
+SITE_DOWN_SECONDS = 90.0
 
 
 class SiteDownError(Exception):
-    """Plone was not reached at all for PATIENCE_SECONDS: nothing was written by this operation."""
+    """Plone was not reached at all for SITE_DOWN_SECONDS: nothing was written by this operation."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class _Create(_Step):
         super().__init__(site, child(operation.path, self.name))
 
     async def before(self) -> Union[Dict[str, Any], Outcome]:
-        if not self.needs_note:  # nobody else chooses that id
+        if not self.needs_note:  # no other writer chooses that id
             return {}
         if (await self._get(self.path, query="include_items=false")).status == 404:
             return {"absent": True}
@@ -294,10 +294,10 @@ class _Attempts:
     def __init__(self) -> None:
         self._failures = 0
         self._pause = _FIRST_PAUSE_SECONDS
-        self._until = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        self._until = asyncio.get_running_loop().time() + SITE_DOWN_SECONDS
 
     async def over(self, error: UpstreamError) -> bool:
-        """Wait for the next attempt; return whether it may only look. Raise SiteDownError after PATIENCE_SECONDS."""
+        """Wait for the next attempt; return whether it may only look. Raise SiteDownError after SITE_DOWN_SECONDS."""
         if not error.sent:
             if asyncio.get_running_loop().time() > self._until:
                 raise SiteDownError(str(error))

@@ -42,7 +42,7 @@ _Id = Annotated[str, Path(alias="job", description="The job's id.", json_schema_
 
 
 class _Gone(Response):
-    """There is nobody to answer."""
+    """The client has left: there is no answer to send."""
 
     async def __call__(self, *_: Any) -> None:
         return
@@ -248,7 +248,7 @@ class _Endpoints:
         return found
 
     async def _own(self, request: Request, job: str) -> Job:
-        """Return the job if it is this user's; nobody learns of another's."""
+        """Return the job if it is this user's; another user's is reported as missing."""
         owner = await self._clients.user(self._clients.site(request))
         found = await self._store.get(job) if _ID.fullmatch(job) else None
         if found is None or found.owner != owner:

@@ -56,7 +56,7 @@ class Run:
 
     async def go(self) -> None:
         """Work until the end or a stop, and give the job back; raise LeaseLostError or StoreError."""
-        # Whatever ends it in a way that nobody thought of: a part of the results is not taken for all.
+        # The default for an unexpected end: a part of the results is not taken for all.
         state, why, not_before = states.FAILED, "The bridge failed over it; its log says more.", 0.0
         try:
             await (self._export() if self.job.kind == "export" else self._bulk())

@@ -1,4 +1,4 @@
-"""Finds jobs that nobody works on, works on them, lets others follow, and hands them over when the process stops."""
+"""Finds jobs that no process works on, works on them, lets clients follow, and hands them over on a stop."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from eduhub_bridge.telemetry.logs import say
 _LOOK_SECONDS = 1.0
 _TIDY_SECONDS = 60.0
 _FOLLOW_SECONDS = 0.5
-# A job belongs to the slot that received it, unless that is busy for so long: a slot that nobody has trusted with
-# traffic yet shall not work for everybody.
+# A job belongs to the slot that received it, unless that is busy for so long: a slot that has no
+# traffic yet shall not take all of the work.
 OTHERS_SECONDS = 3.0
 _RESULTS = 200
 # What was sent of a request is kept so long without another piece of it; then its sender has vanished.
@@ -231,7 +231,7 @@ class Service:
             await self.order(job, "pause")
 
     async def order(self, job: str, orders: str) -> None:
-        """Tell whoever works on a job to `pause` or `cancel`."""
+        """Tell the process that works on a job to `pause` or `cancel`."""
         await self.store.order(job, orders, time.time())
         run = self._runs.get(job)
         if run:

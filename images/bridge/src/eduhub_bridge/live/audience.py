@@ -28,7 +28,7 @@ _LONGEST_QUERY = 4000
 _SKEW_SECONDS = 2.0
 _SETTLE_SECONDS = 0.3
 _KNOWN_PATHS, _KNOWN_CHANGES = 2048, 1024
-# The longest way back that is walked; who was away longer reloads.
+# The most missed changes that are sent again; a listener that missed more reloads.
 _MOST_MISSED = 1000
 
 

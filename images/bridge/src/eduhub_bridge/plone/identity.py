@@ -81,7 +81,7 @@ async def _confirmed(site: Site) -> str:
         service = ""
     if who is None or not service:
         raise UnknownUserError("The credential is neither a token of Plone's @login nor a user name with a password.")
-    # A user may always read its own record, under its id; nobody else's but a manager's credential opens it.
+    # A user may always read its own record, under its id; of all others only a manager's credential opens it.
     reply = await site.ask("GET", "/", service)
     document = reply.document() if reply.status == 200 else None
     if not isinstance(document, dict) or document.get("id" if who[0] == "id" else "username") != who[1]:

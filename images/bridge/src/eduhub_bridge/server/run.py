@@ -98,7 +98,7 @@ class _Server(uvicorn.Server):
 def serve(settings: Settings, ignored: list[str]) -> None:
     """Serve until SIGTERM or SIGINT; raise SettingsError if the address cannot be had.
 
-    `ignored` are settings nobody reads; the log names them.
+    `ignored` are settings that do not exist; the log names them.
     """
     bound = listen(settings.listen)
     inode = _inode(settings.listen)

@@ -1,4 +1,4 @@
-"""The one door to Plone: whoever asks it anything asks here, and so waits, is refused and is repeated alike.
+"""The limits of Plone: every request passes here, and so is queued, refused and retried by the same rules.
 
     answer = await upstream.fetch("GET", path, fields)      # raises UpstreamError
     try:
@@ -53,7 +53,7 @@ _OUT_OF_ORDER = frozenset({502, 503, 504})
 
 
 def promise() -> None:
-    """Nobody cancels the caller of this fetch, whether or not its client is there: see Upstream.fetch."""
+    """Promise that the caller of this fetch is never cancelled, even if its client leaves: see Upstream.fetch."""
 
 
 class Upstream:
@@ -87,7 +87,7 @@ class Upstream:
         self._last_answer = time.monotonic()
 
     async def close(self) -> None:
-        """Close every connection, also those on which nobody waits any more."""
+        """Close every connection, also those that no request waits for any more."""
         abandoned = list(self._abandoned)
         for task in abandoned:
             task.cancel()
@@ -272,13 +272,13 @@ class Upstream:
         self, method: str, path: str, fields: list[tuple[str, str]], body: Body, kind: Kind, seconds: float, held: _Held
     ) -> ClientResponse:
         # Zope sends a body after HEAD too. On a kept connection it would be taken for the answer to the next request,
-        # and whoever uploads a file chooses what it says.
+        # and the client that uploads a file chooses what it says.
         kept = body is None and kind is Kind.READ and method != "HEAD"
         try:
             try:
                 answer = await self._transport.ask(method, path, fields, body, kept=kept, seconds=seconds)
             except UpstreamError as error:
-                # A kept connection may die at the very moment it is used again: that is nobody's failure yet.
+                # A kept connection may die at the very moment it is used again: that is no failure yet.
                 if not kept or error.kind != "severed" or not self._budget.spend():
                     raise
                 self._metrics.plone_retries.inc()

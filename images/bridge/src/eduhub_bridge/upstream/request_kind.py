@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 # Safe by their definition (RFC 9110, section 9.2.1), and plone.restapi keeps to it. PROPFIND and its like are safe
-# too, but nobody's everyday: they queue with the writes.
+# too, but rare: they queue with the writes.
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 # But the classic interface publishes, cuts and pastes with a GET. Such a link brings the proof that no other site has
 # sent the user, without which Plone writes nothing (plone.protect).

@@ -81,7 +81,7 @@ class Transport:
 
     async def open(self) -> None:
         """Make the sessions, in the loop that will use them; nothing is connected yet."""
-        limit = self._settings.plone_connections  # a second line: the lanes let nobody come this far
+        limit = self._settings.plone_connections  # a second limit: the lanes are lower
         self._kept = self._session(limit, force_close=False)
         self._fresh = self._session(limit, force_close=True)
         # Readiness must not queue behind the requests whose fate it judges.

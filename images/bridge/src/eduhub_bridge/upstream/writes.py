@@ -46,7 +46,7 @@ class Written:
         try:
             return self._own + os.pread(self._file, _BYTES, 0)
         except OSError:
-            return secrets.token_bytes(_BYTES)  # nobody knows, so nothing that was read before is good
+            return secrets.token_bytes(_BYTES)  # unknown, so nothing that was read before is good
 
     def anew(self) -> None:
         """Something may have been written."""
@@ -85,7 +85,7 @@ class WriteLane(Lane):
             except TurnTimeoutError:
                 place.free()
                 raise LaneBusyError(full=False, retry_seconds=self.seconds) from None
-            except OSError as error:  # a file system that has no locks keeps nobody from writing
+            except OSError as error:  # a file system without locks does not prevent writing
                 self._log.say("no_turns", detail=f"Both slots may write at once: {error.strerror}.")
             except BaseException:
                 place.free()

@@ -37,7 +37,7 @@ class Clients:
             raise ProblemError(problem(400, str(refusal))) from None
 
     async def user(self, site: Site) -> str:
-        """Return who the client is; raise ProblemError if it is nobody, or cannot be told."""
+        """Return who the client is; raise ProblemError if it is no user, or Plone does not answer."""
         try:
             return await self.identities.user(site)
         except UnknownUserError as error:

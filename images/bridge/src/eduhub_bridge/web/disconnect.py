@@ -84,7 +84,7 @@ class ClientWatch:
 
     async def _wait(self) -> None:
         await gone(self._receive)
-        # Waiting for nobody ends here, and so does a download, which would otherwise be read to its end.
+        # Waiting ends here, and so does a download, which would otherwise be read to its end for no client.
         self.gone = True
         if self._exchange and not self._on_hold:
             self._exchange.cancel()
