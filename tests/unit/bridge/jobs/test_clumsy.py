@@ -60,7 +60,7 @@ def test_who_takes_nothing_holds_up_nobody_and_finds_everything_later(bridge, cm
             "Content-Type: application/x-ndjson", f"Content-Length: {len(body)}", "", "",
         ]  # fmt: skip
         connection.sendall("\r\n".join(head).encode() + body)
-        until(lambda: (newest(bridge)["total"], newest(bridge)["state"]) == (2000, "done"), 60)
+        until(lambda: (newest(bridge)["total"], newest(bridge)["state"]) == (2000, "done"), 600)
         job = newest(bridge)
         assert bridge.bulk([create("another")], as_user="editor").status == 200
         *lines, last = results(read_answer(connection))

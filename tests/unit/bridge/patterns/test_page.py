@@ -19,7 +19,7 @@ EXAMPLES = re.findall(r"(?ms)^### (.+?)\n.*?^```python\n(.+?)^```", PAGE.read_te
 def test_an_example_runs(title, example):
     ran = subprocess.run(
         [INTERPRETER, "-X", "dev", "-W", "error", "-c", example], env=environment(""), capture_output=True, text=True,
-        timeout=20, check=False,
+        timeout=120, check=False,
     )  # fmt: skip
     assert (ran.returncode, ran.stderr) == (0, ""), title
 

@@ -20,7 +20,7 @@ from tests.unit.bridge.process import INTERPRETER, Process, environment, read_an
 def run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [INTERPRETER, "-m", *words], env={**environment("http://127.0.0.1:9/Plone"), **variables},
-        capture_output=True, text=True, timeout=20, check=False,
+        capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
 

@@ -21,6 +21,8 @@ import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import Annotated
 
+from eduhub_bridge.plone.content_paths import content_path
+from eduhub_bridge.upstream.addresses import RefusedError
 from eduhub_bridge.web.models import Place, is_path
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}")
@@ -53,7 +55,10 @@ def _fields(item: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def _transition(name: str) -> str:
-    return is_path(f"/{name}")[1:]
+    try:
+        return content_path(f"/{name}")[1:]
+    except RefusedError as refusal:
+        raise ValueError(str(refusal)) from None
 
 
 ItemPlace = Annotated[str, Field(max_length=2000), AfterValidator(_item_path)]

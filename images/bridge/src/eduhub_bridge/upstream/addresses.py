@@ -64,8 +64,11 @@ def address(path: str, service: str = "", query: Query = ()) -> str:
 
 def path_of(url: str) -> Optional[str]:
     """Return the path below the site, decoded, of content that Plone names by `url`; None if it is elsewhere."""
-    path = urlsplit(url).path
-    return unquote(path[len(MOUNT) :]) or "/" if is_ours(path.encode()) else None
+    try:
+        path = urlsplit(url).path
+        return unquote(path[len(MOUNT) :]) or "/" if is_ours(path.encode()) else None
+    except ValueError:  # not a URL
+        return None
 
 
 def _refuse_tricks(path: bytes) -> None:

@@ -38,6 +38,10 @@ def is_path(text: str) -> str:
         raise ValueError(str(refusal)) from None
     if path != text:
         raise ValueError("a path does not end with /")
+    for name in path[1:].split("/") if path != "/" else ():
+        # Zope gives no such name to an item, or it would be misread in a URL.
+        if name[0] in "_+" or name[0].isspace() or "?" in name or "#" in name:
+            raise ValueError(f"{name!r} is no name of an item")
     return path
 
 
