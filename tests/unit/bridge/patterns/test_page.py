@@ -21,7 +21,9 @@ def test_an_example_runs(title, example):
         [INTERPRETER, "-X", "dev", "-W", "error", "-c", example], env=environment(""), capture_output=True, text=True,
         timeout=120, check=False,
     )  # fmt: skip
-    assert (ran.returncode, ran.stderr) == (0, ""), title
+    # In development mode asyncio also reports callbacks that a busy machine made slow.
+    said = [line for line in ran.stderr.splitlines() if not (line.startswith("Executing <") and "seconds" in line)]
+    assert (ran.returncode, said) == (0, []), title
 
 
 def test_every_piece_has_its_example():
