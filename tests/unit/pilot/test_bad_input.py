@@ -116,21 +116,21 @@ def test_a_state_that_breaks_while_traffic_moves_gives_it_back_and_is_left_for_a
     live.role_bridge(begun.data["slot"], begun.data["record"])
     prove(live.host, "run-2")
     live.shift("run-2")
-    assert live.haproxy.share == 100
+    assert live.haproxy.weight == 100
     path = live.settings.root / "release.json"
     whole = path.read_text()
     damage(path)
     before = path.read_bytes()
     with pytest.raises(PilotError, match=r"/var/lib/eduhub/release\.json"):
         shift(live.host, "run-2")
-    assert (live.haproxy.share, live.store.share(), path.read_bytes() == before) == (0, 0, True)
+    assert (live.haproxy.weight, live.store.weight(), path.read_bytes() == before) == (0, 0, True)
     # The engine starts it again and again; once the file is mended it goes back for good, since nobody confirmed.
     path.write_text(whole)
     live.clock.sleep(61)
     with suppress(PilotError):
         live.goes_on()
     live.check()
-    assert (live.haproxy.share, live.store.lock()) == (0, None)
+    assert (live.haproxy.weight, live.store.lock()) == (0, None)
 
 
 def left_to_itself(world: World) -> None:
@@ -147,7 +147,7 @@ def test_a_lock_that_breaks_while_traffic_moves_gives_it_back_until_it_is_taken_
     damage(path)
     before = path.read_bytes()
     left_to_itself(held)
-    assert (held.haproxy.share, held.lives(), path.read_bytes() == before) == (0, True, True)
+    assert (held.haproxy.weight, held.lives(), path.read_bytes() == before) == (0, True, True)
     assert held.roll("run-3", "upgrade", python="3.11", take_over=True).code == 0
     held.check()
 
@@ -155,7 +155,7 @@ def test_a_lock_that_breaks_while_traffic_moves_gives_it_back_until_it_is_taken_
 def test_a_release_json_that_is_taken_away_while_traffic_moves_gives_it_back(held):
     (held.settings.root / "release.json").unlink()
     left_to_itself(held)
-    assert (held.haproxy.share, held.store.state().live.slot) == (0, "blue")
+    assert (held.haproxy.weight, held.store.state().live.slot) == (0, "blue")
     assert held.roll("run-3", "upgrade", python="3.11", take_over=True).code == 0
     held.check()
 
@@ -170,7 +170,7 @@ def test_a_traffic_map_that_is_taken_away_commits_nothing(live):
     live.store.save_state(state.at(state.rollout, "confirm"))  # where the confirmation was killed
     (live.settings.root / "edge/traffic.map").unlink()
     left_to_itself(live)
-    assert (live.haproxy.share, live.store.state().live.slot, live.store.lock()) == (100, "green", None)
+    assert (live.haproxy.weight, live.store.state().live.slot, live.store.lock()) == (100, "green", None)
 
 
 MAPS: dict[str, Callable[[Path], object]] = {
@@ -188,10 +188,10 @@ def test_a_traffic_map_that_breaks_while_traffic_moves_keeps_nobody_from_going_b
     live.role_bridge(begun.data["slot"], begun.data["record"])
     prove(live.host, "run-3")
     live.shift("run-3")
-    assert (live.haproxy.share, live.store.state().live.slot) == (0, "green")
+    assert (live.haproxy.weight, live.store.state().live.slot) == (0, "green")
     damage(live.settings.root / "edge/traffic.map")
     left_to_itself(live)
-    assert (live.haproxy.share, live.store.lock(), live.lives()) == (100, None, False)
+    assert (live.haproxy.weight, live.store.lock(), live.lives()) == (100, None, False)
 
 
 NONSENSE = {"stop_seconds": "soon", "live_path": 7, "smoke_paths": "/plone/", "python": 3.11}

@@ -145,16 +145,16 @@ class World:
         """One answer through a slot's door, or the public one; `metrics` of a slot are what it says of itself."""
         slot: Slot = "blue" if base.endswith("8101") else "green"
         if base == self.settings.edge and self.haproxy.up:
-            slot = slot_of(self.haproxy.share)
+            slot = slot_of(self.haproxy.weight)
         if path == "/metrics" and slot in self.metrics:
             return Answer(200, 0.01, body=self.metrics[slot]()[:most])
         if not self.haproxy.up:
-            return Answer(None, 0.0, "door")
+            return Answer(None, 0.0, "refused")
         container = self.engine.containers.get(self.name(slot))
         if not container or not container.runs:
             return Answer(503, 0.0, "nobody")
         answer = self.behaviour.get(slot, lambda _: Answer(200, 0.01))(path)
-        if answer.trouble == "hangs":
+        if answer.trouble == "timeout":
             self.clock.sleep(seconds)
         names = self.haproxy.maps[f"{self.haproxy.folder}/releases.map"]
         return answer if answer.trouble else replace(answer, slot=slot, release=names[slot])
@@ -250,7 +250,7 @@ class World:
             try:
                 outcome = step()
             except PilotError as error:
-                revert(self.host, run, error.say)
+                revert(self.host, run, error.message)
                 raise
         return outcome
 
@@ -269,11 +269,11 @@ class World:
             assert any(all(word in line.replace("\\", "") for word in words) for line in journal), state.last
         if state.live:
             rolling = [state.rollout.release] if state.rollout and state.rollout.step == "confirm" else []
-            self._serves(slot_of(self.store.share()), {state.live.release, *rolling})
+            self._serves(slot_of(self.store.weight()), {state.live.release, *rolling})
             if self.haproxy.up:
-                self._serves(slot_of(self.haproxy.share), {state.live.release, *filter(None, state.slots.values())})
+                self._serves(slot_of(self.haproxy.weight), {state.live.release, *filter(None, state.slots.values())})
                 # Traffic is on what nobody confirmed only while somebody keeps watch, who will undo it.
-                assert self.haproxy.share == self.store.share() or self.lives()
+                assert self.haproxy.weight == self.store.weight() or self.lives()
 
     def _serves(self, slot: Slot, releases: set[str]) -> None:
         container = self.engine.containers.get(self.name(slot))
@@ -297,4 +297,4 @@ def given_back(world: World) -> bool:
     """Whether blue serves as if nothing had happened."""
     world.check()
     slots = set(world.engine.containers) - {"eduhub-edge", "eduhub-shift"}
-    return (world.haproxy.up and world.haproxy.share, world.store.lock(), slots) == (0, None, {"eduhub-blue"})
+    return (world.haproxy.up and world.haproxy.weight, world.store.lock(), slots) == (0, None, {"eduhub-blue"})

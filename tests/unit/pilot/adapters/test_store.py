@@ -31,22 +31,22 @@ def store(tmp_path) -> Store:
 
 @pytest.mark.parametrize("dies_at", ["os.fsync", "pathlib.Path.replace"])
 def test_a_write_that_dies_leaves_the_old_file(store, monkeypatch, dies_at):
-    store.save_share(0)
+    store.save_weight(0)
 
     def die(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(dies_at, die)
     with pytest.raises(OSError, match="No space left"):
-        store.save_share(100)
+        store.save_weight(100)
     monkeypatch.undo()
-    assert store.share() == 0
-    store.save_share(100)
+    assert store.weight() == 0
+    store.save_weight(100)
     assert (store.root / "edge/traffic.map").read_text() == "green 100\n"
 
 
 def test_files_for_haproxy_can_be_read_by_it(store):
-    store.save_share(100)
+    store.save_weight(100)
     store.save_names({"blue": A, "green": None})
     assert (store.root / "edge/releases.map").read_text() == f"blue {A}\ngreen none\n"
     assert {(store.root / f"edge/{name}.map").stat().st_mode & 0o777 for name in ("traffic", "releases")} == {0o644}
@@ -57,7 +57,7 @@ def test_files_for_haproxy_can_be_read_by_it(store):
 def test_a_damaged_traffic_map_is_refused_by_name(store, text):
     (store.root / "edge/traffic.map").write_text(text)
     with pytest.raises(RefusedError, match=r"/var/lib/eduhub/edge/traffic\.map holds"):
-        store.share()
+        store.weight()
 
 
 def test_a_lock_is_taken_once(store):
@@ -116,7 +116,7 @@ def test_a_missing_release_json_is_rebuilt_from_what_haproxy_would_serve(live):
 
 def test_a_fresh_host_serves_nothing(store):
     assert store.state() == HostState()
-    assert (store.share(), store.lock(), store.releases()) == (0, None, [])
+    assert (store.weight(), store.lock(), store.releases()) == (0, None, [])
 
 
 def test_a_record_that_cannot_be_read_does_not_hide_the_others(live):

@@ -35,7 +35,7 @@ def test_every_finding_is_named_at_once(live):
     module.MEMORY.write_text("MemAvailable:    100000 kB\n")
     outcome = preflight(live.host, "next", "upgrade")
     assert outcome.code == 2
-    assert [word for word in ("absent", "HAProxy", "not healthy", "97 MiB") if word not in outcome.say] == []
+    assert [word for word in ("absent", "HAProxy", "not healthy", "97 MiB") if word not in outcome.message] == []
 
 
 def test_what_a_deployment_starts_by_itself_does_not_stop_it(live):
@@ -53,7 +53,7 @@ def test_a_lock_stops_everybody_but_its_run_and_whoever_takes_it_over(live):
 
 
 def test_whoever_comes_while_a_release_waits_is_told_how_it_is_kept(held):
-    said = preflight(held.host, "next", "deploy").say
+    said = preflight(held.host, "next", "deploy").message
     assert "ana@desk holds the lock" in said
     assert "`./invoke confirm` keeps what it did, `./invoke rollback` does not" in said
     assert "`./invoke upgrade --take-over` undoes what it did." in said

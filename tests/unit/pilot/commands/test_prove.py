@@ -41,10 +41,10 @@ BROKEN = {
         Answer(404, 0), "it answers 404", "404", "Is bridge_health_path (now /health/ready) its readiness page?",
     ),
     "hangs": (
-        Answer(None, 2, "hangs"), "hangs: no answer within 2 s", "none in time", "Raise pilot_probe_seconds (now 2)",
+        Answer(None, 2, "timeout"), "hangs: no answer within 2 s", "none in time", "Raise pilot_probe_seconds (now 2)",
     ),
     "has no door": (
-        Answer(None, 0, "door"), "HAProxy's door to green does not answer", "connection refused", "./invoke status",
+        Answer(None, 0, "refused"), "HAProxy's door to green does not answer", "connection refused", "./invoke status",
     ),
 }  # fmt: skip
 
@@ -54,7 +54,7 @@ def test_a_slot_that_never_gets_ready_is_shown_by_what_it_does(started, answer, 
     started.behaviour["green"] = lambda _: answer
     with pytest.raises(FailedError) as failed:
         prove(started.host, "run-2")
-    said = failed.value.say
+    said = failed.value.message
     assert [word for word in (does, f"last answer to /health/ready: {last}", advice) if word not in said] == []
     assert "Raise pilot_start_seconds (now 10) if it only needs longer to start." in said
     assert "Last lines of eduhub-green:\n  line 6\n" in said
@@ -68,12 +68,12 @@ def test_the_messages_of_the_five_ways_to_fail_differ(started):
         started.behaviour["green"] = lambda _, answer=answer: answer
         with pytest.raises(FailedError) as failed:
             prove(started.host, "run-2")
-        said.add(failed.value.say.split(":")[1])
+        said.add(failed.value.message.split(":")[1])
     assert len(said) == len(BROKEN)
 
 
 def test_elapsed_time_and_attempts_are_told(started):
-    started.behaviour["green"] = lambda _: Answer(None, 2, "hangs")
+    started.behaviour["green"] = lambda _: Answer(None, 2, "timeout")
     with pytest.raises(FailedError, match=r"Gave up after 11\.0 s and 5 attempts"):
         prove(started.host, "run-2")
 
@@ -95,8 +95,8 @@ def test_a_slot_that_exits_is_given_up_at_once(started, change, words):
     started.behaviour["green"] = crash
     with pytest.raises(FailedError, match=words) as failed:
         prove(started.host, "run-2")
-    assert "after 0.2 s and 1 attempts" in failed.value.say
-    assert "Its log says why." in failed.value.say
+    assert "after 0.2 s and 1 attempts" in failed.value.message
+    assert "Its log says why." in failed.value.message
 
 
 def test_restarts_of_long_ago_are_not_held_against_a_warm_slot(started):

@@ -41,7 +41,7 @@ def test_an_upgrade_is_told_with_verdicts_points_and_the_way_back(live):
     assert (rollout["from"]["python"], rollout["to"]["python"]) == ("3.9.2", "3.11.2")
     assert "Python 3.9.2 → 3.11.2" in rollout["changed"]
     assert [each["gate"] for each in rollout["verdicts"]][:3] == ["smoke", "runtime", "contract"]
-    assert [each["share"] for each in rollout["points"]][-1] == 100
+    assert [each["weight"] for each in rollout["points"]][-1] == 100
     assert (told["now"]["rollback"]["ready"], told["notes"]) == (True, [])
 
 
@@ -89,7 +89,7 @@ def test_a_release_file_that_cannot_be_read_ends_no_report(live):
 def test_a_run_that_ended_is_summed_up_for_the_operators_table(live):
     live.roll("run-2", "upgrade", python="3.11")
     outcome = summed(live.host, "run-2", Outcome(0, "Done.", True, {"live": "green"}))
-    assert (outcome.say, outcome.data["live"], outcome.data["status"]["python"]) == ("Done.", "green", "3.11.2")
+    assert (outcome.message, outcome.data["live"], outcome.data["status"]["python"]) == ("Done.", "green", "3.11.2")
     assert outcome.data["rolled"]["gates"] == dict.fromkeys(("smoke", "runtime", "contract"), "pass")
     assert outcome.data["rolled"]["changed"][0] == "Python 3.9.2 → 3.11.2"
 
@@ -123,14 +123,14 @@ def test_points_are_bounded_and_lose_no_answer():
 
 
 def test_no_point_spans_a_move_of_traffic():
-    lines = [line.replace('"share":100', '"share":5') if n < 333 else line for n, line in enumerate(moments(900))]
+    lines = [line.replace('"weight":100', '"weight":5') if n < 333 else line for n, line in enumerate(moments(900))]
     told = series.series(lines)
-    assert sum(each["seconds"] for each in told.points if each["share"] == 5) == pytest.approx(333)
-    assert [(each["share"], each["green"]["answers"]) for each in told.steps] == [(5, 666), (100, 1134)]
+    assert sum(each["seconds"] for each in told.points if each["weight"] == 5) == pytest.approx(333)
+    assert [(each["weight"], each["green"]["answers"]) for each in told.steps] == [(5, 666), (100, 1134)]
 
 
 def test_samples_whose_share_changes_each_second_are_bounded_too():
-    lines = [line.replace('"share":100', f'"share":{n % 100}') for n, line in enumerate(moments(2000))]
+    lines = [line.replace('"weight":100', f'"weight":{n % 100}') for n, line in enumerate(moments(2000))]
     told = series.series(lines)
     assert max(len(told.points), len(told.steps)) <= series.POINTS
 

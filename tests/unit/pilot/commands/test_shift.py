@@ -19,7 +19,7 @@ def test_traffic_moves_and_the_disk_still_says_the_old_slot(proven):
     outcome = proven.shift("run-2")
     state = proven.store.state()
     assert (outcome.code, outcome.data) == (0, {"slot": "green", "seconds": 0.0, "left": 0})
-    assert (proven.haproxy.share, proven.store.share()) == (100, 0)
+    assert (proven.haproxy.weight, proven.store.weight()) == (100, 0)
     assert (state.live.slot, state.confirmed, state.rollout.step) == ("blue", False, "shifted")
 
 
@@ -29,7 +29,7 @@ def test_a_slot_that_empties_is_measured(proven):
     outcome = proven.shift("run-2")
     assert outcome.data["left"] == 0
     assert 1.3 <= outcome.data["seconds"] < 1.8
-    assert proven.store.state().way_back_seconds == outcome.data["seconds"]
+    assert proven.store.state().rollback_seconds == outcome.data["seconds"]
 
 
 def test_a_slot_that_never_empties_is_left_at_the_deadline_and_told(proven):
@@ -37,7 +37,7 @@ def test_a_slot_that_never_empties_is_left_at_the_deadline_and_told(proven):
     outcome = proven.shift("run-2")
     assert outcome.data["left"] == 4
     assert proven.settings.drain_seconds <= outcome.data["seconds"] < proven.settings.drain_seconds + 0.5
-    assert "4 connections still there go on until it is confirmed" in outcome.say
+    assert "4 connections still there go on until it is confirmed" in outcome.message
 
 
 def test_listeners_of_the_old_slot_are_sent_to_the_new_one_and_end_the_drain(proven):
@@ -63,7 +63,7 @@ def test_streams_and_websockets_are_waited_for_longer(proven, status):
     assert outcome.data["left"] == 0
     assert proven.settings.drain_seconds < outcome.data["seconds"] < proven.settings.drain_stream_seconds
     # Going back would not wait for them.
-    assert proven.store.state().way_back_seconds == proven.settings.drain_seconds
+    assert proven.store.state().rollback_seconds == proven.settings.drain_seconds
 
 
 def test_a_stream_without_end_is_left_at_its_own_deadline(proven):
@@ -76,7 +76,7 @@ def test_a_stream_without_end_is_left_at_its_own_deadline(proven):
 def test_a_haproxy_killed_right_before_is_waited_for(proven):
     proven.haproxy.kill(seconds=2)
     assert proven.shift("run-2").code == 0
-    assert (proven.haproxy.up, proven.haproxy.share) == (True, 100)
+    assert (proven.haproxy.up, proven.haproxy.weight) == (True, 100)
 
 
 def test_a_haproxy_killed_while_it_is_told_is_told_again(proven):
@@ -92,7 +92,7 @@ def test_a_haproxy_killed_while_it_is_told_is_told_again(proven):
 
     proven.haproxy.answer = once
     assert proven.shift("run-2").code == 0
-    assert (proven.haproxy.up, proven.haproxy.share, proven.haproxy.pid) == (True, 100, 2)
+    assert (proven.haproxy.up, proven.haproxy.weight, proven.haproxy.pid) == (True, 100, 2)
 
 
 def test_a_haproxy_restarted_after_traffic_moved_ends_the_shift(proven):
@@ -181,7 +181,7 @@ def test_a_confirmation_may_be_repeated(proven):
     proven.shift("run-2")
     first, second = confirm(proven.host, "run-2"), confirm(proven.host, "run-2")
     assert (first.changed, second.code, second.changed) == (True, 0, False)
-    assert second.say.startswith("Confirmed already: green serves")
+    assert second.message.startswith("Confirmed already: green serves")
 
 
 def test_a_confirmation_that_is_stopped_once_it_is_on_disk_is_one(proven, monkeypatch):
@@ -191,8 +191,8 @@ def test_a_confirmation_that_is_stopped_once_it_is_on_disk_is_one(proven, monkey
     proven.shift("run-2")
     monkeypatch.setattr("eduhub_pilot.adapters.haproxy.Proxy.move", stopped)
     outcome = confirm(proven.host, "run-2")
-    assert (outcome.code, proven.store.share(), proven.store.state().live.slot) == (0, 100, "green")
-    assert outcome.say.startswith("Confirmed: green serves")
+    assert (outcome.code, proven.store.weight(), proven.store.state().live.slot) == (0, 100, "green")
+    assert outcome.message.startswith("Confirmed: green serves")
     assert end(proven.host, "run-2").code == 0
     proven.check()
 
@@ -201,8 +201,8 @@ def test_a_shift_that_fails_when_its_run_is_confirmed_already_does_not_call_it_r
     proven.shift("run-2")
     confirm(proven.host, "run-2")
     error = failed(proven.host, "run-2", FailedError("Nobody confirmed it."))
-    assert "Reverted" not in error.say
-    assert error.say.startswith("Nobody confirmed it. Run run-2 had confirmed already: green serves")
+    assert "Reverted" not in error.message
+    assert error.message.startswith("Nobody confirmed it. Run run-2 had confirmed already: green serves")
 
 
 def test_a_haproxy_that_runs_and_cannot_be_told_keeps_both_slots_and_calls_a_person(proven):
@@ -215,7 +215,7 @@ def test_a_haproxy_that_runs_and_cannot_be_told_keeps_both_slots_and_calls_a_per
 
 
 def test_a_slot_that_hangs_is_shown_by_its_own_words(proven):
-    proven.behaviour["green"] = lambda _: Answer(None, 2.0, "hangs")
+    proven.behaviour["green"] = lambda _: Answer(None, 2.0, "timeout")
     with pytest.raises(FailedError, match="hangs: no answer within 2 s"):
         prove(proven.host, "run-2")
 

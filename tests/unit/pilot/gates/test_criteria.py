@@ -63,7 +63,7 @@ def test_what_makes_no_sense_is_refused_by_name(given, words):
     given = {f"EDUHUB_{name}": value for name, value in given.items()}
     with pytest.raises(RefusedError) as refused:
         criteria(given, BARE if "nobody" in words or "bridge_smoke" in words else SPEC)
-    assert words in refused.value.say
+    assert words in refused.value.message
     # Nobody is kept from going back by a misspelt variable.
     assert for_verb(given, "rollback", SPEC).modes == {"smoke": "enforce"}
 

@@ -70,12 +70,12 @@ SAID = {
 @pytest.mark.parametrize(("word", "said"), SAID.items(), ids=SAID)
 def test_each_is_told_in_a_line_with_its_findings_if_it_has_any(started, word, said):
     (asked,) = ask(started.candidate("run-2"), (gate("smoke", word)[0],))
-    assert (asked.say, asked.details) == said
+    assert (asked.message, asked.details) == said
 
 
 def test_an_observed_gate_says_so(started):
     (asked,) = ask(started.candidate("run-2", GATE_SMOKE="observe"), (gate("smoke", "fail")[0],))
-    assert asked.say == "smoke failed, only observed: smoke says fail."
+    assert asked.message == "smoke failed, only observed: smoke says fail."
     assert asked.document["mode"] == "observe"
 
 
@@ -97,7 +97,7 @@ def test_verdicts_are_in_the_answer_and_in_the_journal(started):
     assert [(each["gate"], each["verdict"], each["mode"]) for each in outcome.data["verdicts"]] == [
         ("smoke", "pass", "enforce"), ("runtime", "pass", "enforce"), ("contract", "pass", "enforce"),
     ]  # fmt: skip
-    first, *lines = outcome.say.splitlines()
+    first, *lines = outcome.message.splitlines()
     assert first.startswith("green was ready after ")
     assert [line.split(":")[0] for line in lines] == ["smoke passed", "runtime passed", "contract passed"]
     told = [line for line in journal(started) if line["run"] == "run-2" and line["event"] == "passed"]
@@ -108,7 +108,7 @@ def test_a_failure_tells_its_findings_and_what_passed_before(started):
     started.engine.looks["eduhub-green"] = looks(findings=[{**FOUND, "line": line} for line in range(1, 14)])
     with pytest.raises(FailedError) as failed:
         prove(started.host, "run-2")
-    lines = failed.value.say.splitlines()
+    lines = failed.value.message.splitlines()
     assert lines[0] == (
         "green failed the gate runtime: On Python 3.11.2: /app/a.py:1 uses imp. That is the first of 13 findings."
     )
@@ -121,7 +121,7 @@ def test_an_inconclusive_gate_leaves_the_run_to_a_person_with_nothing_moved(star
     started.engine.looks["eduhub-green"] = Look(137, "", "seconds")
     before, live = started.store.state(), started.store.state().live
     outcome = prove(started.host, "run-2")
-    assert (outcome.code, outcome.data["waits"], started.haproxy.share) == (3, True, 0)
+    assert (outcome.code, outcome.data["waits"], started.haproxy.weight) == (3, True, 0)
     assert started.store.state() == before.at(before.rollout, "prove")
     assert (started.store.lock(), started.engine.containers["eduhub-green"].runs) == (None, True)
     for words in (
@@ -129,7 +129,7 @@ def test_an_inconclusive_gate_leaves_the_run_to_a_person_with_nothing_moved(star
         f"Nothing was moved: blue serves {live.release}, green waits without traffic at http://127.0.0.1:8102",
         "`./invoke upgrade --resume` asks the gates again", "pilot_gate_runtime: observe",
     ):  # fmt: skip
-        assert words in outcome.say
+        assert words in outcome.message
     assert [line["event"] for line in journal(started)[-2:]] == ["inconclusive", "waiting"]
     # The next run, or a person in the name of this one, may still undo it.
     assert revert(started.host, "run-2", "asked for").code == 1
@@ -152,5 +152,5 @@ def test_a_run_that_waits_is_resumed_by_anybody_and_goes_on(started):
 def test_a_run_that_waits_is_undone_by_any_other(started):
     started.engine.looks["eduhub-green"] = Look(137, "", "seconds")
     prove(started.host, "run-2")
-    assert started.begin("run-3").say.startswith("Run run-2 was interrupted at step prove; undid what it left.")
+    assert started.begin("run-3").message.startswith("Run run-2 was interrupted at step prove; undid what it left.")
     assert ("eduhub-green" in started.engine.containers, started.store.lock()) == (False, None)

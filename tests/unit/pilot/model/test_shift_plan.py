@@ -40,7 +40,7 @@ def test_nonsense_is_refused_with_the_variable_to_correct(given, words):
     environment = {f"EDUHUB_SHIFT_{name}": value for name, value in given.items()}
     with pytest.raises(RefusedError, match=words) as refused:
         from_environment(environment)
-    assert (refused.value.code, "in the inventory" in refused.value.say) == (2, True)
+    assert (refused.value.code, "in the inventory" in refused.value.message) == (2, True)
 
 
 @pytest.mark.parametrize("name", ["WATCH", "CONFIRM", "DRAIN"])

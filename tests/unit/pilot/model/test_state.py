@@ -35,7 +35,7 @@ states = st.builds(
     good=st.lists(ids, unique=True).map(tuple),
     slots=st.fixed_dictionaries({"blue": st.none() | ids, "green": st.none() | ids}),
     rollout=st.none() | rollouts,
-    way_back_seconds=st.none() | st.floats(0, 1000),
+    rollback_seconds=st.none() | st.floats(0, 1000),
     last=st.none() | st.builds(
         Last, st.just("run"), st.just("up"), ids, st.sampled_from(["confirmed", "reverted"]), st.just("then"),
         st.none() | st.just("why"),
@@ -67,7 +67,7 @@ DAMAGED = {
     "a path for a release": (
         changed(live={"slot": "blue", "release": "../../etc", "since": "now"}), "where the id of a release belongs",
     ),
-    "a text for a number": (changed(way_back_seconds="soon"), "where a number belongs"),
+    "a text for a number": (changed(rollback_seconds="soon"), "where a number belongs"),
     "a number for a truth": (changed(confirmed=1), "where true or false belongs"),
     "no list of releases": (changed(good=["x"]), "where a list of release ids belongs"),
     "a rollout to the live slot": (
@@ -80,9 +80,9 @@ DAMAGED = {
 def test_a_damaged_state_is_refused_with_its_file_and_remedy(text, words):
     with pytest.raises(RefusedError) as refused:
         parse_state(text, "/var/lib/eduhub/release.json", "Move it away.")
-    assert words in refused.value.say
-    assert refused.value.say.startswith("/var/lib/eduhub/release.json ")
-    assert refused.value.say.endswith(" Move it away.")
+    assert words in refused.value.message
+    assert refused.value.message.startswith("/var/lib/eduhub/release.json ")
+    assert refused.value.message.endswith(" Move it away.")
 
 
 def test_a_state_of_a_newer_pilot_is_refused_with_the_way_to_that_pilot():
@@ -97,11 +97,11 @@ def test_a_lock_with_a_time_that_is_none_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "stale"), [(0, False), (899, False), (901, True), (-899, False), (-901, True)],
+    ("seconds", "expired"), [(0, False), (899, False), (901, True), (-899, False), (-901, True)],
     ids=["fresh", "in time", "too late", "a clock slightly off", "a clock that jumped back"],
 )  # fmt: skip
 def test_a_lock_is_stale_when_its_heartbeat_is_too_far_away(seconds, stale):
-    assert LOCK.stale(NOW + timedelta(seconds=seconds)) is stale
+    assert LOCK.expired(NOW + timedelta(seconds=seconds)) is stale
 
 
 # good releases before; verb and target; good ones and the way back afterwards

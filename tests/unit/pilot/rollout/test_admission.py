@@ -77,12 +77,12 @@ KEPT_OUT = {
 def test_a_run_is_kept_out_and_told_by_whom_since_when_at_which_step_and_what_to_type(wished):
     with pytest.raises(RefusedError) as refused:
         admit(wished, LOCK, ROLLOUT, NOW)
-    assert refused.value.say.startswith(
+    assert refused.value.message.startswith(
         "ana@desk holds the lock of this host since 2026-01-01T11:58:30Z: run r2, verb upgrade, step prove, last heard "
         "of 3 s ago. Nothing was touched."
     )
-    assert "`./invoke upgrade --python 3.11 --take-over`" in refused.value.say
-    assert ("--resume" in refused.value.say) is (wished.owner == LOCK.owner)
+    assert "`./invoke upgrade --python 3.11 --take-over`" in refused.value.message
+    assert ("--resume" in refused.value.message) is (wished.owner == LOCK.owner)
 
 
 PYTHONS = {
@@ -110,7 +110,7 @@ def test_an_image_that_holds_another_python_is_refused():
 
 
 def test_an_image_that_is_not_there_is_refused_with_those_that_are_and_what_to_type():
-    said = admission.no_image(SPEC.resolved("3.8"), ["eduhub/bridge:py3.11", "eduhub/bridge:py3.9"]).say
+    said = admission.no_image(SPEC.resolved("3.8"), ["eduhub/bridge:py3.11", "eduhub/bridge:py3.9"]).message
     assert said.startswith("The image eduhub/bridge:py3.8 is not on this host's engine. There is eduhub/bridge:py3.11")
     assert "`./invoke images.build`" in said
 
@@ -141,8 +141,8 @@ def test_equal_content_is_the_same_release_and_a_changed_environment_is_another(
 
 def test_a_rollback_goes_to_the_last_known_good_or_to_the_one_named():
     state = HostState(live=Serving("green", NEW.id, ""), good=(OLD.id, NEW.id))
-    assert admission.way_back(request(verb="rollback"), state, RECORDS) == OLD
-    assert admission.way_back(request(verb="rollback", to=NEW.id), LIVE, RECORDS) == NEW
+    assert admission.rollback_target(request(verb="rollback"), state, RECORDS) == OLD
+    assert admission.rollback_target(request(verb="rollback", to=NEW.id), LIVE, RECORDS) == NEW
 
 
 NO_WAY_BACK = {
@@ -157,8 +157,8 @@ NO_WAY_BACK = {
 @pytest.mark.parametrize(("wished", "state", "words"), NO_WAY_BACK.values(), ids=NO_WAY_BACK)
 def test_a_rollback_without_a_way_is_refused_with_what_there_is(wished, state, words):
     with pytest.raises(RefusedError) as refused:
-        admission.way_back(wished, state, RECORDS)
-    assert [word for word in words if word not in refused.value.say] == []
+        admission.rollback_target(wished, state, RECORDS)
+    assert [word for word in words if word not in refused.value.message] == []
 
 
 def test_resuming_to_another_target_is_refused():

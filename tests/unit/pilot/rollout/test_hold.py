@@ -11,7 +11,7 @@ from eduhub_pilot.commands.await_shift import await_shift
 from eduhub_pilot.commands.confirm import confirm, end, pending
 from eduhub_pilot.commands.prove import prove
 from eduhub_pilot.commands.shift import shift
-from eduhub_pilot.model.errors import FailedError, LostError, RefusedError
+from eduhub_pilot.model.errors import FailedError, SupersededError, RefusedError
 from eduhub_pilot.rollout.status import status, waits
 from tests.unit.pilot.fakes import Killed
 from tests.unit.pilot.world import at, given_back
@@ -19,8 +19,8 @@ from tests.unit.pilot.world import at, given_back
 
 def test_a_held_run_says_what_to_type_and_by_when(held):
     words = "Type `./invoke confirm` within 60 s; otherwise the host goes back by itself."
-    assert words in await_shift(held.host, "run-2").say
-    assert "`./invoke confirm` keeps it" in status(held.host).say
+    assert words in await_shift(held.host, "run-2").message
+    assert "`./invoke confirm` keeps it" in status(held.host).message
 
 
 def test_whoever_waits_is_told_until_when_with_what_the_run_did(held, monkeypatch, capsys):
@@ -31,7 +31,7 @@ def test_whoever_waits_is_told_until_when_with_what_the_run_did(held, monkeypatc
     assert answer["say"].startswith("green (")
     assert f"waits for a person, until {deadline}" in answer["say"]
     assert (answer["rolled"]["gates"]["smoke"], answer["status"]["confirmed"]) == ("pass", False)
-    assert answer["status"]["rollout"]["goes_back"].startswith(deadline)
+    assert answer["status"]["rollout"]["deadline"].startswith(deadline)
     assert main(["status"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["rolled"]["changed"][0] == "Python 3.9.2 → 3.11.2"
@@ -57,7 +57,7 @@ def test_a_confirmation_tells_what_the_run_did(held, monkeypatch, capsys):
 def test_nobody_confirms_and_the_host_goes_back_by_itself(held):
     held.clock.sleep(59)
     held.goes_on()
-    assert held.haproxy.share == 100
+    assert held.haproxy.weight == 100
     held.clock.sleep(2)
     held.goes_on()
     assert given_back(held)
@@ -65,16 +65,16 @@ def test_nobody_confirms_and_the_host_goes_back_by_itself(held):
     last = held.store.state().last
     assert (last.run, last.result) == ("run-2", "reverted")
     assert last.why.endswith("had all traffic for 60 s and nobody confirmed it.")
-    assert "was reverted at 2026-" in status(held.host).say
+    assert "was reverted at 2026-" in status(held.host).message
     assert status(held.host).data["status"]["last"]["result"] == "reverted"
 
 
 def test_a_person_confirms_in_time_without_naming_the_run(held):
     outcome = pending(held.host)
-    assert (outcome.code, held.store.lock(), held.store.share()) == (0, None, 100)
+    assert (outcome.code, held.store.lock(), held.store.weight()) == (0, None, 100)
     held.clock.sleep(1000)
     held.goes_on()
-    assert (held.haproxy.share, held.lives()) == (100, False)
+    assert (held.haproxy.weight, held.lives()) == (100, False)
     with pytest.raises(RefusedError, match=r"Nothing waits for a confirmation: green serves .* was confirmed at"):
         pending(held.host)
 
@@ -102,7 +102,7 @@ def test_nothing_waits_while_traffic_still_moves(live):
 def test_a_rollback_ends_a_hold_and_goes_no_further_than_what_served_before(held):
     outcome = held.begin("run-3", "rollback", owner="bob@lab")
     assert (outcome.data["action"], outcome.data["slot"], outcome.changed) == ("none", "blue", True)
-    assert outcome.say.startswith("ana@desk's run run-2 waited for its confirmation; undid what it left. blue serves")
+    assert outcome.message.startswith("ana@desk's run run-2 waited for its confirmation; undid what it left. blue serves")
     assert given_back(held)
 
 
@@ -129,7 +129,7 @@ def test_what_is_refused_touches_no_release_that_waits(held, words):
     state, lock = held.store.state(), held.store.lock()
     with pytest.raises(RefusedError):
         held.begin("run-3", take_over=True, **words)
-    assert (held.haproxy.share, held.store.state(), held.store.lock()) == (100, state, lock)
+    assert (held.haproxy.weight, held.store.state(), held.store.lock()) == (100, state, lock)
     assert pending(held.host).code == 0
 
 
@@ -165,7 +165,7 @@ def test_a_clock_that_jumps_moves_no_deadline(held, jump):
     held.clock.jumped += jump
     held.clock.sleep(50)
     held.goes_on()
-    assert held.haproxy.share == 100
+    assert held.haproxy.weight == 100
     held.clock.sleep(11)
     held.goes_on()
     assert given_back(held)
@@ -176,9 +176,9 @@ def test_a_clock_that_jumps_lets_nobody_break_into_a_hold(held, jump):
     held.clock.jumped += jump
     with pytest.raises(RefusedError, match=r"ana@desk holds the lock .* `\./invoke confirm` keeps what it did"):
         held.begin("run-3", "upgrade", owner="bob@lab", python="3.11")
-    assert held.haproxy.share == 100
+    assert held.haproxy.weight == 100
     held.engine.containers.pop("eduhub-shift")  # nobody will refresh that lock any more
-    assert held.begin("run-4", "upgrade", owner="bob@lab", python="3.11").say.startswith("ana@desk left run run-2")
+    assert held.begin("run-4", "upgrade", owner="bob@lab", python="3.11").message.startswith("ana@desk left run run-2")
 
 
 def test_a_lock_removed_by_hand_ends_the_hold(held):
@@ -199,7 +199,7 @@ def test_a_pilot_that_was_killed_goes_on_where_traffic_is(live):
     at(live, 0.5, dies)
     with pytest.raises(Killed):
         live.shift("run-2")
-    assert live.haproxy.share == 25
+    assert live.haproxy.weight == 25
     live.goes_on()
     assert [line["percent"] for line in live.noted("moved")] == [25, 25, 100]
     assert await_shift(live.host, "run-2").code == 0
@@ -218,7 +218,7 @@ def test_an_undoing_that_the_engine_refused_is_finished_once_it_answers(held):
     held.engine.down = True
     with pytest.raises(Exception, match="could not be removed"):
         shift(held.host, "run-2")
-    assert held.haproxy.share == 0
+    assert held.haproxy.weight == 0
     assert held.lives()
     held.engine.down = False
     held.goes_on()
@@ -235,7 +235,7 @@ def test_connections_of_the_left_slot_are_listed_and_cut_when_the_new_one_is_con
     outcome = confirm(live.host, "run-2")
     assert live.haproxy.sessions["blue"] == 0
     words = "2 connections that blue still had were cut: /plone/1 (request, 61 s), /plone/0 (request, 60 s)."
-    assert words in outcome.say
+    assert words in outcome.message
     assert live.noted("cut")[0]["connections"] == outcome.data["cut"]
 
 
@@ -257,7 +257,7 @@ def test_awaiting_a_shift_whose_container_is_gone_says_so(live):
 
 
 def test_awaiting_a_shift_that_another_run_took_over_says_so(live):
-    with pytest.raises(LostError, match="another one took this host over"):
+    with pytest.raises(SupersededError, match="another one took this host over"):
         await_shift(live.host, "run-9")
 
 

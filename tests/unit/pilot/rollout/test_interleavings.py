@@ -69,7 +69,7 @@ class Host(RuleBasedStateMachine):
             try:
                 act()
             except OSError:
-                assert not self.world.haproxy.up or self.world.haproxy.share == self.world.store.share()
+                assert not self.world.haproxy.up or self.world.haproxy.weight == self.world.store.weight()
 
     @rule(
         verb=st.sampled_from(["deploy", "upgrade", "rollback"]), python=st.sampled_from(["3.9", "3.11"]), owner=OWNERS,
@@ -129,7 +129,7 @@ class Host(RuleBasedStateMachine):
         self.the_shift_goes_on(1, None)
         if struck and fault in {"the host is rebooted", "HAProxy is killed"}:
             # It has forgotten the move, and nobody moves traffic a second time.
-            assert (self.world.haproxy.share, self.world.lives()) == (self.world.store.share(), False)
+            assert (self.world.haproxy.weight, self.world.lives()) == (self.world.store.weight(), False)
         self.whole()
 
     def strike(self, fault: str, new: Slot) -> None:
@@ -267,7 +267,7 @@ class Host(RuleBasedStateMachine):
             self.world.goes_on()
         self.world.check()
         rollout = self.world.store.state().rollout
-        assert self.world.haproxy.share == self.world.store.share()
+        assert self.world.haproxy.weight == self.world.store.weight()
         assert not self.world.lives()
         assert not (rollout and rollout.moving)
 

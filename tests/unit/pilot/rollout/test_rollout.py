@@ -28,12 +28,12 @@ def test_the_first_deployment_goes_to_blue_and_its_journal_tells_the_story(world
     outcome = world.roll("run-1", python="3.9")
     state = world.store.state()
     assert (outcome.code, state.live.slot, state.confirmed, state.rollout) == (0, "blue", True, None)
-    assert (state.last_good, state.way_back_seconds, world.store.lock()) == (None, None, None)
+    assert (state.last_good, state.rollback_seconds, world.store.lock()) == (None, None, None)
     assert journal(world) == [
-        ("init", "made"), ("begin", "begun"), ("prove", "started"), ("prove", "ready"), ("prove", "passed"),
+        ("init", "created"), ("begin", "begun"), ("prove", "started"), ("prove", "ready"), ("prove", "passed"),
         ("prove", "passed"), ("prove", "skipped"),
-        ("shift", "moved"), ("shift", "watched"), ("shift", "witnessed"), ("shift", "shifted"),
-        ("confirm", "confirmed"), ("end", "freed"),
+        ("shift", "moved"), ("shift", "judged"), ("shift", "public_check_passed"), ("shift", "shifted"),
+        ("confirm", "confirmed"), ("end", "lock_released"),
     ]  # fmt: skip
     world.check()
 
@@ -42,7 +42,7 @@ def test_a_second_deployment_changes_nothing_and_keeps_the_python(live):
     before = live.store.state()
     outcome = live.begin("run-2")
     assert (outcome.code, outcome.data["action"], outcome.changed) == (0, "none", False)
-    assert outcome.say.startswith("Nothing to change: ")
+    assert outcome.message.startswith("Nothing to change: ")
     assert (live.store.state(), live.store.lock()) == (before, None)
 
 
@@ -52,7 +52,7 @@ def test_an_upgrade_moves_to_green_and_keeps_blue_warm(live):
     state = live.store.state()
     assert outcome.code == 0
     assert (state.live.slot, live_python(live), state.last_good) == ("green", "3.11", old)
-    assert (live.haproxy.share, live.store.share(), state.way_back_seconds) == (100, 100, 0.0)
+    assert (live.haproxy.weight, live.store.weight(), state.rollback_seconds) == (100, 100, 0.0)
     assert live.engine.containers["eduhub-blue"].release == old
     live.check()
 
@@ -179,10 +179,10 @@ def test_taking_over_undoes_what_the_other_left(live):
     live.role_bridge(begun.data["slot"], begun.data["record"])
     prove(live.host, "run-2")
     live.shift("run-2")
-    assert live.haproxy.share == 100
+    assert live.haproxy.weight == 100
     taken = live.begin("run-3", "upgrade", owner="bob@lab", python="3.11", take_over=True)
-    assert taken.say.startswith("ana@desk's run run-2 was at step shifted; undid what it left. green will run ")
-    assert (live.haproxy.share, "eduhub-green" in live.engine.containers) == (0, False)
+    assert taken.message.startswith("ana@desk's run run-2 was at step shifted; undid what it left. green will run ")
+    assert (live.haproxy.weight, "eduhub-green" in live.engine.containers) == (0, False)
     with pytest.raises(RefusedError, match="Run run-2 does not hold this host's lock"):
         confirm(live.host, "run-2")
     live.check()
@@ -202,7 +202,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_release_from_its_proof_on(liv
     resumed = live.begin("run-3", "upgrade", resume=True)
     assert (resumed.data["release"], resumed.data["slot"]) == (begun.data["release"], "green")
     # Until the next shift keeps watch again, nobody would.
-    assert (live.haproxy.share, live.lives()) == (0, False)
+    assert (live.haproxy.weight, live.lives()) == (0, False)
     for step in live.steps("run-3"):
         assert step().code == 0
     assert live.store.state().live.release == begun.data["release"]
@@ -233,11 +233,11 @@ def test_reverting_gives_everything_back_and_repeats_its_answer(live):
     live.shift("run-2")
     first = revert(live.host, "run-2", "Ctrl-C")
     assert (first.code, first.data["log"][0], len(first.data["log"])) == (1, "line 30", 20)
-    assert first.say.startswith(f"blue serves {live.store.state().live.release}. green (")
-    assert first.say.endswith(") is gone: Ctrl-C")
+    assert first.message.startswith(f"blue serves {live.store.state().live.release}. green (")
+    assert first.message.endswith(") is gone: Ctrl-C")
     second = revert(live.host, "run-2", "Ctrl-C")
     assert (second.code, second.changed) == (1, False)
-    assert (live.haproxy.share, live.store.lock(), live.store.state().slots["green"]) == (0, None, None)
+    assert (live.haproxy.weight, live.store.lock(), live.store.state().slots["green"]) == (0, None, None)
     assert live.roll("run-3", "upgrade", python="3.11").code == 0
     live.check()
 
@@ -255,7 +255,7 @@ def test_reverting_a_first_deployment_leaves_nothing(world):
     world.role_bridge(begun.data["slot"], begun.data["record"])
     outcome = revert(world.host, "run-1", "not ready")
     assert (outcome.code, outcome.data["serving"], world.engine.containers) == (1, None, {})
-    assert outcome.say.startswith("Nothing serves on this host.")
+    assert outcome.message.startswith("Nothing serves on this host.")
 
 
 def test_reverting_what_was_never_begun_touches_nothing(live):
@@ -272,14 +272,14 @@ def test_reverting_after_the_confirmation_frees_the_lock_and_says_so(live):
         step()
     outcome = revert(live.host, "run-2", "Ctrl-C")
     assert (outcome.code, live.store.state().live.slot, live.store.lock()) == (0, "green", None)
-    assert "had confirmed already: green serves" in outcome.say
+    assert "had confirmed already: green serves" in outcome.message
 
 
 def test_a_run_that_ends_unfinished_is_undone_by_the_next(live):
     begun = live.begin("run-2", "upgrade", python="3.11")
     live.role_bridge(begun.data["slot"], begun.data["record"])
-    assert "Run run-2 is unfinished" in end(live.host, "run-2").say
-    said = live.begin("run-3").say
+    assert "Run run-2 is unfinished" in end(live.host, "run-2").message
+    said = live.begin("run-3").message
     assert said.startswith("Run run-2 was interrupted at step begin; undid what it left. Nothing to change")
     assert "eduhub-green" not in live.engine.containers
     assert live.store.lock() is None
@@ -291,7 +291,7 @@ def test_a_rollback_ends_an_interrupted_first_upgrade_and_is_not_refused_for_wan
     live.clock.sleep(live.settings.lock_seconds + 1)
     outcome = live.begin("run-3", "rollback", owner="bob@lab")
     assert (outcome.code, outcome.data["action"], outcome.changed) == (0, "none", True)
-    assert "; undid what it left. blue serves" in outcome.say
+    assert "; undid what it left. blue serves" in outcome.message
     assert (live.store.lock(), live.store.state().rollout) == (None, None)
     assert "eduhub-green" not in live.engine.containers
     with pytest.raises(RefusedError, match="There is no last known-good release"):
@@ -308,7 +308,7 @@ def test_a_rollback_ends_an_interrupted_upgrade_and_goes_no_release_further(live
     assert (outcome.code, outcome.data["action"]) == (0, "none")
     after = live.store.state()
     assert (after.live, after.last_good, after.rollout) == (state.live, state.last_good, None)
-    assert (live.begin("run-5", "rollback").data["release"], live.haproxy.share) == (state.last_good, 100)
+    assert (live.begin("run-5", "rollback").data["release"], live.haproxy.weight) == (state.last_good, 100)
 
 
 def test_a_rollback_ends_an_interrupted_one_to_a_named_release_where_there_is_no_older_one(live):
@@ -331,7 +331,7 @@ def test_a_step_out_of_order_is_refused(live, step):
     live.begin("run-2", "upgrade", python="3.11")
     with pytest.raises(FailedError):
         step(live.host, "run-2")
-    assert live.haproxy.share == 0
+    assert live.haproxy.weight == 0
 
 
 def test_traffic_that_somebody_moved_by_hand_is_given_back_before_its_slot_is_replaced(live):
@@ -339,8 +339,8 @@ def test_traffic_that_somebody_moved_by_hand_is_given_back_before_its_slot_is_re
     live.host.proxy.move(0, patience=0)
     live.haproxy.sessions["blue"] = 2
     live.begin("run-3", spec=live.spec(environment={"A": "1"}))
-    assert live.haproxy.share == 100
-    assert journal(live)[-3:-1] == [("begin", "cut"), ("begin", "given back")]
+    assert live.haproxy.weight == 100
+    assert journal(live)[-3:-1] == [("begin", "cut"), ("begin", "traffic_restored")]
 
 
 def test_a_corrupt_lock_is_replaced_only_by_taking_over(live):

@@ -23,14 +23,14 @@ def stepping(proven) -> World:
 
 
 def busy(world: World, green_seconds: float = 0.04, plone_seconds: float = 0.04) -> None:
-    """Let 100 requests a second come, as many to each slot as its share says, and the bridges count them."""
+    """Let 100 requests a second come, as many to each slot as its weight says, and the bridges count them."""
     sleep = world.clock.sleep
     counts = {"blue": 0.0, "green": 0.0}
 
     def passing(pause: float) -> None:
         sleep(pause)
-        share = world.haproxy.share if world.haproxy.up else 0
-        for slot, part in (("green", share), ("blue", 100 - share)):
+        weight = world.haproxy.weight if world.haproxy.up else 0
+        for slot, part in (("green", weight), ("blue", 100 - weight)):
             counts[slot] += pause * part
             errors = world.haproxy.answers[slot]["5xx"]
             world.haproxy.answers[slot] = {"2xx": int(counts[slot]), "5xx": errors}
@@ -52,8 +52,8 @@ def busy(world: World, green_seconds: float = 0.04, plone_seconds: float = 0.04)
 def test_each_step_moves_a_share_and_is_watched_for_its_time(stepping):
     began = stepping.clock.passed
     assert stepping.shift("run-2").code == 0
-    assert [line["share"] for line in stepping.noted("moved")] == list(STEPS)
-    assert [line["percent"] for line in stepping.noted("watched")] == list(STEPS)
+    assert [line["weight"] for line in stepping.noted("moved")] == list(STEPS)
+    assert [line["percent"] for line in stepping.noted("judged")] == list(STEPS)
     assert len(STEPS) * 5 <= stepping.clock.passed - began < len(STEPS) * 5 + 3
 
 
@@ -64,19 +64,19 @@ def test_the_way_to_blue_counts_down(live):
     live.role_bridge(begun.data["slot"], begun.data["record"])
     for step in live.steps("run-2")[:2]:
         step()
-    assert [line["share"] for line in live.noted("moved")] == [75, 0]
+    assert [line["weight"] for line in live.noted("moved")] == [75, 0]
 
 
 def test_on_a_quiet_host_nothing_is_concluded_and_the_shift_goes_on(stepping):
     assert stepping.shift("run-2").code == 0
-    verdicts = {(line["verdict"], line["measured"]["green"]["answers"]) for line in stepping.noted("watched")}
+    verdicts = {(line["verdict"], line["measured"]["green"]["answers"]) for line in stepping.noted("judged")}
     assert verdicts == {("inconclusive", 0)}
 
 
 def test_on_a_busy_host_latencies_are_compared_in_the_same_window(stepping):
     busy(stepping)
     assert stepping.shift("run-2").code == 0
-    watched = stepping.noted("watched")
+    watched = stepping.noted("judged")
     # 25 requests in 5 s at 5% are too few; at 100% blue is that of the step before.
     assert [line["verdict"] for line in watched] == ["inconclusive", "pass", "pass", "pass"]
     assert watched[2]["measured"]["blue"]["p95_seconds"] == [0.025, 0.05]
@@ -183,30 +183,30 @@ def names_python(path: str) -> Answer:
 def test_the_public_address_is_asked_two_hundred_times_for_a_page_that_names_its_python(stepping):
     stepping.behaviour["green"] = names_python
     stepping.shift("run-2")
-    (heard,) = stepping.noted("witnessed")
+    (heard,) = stepping.noted("public_check_passed")
     assert (heard["path"], heard["answers"], heard["pythons"], heard["slot"]) == ("/health", 200, 200, "green")
 
 
 def test_where_no_page_names_its_python_slot_and_release_have_to_do(stepping):
     stepping.shift("run-2")
-    (heard,) = stepping.noted("witnessed")
+    (heard,) = stepping.noted("public_check_passed")
     assert (heard["path"], heard["answers"], heard["pythons"]) == ("/health/live", 200, 0)
 
 
 def test_a_page_that_names_its_python_slowly_is_not_asked_two_hundred_times(stepping):
-    stepping.behaviour["green"] = lambda path: names_python(path) if path != "/health" else Answer(None, 1, "hangs")
+    stepping.behaviour["green"] = lambda path: names_python(path) if path != "/health" else Answer(None, 1, "timeout")
     assert stepping.shift("run-2").code == 0
-    assert stepping.noted("witnessed")[0]["path"] == "/health/live"
+    assert stepping.noted("public_check_passed")[0]["path"] == "/health/live"
 
 
 def test_a_rehearsal_goes_back_and_forth_and_its_time_is_what_status_promises(stepping):
     sleep = stepping.clock.sleep
     stepping.clock.sleep = lambda pause: sleep(pause or 0.05)  # each question takes its time
     assert stepping.shift("run-2", rehearse=True).code == 0
-    assert [line["share"] for line in stepping.noted("moved")] == [*STEPS, 0, 100]
+    assert [line["weight"] for line in stepping.noted("moved")] == [*STEPS, 0, 100]
     (back,) = stepping.noted("back")
     assert (back["slot"], back["asked"], back["release"]) == ("blue", 20, stepping.store.state().live.release)
-    assert stepping.store.state().way_back_seconds == back["seconds"]
+    assert stepping.store.state().rollback_seconds == back["seconds"]
     assert 0.9 <= back["seconds"] < 1.2
 
 
@@ -244,20 +244,20 @@ def test_no_traffic_is_rehearsed_back_to_a_slot_that_does_not_answer(stepping):
     at(stepping, 18, lambda: stepping.behaviour.update(blue=lambda _: Answer(500, 0.01)))
     with pytest.raises(FailedError, match=r"The way back could not be shown: blue did not answer .* own door for 5 s"):
         stepping.shift("run-2", rehearse=True)
-    assert [line["share"] for line in stepping.noted("moved")] == list(STEPS)
+    assert [line["weight"] for line in stepping.noted("moved")] == list(STEPS)
 
 
 def test_an_old_slot_that_is_just_being_started_again_is_waited_for(stepping):
     at(stepping, 20, lambda: stepping.kill("blue"))
     assert stepping.shift("run-2", rehearse=True).code == 0
-    assert [line["share"] for line in stepping.noted("moved")] == [*STEPS, 0, 100]
+    assert [line["weight"] for line in stepping.noted("moved")] == [*STEPS, 0, 100]
 
 
 def test_a_rollback_rehearses_nothing(live):
     live.roll("run-1b", "upgrade", python="3.11")
     live.begin("run-2", "rollback")
     live.shift("run-2", rehearse=True)
-    assert [line["share"] for line in live.noted("moved")] == [0]
+    assert [line["weight"] for line in live.noted("moved")] == [0]
 
 
 def test_streams_are_waited_for_once_the_rehearsal_is_over(stepping):

@@ -188,7 +188,7 @@ def test_the_place_of_a_finding_can_be_copied_into_an_allowance(started):
 
 
 def test_a_green_that_does_not_answer_is_a_difference(started):
-    started.replies.update(blue=Site(), green=lambda *_: Reply(None, 2, "hangs"))
+    started.replies.update(blue=Site(), green=lambda *_: Reply(None, 2, "timeout"))
     found = contract.run(started.candidate("run-2"))
     assert found.verdict == "fail"
     assert "status is 200 on blue and no answer in time on green" in found.reason
@@ -205,7 +205,7 @@ def test_a_blue_that_does_not_answer_leaves_it_open(started):
 
 
 def test_a_door_that_refuses_is_an_error(started):
-    started.replies.update(blue=Site(), green=lambda *_: Reply(None, 0, "door"))
+    started.replies.update(blue=Site(), green=lambda *_: Reply(None, 0, "refused"))
     found = contract.run(started.candidate("run-2"))
     assert (found.verdict, found.reason) == ("error", "The door of green refused the connection.")
 
@@ -246,7 +246,7 @@ def test_credentials_that_cannot_be_used_are_named_before_anything_is_touched(st
         (folder / "editor").write_text(content)
     started.settings.gates["EDUHUB_CONTRACT_REQUESTS"] = json.dumps([{"path": "/a", "credentials": "editor"}])
     outcome = preflight(started.host, "run-2")
-    assert (outcome.code, "credentials editor" in outcome.say) == (2, True)
+    assert (outcome.code, "credentials editor" in outcome.message) == (2, True)
     assert contract.run(started.candidate("run-2", CONTRACT_REQUESTS=started.settings.gates[
         "EDUHUB_CONTRACT_REQUESTS"])).verdict == "error"  # fmt: skip
 

@@ -152,7 +152,7 @@ def test_a_green_that_slows_plone_fails_for_that_alone(started):
         PERFORMANCE_BUDGET='{"p50": 1.1, "plone": 1.5}'
     )
     assert (found.verdict, found.measured["judged"]) == ("fail", {"p50": "pass", "plone": "fail"})
-    assert "times blue's share of Plone's time for a read, and 1.5 is allowed" in found.reason
+    assert "times blue's weight of Plone's time for a read, and 1.5 is allowed" in found.reason
 
 
 def test_what_the_new_release_gains_is_told(started):

@@ -18,7 +18,7 @@ from eduhub_pilot.gates.performance import load
 from eduhub_pilot.gates.runner import GATES, Gate
 from eduhub_pilot.gates.runtime import gate as runtime
 from eduhub_pilot.gates.self_test import self_test as module
-from eduhub_pilot.gates.self_test.candidates import GREENS
+from eduhub_pilot.gates.self_test.candidates import CASES
 from eduhub_pilot.gates.self_test.self_test import self_test
 from eduhub_pilot.model.errors import RefusedError
 from eduhub_pilot.model.facts import Container, Image, Look
@@ -74,15 +74,15 @@ def host(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
 @pytest.mark.parametrize("gate", GATES, ids=lambda gate: gate.name)
 def test_the_gates_stop_every_known_bad_green_and_no_good_one(host, gate):
     outcome = self_test(host, IMAGE, (gate,))
-    assert outcome.code == 0, outcome.say
-    bad = sum(green.gate == gate.name and green.wrong is not None for green in GREENS)
-    assert outcome.say.startswith(f"All {bad} known-bad greens were stopped, and none that is fine, in ")
+    assert outcome.code == 0, outcome.message
+    bad = sum(green.gate == gate.name and green.wrong is not None for green in CASES)
+    assert outcome.message.startswith(f"All {bad} known-bad greens were stopped, and none that is fine, in ")
     assert (len(outcome.data["greens"]), host.engine.containers) == (bad + 1, {})
 
 
 def test_every_gate_has_greens_that_it_must_stop_and_one_that_it_must_not():
     for gate in GATES:
-        wrong = [green.wrong for green in GREENS if green.gate == gate.name]
+        wrong = [green.wrong for green in CASES if green.gate == gate.name]
         assert (len(wrong) == len(set(wrong)) > 3, None in wrong) == (True, True)
 
 
@@ -102,12 +102,12 @@ LYING = {
 @pytest.mark.parametrize(("word", "sentence", "only"), [(word, *said) for word, said in LYING.items()], ids=LYING)
 def test_a_gate_that_lies_is_found(host, word, sentence, only):
     outcome = self_test(host, IMAGE, (says("smoke", word),))
-    assert (outcome.code, sentence in outcome.say.splitlines()) == (1, True)
-    assert (len(outcome.say.splitlines()) == 1) == only
+    assert (outcome.code, sentence in outcome.message.splitlines()) == (1, True)
+    assert (len(outcome.message.splitlines()) == 1) == only
 
 
 def test_a_gate_without_a_known_bad_green_is_found(host):
-    assert self_test(host, IMAGE, (says("speed", "pass"),)).say == (
+    assert self_test(host, IMAGE, (says("speed", "pass"),)).message == (
         "There is no known-bad green for the gate speed."
     )
 
@@ -116,7 +116,7 @@ def test_a_gate_that_would_not_stop_anything_here_is_told(host):
     host.settings.gates["EDUHUB_GATE_RUNTIME"] = "observe"
     outcome = self_test(host, IMAGE, (Gate(smoke.GATE, smoke.run),))
     assert outcome.code == 0
-    assert outcome.say.endswith(" On this host runtime would not stop them: pilot_gate_runtime is not enforce.")
+    assert outcome.message.endswith(" On this host runtime would not stop them: pilot_gate_runtime is not enforce.")
 
 
 def test_nothing_of_the_stack_is_touched(live, host):
