@@ -142,7 +142,7 @@ class World:
         return self.settings.container(slot)
 
     def ask(self, base: str, path: str, seconds: float, /, *, most: int = 4096) -> Answer:
-        """One answer through a slot's door, or the public one; `metrics` of a slot are what it says of itself."""
+        """One answer at a slot's private endpoint, or the public one; `metrics` of a slot are what it says of itself."""
         slot: Slot = "blue" if base.endswith("8101") else "green"
         if base == self.settings.edge and self.haproxy.up:
             slot = slot_of(self.haproxy.weight)
@@ -160,7 +160,7 @@ class World:
         return answer if answer.trouble else replace(answer, slot=slot, release=names[slot])
 
     def fetch(self, base: str, path: str, seconds: float, method: str, headers: Mapping[str, str]) -> Reply:
-        """One whole reply through a slot's door."""
+        """One whole reply at a slot's private endpoint."""
         slot: Slot = "blue" if base.endswith("8101") else "green"
         if slot in self.replies and self.haproxy.up:
             return self.replies[slot](path, method, headers)
@@ -229,10 +229,10 @@ class World:
         assert state.rollout
         record = self.store.record(state.rollout.release)
         judged_by = criteria({f"EDUHUB_{name}": value for name, value in given.items()}, record.spec)
-        blue = self.host.known(state.live.release) if state.live else None
+        release = self.host.known(state.live.release) if state.live else None
         live = self.engine.containers.get(self.name(other(state.rollout.slot)))
         runs = bool(live and live.runs)
-        return Candidate(self.host, state.rollout, record, blue, judged_by, self.host.heart(run).beat, runs)
+        return Candidate(self.host, state.rollout, record, release, judged_by, self.host.heart(run).beat, runs)
 
     def steps(self, run: str) -> list[Callable[[], Outcome]]:
         """The commands that follow `begin`."""
@@ -294,7 +294,7 @@ def never(world: World, happen: Callable[[], object]) -> bool:
 
 
 def given_back(world: World) -> bool:
-    """Whether blue serves as if nothing had happened."""
+    """Whether blue is live as if nothing had happened."""
     world.check()
     slots = set(world.engine.containers) - {"eduhub-edge", "eduhub-shift"}
     return (world.haproxy.up and world.haproxy.weight, world.store.lock(), slots) == (0, None, {"eduhub-blue"})

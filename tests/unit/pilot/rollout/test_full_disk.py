@@ -42,7 +42,7 @@ def test_traffic_goes_back_while_nothing_can_be_written_and_the_shift_goes_on_af
     monkeypatch.undo()
     live.goes_on()
     assert (live.haproxy.weight, live.store.state().rollout.step) == (100, "shifted")
-    assert live.steps("run-2")[2]().code == 0
+    assert live.steps("run-2")[2]().code == "confirmed"
 
 
 def test_a_disk_that_was_full_while_all_traffic_waited_for_its_confirmation_ends_the_run(held: World):
@@ -54,4 +54,4 @@ def test_a_disk_that_was_full_while_all_traffic_waited_for_its_confirmation_ends
     held.store.full = False
     held.goes_on()  # with nothing on the new slot nobody is told to confirm it
     assert given_back(held)
-    assert "green had all traffic and has 0% now" in held.store.state().last.why
+    assert "had all traffic and has 0% now" in held.store.state().last.why

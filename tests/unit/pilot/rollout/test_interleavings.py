@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from eduhub_pilot.commands.confirm import confirm, end, pending
 from eduhub_pilot.commands.prove import prove
+from eduhub_pilot.model.codes import exit_of
 from eduhub_pilot.model.errors import PilotError
 from eduhub_pilot.model.facts import SLOTS, Answer, Slot, other
 from eduhub_pilot.model.state import Rollout
@@ -276,7 +277,7 @@ class Host(RuleBasedStateMachine):
             self.whole()
             self.left_alone()
             done = self.world.roll("last", take_over=True, spec=self.world.spec(environment={"LAST": "1"}))
-            assert (done.code, self.world.store.lock(), self.world.store.state().rollout) == (0, None, None)
+            assert (exit_of(done.code, "shift"), self.world.store.lock(), self.world.store.state().rollout) == (0, None, None)
             self.world.check()
         finally:
             os.fsync = self.fsync
