@@ -142,7 +142,7 @@ class World:
         return self.settings.container(slot)
 
     def ask(self, base: str, path: str, seconds: float, /, *, most: int = 4096) -> Answer:
-        """One answer at a slot's private endpoint, or the public one; `metrics` of a slot are what it says of itself."""
+        """One answer at a private endpoint, or the public one; `metrics` of a slot are what it says of itself."""
         slot: Slot = "blue" if base.endswith("8101") else "green"
         if base == self.settings.edge and self.haproxy.up:
             slot = slot_of(self.haproxy.weight)

@@ -39,13 +39,14 @@ BROKEN = {
         "503 (no database)", "A dependency may be missing",
     ),
     "answers 404": (
-        Answer(404, 0), "it answers 404", "404", "Check that bridge_health_path (now /health/ready) is its readiness page.",
+        Answer(404, 0), "it answers 404", "404", "Check that bridge_health_path (now /health/ready) is",
     ),
     "hangs": (
         Answer(None, 2, "timeout"), "does not answer within 2 s", "none, timeout", "Raise pilot_probe_seconds (now 2)",
     ),
     "has no door": (
-        Answer(None, 0, "refused"), "private endpoint of green refuses connections", "connection refused", "Check that the edge",
+        Answer(None, 0, "refused"), "private endpoint of green refuses connections", "connection refused",
+        "Check that the edge",
     ),
 }  # fmt: skip
 

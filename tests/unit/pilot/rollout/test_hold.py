@@ -183,7 +183,8 @@ def test_a_clock_that_jumps_lets_nobody_break_into_a_hold(held, jump):
         held.begin("run-3", "upgrade", owner="bob@lab", python="3.11")
     assert held.haproxy.weight == 100
     held.engine.containers.pop("eduhub-shift")  # nobody will refresh that lock any more
-    assert held.begin("run-4", "upgrade", owner="bob@lab", python="3.11").message.startswith("The lock of ana@desk expired: run run-2")
+    begun = held.begin("run-4", "upgrade", owner="bob@lab", python="3.11")
+    assert begun.message.startswith("The lock of ana@desk expired: run run-2")
 
 
 def test_a_lock_removed_by_hand_ends_the_hold(held):

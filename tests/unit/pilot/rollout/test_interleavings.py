@@ -277,7 +277,8 @@ class Host(RuleBasedStateMachine):
             self.whole()
             self.left_alone()
             done = self.world.roll("last", take_over=True, spec=self.world.spec(environment={"LAST": "1"}))
-            assert (exit_of(done.code, "shift"), self.world.store.lock(), self.world.store.state().rollout) == (0, None, None)
+            assert exit_of(done.code, "shift") == 0
+            assert (self.world.store.lock(), self.world.store.state().rollout) == (None, None)
             self.world.check()
         finally:
             os.fsync = self.fsync

@@ -270,7 +270,8 @@ def test_reverting_after_the_confirmation_frees_the_lock_and_says_so(live):
     for step in live.steps("run-2")[:-1]:
         step()
     outcome = revert(live.host, "run-2", "Ctrl-C")
-    assert (outcome.code, live.store.state().live.slot, live.store.lock()) == ("revert_refused_confirmed", "green", None)
+    assert outcome.code == "revert_refused_confirmed"
+    assert (live.store.state().live.slot, live.store.lock()) == ("green", None)
     assert "was confirmed before" in outcome.message
 
 
@@ -320,7 +321,8 @@ def test_a_rollback_ends_an_interrupted_one_to_a_named_release_where_there_is_no
     assert begun.data["release"] == newer
     live.clock.sleep(live.settings.lock_seconds + 1)
     outcome = live.begin("run-5", "rollback", owner="bob@lab")
-    assert (outcome.code, outcome.data["action"], live.store.state().live) == ("interrupted_run_undone", "none", state.live)
+    assert (outcome.code, outcome.data["action"]) == ("interrupted_run_undone", "none")
+    assert live.store.state().live == state.live
 
 
 @pytest.mark.parametrize("step", [prove, shift, confirm])

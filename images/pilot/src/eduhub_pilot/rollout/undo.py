@@ -45,8 +45,8 @@ def give_back(host: Host, state: HostState) -> None:
             raise PersonError(
                 "traffic_not_restored",
                 f"{error.message} Its container {edge.name} runs, so traffic may be on the unconfirmed slot, "
-                f"which was left running. A restart of {edge.name} returns traffic to {state.live.slot}; then repeat the "
-                "command.",
+                f"which was left running. A restart of {edge.name} returns traffic to {state.live.slot}; then repeat "
+                "the command.",
                 ["docker", "restart", edge.name],
             ) from None
 
