@@ -17,7 +17,7 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 # What a label of somebody else's image, or a path in a gate's sentence, may hold.
 HOSTILE = '</title></svg><script>document.title="owned"</script><img src=x onerror=alert(1)>"\'{{ 7*7 }}'
 STATUS = {
-    "live": "green", "confirmed": True, "release": NEW, "python": "3.11.2", "share": 100,
+    "live": "green", "confirmed": True, "release": NEW, "python": "3.11.2", "weight": 100,
     "rollback": {"ready": True, "to": OLD, "seconds": 0.026, "why": None},
 }  # fmt: skip
 
@@ -32,7 +32,7 @@ def entry(at: float, step: str, event: str, **more: Any) -> dict[str, Any]:
 
 
 def gate(at: float, name: str, verdict: str, seconds: float, reason: str, step: str = "prove") -> dict[str, Any]:
-    event = "watched" if step == "shift" else {"pass": "passed", "fail": "failed"}.get(verdict, verdict)
+    event = "judged" if step == "shift" else {"pass": "passed", "fail": "failed"}.get(verdict, verdict)
     return entry(at, step, event, gate=name, verdict=verdict, seconds=seconds, reason=reason, mode="enforce")
 
 
@@ -55,18 +55,18 @@ def upgrade() -> list[dict[str, Any]]:
     run = [*proven(), gate(47.4, "performance", "pass", 30.1, took)]
     for number, percent in enumerate((5, 25, 50, 100)):
         at = 48 + 15 * number
-        run.append(entry(at, "shift", "moved", slot="green", percent=percent, share=percent, seconds=0.001))
+        run.append(entry(at, "shift", "moved", slot="green", percent=percent, weight=percent, seconds=0.001))
         few = "nothing amiss in 40 answers beside 780 of the other slot, too few of them timed to compare latencies"
         enough = "nothing amiss in 210 answers beside 615 of the other slot."
         verdict = ("inconclusive", few) if percent == 5 else ("pass", enough)
         run.append(gate(at + 14.9, f"shift {percent}%", verdict[0], 14.9, verdict[1], "shift"))
     return [
         *run,
-        entry(108.3, "shift", "witnessed", answers=200, slot="green"),
-        entry(108.4, "rehearse", "back", slot="blue", seconds=0.026),
+        entry(108.3, "shift", "public_check_passed", answers=200, slot="green"),
+        entry(108.4, "rehearse", "rolled_back", slot="blue", seconds=0.026),
         entry(108.9, "shift", "shifted", slot="green", release=NEW),
         entry(113, "confirm", "confirmed", slot="green", release=NEW),
-        entry(113.6, "end", "freed"),
+        entry(113.6, "end", "lock_released"),
     ]
 
 
@@ -117,7 +117,7 @@ def document() -> dict[str, Any]:
     """Return the report of four hosts."""
     why = f"green answered 12 5xx in a row to {HOSTILE}"
     failed = [
-        *upgrade()[:-9], entry(70, "revert", "given back", slot="blue", why=why),
+        *upgrade()[:-9], entry(70, "revert", "traffic_restored", slot="blue", why=why),
         entry(71, "revert", "reverted", slot="green", release=NEW, why=why),
     ]  # fmt: skip
     closed = {"ready": False, "to": None, "seconds": None, "why": "no other release is known to be good here"}

@@ -105,7 +105,7 @@ class Haproxy:
         return self.back_at is None
 
     @property
-    def share(self) -> int:
+    def weight(self) -> int:
         return int(self.maps[f"{self.folder}/traffic.map"]["green"])
 
     def answer(self, command: str) -> str:

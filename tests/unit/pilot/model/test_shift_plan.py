@@ -14,7 +14,7 @@ from eduhub_pilot.model.shift_plan import STEPS, Limits, Plan, confirm_seconds, 
 
 NONSENSE = {
     "no list": ({"STEPS": "5"}, "pilot_shift_steps is 5, not a list of whole numbers"),
-    "no JSON": ({"STEPS": "[5, 25"}, r"pilot_shift_steps is '\[5, 25', which is no JSON"),
+    "no JSON": ({"STEPS": "[5, 25"}, r"pilot_shift_steps is '\[5, 25', which is not valid JSON"),
     "empty": ({"STEPS": "[]"}, "not a list of whole numbers like"),
     "a truth": ({"STEPS": "[true, 100]"}, "not a list of whole numbers like"),
     "a half": ({"STEPS": "[0.5, 100]"}, "not a list of whole numbers like"),
@@ -40,7 +40,7 @@ def test_nonsense_is_refused_with_the_variable_to_correct(given, words):
     environment = {f"EDUHUB_SHIFT_{name}": value for name, value in given.items()}
     with pytest.raises(RefusedError, match=words) as refused:
         from_environment(environment)
-    assert (refused.value.code, "in the inventory" in refused.value.say) == (2, True)
+    assert (refused.value.code, "in the inventory" in refused.value.message) == ("setting_invalid", True)
 
 
 @pytest.mark.parametrize("name", ["WATCH", "CONFIRM", "DRAIN"])
@@ -84,7 +84,7 @@ def test_the_share_counts_for_green_and_against_blue():
 
 @pytest.mark.parametrize("text", ["soon", "-5", "0", "9", "nan", "inf", "86401"])
 def test_a_deadline_that_makes_no_sense_is_refused(text):
-    with pytest.raises(RefusedError, match=r"--confirm-within is .* Nothing was touched"):
+    with pytest.raises(RefusedError, match=r"--confirm-within is .* Nothing was changed"):
         confirm_seconds(text, 600)
 
 

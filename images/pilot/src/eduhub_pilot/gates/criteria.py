@@ -1,7 +1,7 @@
-"""By what each gate judges, from the variables that role pilot sets. Pure; what makes no sense is refused by name.
+"""The criteria of each gate, from the variables that role pilot sets. Pure; an invalid value is refused by name.
 
-A gate that is on and has no criterion would pass everything, so that is refused too: at preflight and again when a
-run begins, before anything is touched.
+A gate that is on and has no criterion would pass everything, so it is refused too: at preflight, and again when a run
+begins, before anything is changed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Literal, cast, get_args
 from eduhub_pilot.gates.contract.allow_list import Allowance, parse_allowed
 from eduhub_pilot.gates.contract.requests import ContractCriteria, contract_criteria
 from eduhub_pilot.gates.performance.paired import CRITERIA
-from eduhub_pilot.model.errors import RefusedError
+from eduhub_pilot.model.errors import SettingError
 from eduhub_pilot.model.release import Spec
 
 Mode = Literal["off", "observe", "enforce"]
@@ -41,16 +41,16 @@ class RuntimeCriteria:
     allowed: tuple[Allowance, ...] = ()
 
 
-# How many times blue's a value may be. Latency and CPU of the middle are sharp; a tail, and whatever Plone takes part
-# in, move by a quarter between two measurements of the same bridge.
+# The largest ratio of candidate to baseline. Median latency and CPU are precise; a tail, and whatever Plone takes part
+# in, vary by a quarter between two measurements of the same bridge.
 BUDGET = {"p50": 1.1, "p95": 1.5, "cpu": 1.15, "read": 1.5, "plone": 1.5}
-# What our bridge is asked that it must ask Plone for: `{number}` is another one each time, so no cache answers.
+# A request of our bridge that reaches Plone: `{number}` differs each time, so no cache answers.
 READS = ("/plone/@search?sort_on=path&b_size=10&gate={number}",)
 
 
 @dataclass(frozen=True)
 class PerformanceCriteria:
-    """`budget`: how many times blue's each may be; `rate` and `read_rate` are requests a second on both slots in all.
+    """`budget`: the largest ratio of candidate to baseline for each; `rate`, `read_rate`: requests a second in all.
 
     `seconds` is the most that measuring may take, `rest` how long the slots are left alone, in multiples of the work.
     """
@@ -65,7 +65,7 @@ class PerformanceCriteria:
 
 @dataclass(frozen=True)
 class Criteria:
-    """The mode of each gate, and what it judges by."""
+    """The mode of each gate, and its criteria."""
 
     modes: Mapping[str, Mode]
     runtime: RuntimeCriteria = field(default_factory=RuntimeCriteria)
@@ -74,7 +74,7 @@ class Criteria:
 
 
 def criteria(given: Mapping[str, str], spec: Spec | None = None) -> Criteria:
-    """Return the criteria in the environment `given`; RefusedError says what to correct.
+    """Return the criteria in the environment `given`; SettingError names what to correct.
 
     Whether every gate has a criterion is only known with the `spec` of the release; without it that is not judged.
     """
@@ -82,12 +82,12 @@ def criteria(given: Mapping[str, str], spec: Spec | None = None) -> Criteria:
         {name: _mode(given, name) for name in NAMES}, _runtime(given), _contract(given, spec), _performance(given, spec)
     )
     if missing := [] if spec is None else without_criterion(found, spec):
-        raise RefusedError(" ".join(missing))
+        raise SettingError(" ".join(missing))
     return found
 
 
 def for_verb(given: Mapping[str, str], verb: str, spec: Spec) -> Criteria:
-    """Return the criteria of a run. On the way back only whether the slot answers, whatever else is misspelt."""
+    """Return the criteria of a run. A rollback runs the smoke gate alone, whatever other settings are invalid."""
     if verb != "rollback":
         return criteria(given, spec)
     mode = given.get("EDUHUB_GATE_SMOKE", "")
@@ -95,7 +95,7 @@ def for_verb(given: Mapping[str, str], verb: str, spec: Spec) -> Criteria:
 
 
 def without_criterion(found: Criteria, spec: Spec) -> list[str]:
-    """Return a sentence for each gate that is on and has nothing to judge by."""
+    """Return a sentence for each gate that is on and has no criterion."""
     empty = {
         "smoke": (not spec.paths, "bridge_health_path and bridge_smoke_paths name no page"),
         "runtime": (not found.runtime.kinds, "pilot_runtime_findings is empty"),
@@ -106,7 +106,7 @@ def without_criterion(found: Criteria, spec: Spec) -> list[str]:
         "performance": (not found.performance.budget, "pilot_performance_budget is empty"),
     }
     return [
-        f"The gate {name} has no criterion, since {why}: it would pass whatever comes. Give it one, or set "
+        f"Gate {name} has no criterion, since {why}: it would pass everything. Give it one, or set "
         f"pilot_gate_{name}: \"off\"."
         for name, (bare, why) in empty.items()
         if bare and found.modes[name] != "off"
@@ -117,14 +117,14 @@ def _mode(given: Mapping[str, str], name: str) -> Mode:
     value = given.get(f"EDUHUB_GATE_{name.upper()}", "enforce")
     value = "off" if value in OFF else value
     if value not in get_args(Mode):
-        raise RefusedError(f"pilot_gate_{name} is {value!r}, not one of {', '.join(get_args(Mode))}.")
+        raise SettingError(f"pilot_gate_{name} is {value!r}, not one of {', '.join(get_args(Mode))}.")
     return cast("Mode", value)
 
 
 def _runtime(given: Mapping[str, str]) -> RuntimeCriteria:
     kinds = texts(given, "RUNTIME_FINDINGS", list(STOPPING))
     if strange := [kind for kind in kinds if kind not in KINDS]:
-        raise RefusedError(f"pilot_runtime_findings has {strange[0]!r}, which is none of {', '.join(KINDS)}.")
+        raise SettingError(f"pilot_runtime_findings has {strange[0]!r}, which is not one of {', '.join(KINDS)}.")
     interpreters = texts(given, "RUNTIME_INTERPRETERS", ["python3", "python"])
     return RuntimeCriteria(
         tuple(kinds), tuple(interpreters), number(given, "RUNTIME_SECONDS", 120),
@@ -144,16 +144,16 @@ def _contract(given: Mapping[str, str], spec: Spec | None) -> ContractCriteria:
 def _sampled(given: Mapping[str, str]) -> int:
     value = given.get("EDUHUB_CONTRACT_SAMPLED") or "0"
     if not re.fullmatch(r"\d{1,3}", value):
-        raise RefusedError(f"pilot_contract_sampled is {value!r}, not a number of requests from 0 to 999.")
+        raise SettingError(f"pilot_contract_sampled is {value!r}, not a number of requests from 0 to 999.")
     return int(value)
 
 
 def _performance(given: Mapping[str, str], spec: Spec | None) -> PerformanceCriteria:
     own = texts(given, "PERFORMANCE_PATHS", [])
     if bad := [path for path in own if not PATH.fullmatch(path)]:
-        raise RefusedError(
-            f"pilot_performance_paths has {bad[0]!r:.80}, which is no path: it starts with / and what is not ASCII is "
-            "percent-encoded."
+        raise SettingError(
+            f"pilot_performance_paths has {bad[0]!r:.80}, which is not a path: it starts with /, and non-ASCII "
+            "characters are percent-encoded."
         )
     shipped = [*spec.paths, *(READS if spec.python else ())] if spec else []
     return PerformanceCriteria(
@@ -171,19 +171,19 @@ def _budget(given: Mapping[str, str]) -> Mapping[str, float]:
     except ValueError:
         value = text
     if not isinstance(value, dict):
-        raise RefusedError(f"{form}, not {value!r:.60}.")
+        raise SettingError(f"{form}, not {value!r:.60}.")
     for name, limit in value.items():
         if name not in CRITERIA:
-            raise RefusedError(f"{form}; it has {name!r}, which is none of {', '.join(CRITERIA)}.")
+            raise SettingError(f"{form}; it has {name!r}, which is not one of {', '.join(CRITERIA)}.")
         if isinstance(limit, bool) or not isinstance(limit, int | float) or not 1 < limit <= MOST_TIMES:
-            raise RefusedError(f"{form}; {name} is {limit!r:.40}, not how many times blue's it may be, above 1.")
+            raise SettingError(f"{form}; {name} is {limit!r:.40}, not a ratio above 1.")
     return value
 
 
 def _memory(given: Mapping[str, str]) -> str:
     value = given.get("EDUHUB_RUNTIME_MEMORY") or "512m"
     if not re.fullmatch(r"[1-9]\d*[bkmg]?", value):
-        raise RefusedError(f"pilot_runtime_memory is {value!r}, not a size like 512m.")
+        raise SettingError(f"pilot_runtime_memory is {value!r}, not a size like 512m.")
     return value
 
 
@@ -194,7 +194,7 @@ def listed(given: Mapping[str, str], name: str, default: list[Any]) -> list[Any]
     except ValueError:
         value = given[f"EDUHUB_{name}"]
     if not isinstance(value, list):
-        raise RefusedError(f"pilot_{name.lower()} is {value!r:.60}, not a list.")
+        raise SettingError(f"pilot_{name.lower()} is {value!r:.60}, not a list.")
     return value
 
 
@@ -202,7 +202,7 @@ def texts(given: Mapping[str, str], name: str, default: list[str]) -> list[str]:
     """Return the list of texts that a variable holds as JSON."""
     value = listed(given, name, default)
     if bad := [each for each in value if not isinstance(each, str) or not each]:
-        raise RefusedError(f"pilot_{name.lower()} holds {bad[0]!r:.60}, where a text belongs.")
+        raise SettingError(f"pilot_{name.lower()} holds {bad[0]!r:.60}, instead of a text.")
     return value
 
 
@@ -214,5 +214,5 @@ def number(given: Mapping[str, str], name: str, default: float, unit: str = "sec
     except ValueError:
         value = 0
     if not 0 < value < 1e6:
-        raise RefusedError(f"pilot_{name.lower()} is {text!r}, not a number of {unit} like {default:g}.")
+        raise SettingError(f"pilot_{name.lower()} is {text!r}, not a number of {unit} like {default:g}.")
     return value

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from eduhub_pilot.model.errors import RefusedError
+from eduhub_pilot.model.errors import SettingError
 from eduhub_pilot.model.facts import SLOTS, Slot
 from eduhub_pilot.model.shift_plan import DAY, LEAST_CONFIRM, STEPS, Plan, parse_plan
 
@@ -74,7 +74,7 @@ class Settings:
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
-    """Return the settings; RefusedError names a variable that makes no sense."""
+    """Return the settings; SettingError names a variable that makes no sense."""
     seconds = {f"{name.lower()}_seconds": _seconds(environment, name, default) for name, default in SECONDS.items()}
     urls = {name: _url(environment, name, port) for name, port in DOORS.items()}
     return Settings(
@@ -102,7 +102,7 @@ def _url(environment: Mapping[str, str], name: str, port: int) -> str:
     except ValueError:
         sound = False
     if not sound:
-        raise RefusedError(f"EDUHUB_{name} is {value!r}, which is no address like http://127.0.0.1:{port}.")
+        raise SettingError(f"EDUHUB_{name} is {value!r}, which is no address like http://127.0.0.1:{port}.")
     return value.rstrip("/")
 
 
@@ -114,7 +114,7 @@ def _seconds(environment: Mapping[str, str], name: str, default: float) -> float
         seconds = -1
     least = LEAST.get(name, 0.1)
     if not least <= seconds <= DAY:
-        raise RefusedError(
+        raise SettingError(
             f"EDUHUB_{name}_SECONDS is {value!r}, not a number of seconds from {least:g} to {DAY:g} (a day), like "
             f"{default:g}: correct pilot_{name.lower()}_seconds in the inventory."
         )
