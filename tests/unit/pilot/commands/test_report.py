@@ -160,7 +160,7 @@ def test_a_quantile_lies_in_its_bucket_as_if_that_were_evenly_filled(counts, exp
 def test_a_long_run_is_told_by_its_beginning_and_its_end():
     entry = {"time": "2026-01-01T00:00:00Z", "run": "r", "step": "shift", "event": "moved"}
     told, notes = timeline.events([{**entry, "percent": n} for n in range(1000)])
-    assert (len(told), told[0]["message"][-3:], told[-1]["message"][-5:]) == (timeline.MOST, " 0%.", " 999%")
+    assert (len(told), told[0]["message"][-4:], told[-1]["message"][-6:]) == (timeline.MOST, " 0%.", " 999%.")
     assert notes == ["800 steps in the middle of the run are left out; the journal has them all."]
 
 

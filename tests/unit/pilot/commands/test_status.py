@@ -119,7 +119,7 @@ def test_a_stale_lock_and_an_unreadable_one_are_told(live):
     assert host(live)["notes"][-1]["code"] == "run_interrupted"
     (live.settings.root / "lock.json").write_text("{")
     assert host(live)["lock"] is None
-    assert "lock.json is not readable" in host(live)["notes"][0]
+    assert host(live)["notes"][0]["code"] == "lock_unreadable"
 
 
 def test_looking_changes_nothing(live):

@@ -280,7 +280,7 @@ def test_a_run_that_ends_unfinished_is_undone_by_the_next(live):
     live.role_bridge(begun.data["slot"], begun.data["record"])
     assert "Run run-2 is unfinished" in end(live.host, "run-2").message
     said = live.begin("run-3").message
-    assert said.startswith("Run run-2 was interrupted at step begin; undid what it left. Nothing to change")
+    assert said.startswith("Run run-2 was interrupted at step begin. It was undone. Nothing to change")
     assert "eduhub-green" not in live.engine.containers
     assert live.store.lock() is None
 
