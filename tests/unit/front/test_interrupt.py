@@ -36,7 +36,7 @@ def outcome(ended: bool, **host: object) -> str:
 
 BEGUN = outcome(False, phase="prove", phases=["begin", "prove"]) + "time.sleep(60)\n"
 STUBBORN = "signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + BEGUN
-REVERTED = outcome(True, phases=["revert"], failed="revert", pilot={"revert": 1})
+REVERTED = outcome(True, phases=["revert"], failed="revert", exits={"revert": 1})
 UNDONE = f"print('blue serves')\n{REVERTED}sys.exit(2)\n"
 SLOWLY = "print('undoing slowly', flush=True)\ntime.sleep(3)\n"
 
@@ -99,7 +99,7 @@ def test_an_interrupted_run_is_undone(ansible):
     assert code == 1
     assert [running(ansible, "deploy"), running(ansible, "recover")] == [False, False]
     assert "blue serves" in output
-    assert output.endswith("Reverted: what served before serves now. To try again: ./invoke deploy --python 3.11\n")
+    assert output.endswith("\nNext: ./invoke deploy --python 3.11\n")
     assert "Undoing run" in errors
     assert "Traceback" not in output + errors
 
@@ -147,7 +147,7 @@ def test_a_run_that_had_not_begun_is_not_undone(ansible):
     does = outcome(False, phase="preflight") + "time.sleep(60)\n"
     code, output, _ = interrupted(ansible, does, signal.SIGINT)
     assert (code, called(ansible, "recover")) == (2, None)
-    assert output.endswith("Interrupted: nothing was touched. To try again: ./invoke deploy\n")
+    assert output.endswith("\nNext: ./invoke deploy\n")
 
 
 def test_half_a_removal_needs_a_person(ansible):
@@ -158,11 +158,11 @@ def test_half_a_removal_needs_a_person(ansible):
 
 def test_a_run_that_ended_by_itself_is_not_undone_again(ansible):
     (ansible.checkout / "deploy.does").write_text(
-        outcome(True, phases=["begin", "prove", "revert"], failed="prove", pilot={"revert": 1}) + "sys.exit(2)\n"
+        outcome(True, phases=["begin", "prove", "revert"], failed="prove", exits={"revert": 1}) + "sys.exit(2)\n"
     )
     code, output, _ = ansible.run("deploy")
     assert (code, called(ansible, "recover")) == (1, None)
-    assert output.endswith("Reverted: what served before serves now. Mend the cause, then: ./invoke deploy\n")
+    assert output.endswith("\nNext: ./invoke deploy\n")
 
 
 def test_a_run_whose_ansible_was_killed_is_undone_too(ansible):
@@ -173,18 +173,19 @@ def test_a_run_whose_ansible_was_killed_is_undone_too(ansible):
 
 
 def test_an_interruption_after_the_release_was_confirmed_takes_nothing_back(ansible):
-    confirmed = outcome(True, phases=["revert"], pilot={"revert": 0}, says=[], changed=1)
+    confirmed = outcome(True, phases=["revert"], exits={"revert": 0}, changed=1)
     (ansible.checkout / "recover.does").write_text(confirmed)
     code, output, _ = interrupted(ansible, BEGUN, signal.SIGINT)
     assert code == 0
-    assert output.endswith("The release had been confirmed before the interruption: it serves.\n")
+    assert "confirmed before the interruption" in output.splitlines()[-1]
 
 
 def test_a_recovery_that_fails_calls_a_person(ansible):
     (ansible.checkout / "recover.does").write_text("sys.exit('[ERROR]: no way')\n")
     code, output, _ = interrupted(ansible, BEGUN, signal.SIGINT)
     assert code == 3
-    assert output.endswith("no way\n\nA person is needed: ./invoke status says what each host serves.\n")
+    assert output.endswith("\nNext: ./invoke status\n")
+    assert "no way\n" in output
 
 
 def test_a_ctrl_c_in_a_terminal_reaches_the_front_alone(ansible):

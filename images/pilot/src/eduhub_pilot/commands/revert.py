@@ -18,4 +18,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(host: Host, options: argparse.Namespace) -> Outcome:
     """Run the command."""
-    return summed(host, options.run, revert(host, options.run, options.why))
+    return summed(host, options.run, revert(host, options.run, options.why.strip().partition("\n")[0]))
