@@ -139,7 +139,8 @@ def play(run: Run, playbook: str, signals: Signals) -> Played:
 
 def recover(run: Run, signals: Signals) -> Played:
     """Undo what the interrupted `run` left, on every host; no signal stops that, it only waits with a word."""
-    return supervised(run, RECOVERY, lambda child: wait_regardless(child, signals), relay=True)
+    heard = signals.count  # before it starts: what comes from then on is heard
+    return supervised(run, RECOVERY, lambda child: wait_regardless(child, signals, heard), relay=True)
 
 
 def supervised(
@@ -180,9 +181,12 @@ def wait_or_stop(child: subprocess.Popen[str], signals: Signals) -> bool:
     return False
 
 
-def wait_regardless(child: subprocess.Popen[str], signals: Signals) -> bool:
-    """Wait for `child` whatever signals come, for RECOVERY_SECONDS at most. Return whether it had to be ended."""
-    deadline, heard = time.monotonic() + RECOVERY_SECONDS, signals.count
+def wait_regardless(child: subprocess.Popen[str], signals: Signals, heard: int) -> bool:
+    """Wait for `child` whatever signals come after the first `heard`, for RECOVERY_SECONDS at most.
+
+    Return whether it had to be ended.
+    """
+    deadline = time.monotonic() + RECOVERY_SECONDS
     while not ended(child, 0.1):
         if signals.count > heard:
             heard = signals.count
