@@ -66,7 +66,7 @@ class Edge:
             (self.folder / place).mkdir(parents=True, exist_ok=True)
         (self.folder / "maps/traffic.map").write_text(f"green {green}\n")
         (self.folder / "maps/releases.map").write_text("blue release-b\ngreen none\n")
-        (self.folder / "config/transport.map").write_text("blue socket\ngreen socket\n")
+        (self.folder / "maps/transport.map").write_text("blue socket\ngreen socket\n")
         (self.folder / "config/wait.lua").write_text(self._here((ANSIBLE / "roles/edge/files/wait.lua").read_text()))
         path = self.folder / "haproxy.cfg"
         path.write_text(self._here(render("edge", "haproxy.cfg.j2", **{**self.ports, **given})))

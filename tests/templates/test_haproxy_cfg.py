@@ -178,9 +178,9 @@ def test_a_gate_sees_the_first_answer(edge):
 @pytest.mark.usefixtures("blue", "green")
 def test_a_bridge_that_speaks_tcp_is_reached_once_the_map_says_so(edge):
     published = Slot("tcp", edge.ports["edge_green_published_port"])
-    said = edge.tell(f"set map {edge.folder}/config/transport.map green tcp").strip()
+    said = edge.tell(f"set map {edge.folder}/maps/transport.map green tcp").strip()
     bodies = edge.ask(port="edge_green_port").body, edge.ask(port="edge_blue_port").body
-    edge.tell(f"set map {edge.folder}/config/transport.map green socket")
+    edge.tell(f"set map {edge.folder}/maps/transport.map green socket")
     published.close()
     assert (said, bodies) == ("", ("tcp", "blue"))
 

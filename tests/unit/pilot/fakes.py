@@ -15,6 +15,7 @@ from eduhub_pilot.adapters.haproxy import Proxy
 from eduhub_pilot.adapters.store import Store
 from eduhub_pilot.model.errors import EngineDownError, ProxyDownError
 from eduhub_pilot.model.facts import SLOTS, Container, Image, Look
+from eduhub_pilot.model.slot_container import SlotContainer
 
 # Ids of releases, oldest first.
 RELEASES = tuple(f"20260101T00000{n}Z-py3.9-0000000{n}" for n in range(3))
@@ -89,7 +90,7 @@ class Haproxy:
         self.pid += 1
         self.back_at, self.started = None, self.clock.passed
         self.maps = {}
-        for name in ("traffic.map", "releases.map"):
+        for name in ("traffic.map", "releases.map", "transport.map"):
             text = (self.folder / name).read_text()
             self.maps[f"{self.folder}/{name}"] = dict(line.split() for line in text.splitlines())
 
@@ -193,6 +194,7 @@ class FakeEngine:
     logs: dict[str, list[str]] = field(default_factory=dict)
     looks: dict[str, Look] = field(default_factory=dict)
     looked: list[tuple[str, Sequence[str]]] = field(default_factory=list)
+    ran: list[SlotContainer] = field(default_factory=list)
     down: bool = False
 
     def _asked(self) -> None:
@@ -217,6 +219,13 @@ class FakeEngine:
     def container(self, name: str) -> Container | None:
         self._asked()
         return self.containers.get(name)
+
+    def run(self, wanted: SlotContainer) -> None:
+        self._asked()
+        self.before("run")
+        assert wanted.name not in self.containers
+        self.containers[wanted.name] = Container(wanted.name, "running", wanted.image, wanted.labels)
+        self.ran.append(wanted)
 
     def log(self, name: str, lines: int) -> list[str]:
         self._asked()

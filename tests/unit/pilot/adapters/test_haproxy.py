@@ -55,6 +55,7 @@ def listening(path: Path, answer: Callable[[str], bytes | None]) -> Iterator[Non
 def running(tmp_path) -> Haproxy:
     (tmp_path / "traffic.map").write_text("green 0\n")
     (tmp_path / "releases.map").write_text("blue none\ngreen none\n")
+    (tmp_path / "transport.map").write_text("blue socket\ngreen socket\n")
     running = Haproxy(tmp_path, FakeClock())
     running.start()
     return running

@@ -9,6 +9,7 @@ import pytest
 from eduhub_pilot.commands.prove import prove
 from eduhub_pilot.model.errors import FailedError
 from eduhub_pilot.model.facts import Answer
+from eduhub_pilot.model.slot_container import Mount
 from tests.unit.pilot.world import World
 
 
@@ -112,14 +113,41 @@ def test_a_slot_that_gets_ready_late_is_waited_for(started):
     assert outcome.data["verdicts"][0]["verdict"] == "pass"
 
 
-def test_a_container_of_another_release_is_not_proven(started):
+def test_the_candidate_is_started_from_its_record(live):
+    begun = live.begin("run-2", "upgrade", python="3.11")
+    prove(live.host, "run-2")
+    wanted = live.engine.ran[-1]
+    assert (wanted.name, wanted.image, wanted.labels["org.eduhub.release"], wanted.published) == (
+        "eduhub-green", begun.data["record"]["image"]["id"], begun.data["release"], None,
+    )  # fmt: skip
+    assert Mount("/var/lib/eduhub/run/green", "/run/eduhub") in wanted.mounts
+    assert live.store.transports() == {"blue": "socket", "green": "socket"}
+
+
+def test_a_candidate_that_speaks_tcp_is_published_and_the_edge_is_told(live):
+    live.begin("run-2", "deploy", spec=live.spec(port=8000))
+    prove(live.host, "run-2")
+    wanted = live.engine.ran[-1]
+    assert wanted.published == (8000, live.settings.published["green"])
+    assert "/run/eduhub" not in [each.target for each in wanted.mounts]
+    assert live.store.transports() == {"blue": "socket", "green": "tcp"}
+    assert live.haproxy.maps[f"{live.haproxy.folder}/transport.map"]["green"] == "tcp"
+
+
+@pytest.mark.parametrize("found", [{"image": "sha256:" + "ee" * 32}, {"state": "exited"}, {"labels": {}}])
+def test_what_else_is_in_the_slot_is_replaced(started, found):
     name = "eduhub-green"
-    started.engine.containers[name] = replace(started.engine.containers[name], image="sha256:" + "ee" * 32)
-    with pytest.raises(FailedError, match="role bridge should have replaced it"):
-        prove(started.host, "run-2")
-    del started.engine.containers[name]
-    with pytest.raises(FailedError, match="no container eduhub-green to prove"):
-        prove(started.host, "run-2")
+    right = started.engine.containers[name]
+    started.engine.containers[name] = replace(right, **found)
+    prove(started.host, "run-2")
+    now = started.engine.containers[name]
+    assert (now.image, now.release, now.state) == (right.image, right.release, "running")
+
+
+def test_a_running_container_of_the_release_is_left_alone(started):
+    before = len(started.engine.ran)
+    prove(started.host, "run-2")
+    assert len(started.engine.ran) == before
 
 
 def test_a_slot_whose_pages_fail_does_not_pass_and_its_verdict_is_told(started):

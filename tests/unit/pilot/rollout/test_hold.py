@@ -8,11 +8,14 @@ import pytest
 
 from eduhub_pilot.cli import main
 from eduhub_pilot.commands.await_shift import await_shift
-from eduhub_pilot.commands.confirm import confirm, end, pending
+from eduhub_pilot.commands.confirm import confirm, confirm_and_free, pending
+from eduhub_pilot.commands.end import end
+from eduhub_pilot.commands.hold import hold
 from eduhub_pilot.commands.prove import prove
 from eduhub_pilot.commands.shift import shift
 from eduhub_pilot.model.errors import FailedError, LostError, RefusedError
-from eduhub_pilot.rollout.status import status, waits
+from eduhub_pilot.rollout.revert import revert
+from eduhub_pilot.rollout.status import status
 from tests.unit.pilot.fakes import Killed
 from tests.unit.pilot.world import at, given_back
 
@@ -26,7 +29,7 @@ def test_a_held_run_says_what_to_type_and_by_when(held):
 def test_whoever_waits_is_told_until_when_with_what_the_run_did(held, monkeypatch, capsys):
     monkeypatch.setattr("eduhub_pilot.cli.make_host", lambda _: held.host)
     deadline = "2026-01-01T00:02:0"  # 60 s after all traffic had moved
-    assert main(["waits", "--run", "run-2"]) == 0
+    assert main(["hold", "--run", "run-2"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["say"].startswith("green (")
     assert f"waits for a person, until {deadline}" in answer["say"]
@@ -42,7 +45,7 @@ def test_a_run_that_went_back_meanwhile_waits_for_nobody(held):
     held.clock.sleep(61)
     held.goes_on()
     with pytest.raises(FailedError, match=r"Run run-2 waits for nobody\. The last run, run-2 .* was reverted at"):
-        waits(held.host, "run-2")
+        hold(held.host, "run-2")
 
 
 def test_a_confirmation_tells_what_the_run_did(held, monkeypatch, capsys):
@@ -125,7 +128,7 @@ REFUSED: dict[str, dict] = {
 
 
 @pytest.mark.parametrize("words", REFUSED.values(), ids=REFUSED)
-def test_what_is_refused_touches_no_release_that_waits(held, words):
+def test_what_is_refused_touches_no_release_that_hold(held, words):
     state, lock = held.store.state(), held.store.lock()
     with pytest.raises(RefusedError):
         held.begin("run-3", take_over=True, **words)
@@ -146,7 +149,7 @@ def test_a_rollback_that_was_interrupted_is_begun_again_instead_of_undone(live):
 def test_a_rollback_to_a_warm_slot_is_proven_by_its_shift(live):
     live.roll("run-2", "upgrade", python="3.11")
     begun = live.begin("run-3", "rollback")
-    assert begun.data["warm"] is True
+    assert begun.data["shift_proves"]
     before = live.clock.passed
     assert live.shift("run-3").code == 0
     assert live.clock.passed - before < 2
@@ -154,10 +157,23 @@ def test_a_rollback_to_a_warm_slot_is_proven_by_its_shift(live):
     assert confirm(live.host, "run-3").code == 0
 
 
-def test_a_slot_that_is_not_warm_is_started_first(live):
+def test_a_rollback_to_a_slot_that_does_not_run_is_started_by_its_shift(live):
     live.roll("run-2", "upgrade", python="3.11")
     live.engine.containers.pop("eduhub-blue")
-    assert live.begin("run-3", "rollback").data["warm"] is False
+    live.begin("run-3", "rollback")
+    assert live.shift("run-3").code == 0
+    assert live.engine.containers["eduhub-blue"].runs
+
+
+def test_confirming_a_run_frees_its_lock(live):
+    begun = live.begin("run-2", "upgrade", python="3.11")
+    prove(live.host, "run-2")
+    live.shift("run-2")
+    assert confirm_and_free(live.host, "run-2").code == 0
+    assert (live.store.lock(), live.store.state().live.release) == (None, begun.data["release"])
+    # A playbook whose connection was lost in between asks for the revert: what was confirmed stays.
+    assert revert(live.host, "run-2", "lost").code == 0
+    assert live.store.state().live.release == begun.data["release"]
 
 
 @pytest.mark.parametrize("jump", [-100_000, 100_000])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from eduhub_pilot.model.errors import EngineDownError
 from eduhub_pilot.model.facts import Container, Image, Look
+from eduhub_pilot.model.slot_container import SlotContainer
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -40,6 +41,9 @@ class Engine(Protocol):
 
     def container(self, name: str) -> Container | None:
         """Return the container of that name, or None."""
+
+    def run(self, wanted: SlotContainer) -> None:
+        """Make and start a container; there is none of its name yet."""
 
     def log(self, name: str, lines: int) -> list[str]:
         """Return the last lines of a container's output and errors; empty when there is no such container."""
@@ -129,6 +133,11 @@ class DockerEngine:
             id=found["Id"],
         )
 
+    def run(self, wanted: SlotContainer) -> None:
+        with self._asking() as client:
+            _create_slot(client, wanted)
+            client.start(wanted.name)
+
     def log(self, name: str, lines: int) -> list[str]:
         with self._asking() as client:
             output = _or_none(client.logs, name, tail=lines) or b""
@@ -195,6 +204,39 @@ def _archive(files: Mapping[str, str]) -> bytes:
             entry.size, entry.mode = len(text.encode()), 0o644
             archive.addfile(entry, io.BytesIO(text.encode()))
     return packed.getvalue()
+
+
+def _create_slot(client: APIClient, wanted: SlotContainer) -> None:
+    from docker.types import LogConfig, Mount  # noqa: PLC0415
+
+    inner, outer = wanted.published or (None, None)
+    first, *others = wanted.networks or ["bridge"]
+    client.create_container(
+        wanted.image,
+        name=wanted.name,
+        command=list(wanted.command) if wanted.command else None,
+        user=wanted.user,
+        environment=dict(wanted.environment),
+        labels=dict(wanted.labels),
+        ports=[inner] if inner else None,
+        stop_timeout=wanted.stop_seconds,
+        # A proxy that root's Docker client is told of is not the bridge's.
+        use_config_proxy=False,
+        host_config=client.create_host_config(
+            network_mode=first,
+            port_bindings={inner: ("127.0.0.1", outer)} if inner else None,
+            restart_policy={"Name": "always"},
+            mounts=[Mount(each.target, each.source, each.type, each.read_only) for each in wanted.mounts],
+            mem_limit=wanted.memory,
+            read_only=wanted.read_only,
+            tmpfs={"/tmp": ""},  # noqa: S108 - the container's own
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges:true"],
+            log_config=LogConfig(type="json-file", config={"max-size": "10m", "max-file": "3"}),
+        ),
+    )
+    for network in others:
+        client.connect_container_to_network(wanted.name, network)
 
 
 def _create_look(client: APIClient, name: str, like: Any, command: Sequence[str], memory: str) -> None:

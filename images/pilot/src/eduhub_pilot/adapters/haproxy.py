@@ -18,7 +18,7 @@ from typing import TypeVar
 from eduhub_pilot.adapters.clock import Clock
 from eduhub_pilot.model.connections import Connection, connections
 from eduhub_pilot.model.errors import ProxyDownError
-from eduhub_pilot.model.facts import Counts, Process, Slot
+from eduhub_pilot.model.facts import Counts, Process, Slot, Transport
 
 T = TypeVar("T")
 PAUSE_SECONDS = 0.1
@@ -77,6 +77,11 @@ class Proxy:
     def name(self, slot: Slot, release: str, patience: float) -> None:
         """Let the answers of `slot` carry `release` in X-EduHub-Release."""
         command = f"set map {self._releases} {slot} {release}"
+        self._insist(lambda: self._silent(self._ask(command)[0], command), patience)
+
+    def reach(self, slot: Slot, transport: Transport, patience: float) -> None:
+        """Let the bridge in `slot` be reached by its socket or its published port."""
+        command = f"set map {self.maps}/transport.map {slot} {transport}"
         self._insist(lambda: self._silent(self._ask(command)[0], command), patience)
 
     def counts(self, slot: Slot, patience: float) -> Counts:

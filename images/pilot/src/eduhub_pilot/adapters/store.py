@@ -12,14 +12,14 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from eduhub_pilot.model import journal
 from eduhub_pilot.model.document import RELEASE_ID
 from eduhub_pilot.model.errors import RefusedError
-from eduhub_pilot.model.facts import SLOTS, Slot, slot_of
+from eduhub_pilot.model.facts import SLOTS, Slot, Transport, slot_of
 from eduhub_pilot.model.release import Record, parse_record
 from eduhub_pilot.model.state import HostState, Lock, Serving, parse_lock, parse_state
 
@@ -188,6 +188,15 @@ class Store:
     def save_names(self, names: dict[Slot, str | None]) -> None:
         text = "".join(f"{slot} {names[slot] or EMPTY}\n" for slot in SLOTS)
         self._write(self.root / "edge/releases.map", text)
+
+    def transports(self) -> dict[Slot, Transport]:
+        """Return how the edge reaches the bridge in each slot; by socket where nothing is said."""
+        pairs = [line.split() for line in (self._read(self.root / "edge/transport.map") or "").splitlines()]
+        tcp = {pair[0] for pair in pairs if pair[1:] == ["tcp"]}
+        return {slot: "tcp" if slot in tcp else "socket" for slot in SLOTS}
+
+    def save_transports(self, transports: Mapping[Slot, Transport]) -> None:
+        self._write(self.root / "edge/transport.map", "".join(f"{slot} {transports[slot]}\n" for slot in SLOTS))
 
     # --- records
 

@@ -227,16 +227,11 @@ def _claim(host: Host, request: RunRequest, opening: Opening, record: Record, sl
     )
     say = f"{opening.admission.why} {words}".strip()
     data = _data(host, state, "roll", slot, record.id, record)
-    data |= {"warm": verb == "rollback" and _warm(host, slot, record)}
+    # A rollback waits for nobody: its shift starts and proves the slot itself, which saves a pilot.
+    data |= {"shift_proves": verb == "rollback"}
     # Where a shift tells how traffic stands, and when it has ended by itself, whoever is gone meanwhile.
     data |= {"view": host.store.shown_now(request.run), "within": host.settings.longest_shift_seconds + seconds}
     return Outcome(0, say, True, data)
-
-
-def _warm(host: Host, slot: Slot, record: Record) -> bool:
-    """Return whether the slot runs the release already, so that nothing has to be started."""
-    container = host.engine.container(host.settings.container(slot))
-    return bool(container and container.runs and (container.release, container.image) == (record.id, record.image_id))
 
 
 def _data(

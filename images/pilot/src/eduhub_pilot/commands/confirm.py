@@ -26,9 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(host: Host, options: argparse.Namespace) -> Outcome:
     """Run the command."""
-    if options.run:
-        return confirm(host, options.run, options.owner)
-    outcome = pending(host, options.owner)
+    outcome = confirm_and_free(host, options.run, options.owner) if options.run else pending(host, options.owner)
     return summed(host, outcome.data["run"], outcome)
 
 
@@ -44,9 +42,15 @@ def pending(host: Host, owner: str | None = None) -> Outcome:
             at = f" Run {rollout.run} is at step {rollout.step}." if rollout else ""
             last = f" {ended(state.last)}" if state.last and not rollout else ""
             raise RefusedError(f"Nothing waits for a confirmation: {serving(state)}{at}{last}")
-        outcome = confirm(host, rollout.run, owner)
-        end(host, rollout.run)
-        return replace(outcome, data={**outcome.data, "run": rollout.run})
+        return confirm_and_free(host, rollout.run, owner)
+
+
+def confirm_and_free(host: Host, run: str, owner: str | None = None) -> Outcome:
+    """Confirm `run`, then free its lock."""
+    with host.store.guard():
+        outcome = confirm(host, run, owner)
+        end(host, run)
+        return replace(outcome, data={**outcome.data, "run": run})
 
 
 def confirm(host: Host, run: str, owner: str | None = None) -> Outcome:

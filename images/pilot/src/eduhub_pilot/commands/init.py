@@ -31,6 +31,9 @@ def init(host: Host) -> Outcome:
         if not (root / "edge/releases.map").exists():
             host.store.save_names(state.slots)
             made.append("edge/releases.map")
+        if not (root / "edge/transport.map").exists():
+            host.store.save_transports(host.store.transports())
+            made.append("edge/transport.map")
         if not (root / "release.json").exists():
             host.store.save_state(state)
             made.append("release.json")

@@ -11,11 +11,11 @@ from eduhub_pilot.gates.candidate import Candidate
 from eduhub_pilot.gates.criteria import for_verb
 from eduhub_pilot.gates.runner import EVENTS, Asked, ask
 from eduhub_pilot.model.errors import FailedError
-from eduhub_pilot.model.facts import Container, other
+from eduhub_pilot.model.facts import other
 from eduhub_pilot.model.outcome import Outcome
-from eduhub_pilot.model.release import Record
 from eduhub_pilot.model.state import HostState, Rollout
 from eduhub_pilot.model.verdict import Verdict
+from eduhub_pilot.rollout.slot import start
 from eduhub_pilot.rollout.slot_readiness import log_tail, readiness_of
 from eduhub_pilot.rollout.undo import LOG_LINES, rename
 
@@ -32,10 +32,8 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
     return prove(host, options.run)
 
 
-def prove(host: Host, run: str, warm: bool = False) -> Outcome:
-    """Return the verdicts when the slot is ready and passes; FailedError says what it does instead, with its log.
-
-    `warm`: its container has been running for long, so that it need not be waited for as one that starts.
+def prove(host: Host, run: str) -> Outcome:
+    """Start the candidate and return the verdicts when it is ready and passes; FailedError with its log otherwise.
 
     A gate that is inconclusive ends the run where it is, with code 3: nothing is moved, the slot stays up behind its
     door, the lock is freed. `--resume` asks the gates again; any other run removes the slot first.
@@ -48,7 +46,9 @@ def prove(host: Host, run: str, warm: bool = False) -> Outcome:
         judged_by = for_verb(host.settings.gates, rollout.verb, record.spec)
         if rollout.step == "begin":
             host.store.save_state(state.at(rollout, "prove"))
-        container = _right(host, rollout, record)
+        container, ran = start(host, rollout, record)
+        # A container that a killed pilot has just started is waited for as one that starts.
+        warm = ran and rollout.step == "begin"
         rename(host, rollout.slot, rollout.release)
         host.note(run, "prove", "started", slot=rollout.slot, release=rollout.release)
     readiness, why = readiness_of(host, run, rollout, record, container, warm)
@@ -115,17 +115,3 @@ def waiting(rollout: Rollout, state: HostState, found: Verdict, door: str) -> st
 def shown(lines: list[str]) -> list[str]:
     """Return as many lines as an operator reads at once; the journal has them all."""
     return lines if len(lines) <= DETAILS else [*lines[:DETAILS], f"and {len(lines) - DETAILS} more in the journal."]
-
-
-def _right(host: Host, rollout: Rollout, record: Record) -> Container:
-    """Return the slot's container; FailedError unless it is of the release to prove."""
-    name = host.settings.container(rollout.slot)
-    container = host.engine.container(name)
-    if container is None:
-        raise FailedError(f"There is no container {name} to prove: role bridge starts it before.")
-    if container.release != record.id or container.image != record.image_id:
-        raise FailedError(
-            f"{name} runs release {container.release} of image {container.image[:19]}, not {record.id} of "
-            f"{record.image_id[:19]}: role bridge should have replaced it."
-        )
-    return container

@@ -123,7 +123,7 @@ def _entered(host: Host, run: str) -> Rollout:
 def _live(host: Host, run: str, rollout: Rollout, rehearse: bool) -> Outcome:
     try:
         if _unproven(rollout):
-            prove(host, run, warm=rollout.step == "begin")
+            prove(host, run)
         traffic_shift = TrafficShift(host, run, rollout, _plan(host, rollout))
         if rollout.step not in {"shifted", "confirm"}:
             traffic_shift.go(rehearse and rollout.verb == "upgrade")

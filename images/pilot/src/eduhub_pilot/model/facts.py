@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Slot = Literal["blue", "green"]
+# How the edge reaches the bridge in a slot: by the socket in their shared directory, or by a published port.
+Transport = Literal["socket", "tcp"]
 Trouble = Literal["door", "nobody", "closed", "hangs"]
 # The part that the container plays in which a shift lives.
 SHIFT = "shift"

@@ -48,6 +48,11 @@ class Spec:
     def stop_seconds(self) -> int:
         return int(self.fields.get("stop_seconds") or 30)
 
+    @property
+    def port(self) -> int | None:
+        """The TCP port of a bridge that cannot listen on a socket; None for all others."""
+        return int(self.fields["port"]) if self.fields.get("port") else None
+
     def resolved(self, python: str | None) -> Spec:
         """Return the specification for one Python, its image named."""
         return Spec({**self.fields, "python": python, "image": self.image.replace("{python}", python or "")})

@@ -13,6 +13,8 @@ from eduhub_pilot.model.facts import SLOTS, Slot
 from eduhub_pilot.model.shift_plan import DAY, LEAST_CONFIRM, STEPS, Plan, parse_plan
 
 DOORS = {"EDGE": 8080, "BLUE": 8101, "GREEN": 8102, "STATISTICS": 8404}
+# The loopback port of each slot's container, for a bridge that only speaks TCP.
+PUBLISHED: tuple[tuple[Slot, int], ...] = (("blue", 18101), ("green", 18102))
 GATES = ("EDUHUB_GATE_", "EDUHUB_RUNTIME_", "EDUHUB_CONTRACT_", "EDUHUB_PERFORMANCE_")
 SECONDS = {"START": 60.0, "PROBE": 5.0, "DRAIN": 30.0, "DRAIN_STREAM": 60.0, "WATCH": 5.0, "LOCK": 900.0,
            "CONFIRM": 600.0}  # fmt: skip
@@ -21,7 +23,7 @@ LEAST = {"DRAIN": 0.0, "DRAIN_STREAM": 0.0, "WATCH": 0.0, "LOCK": 30.0, "CONFIRM
 
 # A shift drains after its last step; with a rehearsal also on the way back and after it.
 DRAINS = 3
-# Beyond what steps and drains take: starting a container, asking the public address, waiting for a HAProxy.
+# Beyond what start, steps and drains take: asking the public address, waiting for a HAProxy.
 SLACK_SECONDS = 120.0
 
 
@@ -48,6 +50,7 @@ class Settings:
     plone: str | None = None
     gates: Mapping[str, str] = field(default_factory=dict)
     config: Path = Path("/etc/eduhub")
+    published: Mapping[Slot, int] = field(default_factory=lambda: {"blue": 18101, "green": 18102})
 
     @property
     def shown(self) -> str:
@@ -58,7 +61,12 @@ class Settings:
     def longest_shift_seconds(self) -> float:
         """How many seconds all traffic may take to move before something is wrong with that."""
         drains = DRAINS * self.drain_seconds + self.drain_stream_seconds
-        return len(self.plan.steps) * self.plan.seconds + drains + SLACK_SECONDS
+        return self.start_seconds + len(self.plan.steps) * self.plan.seconds + drains + SLACK_SECONDS
+
+    @property
+    def shown_config(self) -> str:
+        """Where the host has the configuration."""
+        return f"/etc/{self.stack}"
 
     def container(self, part: str) -> str:
         """Return the name of the container that plays `part`: edge, blue, green or plone."""
@@ -81,6 +89,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         ),
         gates={name: value for name, value in environment.items() if name.startswith(GATES)},
         config=Path(environment.get("EDUHUB_CONFIG", "/etc/eduhub")),
+        published={slot: int(environment.get(f"EDUHUB_PUBLISHED_{slot.upper()}", port)) for slot, port in PUBLISHED},
         **seconds,
     )  # fmt: skip
 

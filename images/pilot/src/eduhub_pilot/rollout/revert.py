@@ -29,8 +29,7 @@ def revert(host: Host, run: str, why: str) -> Outcome:
             if state.reverted == run:
                 return _nothing_held(host, run, state)
             if state.last and state.last.run == run:
-                words = f"Run {run} had confirmed already: {serving(state)} `./invoke rollback` goes back."
-                return Outcome(0, words, True, _data(host, state, []))
+                return _confirmed_before(host, run, state)
             words = "The run had changed nothing yet."
             return Outcome(1, f"{serving(state)} {words}", True, _data(host, state, []))
         rollout = state.rollout
@@ -40,9 +39,16 @@ def revert(host: Host, run: str, why: str) -> Outcome:
     return Outcome(1, f"{words}: {why}", True, _data(host, undone.state, undone.log))
 
 
+def _confirmed_before(host: Host, run: str, state: HostState) -> Outcome:
+    words = f"Run {run} had confirmed already: {serving(state)} `./invoke rollback` goes back."
+    return Outcome(0, words, True, _data(host, state, []))
+
+
 def _nothing_held(host: Host, run: str, state: HostState) -> Outcome:
     if state.reverted == run:
         return Outcome(1, f"Run {run} was reverted already. {serving(state)}", False, _data(host, state, []))
+    if state.last and (state.last.run, state.last.result) == (run, "confirmed"):
+        return _confirmed_before(host, run, state)
     raise RefusedError(f"Run {run} holds nothing here: nothing was touched. {serving(state)}")
 
 
