@@ -215,7 +215,7 @@ def test(c, stories="", faults=False):  # noqa: PT028 - a task, not a test
     for scenario in c.config.scenarios:
         molecule(c, scenario)
     # The templates once more: on a bare machine there was no HAProxy to read them before the images were built.
-    suites = ["tests/templates", "tests/images", "tests/bridge", "tests/browser", "tests/rollout"]
+    suites = ["tests/templates", "tests/adapters", "tests/images", "tests/bridge", "tests/browser", "tests/rollout"]
     pytest(c, *suites, "-v", "--durations=25", "--durations-min=20", *(["-k", stories] if stories else []))
 
 

@@ -7,7 +7,6 @@ from threading import Thread
 
 import pytest
 
-from eduhub_pilot.adapters import keepalive
 from eduhub_pilot.adapters.keepalive import BrokenError, HttpLine
 from tests.unit.pilot.fakes import FakeClock
 
@@ -19,7 +18,7 @@ SECONDS = 60.0
 def clock(monkeypatch):
     """The clock by which a line times its answers; the server's waits move it."""
     clock = FakeClock()
-    monkeypatch.setattr(keepalive.time, "perf_counter", clock.monotonic)
+    monkeypatch.setattr("eduhub_pilot.adapters.keepalive.time.perf_counter", clock.monotonic)
     return clock
 
 

@@ -22,6 +22,8 @@ LINE_CHARACTERS = 500
 # A program that looks at an image yields to whatever serves: a container has 1024 without being asked.
 LOOK_SHARES = 256
 LOOK_PAUSE_SECONDS = 0.2
+# So long may somebody else's removal of the same container take.
+REMOVAL_SECONDS = 10.0
 
 
 class Engine(Protocol):
@@ -146,7 +148,7 @@ class DockerEngine:
     def remove(self, name: str, stop_seconds: int) -> None:
         with self._asking() as client:
             _or_none(client.stop, name, timeout=stop_seconds)
-            _or_none(client.remove_container, name, force=True)
+            _removed(client, name)
 
     def let_end(self, name: str) -> None:
         with self._asking() as client:
@@ -163,7 +165,7 @@ class DockerEngine:
 
     def discard(self, name: str) -> None:
         with self._asking() as client:
-            _or_none(client.remove_container, name, force=True, v=True)
+            _removed(client, name, v=True)
 
     def look(
         self, like: str, command: Sequence[str], memory: str, seconds: float, between: Callable[[], None]
@@ -284,6 +286,22 @@ def _started(client: APIClient, name: str) -> bool:
             return False
         raise
     return True
+
+
+def _removed(client: APIClient, name: str, **options: Any) -> None:
+    """Remove a container; where somebody else is already removing it, wait until it is gone."""
+    from docker.errors import APIError  # noqa: PLC0415
+
+    deadline = time.monotonic() + REMOVAL_SECONDS
+    while True:
+        try:
+            _or_none(client.remove_container, name, force=True, **options)
+        except APIError as error:
+            if "already in progress" not in str(error.explanation) or time.monotonic() > deadline:
+                raise
+            time.sleep(LOOK_PAUSE_SECONDS)
+        else:
+            return
 
 
 def _or_none(call: Any, *words: Any, **options: Any) -> Any:
