@@ -109,7 +109,7 @@ def report(c, inventory="local", limit="", json=False, verbose=False):
 
 @task(help=PLAY)
 def verify(c, inventory="local", limit="", verbose=False):
-    """Run the testinfra suite against the deployed hosts; it changes nothing."""
+    """Verify with testinfra that the deployed hosts are as they should be; it changes nothing."""
     play(c, "verify", inventory=inventory, limit=limit, verbose=verbose)
 
 
@@ -193,7 +193,7 @@ def check(c):
     """Run what needs no engine, some minutes: lint, types, unit, contract and template tests."""
     run(c, sys.executable, "-m", "ruff", "check", ".")
     run(c, sys.executable, "-m", "mypy")
-    run(c, "ansible-lint", "--offline", "-q", ANSIBLE_ROLES_PATH="ansible/roles")
+    run(c, "ansible-lint", "--offline", "-q", ANSIBLE_CONFIG="ansible/ansible.cfg")
     pytest(c, *c.config.side_by_side)
 
 

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from ansible import constants  # type: ignore[attr-defined] # mypy takes our own folder for it
 from ansible.cli import CLI  # type: ignore[import-untyped]
 from ansible.errors import AnsibleError  # type: ignore[import-untyped]
 from ansible.inventory.manager import InventoryManager, split_host_pattern  # type: ignore[import-untyped]
@@ -16,7 +17,6 @@ from ansible.plugins.loader import init_plugin_loader  # type: ignore[import-unt
 from ansible.utils.collection_loader import AnsibleCollectionConfig  # type: ignore[import-untyped]
 from ansible.vars.manager import VariableManager  # type: ignore[import-untyped]
 
-from ansible import constants  # type: ignore[attr-defined] # mypy takes our own folder for it
 from front.refusal import RefusalError, shown
 
 

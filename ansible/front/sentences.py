@@ -16,8 +16,13 @@ WRAPPERS = re.compile(r"^(?:(?:Task|Action|Module) failed: )+")
 
 
 def pilot_answers(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the JSON documents of the pilot, each with `code` and `say`, in a task's result."""
+    """Yield the answers in a task's result, each with `code` and `say`.
+
+    They are the JSON documents that the pilot printed, and the results of our own modules, which call it `message`.
+    """
     for item in items_of(result):
+        if isinstance(item.get("code"), int) and isinstance(item.get("message"), str):
+            yield {**item, "say": item["message"]}
         for line in str(item.get("stdout") or "").splitlines():
             with contextlib.suppress(ValueError):
                 answer = json.loads(line) if line.startswith("{") else {}

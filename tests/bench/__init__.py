@@ -1,7 +1,7 @@
 """Measures the bridge: `python -m tests.bench --help`. What each number means stands in docs/bench.md.
 
 Four parts, each a module that measures and returns one JSON document: `inprocess`, `http`, `latency`, `site`.
-`stage` runs the containers, `arrivals` and `saturation` are the load, `tables` and `plot` show what was found.
+`stage` runs the containers, `tests.load` and `saturation` are the load, `tables` and `plot` show what was found.
 """
 
 from __future__ import annotations

@@ -20,10 +20,10 @@ from builder import Refusal, cache
 from builder.catalogue import Image, load
 from builder.engine import Engine
 from tests.bench import VoidError, conditions, goals, http, inprocess, plot, saturation, site, tables
-from tests.bench.arrivals import FailedError
 from tests.bench.compare import BASE, CONTROL, OTHER
 from tests.bench.plan import FULL, PARTS, Plan, about_seconds, chosen_plan, parts
 from tests.bench.stage import Stage, bridges, demand, open_stage
+from tests.load.client import FailedError
 
 REPORTS = conditions.CHECKOUT / "reports" / "bench"
 DOES = "Measure the bridge: its Pythons against each other, its cost, the latency that it adds, a real Plone behind it."

@@ -10,11 +10,12 @@ from typing import Any
 from builder.catalogue import Image
 from eduhub_pilot.analysis import statistics
 from tests.bench import VoidError, cpu, operations, saturation, upstream
-from tests.bench.arrivals import Door, FailedError, Samples, play, player
 from tests.bench.compare import ARMS, BASE, OTHER, added, gain, medians, times
 from tests.bench.operations import Operation
 from tests.bench.plan import Plan
 from tests.bench.stage import DOORS, FILES, Running, Stage, own_user
+from tests.load.arrivals import Samples, play, player
+from tests.load.client import Client, FailedError, encode
 
 # HAProxy doing the same work, and the upstream itself.
 PROXY, DIRECT = "haproxy", "direct"
@@ -30,15 +31,15 @@ Play = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured: a running container and its door."""
+    """What is measured: a running container, and a client of its socket."""
 
     running: Running
-    door: Door
+    client: Client
 
 
 @contextmanager
 def subjects(stage: Stage, pair: tuple[Image, Image], edge: Image) -> Iterator[dict[str, Subject]]:
-    """Give every arm, running; the doors must be used in one loop."""
+    """Give every arm, running; the clients must be used in one loop."""
     for name, content in operations.documents().items():
         stage.write(name, content)
     stage.write("fixed.cfg", upstream.fixed(DOORS, FILES).encode())
@@ -54,7 +55,7 @@ def _started(stage: Stage, pair: tuple[Image, Image], edge: Image) -> dict[str, 
     running[PROXY] = stage.serve(PROXY, edge, "/ok", command=[f"{FILES}/proxy.cfg"], beside=DIRECT, **_CONFIGURED)
     for arm, image in zip(ARMS, (pair[0], pair[1], pair[0]), strict=True):
         running[arm] = bridge(stage, arm, image, upstream.PORT, beside=DIRECT)
-    return {name: Subject(each, Door(each.door)) for name, each in running.items()}
+    return {name: Subject(each, Client(f"unix:{each.door}")) for name, each in running.items()}
 
 
 def bridge(stage: Stage, name: str, image: Image, port: int, *, beside: str) -> Running:
@@ -66,27 +67,29 @@ def bridge(stage: Stage, name: str, image: Image, port: int, *, beside: str) -> 
     return stage.serve(name, image, "/health/ready", environment=environment, beside=beside, user=own_user())
 
 
-async def available(door: Door, operation: Operation) -> str:
+async def available(client: Client, operation: Operation) -> str:
     """Return the first path of `operation` that answers 200; raise VoidError for none."""
     said = []
     for path in operation.paths:
-        reply = await door.ask(operations.request(path, authorization=operations.TOKEN))
+        reply = await client.ask(encode(path, authorization=operations.TOKEN))
         if reply.status == 200:
             return path
         said.append(f"{path} answers {reply.status}")
     raise VoidError(f"{operation.name} cannot be measured: {', '.join(said)}.")
 
 
-async def window(door: Door, request: bytes, rate: float, seconds: float, seed: int, pid: int) -> tuple[Samples, float]:
+async def window(
+    client: Client, request: bytes, rate: float, seconds: float, seed: int, pid: int
+) -> tuple[Samples, float]:
     """Return what a window of open arrivals found, and the CPU seconds that process `pid` needed for each request.
 
     Raise VoidError where a request failed.
     """
     for _ in range(WARM_REQUESTS):
-        await door.expect(request)
+        await client.expect(request)
     due = statistics.arrivals(rate, seconds, seed)
     before = cpu.seconds(pid)
-    samples = await play(door, request, due)
+    samples = await play(client, request, due)
     used = cpu.seconds(pid) - before
     if samples.failures:
         raise VoidError(
@@ -99,10 +102,10 @@ async def window(door: Door, request: bytes, rate: float, seconds: float, seed: 
 def measure(stage: Stage, pair: tuple[Image, Image], edge: Image, plan: Plan, say: Say) -> dict[str, Any]:
     """Return the result of part "http"."""
     with subjects(stage, pair, edge) as arms, player() as run:
-        paths = {each.name: checked(run, available(arms[OTHER].door, each)) for each in operations.OPERATIONS}
+        paths = {each.name: checked(run, available(arms[OTHER].client, each)) for each in operations.OPERATIONS}
         open_rounds = _open(arms, paths, plan, say, run)
         for subject in arms.values():
-            subject.door.close()
+            subject.client.close()
         full_rounds = _full(stage, arms, paths, plan, say)
     rows = [_row(name, paths[name], open_rounds[name], full_rounds.get(name)) for name in paths]
     return {
@@ -139,8 +142,8 @@ def _open(
     work = [(name, arm) for name in paths for arm in _through(name)]
     for number, (name, arm) in statistics.interleaved(work, plan.rounds):
         say(f"round {number + 1} of {plan.rounds}, {name} at {plan.rate:g}/s, {arm}")
-        request = operations.request(_address(arm, paths[name]), authorization=operations.TOKEN)
-        one = window(arms[arm].door, request, plan.rate, plan.window_seconds, number, arms[arm].running.pid)
+        request = encode(_address(arm, paths[name]), authorization=operations.TOKEN)
+        one = window(arms[arm].client, request, plan.rate, plan.window_seconds, number, arms[arm].running.pid)
         samples, used = checked(run, one)
         found[name][arm]["cpu_us"].append(used * 1e6)
         found[name][arm]["p50_ms"].append(statistics.median(samples.ms))
@@ -198,10 +201,10 @@ def latency(stage: Stage, pair: tuple[Image, Image], edge: Image, plan: Plan, sa
         path = operations.PASS_THROUGH.paths[0]
         for number, arm in statistics.interleaved(order, plan.rounds):
             say(f"round {number + 1} of {plan.rounds}, {plan.latency_rate:g}/s for {plan.latency_seconds:g} s, {arm}")
-            request = operations.request(_address(arm, path), authorization=operations.TOKEN)
+            request = encode(_address(arm, path), authorization=operations.TOKEN)
             # The same arrivals for every arm of a round.
             one = window(
-                arms[arm].door, request, plan.latency_rate, plan.latency_seconds, number, arms[arm].running.pid
+                arms[arm].client, request, plan.latency_rate, plan.latency_seconds, number, arms[arm].running.pid
             )
             rounds[arm].append(checked(run, one)[0])
     return {

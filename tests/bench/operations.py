@@ -74,13 +74,3 @@ def _item(name: str) -> dict[str, Any]:
         "@id": address, "@type": "Document", "id": name, "title": name.replace("-", " ").title(),
         "description": _SAYS[:120], "review_state": "published", "type_title": "Page", "is_folderish": False,
     }  # fmt: skip
-
-
-def request(path: str, document: Any = None, **fields: str) -> bytes:
-    """Return the bytes of a GET request, or of a POST of `document`; `fields` are further header fields."""
-    body = b"" if document is None else json.dumps(document).encode()
-    lines = [f"{'POST' if body else 'GET'} {path} HTTP/1.1", "Host: bridge.test", "Accept: application/json"]
-    lines += [f"{name.replace('_', '-')}: {value}" for name, value in fields.items()]
-    if body:
-        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
-    return "\r\n".join([*lines, "", ""]).encode() + body

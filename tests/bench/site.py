@@ -16,22 +16,20 @@ from docker.models.containers import Container
 from builder.catalogue import Image
 from eduhub_pilot.analysis import statistics
 from tests.bench import VoidError, cpu, saturation, upstream
-from tests.bench.arrivals import Door, FailedError, Samples, player, until
 from tests.bench.compare import BASE, OTHER
 from tests.bench.http import Play, Say, bridge, checked
-from tests.bench.operations import SITE, request
+from tests.bench.operations import SITE
 from tests.bench.plan import Plan
-from tests.bench.scenario import Step, timetable
 from tests.bench.stage import DOORS, FILES, Running, Stage
+from tests.load import users
+from tests.load.arrivals import Samples, player
+from tests.load.client import Client, encode
 
 PLONE = "plone"
 ADMIN = "admin"
 START_SECONDS = 240.0
 # A HAProxy before Plone counts what Plone is asked, whoever asks; bridges reach it here, `direct` by its door.
 COUNTER, PORT = "counter", 8090
-# A user whose turn comes later than this after the end has not been served.
-GRACE_SECONDS = 10.0
-TIMEOUT_SECONDS = 30.0
 _CONNECTIONS = 16
 
 
@@ -71,7 +69,7 @@ def measure(
         arms[arm] = bridge(stage, f"{arm}-plone", image, PORT, beside=PLONE)
     with player() as run:
         say("preparing pages and accounts")
-        checked(run, furnish(Door(door), site, plan))
+        checked(run, furnish(Client(f"unix:{door}"), site, plan))
         hot = [_hot(stage, arm, arms[arm], site.pages, plan, say) for arm in arms]
         mixed = _mixed(stage, arms, site, plan, say, run)
     return {
@@ -85,31 +83,31 @@ def prefix(arm: str) -> str:
     return SITE if arm == PLONE else "/plone"
 
 
-async def furnish(door: Door, site: Site, plan: Plan) -> None:
+async def furnish(client: Client, site: Site, plan: Plan) -> None:
     """Fill `site.pages` (paths below the site) and `site.accounts`: what is there already first, then new ones."""
-    said = await door.expect(request(f"{SITE}/@login", {"login": ADMIN, "password": site.password}))
+    said = await client.expect(encode(f"{SITE}/@login", {"login": ADMIN, "password": site.password}))
     token = {"Authorization": f"Bearer {json.loads(said.body)['token']}"}
-    found = await door.expect(request(f"{SITE}/@search?path.depth=5&b_size=200&portal_type=Document"))
+    found = await client.expect(encode(f"{SITE}/@search?path.depth=5&b_size=200&portal_type=Document"))
     site.pages = [item["@id"].partition(SITE)[2] for item in json.loads(found.body)["items"]][: plan.pages]
     if len(site.pages) < plan.pages:
-        site.pages += await _more_pages(door, token, plan.pages - len(site.pages))
+        site.pages += await _more_pages(client, token, plan.pages - len(site.pages))
     for number in range(plan.accounts):
         name = f"student{number}"
         account = {
             "username": name, "email": f"{name}@example.org", "password": site.password, "roles": ["Member"]
         }  # fmt: skip
-        await door.expect(request(f"{SITE}/@users", account, **token), 201)
+        await client.expect(encode(f"{SITE}/@users", account, **token), 201)
         site.accounts.append(name)
 
 
-async def _more_pages(door: Door, token: dict[str, str], wanted: int) -> list[str]:
+async def _more_pages(client: Client, token: dict[str, str], wanted: int) -> list[str]:
     paths = []
     text = {"content-type": "text/html", "data": "<p>What is read here is read often.</p>" * 20}
     for number in range(wanted):
         name = f"hot-{number}"
         page = {"@type": "Document", "id": name, "title": f"Hot page {number}", "text": text}
-        await door.expect(request(f"{SITE}/courses", page, **token), 201)
-        await door.expect(request(f"{SITE}/courses/{name}/@workflow/publish", {"comment": ""}, **token))
+        await client.expect(encode(f"{SITE}/courses", page, **token), 201)
+        await client.expect(encode(f"{SITE}/courses/{name}/@workflow/publish", {"comment": ""}, **token))
         paths.append(f"/courses/{name}")
     return paths
 
@@ -154,86 +152,36 @@ def requests_in(text: str) -> int:
     raise VoidError("HAProxy does not say how many requests it has passed to Plone.")
 
 
-@dataclass
-class _Account:
-    """What one arm's users met, in all and by action."""
-
-    every: Samples = field(default_factory=Samples)
-    actions: dict[str, Samples] = field(default_factory=dict)
-    plone: int = 0
-    seconds: float = 0.0
-
-    def answered(self, action: str, ms: float) -> None:
-        for samples in (self.every, self.actions.setdefault(action, Samples())):
-            samples.ms.append(ms)
-
-    def failed(self, action: str, error: FailedError) -> None:
-        for samples in (self.every, self.actions.setdefault(action, Samples())):
-            samples.failed(error)
-
-
 def _mixed(
     stage: Stage, running: dict[str, Running], site: Site, plan: Plan, say: Say, run: Play
 ) -> list[dict[str, Any]]:
     arms = (PLONE, OTHER)
-    accounts = {arm: _Account() for arm in arms}
+    accounts = {arm: users.Account() for arm in arms}
+    seconds, plone = dict.fromkeys(arms, 0.0), dict.fromkeys(arms, 0)
     for number, arm in statistics.interleaved(arms, plan.mixed_rounds):
         say(f"round {number + 1} of {plan.mixed_rounds}, {plan.users} users for {plan.mixed_seconds:g} s, {arm}")
-        checked(run, _calm(Door(running[PLONE].door)))
+        checked(run, _calm(Client(f"unix:{running[PLONE].door}")))
         before, begun = asked(stage), time.perf_counter()
-        run(_users(Door(running[arm].door), arm, site, plan, accounts[arm]))
-        accounts[arm].seconds += time.perf_counter() - begun
-        accounts[arm].plone += asked(stage) - before
-    return [_mixed_row(arm, account) for arm, account in accounts.items()]
+        scenario = users.Scenario(
+            prefix(arm), site.pages, site.accounts, site.password, plan.users, plan.think_seconds, plan.mixed_seconds
+        )
+        run(users.play(Client(f"unix:{running[arm].door}"), scenario, accounts[arm]))
+        seconds[arm] += time.perf_counter() - begun
+        plone[arm] += asked(stage) - before
+    return [_mixed_row(arm, account, seconds[arm], plone[arm]) for arm, account in accounts.items()]
 
 
-async def _calm(door: Door) -> None:
+async def _calm(client: Client) -> None:
     """Wait until Plone has dealt with what was asked before."""
     for _ in range(60):
         begun = time.perf_counter()
-        await door.expect(request(f"{SITE}/ok"), seconds=TIMEOUT_SECONDS)
+        await client.expect(encode(f"{SITE}/ok"), seconds=users.TIMEOUT_SECONDS)
         if time.perf_counter() - begun < 0.1:
             return
         await asyncio.sleep(0.5)
 
 
-async def _users(door: Door, arm: str, site: Site, plan: Plan, account: _Account) -> None:
-    begun = time.perf_counter()
-
-    async def live(user: int) -> None:
-        token: dict[str, str] = {}
-        for step in timetable(user, plan.think_seconds, plan.mixed_seconds, site.pages):
-            due = begun + step.due
-            await until(due)
-            try:
-                if time.perf_counter() > begun + plan.mixed_seconds + GRACE_SECONDS:
-                    raise FailedError("not_sent", "the answers before came too late for this user's turn")  # noqa: TRY301
-                await _act(door, prefix(arm), step, site, site.accounts[user % len(site.accounts)], token)
-                account.answered(step.action, (time.perf_counter() - due) * 1000)
-            except FailedError as error:
-                account.failed(step.action, error)
-
-    await asyncio.gather(*map(live, range(plan.users)))
-    door.close()
-
-
-async def _act(door: Door, base: str, step: Step, site: Site, name: str, token: dict[str, str]) -> None:
-    """Do one step; a login puts its token into `token`."""
-    if step.action == "browse":
-        await door.expect(request(base + step.what), seconds=TIMEOUT_SECONDS)
-    elif step.action == "search":
-        path = f"{base}/@search?SearchableText={step.what}&b_size=10"
-        await door.expect(request(path), seconds=TIMEOUT_SECONDS)
-    elif step.action == "log in":
-        credentials = {"login": name, "password": site.password}
-        said = await door.expect(request(f"{base}/@login", credentials), seconds=TIMEOUT_SECONDS)
-        token["Authorization"] = f"Bearer {json.loads(said.body)['token']}"
-    else:
-        work = {"@type": "Document", "title": f"Handed in by {name}"}
-        await door.expect(request(f"{base}/submissions", work, **token), 201, TIMEOUT_SECONDS)
-
-
-def _mixed_row(arm: str, account: _Account) -> dict[str, Any]:
+def _mixed_row(arm: str, account: users.Account, seconds: float, plone: int) -> dict[str, Any]:
     def said(samples: Samples) -> dict[str, Any]:
         shares = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
         ms = {name: statistics.quantile(samples.ms, share) for name, share in shares.items()} if samples.ms else None
@@ -241,9 +189,7 @@ def _mixed_row(arm: str, account: _Account) -> dict[str, Any]:
         return {"requests": samples.requests, "failures": failures, "example": samples.example, "ms": ms}
 
     return {
-        "arm": arm, **said(account.every), "rate": len(account.every.ms) / account.seconds,
-        "plone_rate": account.plone / account.seconds,
+        "arm": arm, **said(account.every), "rate": len(account.every.ms) / seconds,
+        "plone_rate": plone / seconds,
         "actions": {action: said(samples) for action, samples in sorted(account.actions.items())},
     }  # fmt: skip
-
-

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 NOT_COMPARED = {
     "connection": "it belongs to one connection, and there are two",
     "date": "the second at which the answer was made",
-    "cache-status": "the bridge's own word on whether it had to ask Plone (RFC 9211)",
-    "age": "for how many seconds the bridge has had the page",
+    "cache-status": "says whether the bridge had to ask Plone (RFC 9211)",
+    "age": "how many seconds the bridge has stored the page",
     "content-length": "compared as right or wrong, since the site's address may be longer (after HEAD as it is)",
 }
 # What one and the same Plone tells differently for the same request, wherever it stands.

@@ -19,31 +19,31 @@ INTRODUCTION = """\
 
 *Printed by `python -m tests.bridge.document` from the tables of `tests/bridge`; a contract test holds it to them.*
 
-An unmodified client of plone.restapi works with the bridge when its base address is changed, and nothing else. That is
-tested, not claimed: `pytest tests/bridge/test_same_answers.py` sends every request below to a real, seeded, classic
-Plone and to a bridge before it, once for each Python, and compares status, every header field but those listed, and
-body. {readings} requests that change nothing are sent as nobody, as a member and as the administrator; {steps} requests
-that write are told as {stories} stories, each to Plone and to each bridge from the same beginning. Every service that
-this Plone registers is among them; a test reads Plone's own list.
+An unmodified client of plone.restapi works with the bridge: change its base address and nothing else. The test
+`pytest tests/bridge/test_same_answers.py` sends every request below to a real, seeded, classic
+Plone and to a bridge in front of it, once for each Python. It compares status, every header field but those listed, and
+body. {readings} read-only requests are sent without credentials, as a member and as the administrator. {steps} requests
+that write form {stories} scenarios, each sent to Plone and to each bridge from the same initial content. Every service
+that this Plone registers is among them; a test reads Plone's own list.
 """
 
 
 BESIDE = """
-## What else is proven, on each Python
+## What else is tested, on each Python
 
 - `test_big_transfers.py`: a gigabyte either way, with a length or chunked, arrives whole, and the bridge's memory grows
   by less than 32 MiB.
 - `test_graceful_stop.py`: twenty stops behind the edge. No request fails once drained, streams end whole, WebSockets
   close with 1012.
-- `test_live_edge.py`: event streams and WebSockets outlast the edge's timeouts while nothing happens, and go on in the
-  other slot after a switch, with nothing missed and nothing told twice.
+- `test_live_edge.py`: event streams and WebSockets outlast the edge's timeouts while nothing happens, and continue in
+  the other slot after a switch, with no event missed and none sent twice.
 - `test_faults.py`: Plone stopped, paused, slow, resetting connections, answering garbage, half or without end, its
-  queue full. The bridge says which, readers of stored pages notice nothing, its memory grows by less than 32 MiB, and
+  queue full. The bridge names the fault, stored pages are still answered, its memory grows by less than 32 MiB, and
   it answers again within 5 s of Plone.
-- `test_edge_input.py`: nothing is smuggled past the edge, oversized, forged and unfit requests are refused, nobody gets
-  another's page, no secret is logged. What HAProxy cannot read, or is longer than 15 KiB without its body, gets 400
-  with HAProxy's own page; every other refusal is a problem document.
-- `test_openapi.py`, `test_api.py`: the typed endpoints answer what their document says, and nothing else.
+- `test_edge_input.py`: no request is smuggled past the edge; oversized, forged and malformed requests are refused; no
+  client gets another's page; no secret is logged. A request that HAProxy cannot read, or whose head is longer than
+  15 KiB, gets 400 with HAProxy's own page; every other refusal is a problem document.
+- `test_openapi.py`, `test_api.py`: the typed endpoints answer exactly what their document says.
 """
 
 
@@ -86,16 +86,16 @@ def document() -> str:
     volatile = [f"- {why}" for why in alike.VOLATILE.values()]
     parts = [
         INTRODUCTION.format(readings=len(TABLE), steps=steps, stories=len(STORIES)),
-        "## What is asked\n", _asked(), f"\nThe stories: {told}.\n",
+        "## What is asked\n", _asked(), f"\nThe scenarios: {told}.\n",
         "## Where the bridge differs\n",
         "It refuses, though Plone would answer:\n", _table("| request | status | because |", refused),
         "\nAnd in the protocol:\n", *(f"- {line}" for line in exceptions.PROTOCOL),
-        "\nTo spare Plone ([how](../patterns.md)):\n", *(f"- {line}" for line in exceptions.PROTECTION),
+        "\nTo protect Plone ([how](../patterns.md)):\n", *(f"- {line}" for line in exceptions.PROTECTION),
         "\nAs behind any virtual host:\n", *(f"- {line}" for line in exceptions.VIRTUAL_HOSTING),
         "\n## What is not compared\n", _table("| field | because |", fields),
-        "\nNor what Plone itself tells differently each time:\n", *volatile,
-        f"- what a story makes: {', '.join(alike.MADE)}; the same thing must still be the same in all its answers",
-        "- patterns that stand beside single requests in `reads.py`, with their reasons", BESIDE.rstrip("\n"),
+        "\nNor what Plone itself answers differently each time:\n", *volatile,
+        f"- what a scenario creates: {', '.join(alike.MADE)}; one thing must still be the same in all answers",
+        "- patterns for single requests in `reads.py`, with their reasons", BESIDE.rstrip("\n"),
     ]  # fmt: skip
     return "\n".join(parts) + "\n"
 

@@ -16,7 +16,7 @@ class Refusal:
     reason: str
 
 
-_CLIMBS = "Steps upwards and names of virtual hosting could leave the site: none is passed on."
+_CLIMBS = "Path steps upwards and virtual host names could leave the site; the bridge passes none on."
 REFUSED = (
     Refusal(Request("GET", "/compat/../courses"), 400, _CLIMBS),
     Refusal(Request("GET", "/compat/%2e%2e/courses"), 400, _CLIMBS),
@@ -24,11 +24,11 @@ REFUSED = (
     Refusal(Request("GET", "/_vh_other/compat"), 400, _CLIMBS),
     Refusal(
         Request("GET", "/compat/document", "x-note: café, in Latin-1", fields={"x-note": "caf\xe9"}),
-        400, "A field must be UTF-8: what is not cannot be passed on byte for byte.",
+        400, "A field must be UTF-8; other bytes cannot be passed on unchanged.",
     ),
     Refusal(
         Request("INVENTED", "/compat/document"),
-        400, "No standard knows the method; Plone takes it for GET.",
+        400, "The method is in no standard; Plone treats it as GET.",
     ),
 )  # fmt: skip
 # What Plone itself does behind any virtual host, so not a difference of the bridge's, but of Plone's own port.
@@ -38,8 +38,8 @@ VIRTUAL_HOSTING = (
 )
 # What the bridge is for; docs/patterns.md says when.
 PROTECTION = (
-    "A page that nobody in particular reads may be some seconds old, if it was changed past this bridge.",
-    "Where too many wait for Plone, or it fails, the bridge answers 502, 503 or 504 with a problem document.",
+    "A page for anonymous readers may be some seconds old, if it was changed without this bridge.",
+    "If too many requests wait for Plone, or it fails, the bridge answers 502, 503 or 504 with a problem document.",
 )
 # Of the protocol, seen by a client only if it looks.
 PROTOCOL = (

@@ -114,7 +114,7 @@ def test_an_image_is_built_on_any_given_base(client: docker.DockerClient) -> Non
 
     output = client.containers.run(
         result.image,
-        ["-c", "import sys, eduhub_pilot, aiohttp; print(sys.executable)"],
+        ["-c", "import sys, eduhub_pilot, docker; print(sys.executable)"],
         entrypoint=["python3"],
         remove=True,
     )

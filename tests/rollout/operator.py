@@ -7,13 +7,14 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -28,6 +29,8 @@ STACK: str = _VARIABLES["eduhub_stack"]
 STATE = Path("/var/lib") / STACK
 URL = f"http://127.0.0.1:{_VARIABLES['edge_port']}"
 PASSWORD = Path("/etc") / STACK / "secrets/plone_admin_password"
+# The load generator makes documents too, as the administrator.
+WITH_DOCUMENTS = ("--user", "admin", "--password-file", str(PASSWORD))
 
 
 @dataclass(frozen=True)
@@ -117,44 +120,49 @@ def journal() -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True)
-class Witness:
-    """The load: started, left running, asked for its result."""
+class LoadGenerator:
+    """The load generator (`tests.load`), a process of its own: started, left running, asked for its result."""
 
     folder: Path
-    name: ClassVar[str] = f"{STACK}-witness"
+    process: subprocess.Popen[bytes]
 
     @classmethod
     @contextmanager
-    def watching(cls, folder: Path, seconds: int, *more: str) -> Iterator[Witness]:
-        """Load on the public address for `seconds` at most, ended with the block."""
-        folder.mkdir()
-        docker("rm", "--force", cls.name)
-        docker(
-            "run", "--detach", "--name", cls.name, "--label", f"org.eduhub.stack={STACK}", "--network", "host",
-            "--user", "0:0", "--volume", f"{folder}:/out", "--volume", f"{PASSWORD}:/run/secrets/password:ro",
-            "eduhub/pilot:py3.11", "witness", "--url", URL, "--seconds", str(seconds), "--user", "admin",
-            "--password-file", "/run/secrets/password", "--out", "/out/result.json", "--events", "/out/events.jsonl",
-            "--until-file", "/out/enough", *more,
-        )  # fmt: skip
-        try:
-            yield cls(folder)
-        finally:
-            docker("rm", "--force", cls.name)
+    def running(cls, folder: Path, seconds: int, *options: str, warm: bool = False) -> Iterator[LoadGenerator]:
+        """Put load on the public address for `seconds` at most, ended with the block; `options` are its own.
 
-    def warm(self) -> None:
-        """Wait until every stream of the load has had answers for some seconds."""
+        With `warm`, the block begins once every stream has had answers for some seconds.
+        """
+        folder.mkdir(exist_ok=True)
+        words = [
+            sys.executable, "-m", "tests.load", "--url", URL, "--seconds", str(seconds),
+            "--out", str(folder / "result.json"), "--events", str(folder / "events.jsonl"),
+            "--until-file", str(folder / "enough"), *options,
+        ]  # fmt: skip
+        process = subprocess.Popen(words, cwd=CHECKOUT, stdin=subprocess.DEVNULL)
+        try:
+            load = cls(folder, process)
+            if warm:
+                until("the load runs", lambda: load.requests() > 200, 60, pause=0.5)
+            yield load
+        finally:
+            process.kill()
+            process.wait()
+
+    def requests(self) -> int:
+        """How many requests have ended; fails where the load generator itself did."""
+        assert self.process.poll() is None, "the load generator ended by itself"
         events = self.folder / "events.jsonl"
-        until("the load runs", lambda: events.exists() and len(events.read_text().splitlines()) > 200, 60, pause=0.5)
+        return len(events.read_text().splitlines()) if events.exists() else 0
 
     def result(self) -> dict[str, Any]:
-        """Tell the witness that it is enough, and return what it saw."""
+        """End the load, and return its result."""
         (self.folder / "enough").touch()
         return self.wait()
 
     def wait(self) -> dict[str, Any]:
-        """Wait for the witness to end by itself, and return what it saw."""
-        docker("wait", self.name)
-        print(docker("logs", self.name))
+        """Wait for the load to end by itself, and return its result."""
+        assert self.process.wait(timeout=600) in {0, 1}
         return dict(json.loads((self.folder / "result.json").read_text()))
 
     def events(self) -> list[dict[str, Any]]:

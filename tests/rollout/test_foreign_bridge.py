@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import urllib.request
 
-from tests.rollout.operator import URL, Witness, answered_by
+from tests.rollout.operator import URL, LoadGenerator, answered_by
 
 
 def greeting() -> str:
@@ -30,10 +30,9 @@ def test_variables_alone_deploy_and_upgrade_a_foreign_image(operator, stranger, 
 
     assert foreign("first").types("deploy").returncode == 0
     assert (greeting(), operator.status()["release"].split("-")[1]) == ("first", "pynone")
-    with Witness.watching(tmp_path / "load", 120, "--light-only", "/") as witness:
-        witness.warm()
+    with LoadGenerator.running(tmp_path / "load", 120, "--light-only", "/", warm=True) as load:
         assert foreign("second").types("upgrade").returncode == 0
-        result = witness.result()
+        result = load.result()
     assert (greeting(), [kind for kind, count in result["failures"].items() if count]) == ("second", [])
 
     # And back to ours, by the same door.

@@ -8,13 +8,13 @@ import time
 from datetime import datetime
 from typing import Any
 
-from tests.rollout.operator import Witness, journal
+from tests.rollout.operator import WITH_DOCUMENTS, LoadGenerator, journal
 
 # On a noisy machine; the printed figure, beside the control's, is what counts.
 HARD_LIMIT_SECONDS = 1.0
-# Twice what is promised of a warm rollback, from the command to the last answer of the release that is left.
+# Twice what is promised of a warm rollback, from the command to the last answer of the previous release.
 ROLLBACK_SECONDS = 10.0
-# How long the control runs; the upgrade and the way back together take about as long.
+# How long the control runs; the upgrade and the rollback together take about as long.
 CONTROL_SECONDS = 60
 
 
@@ -39,7 +39,7 @@ def may_answer(sent: float, first: str, lines: list[dict[str, Any]]) -> set[str]
     return allowed | {slot for slot, part in share.items() if part}
 
 
-def way_back_seconds(events: list[dict[str, Any]], slot: str, typed: float) -> float:
+def rollback_seconds(events: list[dict[str, Any]], slot: str, typed: float) -> float:
     """How many seconds after the command was `typed` the last answer of `slot` came; of what is answered at once."""
     last = (event["sent"] + event["ms"] / 1000 for event in events if (event["kind"], event["slot"]) == ("light", slot))
     return max(last) - typed
@@ -55,17 +55,16 @@ def test_upgrade_and_rollback_fail_no_request(operator, tmp_path):
     )
     first = operator.status()["live"]
     second = {"blue": "green", "green": "blue"}[first]
-    with Witness.watching(tmp_path / "control", CONTROL_SECONDS) as witness:
-        control = witness.wait()
+    with LoadGenerator.running(tmp_path / "control", CONTROL_SECONDS, *WITH_DOCUMENTS) as load:
+        control = load.wait()
     seen = len(journal())
-    with Witness.watching(tmp_path / "rollout", 460) as witness:
-        witness.warm()
+    with LoadGenerator.running(tmp_path / "rollout", 460, *WITH_DOCUMENTS, warm=True) as load:
         forward = as_shipped.types("upgrade", "--python", "3.11")
         middle = operator.status()
         typed = time.time()
         back = operator.types("rollback")
-        result, events = witness.result(), witness.events()
-    seconds = way_back_seconds(events, second, typed)
+        result, events = load.result(), load.events()
+    seconds = rollback_seconds(events, second, typed)
     print(json.dumps({"control": control, "rollout": result}, indent=1))
     print(f"The rollback took traffic from {second} within {seconds:.1f} s of the command, under this load.")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# The clocks of the witness and of this test are the same; what lies between is how exactly a moment is known.
+# The clocks of the load generator and of this test are the same; what lies between is how exactly a moment is known.
 MARGIN_SECONDS = 0.3
 LIGHT = "light"
 
@@ -27,7 +27,7 @@ class Blow:
 
 
 def unexplained(events: Iterable[Mapping[str, Any]], blow: Blow) -> list[Mapping[str, Any]]:
-    """Return the failed requests of the witness that `blow` does not explain."""
+    """Return the failed requests of the load that `blow` does not explain."""
     events = list(events)
     back = _back(events, blow)
     return [event for event in events if event["error"] and not _explained(event, blow, back)]

@@ -13,22 +13,22 @@ from dataclasses import dataclass
 from datetime import date
 
 OUTCOMES = {
-    "on": "goes on: the new release is confirmed as if nothing had happened",
-    "back": "goes back by itself: the old release serves, the new one's container and the lock are gone",
-    "left": "stops where it is: the old release serves; `upgrade --resume` or `rollback` ends it, at once or once the "
-            "lock is stale",
-    "kept": "the new release is confirmed; the lock is left until it is stale, and the next command takes it",
+    "on": "continues: the new release is confirmed, as without the fault",
+    "back": "is rolled back by the host: the old release is live, the new one's container and the lock are removed",
+    "left": "stops: the old release is live; `upgrade --resume` or `rollback` ends it, at once or once the lock has "
+            "expired",
+    "kept": "the new release is confirmed; the lock is left until it expires, and the next command takes it",
 }  # fmt: skip
 
 FAULTS = {
     "controller": "the operator's machine dies: every process of `./invoke` is killed with -9",
     "ctrl-c": "Ctrl-C: SIGINT to everything in the terminal's foreground",
-    "ssh": "the ssh connection is cut: sshd and its sessions are killed with -9, and nobody listens for 8 s",
+    "ssh": "the ssh connection is cut: sshd and its sessions are killed with -9, and no sshd listens for 8 s",
     "pilot": "the pilot is killed with -9, at the beginning of its work in that step",
     "dockerd": "the Docker daemon is killed with -9; systemd starts it again",
     "haproxy": "HAProxy is killed with -9, master and worker; the engine starts it again",
-    "new": "the container of the new release is killed with -9 (green, where blue served)",
-    "old": "the container of the old release is killed with -9 (blue, where it served)",
+    "new": "the container of the new release is killed with -9 (green, if blue was live)",
+    "old": "the container of the old release is killed with -9 (blue, if it was live)",
     "reboot": "the host is switched off and on: every process is killed at once, then systemd boots",
     "disk": "the file system that holds the state is full, for 30 s",
     "plone": "Plone is stopped, until the run has ended",
@@ -37,10 +37,10 @@ FAULTS = {
 STEPS = {
     "begin": "the lock is taken and the release recorded",
     "start": "the new container starts",
-    "prove": "the new release is ready, the gates ask",
+    "prove": "the new release is ready, the gates are asked",
     "25%": "a quarter of the traffic has moved",
     "100%": "all traffic has moved, the old slot is drained",
-    "rehearse": "all traffic is back, for the measured way back",
+    "rehearse": "all traffic has returned to the old release, to measure the rollback",
     "shifted": "all traffic has moved, unconfirmed; the host is verified",
     "confirm": "the release is confirmed",
     "end": "the lock is free",
@@ -51,7 +51,7 @@ UPGRADE = """
 controller  left      left      left      back      back      back      back      kept/on   on
 ctrl-c      back      back      back      back      back      back      back      on        on
 ssh         left      left      left      back      back      back      back      kept/on   on
-pilot       on/back   -         back      on        on        on        on        back/on   kept/on
+pilot       on/back   -         back      on        on        on        on        back/on   -
 dockerd     left/back/on left/back/on left/back on/back   on/back   on/back   on/back   kept/on   on
 haproxy     on        on        on/back   back      back      back      back      on        on
 new         -         on        on/back   on/back   on/back   on/back   on/back   on        on
@@ -67,7 +67,7 @@ ROLLBACK = """
 controller  left      back      back      back      kept/on   on
 ctrl-c      back      back      back      back      on        on
 ssh         left/on   back/on   back/on   back      kept/on   on
-pilot       on/back   on        on        on        back/on   kept/on
+pilot       on/back   on        on        on        back/on   -
 dockerd     left/back/on on/back on/back  on/back   kept/on   on
 haproxy     on        on/back   back      back      on        on
 new         on        on/back   on/back   on/back   on        on
@@ -78,7 +78,9 @@ plone       on        on        on        on        on        on
 """
 
 NONE = {
-    ("upgrade", "start", "pilot"): "no pilot runs while the engine starts a container",
+    ("upgrade", "start", "pilot"): "the pilot that starts the container is that of `prove`",
+    ("upgrade", "end", "pilot"): "the pilot that confirms frees the lock",
+    ("rollback", "end", "pilot"): "the pilot that confirms frees the lock",
     ("upgrade", "begin", "new"): "there is no new container yet",
 }
 

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,11 +14,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tests.rollout.faults.host import URL, Host, answered_by
+from tests.rollout.faults.host import Host, answered_by
 from tests.rollout.faults.judge import Blow, unexplained
 from tests.rollout.faults.matrix import Cell
 from tests.rollout.faults.strike import PilotKiller, mend, plone_answers, strike
-from tests.rollout.operator import CHECKOUT, until
+from tests.rollout.operator import LoadGenerator, until
 
 # When a step has begun: what the journal, or the engine, says then.
 MARKS = {
@@ -33,7 +32,7 @@ MARKS = {
     "end": ("end", "freed", None),
 }
 # Which run of the pilot does the work of a step; those of a shift are one, and struck at the journal's mark.
-PILOTS = {"begin": "begin", "prove": "prove", "confirm": "confirm", "end": "end"}
+PILOTS = {"begin": "begin", "prove": "prove", "confirm": "confirm"}
 DISK_SECONDS = 30
 # Everything is over so long after the blow, the rest of the command included.
 SETTLED_SECONDS = 120
@@ -56,22 +55,12 @@ class Seen:
 
 @contextmanager
 def load(folder: Path) -> Iterator[Path]:
-    """Ask for pages and light answers as long as the block lasts; its events are in the file."""
-    words = [
-        sys.executable, "-m", "eduhub_pilot.witness", "--url", URL, "--seconds", "400", "--rate", "25",
-        "--page-rate", "2", "--download", "", "--slow", "", "--timeout", "20", "--until-file", str(folder / "enough"),
-        "--events", str(folder / "events.jsonl"), "--out", str(folder / "result.json"),
-    ]  # fmt: skip
-    events = folder / "events.jsonl"
-    witness = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": str(CHECKOUT / "images/pilot/src")})
-    try:
-        until("the load runs", lambda: events.exists() and events.stat().st_size > 3000, 30)
-        yield events
-        (folder / "enough").touch()
-        assert witness.wait(timeout=60) in {0, 1}
-    finally:
-        witness.kill()
-        witness.wait(timeout=10)
+    """Put light and page requests on the stack as long as the block lasts; their events are in the file."""
+    options = ("--rate", "25", "--page-rate", "2", "--download", "", "--slow", "", "--timeout", "20")
+    with LoadGenerator.running(folder, 400, *options) as running:
+        until("the load runs", lambda: running.requests() > 15, 30)
+        yield folder / "events.jsonl"
+        running.result()
 
 
 def live(host: Host) -> dict[str, Any]:

@@ -1,11 +1,7 @@
-"""A report's document with known numbers, and a server on a unix socket that does what it is told."""
+"""A report's document with known numbers."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,22 +79,3 @@ def document() -> dict[str, Any]:
             },
         },
     }  # fmt: skip
-
-
-Answering = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
-
-
-@pytest.fixture
-def serving(tmp_path):
-    """Give a context in which a function answers every connection to a unix socket, whose path it yields."""
-
-    @asynccontextmanager
-    async def serve(answering: Answering) -> AsyncIterator[Path]:
-        path = tmp_path / "door.sock"
-        server = await asyncio.start_unix_server(answering, str(path))
-        try:
-            yield path
-        finally:
-            server.close()
-
-    return serve

@@ -52,10 +52,3 @@ def test_the_upstreams_answers_are_always_the_same_and_json():
     assert operations.documents() == operations.documents()
     sizes = {name: len(body) for name, body in operations.documents().items() if json.loads(body)}
     assert sizes["ok.json"] < sizes["site.json"] < sizes["page.json"] < sizes["listing.json"] < 16384
-
-
-def test_a_request_with_a_document_is_a_post():
-    assert operations.request("/a", authorization="x").startswith(b"GET /a HTTP/1.1\r\nHost: ")
-    sent = operations.request("/a", {"b": 1})
-    assert sent.startswith(b"POST /a ")
-    assert sent.endswith(b'Content-Length: 8\r\n\r\n{"b": 1}')

@@ -13,10 +13,10 @@ INTRODUCTION = """\
 
 *Printed by `python -m tests.unit.bridge.metrics_page` from the instruments themselves; a test holds it to them.*
 
-`GET /metrics` on a slot's own loopback door (`127.0.0.1:8101` blue, `8102` green), never through the public one. Text
-format of Prometheus, or OpenMetrics for those who accept it. A histogram `NAME` gives `NAME_bucket`, `NAME_sum` and
-`NAME_count`, in seconds of wall time; counters end in `_total`. Beside these come `process_…` and `python_gc_…` of
-prometheus-client.
+`GET /metrics` on a slot's private endpoint (`127.0.0.1:8101` blue, `8102` green), never through the public address. The
+format is Prometheus text, or OpenMetrics if the client accepts it. A histogram `NAME` gives `NAME_bucket`, `NAME_sum`
+and `NAME_count`, in seconds of wall time. Counters end in `_total`. prometheus-client adds `process_…` and
+`python_gc_…`.
 """
 LABELS = {
     "route": "the endpoint's template (`/plone/{path}`, `/api/v1/content`), never a path; `unknown` for none",

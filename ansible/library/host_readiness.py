@@ -1,0 +1,197 @@
+#!/usr/bin/python
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_readiness
+short_description: Report everything that would stop a deployment of the stack on a host
+version_added: "0.1.0"
+author: EduHub rollout
+description:
+  - Observes a host, deployed or bare, and compares it with what the stack requires.
+  - Reports all findings at once, each with a stable code and a remedy. Findings do not fail the task.
+  - Changes nothing, in check mode or without.
+options:
+  stack:
+    description: Name of the stack. Its own containers may hold its ports.
+    type: str
+    required: true
+  ports:
+    description: TCP ports that the stack listens on.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      variable:
+        description: Variable of the inventory that sets the port.
+        type: str
+        required: true
+      address:
+        description: Address that the port is on.
+        type: str
+        required: true
+      port:
+        description: Number of the port.
+        type: int
+        required: true
+  disk_mb:
+    description: Free space in MB that is needed below each path before the first deployment, as a dictionary from path to MB.
+    type: dict
+    default: {}
+  next_disk_mb:
+    description: Free space in MB that a deployed host needs below each path of O(disk_mb) for one more release.
+    type: int
+    default: 0
+  memory_mb:
+    description: Memory in MB that has to be available before the first deployment.
+    type: int
+    default: 0
+  engine_required:
+    description: Whether a missing Docker Engine is a finding where it could be installed.
+    type: bool
+    default: true
+  controller_time:
+    description: The control machine's clock, in seconds since 1970. Without it the clocks are not compared.
+    type: float
+attributes:
+  check_mode:
+    description: Does the same in check mode.
+    support: full
+  diff_mode:
+    description: There is no difference to show.
+    support: none
+requirements:
+  - Python 3.9 or newer on the host
+"""
+
+EXAMPLES = r"""
+- name: Check that a host is ready for the stack
+  host_readiness:
+    stack: eduhub
+    ports:
+      - {variable: edge_port, address: 127.0.0.1, port: 8080}
+    disk_mb:
+      /var/lib/docker: 4000
+    memory_mb: 1500
+    controller_time: "{{ now().timestamp() }}"
+  register: readiness
+
+- name: Refuse a host without enough disk
+  ansible.builtin.fail:
+    msg: "{{ readiness.message }}"
+  when: "'disk_short' in readiness.findings | map(attribute='code')"
+"""
+
+RETURN = r"""
+code:
+  description: The exit code that the findings stand for. V(0) without findings, V(2) with some (refused, nothing touched).
+  returned: success
+  type: int
+  sample: 2
+message:
+  description: All findings with their remedies; without findings, distribution and engine.
+  returned: success
+  type: str
+  sample: "Port 80 is in use by nginx, pid 12: stop it, or set edge_port to another port."
+findings:
+  description: Everything that stops a deployment, in the order in which it would be met.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    code:
+      description: >-
+        Stable name of the finding: V(not_root), V(engine_not_installable), V(engine_missing), V(engine_too_old),
+        V(address_foreign), V(port_conflict), V(port_taken), V(disk_short), V(memory_short), V(clock_skewed) or
+        V(prune_scheduled).
+      type: str
+      sample: port_taken
+    what:
+      description: What is wrong, with the value.
+      type: str
+      sample: Port 80 is in use by nginx, pid 12
+    remedy:
+      description: What to do about it.
+      type: str
+      sample: stop it, or set edge_port to another port
+engine:
+  description: Version of the Docker Engine that answers; null when none does.
+  returned: success
+  type: str
+  sample: 20.10.24+dfsg1
+deployed:
+  description: Whether the stack has a release on this host.
+  returned: success
+  type: bool
+  sample: false
+systemd:
+  description: Whether systemd runs the host.
+  returned: success
+  type: bool
+  sample: true
+python_requests:
+  description: Whether the host's Python has the library requests, which the Docker modules need.
+  returned: success
+  type: bool
+  sample: true
+stale_pid_files:
+  description: Pid files of an engine that was killed. They keep the next one from starting.
+  returned: success
+  type: list
+  elements: str
+  sample: [/var/run/docker.pid]
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped] # has no types
+from ansible.module_utils.host_readiness.findings import findings
+from ansible.module_utils.host_readiness.model import Port, Requirements
+from ansible.module_utils.host_readiness.observe import install_facts, observe
+
+PORT = {
+    "variable": {"type": "str", "required": True},
+    "address": {"type": "str", "required": True},
+    "port": {"type": "int", "required": True},
+}
+ARGUMENTS = {
+    "stack": {"type": "str", "required": True},
+    "ports": {"type": "list", "elements": "dict", "default": [], "options": PORT},
+    "disk_mb": {"type": "dict", "default": {}},
+    "next_disk_mb": {"type": "int", "default": 0},
+    "memory_mb": {"type": "int", "default": 0},
+    "engine_required": {"type": "bool", "default": True},
+    "controller_time": {"type": "float"},
+}
+
+
+def requirements(given: dict[str, Any]) -> Requirements:
+    """Return the module's parameters as requirements. Raises ValueError for a size that is not a whole number."""
+    ports = [Port(**port) for port in given["ports"]]
+    disk_mb = {path: int(needed) for path, needed in given["disk_mb"].items()}
+    return Requirements(**{**given, "ports": ports, "disk_mb": disk_mb})
+
+
+def result(host: Any, required: Requirements) -> dict[str, Any]:
+    """Return the judgement of an observed host, as RETURN documents it."""
+    found = findings(host, required)
+    engine = f"Docker Engine {host.engine}" if host.engine else "no Docker Engine yet"
+    return {
+        "code": 2 if found else 0,
+        "message": " ".join(map(str, found)) or f"{host.distribution}, {engine}.",
+        "findings": [vars(finding) for finding in found],
+        "engine": host.engine,
+        "deployed": host.deployed,
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        required = requirements(module.params)
+    except ValueError as error:
+        module.fail_json(msg=f"disk_mb: {error}; give whole numbers of MB.")
+    module.exit_json(changed=False, **result(observe(required), required), **install_facts())
+
+
+if __name__ == "__main__":
+    main()

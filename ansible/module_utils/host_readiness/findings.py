@@ -1,0 +1,147 @@
+"""Judges a host: every finding that stops a deployment, at once. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from .model import FileSystem, Host, Listener, Port, Prune, Requirements
+
+OLDEST_ENGINE = (20, 10)
+# Beyond this, release ids and the journals of two hosts are out of order, and tokens expire at the wrong time.
+CLOCK_SECONDS = 60
+CODES = {
+    "not_root": "The connection to the host is not root.",
+    "engine_not_installable": "No Docker Engine answers, and the distribution has no package of it.",
+    "engine_missing": "No Docker Engine answers.",
+    "engine_too_old": "The Docker Engine is older than 20.10.",
+    "address_foreign": "A listening address does not belong to the host.",
+    "port_conflict": "Two settings name the same port.",
+    "port_taken": "A port is in use by another program.",
+    "disk_short": "A file system has too little free space.",
+    "memory_short": "Too little memory is available.",
+    "clock_skewed": "The clocks of host and control machine differ.",
+    "prune_scheduled": "A scheduled job removes images or volumes.",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that stops a deployment. `code` is one of CODES and stable; `what` and `remedy` are for people."""
+
+    code: str
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.remedy}."
+
+
+def findings(host: Host, required: Requirements) -> list[Finding]:
+    """Return everything that stops a deployment on `host`, in the order in which it would be met."""
+    return [
+        *about_root(host),
+        *about_engine(host, required),
+        *about_ports(host, required.ports),
+        *about_disk(host.file_systems),
+        # A deployed stack already uses its memory; the pilot's preflight knows what the next release needs.
+        *(() if host.deployed else about_memory(host.memory_mb, required.memory_mb)),
+        *about_clock(host.clock_offset),
+        *about_prunes(host.prunes),
+    ]
+
+
+def about_root(host: Host) -> Iterator[Finding]:
+    if not host.root:
+        yield Finding(
+            "not_root", "The connection is not root", "run as root, or set ansible_become: true in the inventory"
+        )
+
+
+def about_engine(host: Host, required: Requirements) -> Iterator[Finding]:
+    if host.engine is None and not host.installable:
+        name = host.distribution or "this distribution"
+        yield Finding(
+            "engine_not_installable",
+            f"No Docker Engine answers, and {name} has no package docker.io",
+            "install Docker Engine 20.10 or newer",
+        )
+    elif host.engine is None and required.engine_required:
+        yield Finding("engine_missing", "No Docker Engine answers", "./invoke deploy installs and starts it")
+    elif host.engine and version(host.engine) < OLDEST_ENGINE:
+        yield Finding("engine_too_old", f"The Docker Engine is {host.engine}", "upgrade it to 20.10 or newer")
+
+
+def about_ports(host: Host, ports: Iterable[Port]) -> Iterator[Finding]:
+    earlier: list[Port] = []
+    for port in ports:
+        another = f"set {port.variable} to another port"
+        if port.address in host.foreign_addresses:
+            yield Finding(
+                "address_foreign",
+                f"{port.address} is not an address of this host",
+                "set edge_address to one of its addresses",
+            )
+        if twin := next((other for other in earlier if overlap(port, other)), None):
+            yield Finding("port_conflict", f"{port.variable} and {twin.variable} are both {port.port}", another)
+        elif taken := next((each for each in host.listeners if overlap(port, each) and not each.own), None):
+            yield Finding("port_taken", f"Port {port.port} is in use by {taken.holder}", f"stop it, or {another}")
+        earlier.append(port)
+
+
+def about_disk(file_systems: Iterable[FileSystem]) -> Iterator[Finding]:
+    for each in file_systems:
+        if each.free_mb < each.needed_mb:
+            yield Finding(
+                "disk_short",
+                f"{' and '.join(each.paths)} need {each.needed_mb} MB and have {each.free_mb} MB free",
+                "free some space, or mount a larger disk",
+            )
+
+
+def about_memory(available_mb: int, needed_mb: int) -> Iterator[Finding]:
+    if available_mb < needed_mb:
+        yield Finding(
+            "memory_short",
+            f"{available_mb} MB of memory are available, {needed_mb} MB needed",
+            "stop other programs, or add memory",
+        )
+
+
+def about_clock(offset: float) -> Iterator[Finding]:
+    if abs(offset) > CLOCK_SECONDS:
+        direction = "ahead of" if offset > 0 else "behind"
+        yield Finding(
+            "clock_skewed",
+            f"The clock is {abs(offset):.0f} s {direction} the control machine's",
+            "correct the wrong one with timedatectl set-ntp true",
+        )
+
+
+def about_prunes(prunes: Iterable[Prune]) -> Iterator[Finding]:
+    for each in prunes:
+        yield Finding(
+            "prune_scheduled",
+            f"{each.path}:{each.line} runs `{each.command}`, which can remove the rollback target",
+            "remove --all, --volumes and volume prune from it, or remove the job",
+        )
+
+
+def overlap(one: Port | Listener, other: Port | Listener) -> bool:
+    """Whether two sockets cannot both listen: same port, and same address or one of them any address."""
+    wild = {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
+    return one.port == other.port and (one.address == other.address or bool(wild & {one.address, other.address}))
+
+
+def version(text: str) -> tuple[int, ...]:
+    """Return (20, 10) for "20.10.24+dfsg1"; () when there is no number."""
+    return tuple(int(number) for number in re.findall(r"\d+", text)[:2])
+
+
+def installable(os_release: str) -> tuple[str, bool]:
+    """Return the distribution's name from the text of /etc/os-release, and whether Debian's docker.io fits it."""
+    pairs = dict(line.split("=", 1) for line in os_release.splitlines() if "=" in line)
+    fields = {name: value.strip("\"'") for name, value in pairs.items()}
+    names = {fields.get("ID", ""), *fields.get("ID_LIKE", "").split()}
+    return fields.get("PRETTY_NAME", ""), "debian" in names

@@ -1,0 +1,82 @@
+"""What the stack requires of a host, and what was observed there. Sizes are in MB (10**6 bytes)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Port:
+    """A TCP port that the stack will listen on, and the variable that sets it."""
+
+    variable: str
+    address: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """What the stack needs.
+
+    `disk_mb`: free space below each path before the first deployment. `next_disk_mb`: free space below each of these
+    paths once the stack is deployed, for one more release. `controller_time`: the control machine's clock, in seconds
+    since 1970; None skips the comparison.
+    """
+
+    stack: str
+    ports: list[Port] = field(default_factory=list)
+    disk_mb: dict[str, int] = field(default_factory=dict)
+    next_disk_mb: int = 0
+    memory_mb: int = 0
+    engine_required: bool = True
+    controller_time: float | None = None
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A listening TCP socket. `holder` names its container or process; `own`: it belongs to the stack itself."""
+
+    address: str
+    port: int
+    inode: int = 0
+    holder: str = "a program"
+    own: bool = False
+
+
+@dataclass(frozen=True)
+class FileSystem:
+    """A file system: the required paths on it, its free space, and what the paths need together."""
+
+    paths: list[str]
+    free_mb: int
+    needed_mb: int
+
+
+@dataclass(frozen=True)
+class Prune:
+    """A scheduled command that removes images or volumes from the engine."""
+
+    path: str
+    line: int
+    command: str
+
+
+@dataclass(frozen=True)
+class Host:
+    """What was observed.
+
+    `engine`: version of the Docker Engine that answers, None when none does. `clock_offset`: seconds by which the
+    host's clock is ahead of the control machine's.
+    """
+
+    root: bool = True
+    distribution: str = ""
+    installable: bool = True
+    engine: str | None = None
+    deployed: bool = False
+    foreign_addresses: frozenset[str] = frozenset()
+    listeners: list[Listener] = field(default_factory=list)
+    file_systems: list[FileSystem] = field(default_factory=list)
+    memory_mb: int = 1 << 20
+    clock_offset: float = 0
+    prunes: list[Prune] = field(default_factory=list)

@@ -1,0 +1,89 @@
+"""Observes a host before anything is deployed on it. Reads only."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from .findings import installable
+from .model import FileSystem, Host, Prune, Requirements
+from .programs import read, run
+from .sockets import bindable, taken
+
+SCHEDULES = (
+    "/etc/crontab", "/etc/cron.d/*", "/etc/cron.hourly/*", "/etc/cron.daily/*", "/etc/cron.weekly/*",
+    "/etc/cron.monthly/*", "/var/spool/cron/crontabs/*", "/etc/systemd/system/*.service",
+)  # fmt: skip
+# Removes images that no running container uses, or volumes; a prune of untagged images alone is harmless.
+PRUNES = re.compile(
+    r"docker\s+(?:system|image)\s+prune\b[^;&|\n]*?\s(?:--all|-[a-z]*a[a-z]*)\b"
+    r"|docker\s+system\s+prune\b[^;&|\n]*?\s--volumes\b|docker\s+volume\s+prune\b"
+)
+# Left by an engine that was killed, these keep the next one from starting.
+PID_FILES = {"/var/run/docker.pid": "dockerd", "/var/run/docker/containerd/containerd.pid": "containerd"}
+
+
+def observe(required: Requirements) -> Host:
+    """Return what this host is like, as far as `required` asks."""
+    name, can_install = installable(read("/etc/os-release"))
+    available = re.search(r"MemAvailable:\s+(\d+)", read("/proc/meminfo"))
+    deployed = Path("/var/lib", required.stack, "release.json").exists()
+    needed = dict.fromkeys(required.disk_mb, required.next_disk_mb) if deployed else required.disk_mb
+    return Host(
+        root=os.geteuid() == 0,
+        distribution=name,
+        installable=can_install and shutil.which("apt-get") is not None,
+        engine=run("docker", "version", "--format", "{{.Server.Version}}") or None,
+        deployed=deployed,
+        foreign_addresses=frozenset(port.address for port in required.ports if not bindable(port.address)),
+        listeners=list(taken(required)),
+        file_systems=list(file_systems(needed)),
+        memory_mb=int(available[1]) // 1024 if available else 1 << 20,
+        clock_offset=time.time() - required.controller_time if required.controller_time is not None else 0,
+        prunes=list(scheduled(SCHEDULES)),
+    )
+
+
+def scheduled(places: Iterable[str], root: Path = Path("/")) -> Iterator[Prune]:
+    """Yield the scheduled commands that prune the engine; commented lines are none."""
+    for place in places:
+        for path in sorted(root.glob(place.lstrip("/"))):
+            for number, line in enumerate(read(path).splitlines(), 1):
+                if (match := PRUNES.search(line)) and not line.lstrip().startswith("#"):
+                    yield Prune(f"/{path.relative_to(root)}", number, match[0])
+
+
+def file_systems(disk_mb: dict[str, int]) -> Iterator[FileSystem]:
+    """Yield the file systems of the paths; a missing path counts for its nearest existing parent."""
+    devices: dict[int, list[str]] = {}
+    for path in disk_mb:
+        devices.setdefault(existing(path).stat().st_dev, []).append(path)
+    for paths in devices.values():
+        space = os.statvfs(existing(paths[0]))
+        yield FileSystem(paths, space.f_bavail * space.f_frsize // 1_000_000, sum(disk_mb[path] for path in paths))
+
+
+def existing(path: str) -> Path:
+    """Return `path`, or its nearest existing parent."""
+    return next(each for each in (Path(path), *Path(path).parents) if each.exists())
+
+
+def stale_pid_files() -> list[str]:
+    """Return the engine's pid files whose process has ended or is another program."""
+    there = {path: read(path).strip() for path in PID_FILES if Path(path).exists()}
+    return [path for path, pid in there.items() if read(f"/proc/{pid}/comm").strip() != PID_FILES[path]]
+
+
+def install_facts() -> dict[str, Any]:
+    """Return what the installation of an engine has to know of the host."""
+    return {
+        "systemd": Path("/run/systemd/system").is_dir(),
+        "python_requests": importlib.util.find_spec("requests") is not None,
+        "stale_pid_files": stale_pid_files(),
+    }

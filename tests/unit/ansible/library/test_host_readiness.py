@@ -1,0 +1,205 @@
+"""What stops a deployment is found before anything is touched, all of it at once, each with a code and a remedy."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from library import host_readiness
+from module_utils.host_readiness import observe, sockets
+from module_utils.host_readiness.findings import CODES, findings, installable, overlap
+from module_utils.host_readiness.model import FileSystem, Host, Listener, Port, Requirements
+from tests.unit.ansible.played import played
+
+ANY = "0.0.0.0"  # noqa: S104 - compared, not bound
+EDGE = Port("edge_port", "127.0.0.1", 8080)
+PLONE = Port("plone_port", "127.0.0.1", 8081)
+REQUIRED = Requirements("eduhub", [EDGE, PLONE], memory_mb=1500)
+ALPINE = "Alpine Linux v3.20"
+FINE = Host(distribution="Debian GNU/Linux 12 (bookworm)", engine="20.10.24+dfsg1")
+
+# Lines of /proc/net/tcp: sl, local address, remote address, state, queues, timer, retransmits, uid, timeout, inode.
+TCP = """\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4242 1 0 100 0 0 10 0
+   1: 0100007F:1F90 0100007F:9C40 01 00000000:00000000 00:00000000 00000000     0        0 4243 1 0 100 0 0 10 0
+"""
+TCP6 = """\
+  sl  local_address                         remote_address                        st tx_queue rx_queue tr inode
+   0: 00000000000000000000000000000000:0050 00000000000000000000000000000000:0000 0A 0:0 00:0 0 0 0 7 1 0
+   1: 0000000000000000FFFF00000100007F:0051 00000000000000000000000000000000:0000 0A 0:0 00:0 0 0 0 8 1 0
+"""
+
+
+def said(host: Host, required: Requirements = REQUIRED) -> list[str]:
+    return [str(finding) for finding in findings(host, required)]
+
+
+def codes(host: Host, required: Requirements = REQUIRED) -> list[str]:
+    return [finding.code for finding in findings(host, required)]
+
+
+def test_a_host_in_order_has_no_finding():
+    assert said(FINE) == []
+    message = host_readiness.result(FINE, REQUIRED)["message"]
+    assert message == "Debian GNU/Linux 12 (bookworm), Docker Engine 20.10.24+dfsg1."
+
+
+def test_every_finding_is_named_at_once_with_its_remedy():
+    host = Host(
+        root=False, distribution=ALPINE, installable=False, engine=None,
+        listeners=[Listener(ANY, 8080, holder="nginx, pid 12")],
+        file_systems=[FileSystem(["/var/lib/docker", "/data"], 900, 5000)], memory_mb=700,
+    )  # fmt: skip
+    assert said(host) == [
+        "The connection is not root: run as root, or set ansible_become: true in the inventory.",
+        f"No Docker Engine answers, and {ALPINE} has no package docker.io: install Docker Engine 20.10 or newer.",
+        "Port 8080 is in use by nginx, pid 12: stop it, or set edge_port to another port.",
+        "/var/lib/docker and /data need 5000 MB and have 900 MB free: free some space, or mount a larger disk.",
+        "700 MB of memory are available, 1500 MB needed: stop other programs, or add memory.",
+    ]
+    assert codes(host) == ["not_root", "engine_not_installable", "port_taken", "disk_short", "memory_short"]
+    answer = host_readiness.result(host, REQUIRED)
+    assert (answer["code"], answer["findings"][2]) == (
+        2,
+        {
+            "code": "port_taken",
+            "what": "Port 8080 is in use by nginx, pid 12",
+            "remedy": "stop it, or set edge_port to another port",
+        },
+    )
+
+
+def test_a_missing_engine_stops_only_what_does_not_install_it():
+    host = Host(distribution="Debian GNU/Linux 13 (trixie)", engine=None)
+    assert said(host) == ["No Docker Engine answers: ./invoke deploy installs and starts it."]
+    assert said(host, Requirements("eduhub", engine_required=False)) == []
+
+
+@pytest.mark.parametrize(("engine", "found"), [("19.3.15", 1), ("20.10.5+dfsg1", 0), ("28.2.2", 0)])
+def test_an_engine_that_is_too_old_is_named(engine, found):
+    assert codes(Host(engine=engine)) == ["engine_too_old"] * found
+
+
+def test_the_stacks_own_containers_may_hold_its_ports():
+    assert said(Host(engine="20.10.24", listeners=[Listener("127.0.0.1", 8080, own=True)])) == []
+
+
+def test_what_is_deployed_has_its_memory_already():
+    assert said(Host(engine="20.10.24", deployed=True, memory_mb=0)) == []
+
+
+@pytest.mark.parametrize(("ahead", "words"), [(61.4, "61 s ahead of"), (-3600, "3600 s behind")])
+def test_a_clock_that_is_off_is_named(ahead, words):
+    assert said(replace(FINE, clock_offset=ahead)) == [
+        f"The clock is {words} the control machine's: correct the wrong one with timedatectl set-ntp true."
+    ]
+    assert said(replace(FINE, clock_offset=-59)) == []
+
+
+CRONTAB = """\
+# docker system prune -a was here
+17 3 * * * root docker system prune -af >/dev/null
+18 3 * * * root docker image prune --force
+"""
+
+
+def test_a_job_that_can_remove_the_rollback_target_is_named(tmp_path):
+    (tmp_path / "etc/cron.daily").mkdir(parents=True)
+    (tmp_path / "etc/crontab").write_text(CRONTAB)
+    (tmp_path / "etc/cron.daily/tidy").write_text("#!/bin/sh\ndocker volume prune -f && docker container prune -f\n")
+    found = list(observe.scheduled(observe.SCHEDULES, tmp_path))
+    assert [(each.path, each.line, each.command) for each in found] == [
+        ("/etc/crontab", 2, "docker system prune -af"), ("/etc/cron.daily/tidy", 2, "docker volume prune"),
+    ]  # fmt: skip
+    assert said(replace(FINE, prunes=found))[0] == (
+        "/etc/crontab:2 runs `docker system prune -af`, which can remove the rollback target: "
+        "remove --all, --volumes and volume prune from it, or remove the job."
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "takes"),
+    [
+        ("docker image prune -a --force", True),
+        ("docker image prune --force --all", True),
+        ("docker system prune -f --volumes", True),
+        ("docker system prune --force", False),
+        ("docker image prune --filter until=24h", False),
+        ("docker image prune -f; tar -a", False),
+    ],
+)
+def test_only_what_takes_named_images_or_volumes_is_meant(command, takes):
+    assert bool(observe.PRUNES.search(command)) is takes
+
+
+def test_two_settings_with_one_port_are_named():
+    twins = Requirements("eduhub", [EDGE, Port("plone_port", ANY, 8080)])
+    assert said(FINE, twins) == ["plone_port and edge_port are both 8080: set plone_port to another port."]
+
+
+def test_an_address_of_another_host_is_named():
+    host = Host(engine="20.10.24", foreign_addresses=frozenset({"127.0.0.1"}))
+    assert said(host, Requirements("eduhub", [EDGE])) == [
+        "127.0.0.1 is not an address of this host: set edge_address to one of its addresses."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "clash"),
+    [
+        ("127.0.0.1", "127.0.0.1", True),
+        (ANY, "10.1.2.3", True),
+        ("10.1.2.3", "::", True),
+        ("10.1.2.3", "127.0.0.1", False),
+    ],
+)
+def test_sockets_clash_on_one_address_or_when_one_takes_all(one, other, clash):
+    assert overlap(Port("edge_port", one, 80), Listener(other, 80)) is clash
+
+
+def test_only_listening_sockets_are_read_from_the_kernels_tables():
+    assert sockets.listeners(TCP) == [Listener("127.0.0.1", 8080, 4242)]
+    assert sockets.listeners(TCP6) == [Listener("::", 80, 7), Listener("127.0.0.1", 81, 8)]
+
+
+@pytest.mark.parametrize(
+    ("os_release", "expected"),
+    [
+        ('PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\n', ("Debian GNU/Linux 12 (bookworm)", True)),
+        ('ID=ubuntu\nID_LIKE=debian\nPRETTY_NAME="Ubuntu 24.04"\n', ("Ubuntu 24.04", True)),
+        ('ID="rocky"\nID_LIKE="rhel centos fedora"\nPRETTY_NAME="Rocky Linux 9"\n', ("Rocky Linux 9", False)),
+        ("", ("", False)),
+    ],
+)
+def test_an_engine_can_be_installed_where_debian_packages_are(os_release, expected):
+    assert installable(os_release) == expected
+
+
+def test_played_by_ansible_it_names_who_holds_a_port_and_which_disk_is_full():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        answer = played(
+            "host_readiness", stack="eduhub-absent", disk_mb={"/var/lib/eduhub-absent": 10**9}, engine_required=False,
+            ports=[{"variable": "edge_port", "address": "127.0.0.1", "port": port}],
+        )  # fmt: skip
+    assert (answer["code"], answer["changed"], answer["deployed"]) == (2, False, False)
+    assert {"port_taken", "disk_short"} <= {finding["code"] for finding in answer["findings"]}
+    assert f"Port {port} is in use by" in answer["message"]
+    assert {"engine", "systemd", "python_requests", "stale_pid_files"} <= set(answer)
+
+
+@pytest.mark.parametrize(("name", "left"), [("dockerd", False), ("bash", True), ("", True)])
+def test_a_pid_file_is_stale_when_its_process_is_another_program(name, left, monkeypatch):
+    path = "/var/run/docker.pid"
+    monkeypatch.setattr(observe, "PID_FILES", {path: "dockerd"})
+    monkeypatch.setattr(Path, "exists", lambda _: True)
+    monkeypatch.setattr(observe, "read", lambda asked: {path: "77\n", "/proc/77/comm": f"{name}\n"}.get(asked, ""))
+    assert observe.stale_pid_files() == ([path] if left else [])
+
+
+def test_every_code_is_documented():
+    assert [code for code in CODES if f"V({code})" not in host_readiness.RETURN] == []
