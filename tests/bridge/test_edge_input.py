@@ -16,8 +16,8 @@ import pytest
 
 from tests.bridge import stack
 from tests.templates.edge import Edge
-from tests.unit.bridge.plone import Plone
-from tests.unit.bridge.test_failures import TRICKS
+from tests.unit.bridge.fake_plone import Plone
+from tests.unit.bridge.helpers import TRICKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.bridge import stack
 from tests.templates.edge import Edge
-from tests.unit.bridge.plone import Plone
+from tests.unit.bridge.fake_plone import Plone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

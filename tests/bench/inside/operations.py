@@ -21,7 +21,7 @@ from typing import Any
 import uvloop
 
 from eduhub_bridge import settings
-from eduhub_bridge.app import create_app
+from eduhub_bridge.server.app import create_app
 
 # Of single requests, one value is the mean of LOOPS * INNER.
 INNER = 20

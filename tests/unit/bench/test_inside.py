@@ -8,7 +8,7 @@ import json
 import pytest
 
 from eduhub_bridge import settings
-from eduhub_bridge.app import create_app
+from eduhub_bridge.server.app import create_app
 from tests.bench import operations
 from tests.bench.inside import operations as inside
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.bridge.plone import Plone
+from tests.unit.bridge.fake_plone import Plone
 from tests.unit.bridge.postgres import PROGRAMS, Server
 from tests.unit.bridge.process import Process
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from eduhub_bridge.app import create_app
+from eduhub_bridge.server.app import create_app
 from eduhub_bridge.settings import read
 
 INTRODUCTION = """\

@@ -41,7 +41,7 @@ class Server:
         self._process = subprocess.Popen(
             [str(PROGRAMS[-1] / "postgres"), *words], stderr=subprocess.DEVNULL, cwd=self._folder, **self._as_user()
         )
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120  # bounds only a failure
         while subprocess.run([str(PROGRAMS[-1] / "pg_isready"), "-q", "-h", str(self._folder)], check=False).returncode:
             assert time.monotonic() < deadline, "PostgreSQL does not start"
             time.sleep(0.05)

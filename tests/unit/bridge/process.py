@@ -50,7 +50,7 @@ class Process:
         self.environment = environment(plone_url, EDUHUB_SOCKET=str(self.socket), **more)
         with self.log.open("wb") as log:
             self.popen = subprocess.Popen([INTERPRETER, "-m", "eduhub_bridge"], env=self.environment, stderr=log)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120  # bounds only a failure
         while not self._answers():
             assert self.popen.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, "the bridge does not start"
@@ -64,7 +64,7 @@ class Process:
 
     def connect(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.settimeout(15)
+        connection.settimeout(60)
         connection.connect(str(self.socket))
         return connection
 
@@ -80,7 +80,7 @@ class Process:
     def stop(self) -> int:
         """Send SIGTERM; return the exit code."""
         self.popen.send_signal(signal.SIGTERM)
-        return self.popen.wait(20)
+        return self.popen.wait(60)
 
     def kill(self) -> None:
         if self.popen.poll() is None:

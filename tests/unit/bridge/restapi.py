@@ -45,7 +45,10 @@ class Item:
 
 
 class Restapi:
-    """Serves on loopback in a thread of its own. `writes` is what was kept, in order; `asked` every request."""
+    """Serves on loopback in a thread of its own. `writes` is what was kept, in order; `asked` every request.
+
+    `fields` holds the header fields of each of `asked`, names in lower case.
+    """
 
     def __init__(self) -> None:
         self._numbers = count(1)
@@ -56,6 +59,7 @@ class Restapi:
         self.items: dict[str, Item] = {}
         self.writes: list[tuple[str, str]] = []
         self.asked: list[tuple[str, str, str]] = []
+        self.fields: list[dict[str, str]] = []
         self.faults: list[tuple[str, str]] = []
         self.revoked: set[str] = set()
         self.delay = 0.0
@@ -118,6 +122,7 @@ class Restapi:
         user = self._user(request.headers.get("authorization", ""))
         if self.record:
             self.asked.append((request.method, path, user))
+            self.fields.append({name.lower(): value for name, value in request.headers.items()})
         context, _, service = path.partition("/@")
         context = context or "/"
         if service.startswith("users/"):

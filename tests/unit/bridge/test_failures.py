@@ -7,24 +7,8 @@ import time
 
 import pytest
 
+from tests.unit.bridge.helpers import TRICKS, is_problem
 from tests.unit.bridge.process import read_answer
-
-TRICKS = [
-    "/plone/..", "/plone/../metrics", "/plone/a/../b", "/plone/%2e%2e/x", "/plone/.%2E/x", "/plone/a%2f..%2fb",
-    "/plone/%252e%252e/x", "/plone/%25252e./x", "/plone/VirtualHostBase/http/evil:80/Plone/VirtualHostRoot/x",
-    "/plone/x/VirtualHostRoot", "/plone/%56irtualHostRoot/x", "/plone/_vh_evil/x", "/plone/a%2F_vh_evil",
-    "/plone/%5fvh_x", "/plone/++vh++http:evil:80/++/x", "/plone/%2b+vh++http:evil:80",
-    "/plone/" + "%25" * 9 + "%25252541",
-]  # fmt: skip
-
-
-def is_problem(answer, status):
-    document = answer.json()
-    assert (answer.status, document["status"], document["type"]) == (status, status, "about:blank")
-    assert answer.field("content-type") == ["application/problem+json"]
-    assert answer.field("cache-control") == ["no-store"]
-    assert len(answer.field("date")) == 1
-    return document["detail"]
 
 
 @pytest.mark.parametrize("target", TRICKS)

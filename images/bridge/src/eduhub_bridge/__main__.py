@@ -15,7 +15,7 @@ def main() -> int:
 
     try:
         told = settings.read(os.environ)
-        from eduhub_bridge.server import serve  # noqa: PLC0415 - a second of imports, not needed to refuse a setting
+        from eduhub_bridge.server.run import serve  # noqa: PLC0415 - a second of imports, not needed to refuse a setting
 
         serve(told, settings.unknown(os.environ))
     except settings.SettingsError as error:

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from typing import AsyncIterator, Optional, Union
+from typing import Optional, Union
 
 import aiohttp
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from eduhub_bridge import freshness, headers, paths
-from eduhub_bridge.anonymous import BY_METHOD, BYPASS, MISS, Alone, AnonymousReads, Found, Target
-from eduhub_bridge.freshness import Asked
-from eduhub_bridge.logs import Seldom
-from eduhub_bridge.metrics import Metrics
-from eduhub_bridge.problems import problem
+from eduhub_bridge.cache import freshness
+from eduhub_bridge.cache.anonymous import BY_METHOD, BYPASS, MISS, Alone, AnonymousReads, Found, Target
+from eduhub_bridge.cache.freshness import Asked
 from eduhub_bridge.settings import Settings
-from eduhub_bridge.upstream import Upstream, UpstreamError
+from eduhub_bridge.telemetry.logs import Seldom
+from eduhub_bridge.telemetry.metrics import Metrics
+from eduhub_bridge.upstream import addresses, headers
+from eduhub_bridge.upstream.limits import Upstream, UpstreamError
+from eduhub_bridge.web.disconnect import ClientDisconnect, ClientWatch
+from eduhub_bridge.web.problems import problem
+from eduhub_bridge.web.streams import AnswerCutError, forward
 
-ROUTE = f"{paths.MOUNT}/{{path}}"
-# Before this, nobody looks whether the client is still there: most requests are over by then.
-_PATIENCE_SECONDS = 0.25
-
-
-class AnswerCutError(Exception):
-    """Plone's answer broke off. Raised to the server, which cuts the client's connection: no clean end."""
-
-
-class _ClientGoneError(Exception):
-    """The client left while it was sending its body."""
+ROUTE = f"{addresses.MOUNT}/{{path}}"
 
 
 class PassThrough:
@@ -63,7 +56,7 @@ class PassThrough:
                 elif reads:
                     reads.count_bypass()
             await self._pass(scope, receive, send, status)
-        except paths.RefusedError as refusal:
+        except addresses.RefusedError as refusal:
             await problem(400, str(refusal))(scope, receive, send)
         except UpstreamError as error:
             if error.kind != "breaker_open":  # said once, when it opened
@@ -72,10 +65,10 @@ class PassThrough:
 
     def _target(self, scope: Scope) -> tuple[Target, headers.Request]:
         if scope["method"] == "CONNECT":  # it would name Plone's own address, past the site's
-            raise paths.RefusedError("CONNECT asks for a tunnel, and the bridge digs none.")
+            raise addresses.RefusedError("CONNECT asks for a tunnel, and the bridge digs none.")
         request = headers.request(scope["headers"], scope["scheme"])
-        prefix = paths.prefix(request.scheme, request.host, self._site_path)
-        return Target(prefix + paths.rest(scope["raw_path"], scope["query_string"]), request.fields), request
+        prefix = addresses.prefix(request.scheme, request.host, self._site_path)
+        return Target(prefix + addresses.rest(scope["raw_path"], scope["query_string"]), request.fields), request
 
     async def _answered(
         self, reads: AnonymousReads, asked: Asked, scope: Scope, receive: Receive, send: Send
@@ -90,7 +83,7 @@ class PassThrough:
         answer = found.take() if found is not None else None
         if found is None or answer is None:
             return False
-        client = _Client(receive, has_body=False)
+        client = ClientWatch(receive, has_body=False)
         try:
             await self._relay(answer, send, MISS, found.begun)
         except asyncio.CancelledError:
@@ -102,7 +95,7 @@ class PassThrough:
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send, status: bytes) -> None:
         target, request = self._target(scope)
-        client = _Client(receive, request.has_body)
+        client = ClientWatch(receive, request.has_body)
         body = client.body() if request.has_body else None
         try:
             answer = await self._upstream.fetch(scope["method"], target.path, target.fields, body, begins=client.hold)
@@ -114,7 +107,7 @@ class PassThrough:
         except UpstreamError:
             if not client.gone:
                 raise
-        except _ClientGoneError:
+        except ClientDisconnect:
             pass
         except asyncio.CancelledError:
             if not client.gone:
@@ -129,13 +122,7 @@ class PassThrough:
             await send({"type": "http.response.start", "status": answer.status, "headers": fields})
             if begun:
                 await send({"type": "http.response.body", "body": begun, "more_body": True})
-            content = answer.content
-            more = True
-            while more:
-                # One read of what is there: sending waits while the client is slow, so reading does too.
-                chunk = await content.readany()
-                more = not content.at_eof()
-                await send({"type": "http.response.body", "body": chunk, "more_body": more})
+            await forward(answer.content, send)
         except (aiohttp.ClientError, asyncio.TimeoutError) as error:
             self._metrics.plone_errors.labels("cut").inc()
             self._log.say("plone_answer_cut", detail=str(error) or type(error).__name__)
@@ -154,55 +141,3 @@ async def _send_page(found: Found, asked: Asked, send: Send) -> None:
     fields = [*fields, (b"age", b"%d" % found.age), (b"cache-status", found.status)]
     await send({"type": "http.response.start", "status": status, "headers": fields})
     await send({"type": "http.response.body", "body": body})
-
-
-class _Client:
-    """The other end: its body, and whether it is still there."""
-
-    def __init__(self, receive: Receive, has_body: bool) -> None:
-        self.gone = False
-        self._receive, self._sending = receive, has_body
-        self._on_hold = False
-        self._exchange = asyncio.current_task()
-        self._watch: Optional[asyncio.Task[None]] = None
-        self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(_PATIENCE_SECONDS, self._look)
-
-    async def body(self) -> AsyncIterator[bytes]:
-        """Yield the request's body as it comes; raise when the client leaves before its end."""
-        while self._sending:
-            message: Message = await self._receive()
-            if message["type"] == "http.disconnect":
-                self.gone = True
-                raise _ClientGoneError
-            self._sending = message.get("more_body", False)
-            if message.get("body"):
-                yield message["body"]
-
-    def _look(self) -> None:
-        if self._sending:  # body() is the one who receives, and sees the client leave
-            self._timer = self._loop.call_later(_PATIENCE_SECONDS, self._look)
-        else:
-            self._watch = self._loop.create_task(self._wait())
-
-    async def _wait(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        # Waiting for nobody ends here, and so does a download, which would otherwise be read to its end.
-        self.gone = True
-        if self._exchange and not self._on_hold:
-            self._exchange.cancel()
-
-    def hold(self) -> None:
-        """From now on Plone works on this, whether its client is there or not."""
-        self._on_hold = True
-
-    def let_go(self) -> None:
-        """Plone has answered."""
-        self._on_hold = False
-
-    def forget(self) -> None:
-        """Stop watching."""
-        self._timer.cancel()
-        if self._watch:
-            self._watch.cancel()

@@ -8,7 +8,7 @@ from base64 import b64decode
 import pytest
 
 from tests.unit.bridge.api.restapi import BASE, ITEM, ask, problem, target
-from tests.unit.bridge.plone import BLOCK
+from tests.unit.bridge.fake_plone import BLOCK
 from tests.unit.bridge.process import read_answer
 
 TUS = {"POST": "@tus-upload", "PUT": "@tus-replace"}
@@ -73,7 +73,7 @@ def test_a_client_that_leaves_while_uploading_leaves_no_half_file(bridge, plone)
     assert "Traceback" not in bridge.log.read_text()
 
 
-def eventually(true, seconds=5):
+def eventually(true, seconds=60):
     deadline = time.monotonic() + seconds
     while not true() and time.monotonic() < deadline:
         time.sleep(0.01)

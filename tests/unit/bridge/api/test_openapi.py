@@ -8,9 +8,11 @@ import re
 import pytest
 from pydantic import TypeAdapter
 
-from eduhub_bridge.api.models import content, jobs, live, people
-from eduhub_bridge.api.models import problem as problems
+from eduhub_bridge.api.models import content, people
+from eduhub_bridge.jobs import models as jobs
 from eduhub_bridge.jobs import operations as bulk
+from eduhub_bridge.live import models as live
+from eduhub_bridge.web import problem_model as problems
 from tests.unit.bridge.api.restapi import problem
 
 MODELS = (content, people, jobs, live, problems, bulk)

@@ -7,9 +7,9 @@ import time
 import pytest
 
 from tests.unit.bridge.api.restapi import ITEM, SUMMARY, ask, problem, target
-from tests.unit.bridge.plone import Plone
+from tests.unit.bridge.fake_plone import Plone
+from tests.unit.bridge.helpers import USER, metric, send, until
 from tests.unit.bridge.process import read_answer
-from tests.unit.bridge.test_protection import USER, metric, send, until
 
 FRESH = {"EDUHUB_CACHE_SECONDS": "60"}
 FOUND = {"items": [SUMMARY], "items_total": 1}

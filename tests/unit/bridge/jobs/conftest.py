@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.unit.bridge.helpers import until
 from tests.unit.bridge.process import Answer, Process
 from tests.unit.bridge.restapi import Restapi, basic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+ASYNC = "Prefer: respond-async"
 
 
 class Slot(Process):
@@ -48,6 +51,11 @@ def create(title: str, path: str = "/courses", **more: Any) -> dict[str, Any]:
 def titles(cms: Restapi) -> list[str]:
     """Return the titles of the courses, in the order in which they were made."""
     return [item.fields["title"] for item in cms.items.values() if item.path.startswith("/courses/")]
+
+
+def ended(slot: Slot, job: str) -> Any:
+    """Return the job once it has ended."""
+    return until(lambda: (found := slot.job(job))["state"] in ("done", "failed", "cancelled") and found)
 
 
 class Slots:

@@ -54,11 +54,11 @@ def test_a_failed_operation_does_not_stop_the_rest_unless_asked(bridge, cms):
 @pytest.mark.parametrize(
     ("operation", "word"),
     [
-        ({"op": "delete", "path": "/a/../b"}, "no name of an item"),
-        ({"op": "delete", "path": "/a/@@x"}, "no name of an item"),
-        ({"op": "delete", "path": "/a/VirtualHostRoot/b"}, "no name of an item"),
+        ({"op": "delete", "path": "/a/../b"}, "holds '..'"),
+        ({"op": "delete", "path": "/a/@@x"}, "view or service"),
+        ({"op": "delete", "path": "/a/VirtualHostRoot/b"}, "virtual hosting"),
         ({"op": "delete", "path": "/"}, "no item of this kind"),
-        ({"op": "delete", "path": "a"}, "begins with /"),
+        ({"op": "delete", "path": "a"}, "begin with '/'"),
         ({"op": "delete", "path": "/a?b"}, "no name of an item"),
         ({"op": "delete", "path": "/a", "force": True}, "not permitted"),
         ({"op": "create", "path": "/", "item": {"title": "x"}}, "@type"),

@@ -6,10 +6,10 @@ import json
 import socket
 import time
 
+from tests.unit.bridge.helpers import until
 from tests.unit.bridge.jobs.conftest import create, ndjson, results, titles
 from tests.unit.bridge.process import read_answer
 from tests.unit.bridge.restapi import token
-from tests.unit.bridge.test_protection import until
 
 RUBBISH = {
     "no UTF-8": b'{"op": "delete", "path": "/\xff\xfe"}', "half a character": b'{"op": "delete", "path": "/\\ud800"}',
@@ -60,7 +60,7 @@ def test_who_takes_nothing_holds_up_nobody_and_finds_everything_later(bridge, cm
             "Content-Type: application/x-ndjson", f"Content-Length: {len(body)}", "", "",
         ]  # fmt: skip
         connection.sendall("\r\n".join(head).encode() + body)
-        until(lambda: (newest(bridge)["total"], newest(bridge)["state"]) == (2000, "done"), 60)
+        until(lambda: (newest(bridge)["total"], newest(bridge)["state"]) == (2000, "done"), 600)
         job = newest(bridge)
         assert bridge.bulk([create("another")], as_user="editor").status == 200
         *lines, last = results(read_answer(connection))

@@ -8,10 +8,9 @@ from itertools import count
 
 import pytest
 
-from tests.unit.bridge.jobs.conftest import create, results, titles
-from tests.unit.bridge.jobs.test_background import ASYNC, ended, until
+from tests.unit.bridge.helpers import metric, until
+from tests.unit.bridge.jobs.conftest import ASYNC, create, ended, results, titles
 from tests.unit.bridge.restapi import basic
-from tests.unit.bridge.test_protection import metric
 
 NUMBERS = count()
 

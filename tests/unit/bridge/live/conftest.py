@@ -13,27 +13,30 @@ from tests.unit.bridge.jobs.conftest import Slot, Slots
 from tests.unit.bridge.restapi import Restapi, basic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 
 class Events:
     """A server-sent event stream."""
 
-    def __init__(self, slot: Slot, user: str = "", query: str = "", last: int | None = None) -> None:
+    def __init__(
+        self, slot: Slot, user: str = "", query: str = "", last: int | None = None, fields: Sequence[str] = ()
+    ) -> None:
         self._socket = slot.connect()
-        head = [f"GET /api/v1/events{query} HTTP/1.1", "Host: bridge.test"]
+        head = [f"GET /api/v1/events{query} HTTP/1.1", "Host: bridge.test", *fields]
         head += [f"Authorization: {basic(user)}"] if user else []
         head += [f"Last-Event-ID: {last}"] if last is not None else []
         self._socket.sendall("\r\n".join([*head, "", ""]).encode())
         self._data = b""
+        self.ended = False
         while b"welcome\n\n" not in self._data:
             block = self._socket.recv(65536)
             assert block, self._data
             self._data += block
         self._data = self._data.partition(b"welcome\n\n")[2]
 
-    def next(self, seconds: float = 5.0) -> dict[str, Any] | None:
+    def next(self, seconds: float = 60.0) -> dict[str, Any] | None:
         """Return the next event; None if there is none in time, or the stream ends."""
         deadline = time.monotonic() + seconds
         while True:
@@ -49,7 +52,10 @@ class Events:
                 block = self._socket.recv(65536)
             except TimeoutError:
                 return None
+            except ConnectionResetError:
+                block = b""
             if not block:
+                self.ended = True
                 return None
             self._data += block
 
@@ -67,11 +73,11 @@ def live(slot: Slot, user: str = "", query: str = "") -> ClientConnection:
     """Connect a WebSocket and take its welcome."""
     headers = {"Authorization": basic(user)} if user else {}
     socket = unix_connect(str(slot.socket), uri=f"ws://bridge.test/api/v1/live{query}", additional_headers=headers)
-    assert json.loads(socket.recv(5))["type"] == "hello"
+    assert json.loads(socket.recv(60))["type"] == "hello"
     return socket
 
 
-def heard(socket: ClientConnection, kind: str, seconds: float = 5.0) -> dict[str, Any]:
+def heard(socket: ClientConnection, kind: str, seconds: float = 60.0) -> dict[str, Any]:
     """Return the next message of a kind."""
     deadline = time.monotonic() + seconds
     while True:

@@ -6,14 +6,14 @@ import json
 
 import pytest
 
-from eduhub_bridge.calls import NoAnswerError
 from eduhub_bridge.live.audience import Audience
 from eduhub_bridge.live.hub import Hub
 from eduhub_bridge.live.listener import Listener, message
+from eduhub_bridge.upstream.limits import UpstreamError
 
 
 @pytest.mark.parametrize(
-    ("failure", "level"), [(NoAnswerError(True, 502, "Plone is away."), "warning"), (KeyError("@id"), "error")]
+    ("failure", "level"), [(UpstreamError("refused", 502, "Plone is away."), "warning"), (KeyError("@id"), "error")]
 )
 async def test_a_failure_is_said_and_survived(monkeypatch, capsys, failure, level):
     failures = [failure]

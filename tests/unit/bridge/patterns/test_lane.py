@@ -77,7 +77,7 @@ async def test_who_is_called_off_in_the_moment_of_its_turn_passes_the_place_on()
     await asyncio.sleep(0)
     place.free()
     first.cancel()
-    (await asyncio.wait_for(second, 1)).free()
+    (await asyncio.wait_for(second, 60)).free()
     assert (first.cancelled(), lane.busy, lane.waiting) == (True, 0, 0)
 
 

@@ -19,9 +19,11 @@ EXAMPLES = re.findall(r"(?ms)^### (.+?)\n.*?^```python\n(.+?)^```", PAGE.read_te
 def test_an_example_runs(title, example):
     ran = subprocess.run(
         [INTERPRETER, "-X", "dev", "-W", "error", "-c", example], env=environment(""), capture_output=True, text=True,
-        timeout=20, check=False,
+        timeout=120, check=False,
     )  # fmt: skip
-    assert (ran.returncode, ran.stderr) == (0, ""), title
+    # In development mode asyncio also reports callbacks that a busy machine made slow.
+    said = [line for line in ran.stderr.splitlines() if not (line.startswith("Executing <") and "seconds" in line)]
+    assert (ran.returncode, said) == (0, []), title
 
 
 def test_every_piece_has_its_example():

@@ -7,21 +7,24 @@ from urllib.parse import urlencode
 
 from fastapi import FastAPI
 from pydantic import BaseModel
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
-from eduhub_bridge.api import content, files, groups, openapi, search, session, strict, transfer, users, workflow
-from eduhub_bridge.paths import RefusedError
-from eduhub_bridge.plone import Plone, PloneError
-from eduhub_bridge.problems import problem
+from eduhub_bridge.api import content, files, groups, search, session, transfer, users, workflow
+from eduhub_bridge.plone.answers import PloneError
+from eduhub_bridge.plone.client import PloneClient
 from eduhub_bridge.settings import Settings
-from eduhub_bridge.upstream import UpstreamError
+from eduhub_bridge.upstream.addresses import RefusedError
+from eduhub_bridge.upstream.limits import UpstreamError
+from eduhub_bridge.web import openapi, strict
+from eduhub_bridge.web.disconnect import ClientDisconnect
+from eduhub_bridge.web.problems import problem
 
 MOUNT = "/api/v1"
 _SUBJECTS = (content, transfer, workflow, search, session, users, groups)
 
 
-def install(app: FastAPI, plone: Plone, settings: Settings, streamed: Sequence[type[BaseModel]]) -> None:
+def install(app: FastAPI, plone: PloneClient, settings: Settings, streamed: Sequence[type[BaseModel]]) -> None:
     """Add the endpoints, their document, and what their errors look like.
 
     The document also has the endpoints below the same mount that others add, and the models `streamed` that they name.
@@ -68,7 +71,7 @@ async def _upstream(_: Request, error: Exception) -> Response:
 
 
 async def _gone(_: Request, __: Exception) -> Response:
-    return problem(400, "The body broke off before its end.")  # for nobody: they left while they sent it
+    return problem(400, "The body broke off before its end.")  # never read: the client left while it sent the body
 
 
 async def _refused(_: Request, error: Exception) -> Response:

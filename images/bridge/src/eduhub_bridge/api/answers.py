@@ -11,9 +11,11 @@ from starlette.responses import Response
 
 from eduhub_bridge.api.models.content import Content, Summary
 from eduhub_bridge.api.models.people import Group, GroupSummary, User
-from eduhub_bridge.plone import Caller, PloneAnswer, PloneError, path_of
+from eduhub_bridge.plone.answers import PloneAnswer, PloneError
+from eduhub_bridge.plone.client import Caller
+from eduhub_bridge.upstream.addresses import path_of
 
-# Whoever keeps an answer asks again before it is used: Plone shows each caller something else.
+# A cache must ask again before it uses an answer: Plone shows each caller something else.
 HEADERS = {"cache-control": "private, no-cache", "vary": "authorization, accept-language"}
 # Columns of Plone's catalogue that a summary needs and Plone gives only to those who ask.
 COLUMNS = [("metadata_fields", name) for name in ("UID", "id", "created", "modified", "Subject", "is_folderish")]
@@ -58,7 +60,7 @@ def summary(item: dict[str, Any]) -> dict[str, Any]:
     """Return the values of a Summary."""
     url = str(item.get("@id", ""))
     return {
-        "path": path_of(url),
+        "path": path_of(url) or "/",
         "url": url,
         "id": item.get("id"),
         "uid": item.get("UID"),
@@ -77,7 +79,7 @@ def content(item: dict[str, Any]) -> Content:
     """Return the item that Plone serialised."""
     parent = (item.get("parent") or {}).get("@id")
     fields = {name: value for name, value in item.items() if name not in _PROMOTED}
-    return made(Content, {**summary(item), "parent": path_of(parent) if parent else None, "fields": fields})
+    return made(Content, {**summary(item), "parent": (path_of(parent) or "/") if parent else None, "fields": fields})
 
 
 def page(kind: type[_Model], request: Request, caller: Caller, offset: int, limit: int, said: PloneAnswer) -> _Model:

@@ -10,12 +10,14 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from eduhub_bridge.api import where
 from eduhub_bridge.api.answers import COLUMNS, HEADERS, answer, content, mapping, page
 from eduhub_bridge.api.etags import etag, matches
 from eduhub_bridge.api.models.content import Change, Content, Create, SummaryPage
-from eduhub_bridge.api.openapi import answers
-from eduhub_bridge.plone import Caller, Plone, PloneAnswer, PloneError
+from eduhub_bridge.api.parameters import At
+from eduhub_bridge.plone.answers import PloneAnswer, PloneError
+from eduhub_bridge.plone.client import Caller, PloneClient
+from eduhub_bridge.plone.content_paths import content_path, item_path
+from eduhub_bridge.web.openapi import answers
 
 _ALONE = [("include_items", "0")]
 _NAMED = {"id", "title", "description"}
@@ -32,30 +34,30 @@ LockToken = Annotated[
 ]
 
 
-def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
+def router(plone: PloneClient, routes: type[APIRoute]) -> APIRouter:
     """Return the routes."""
     api = APIRouter(prefix="/content", tags=["content"], route_class=routes)
 
     @api.get("", **answers(Content, 304, 307, says="The item.", ETag=ETAG))
     async def read(
-        request: Request, path: where.At,
+        request: Request, path: At,
         if_none_match: Annotated[Optional[str], Header(description="An `ETag` that the caller has.")] = None,
     ) -> Response:  # fmt: skip
         """Read an item with all its fields."""
-        item = await _read(plone, plone.caller(request), where.content(path))
+        item = await _read(plone, plone.caller(request), content_path(path))
         tag = etag(item)
         if if_none_match is not None and matches(if_none_match, tag, weak=True):
             return Response(status_code=304, headers={**HEADERS, "etag": tag})
         return answer(item, etag=tag)
 
     @api.get("/children", **answers(SummaryPage, 307, says="A page of items, in the order that editors gave them."))
-    async def children(request: Request, path: where.At, offset: Offset = 0, limit: Limit = 25) -> Response:
+    async def children(request: Request, path: At, offset: Offset = 0, limit: Limit = 25) -> Response:
         """List what an item holds."""
         caller = plone.caller(request)
         query = [
             ("path.depth", "1"), ("sort_on", "getObjPositionInParent"), ("b_start", str(offset)), ("b_size", str(limit))
         ]  # fmt: skip
-        said = await plone.call(caller, "GET", where.content(path), "/@search", query=[*query, *COLUMNS])
+        said = await plone.call(caller, "GET", content_path(path), "/@search", query=[*query, *COLUMNS])
         return answer(page(SummaryPage, request, caller, offset, limit, said))
 
     @api.post("", **answers(Content, 415, status=201, says="The new item.", Location="Its address here", ETag=ETAG))
@@ -66,19 +68,19 @@ def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
         """
         caller = plone.caller(request)
         values = {**new.fields, "@type": new.type, **new.model_dump(include=_NAMED, exclude_none=True)}
-        said = await _taken(plone.call(caller, "POST", where.content(new.parent), json=values), new.fields)
+        said = await _taken(plone.call(caller, "POST", content_path(new.parent), json=values), new.fields)
         return created(caller, content(mapping(said)))
 
     @api.patch("", **answers(Content, 307, 412, 415, says="The item as it is now.", ETag=ETAG))
     async def change(
-        request: Request, path: where.At, what: Change, if_match: IfMatch = None, lock_token: LockToken = None
+        request: Request, path: At, what: Change, if_match: IfMatch = None, lock_token: LockToken = None
     ) -> Response:
         """Change fields of an item.
 
         Plone ignores fields that the item does not have. It knows no `If-Match`: the bridge compares before it
         changes, so a change made in Plone at that very moment is not seen.
         """
-        caller, at = plone.caller(request), where.content(path)
+        caller, at = plone.caller(request), content_path(path)
         await _unchanged(plone, caller, at, if_match)
         values = {**what.fields, **what.model_dump(include=_NAMED, exclude_none=True)}
         fields = [("prefer", "return=representation"), *_lock(lock_token)]
@@ -88,10 +90,10 @@ def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
 
     @api.delete("", **answers(None, 307, 412, status=204, says="It is gone, with everything that it held."))
     async def delete(
-        request: Request, path: where.At, if_match: IfMatch = None, lock_token: LockToken = None
+        request: Request, path: At, if_match: IfMatch = None, lock_token: LockToken = None
     ) -> Response:
         """Delete an item and everything that it holds."""
-        caller, at = plone.caller(request), where.item(path)
+        caller, at = plone.caller(request), item_path(path)
         await _unchanged(plone, caller, at, if_match)
         await plone.call(caller, "DELETE", at, fields=_lock(lock_token))
         return Response(status_code=204)
@@ -117,11 +119,11 @@ def created(caller: Caller, item: Content) -> Response:
     return answer(item, 201, location=location, etag=etag(item))
 
 
-async def _read(plone: Plone, caller: Caller, path: str) -> Content:
+async def _read(plone: PloneClient, caller: Caller, path: str) -> Content:
     return content(mapping(await plone.call(caller, "GET", path, query=_ALONE)))
 
 
-async def _unchanged(plone: Plone, caller: Caller, path: str, if_match: Optional[str]) -> None:
+async def _unchanged(plone: PloneClient, caller: Caller, path: str, if_match: Optional[str]) -> None:
     if if_match is not None and not matches(if_match, etag(await _read(plone, caller, path)), weak=False):
         raise PloneError(412, "The content has changed since this ETag was given.")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import Annotated, AsyncIterator, Optional
+from typing import Annotated, Optional
 from urllib.parse import unquote, urlsplit
 
 from fastapi import APIRouter, Header, Query
@@ -12,16 +12,20 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from eduhub_bridge.api import where
 from eduhub_bridge.api.answers import HEADERS, answer, content, mapping
 from eduhub_bridge.api.content import ETAG, created
 from eduhub_bridge.api.etags import etag
-from eduhub_bridge.api.models.base import NAME, SHAPE
 from eduhub_bridge.api.models.content import Content
-from eduhub_bridge.api.openapi import answers, binary
-from eduhub_bridge.api.relay import Relay
-from eduhub_bridge.api.strict import check_length
-from eduhub_bridge.plone import Caller, Plone, PloneError, path_of
+from eduhub_bridge.api.parameters import LONGEST, At
+from eduhub_bridge.plone.answers import PloneError
+from eduhub_bridge.plone.client import Caller, PloneClient
+from eduhub_bridge.plone.content_paths import content_path, item_path, quoted_name
+from eduhub_bridge.upstream.addresses import path_of
+from eduhub_bridge.upstream.limits import Body
+from eduhub_bridge.web.models import NAME, SHAPE
+from eduhub_bridge.web.openapi import answers, binary
+from eduhub_bridge.web.streams import Relay
+from eduhub_bridge.web.strict import check_length
 
 _TUS = [("tus-resumable", "1.0.0"), ("accept", "application/json")]
 _FOR_CALLER = (
@@ -43,7 +47,7 @@ Filename = Annotated[
 ]  # fmt: skip
 
 
-def router(plone: Plone, routes: type[APIRoute], longest: int) -> APIRouter:
+def router(plone: PloneClient, routes: type[APIRoute], longest: int) -> APIRouter:
     """Return the routes; an uploaded file has at most `longest` bytes."""
     api = APIRouter(prefix="/files", tags=["files"], route_class=routes)
     good = answers(None, 307, says="The file.", Content_Disposition="Its name")
@@ -52,7 +56,7 @@ def router(plone: Plone, routes: type[APIRoute], longest: int) -> APIRouter:
 
     @api.get("", response_class=Response, **good)
     async def download(
-        request: Request, path: where.At, field: Field = None,
+        request: Request, path: At, field: Field = None,
         range: Annotated[Optional[str], Header(description="One part, as in `bytes=0-1023`.")] = None,  # noqa: A002
     ) -> Response:  # fmt: skip
         """Download the file or image that an item holds.
@@ -61,12 +65,12 @@ def router(plone: Plone, routes: type[APIRoute], longest: int) -> APIRouter:
         """
         caller, service = plone.caller(request), "/@@download" + (f"/{field}" if field else "")
         wanted = [("accept", "application/json")] + ([("range", range)] if range else [])
-        said = await plone.send(caller, "GET", where.item(path), service, (), wanted, None)
+        said = await plone.send(caller, "GET", item_path(path), service, (), wanted, None)
         if said.status not in (200, 206):
             raise _no_file(await plone.refusal(said, service))
         fields = {name: said.headers[name] for name in _FOR_CALLER if name in said.headers}
         fields.update({**HEADERS, "x-content-type-options": "nosniff"})
-        return Relay(plone, said, fields)
+        return Relay(said, fields)
 
     @api.post(
         "", openapi_extra=binary(_BODY),
@@ -75,7 +79,7 @@ def router(plone: Plone, routes: type[APIRoute], longest: int) -> APIRouter:
     async def upload(
         request: Request,
         parent: Annotated[
-            str, Query(description="Path of what shall hold it.", max_length=where.LONGEST, json_schema_extra=SHAPE)
+            str, Query(description="Path of what shall hold it.", max_length=LONGEST, json_schema_extra=SHAPE)
         ],
         filename: Filename,
         type: Annotated[  # noqa: A002
@@ -88,16 +92,16 @@ def router(plone: Plone, routes: type[APIRoute], longest: int) -> APIRouter:
         # Left to itself, Plone makes a page of a text file, and then finds no place in it for the file.
         kind = type or ("Image" if request.headers.get("content-type", "").startswith("image/") else "File")
         metadata = {"filename": filename, "@type": kind}
-        path = await _send(plone, request, caller, where.content(parent), "/@tus-upload", longest, metadata)
+        path = await _send(plone, request, caller, content_path(parent), "/@tus-upload", longest, metadata)
         return created(caller, await _item(plone, caller, path))
 
     @api.put("", openapi_extra=binary(_BODY), **answers(Content, 307, 411, says="The item that holds it.", ETag=ETAG))
-    async def replace(request: Request, path: where.At, filename: Filename, field: Field = None) -> Response:
+    async def replace(request: Request, path: At, filename: Filename, field: Field = None) -> Response:
         """Replace the file that an item holds."""
         caller = plone.caller(request)
         metadata = {"filename": filename, **({"fieldname": field} if field else {})}
         item = await _item(
-            plone, caller, await _send(plone, request, caller, where.item(path), "/@tus-replace", longest, metadata)
+            plone, caller, await _send(plone, request, caller, item_path(path), "/@tus-replace", longest, metadata)
         )
         if field and field not in item.fields:  # Plone takes the file, drops it, and says that all is well
             raise PloneError(400, f"This item has no field {field!r}.")
@@ -114,16 +118,17 @@ def _no_file(error: PloneError) -> PloneError:
 
 
 async def _send(
-    plone: Plone, request: Request, caller: Caller, path: str, service: str, longest: int, metadata: dict[str, str]
-) -> str:
+    plone: PloneClient, request: Request, caller: Caller, path: str, service: str, longest: int,
+    metadata: dict[str, str],
+) -> str:  # fmt: skip
     """Send the request's body to Plone; return the path of the item that holds it."""
     length = _length(request, longest)
-    where.name(metadata["filename"])
+    quoted_name(metadata["filename"])
     metadata["content-type"] = request.headers.get("content-type") or "application/octet-stream"
     told = ",".join(f"{name} {b64encode(value.encode()).decode()}" for name, value in metadata.items())
     fields = [*_TUS, ("upload-length", str(length)), ("upload-metadata", told), ("content-length", "0")]
     begun = await _step(plone, caller, "POST", path, service, fields)
-    upload = "/@tus-upload/" + where.name(unquote(urlsplit(begun.get("location", "")).path.rpartition("/")[2]))
+    upload = "/@tus-upload/" + quoted_name(unquote(urlsplit(begun.get("location", "")).path.rpartition("/")[2]))
     # Plone looks at permissions only now: before the file is sent, rather than after.
     await _step(plone, caller, "HEAD", path, upload, _TUS)
     fields = [*_TUS, ("upload-offset", "0"), ("content-type", "application/offset+octet-stream"),
@@ -131,17 +136,17 @@ async def _send(
     ended = await _step(plone, caller, "PATCH", path, upload, fields, request.stream())
     if "location" not in ended:
         raise PloneError(400, "Plone has taken the bytes, and made no content of them.")
-    return path_of(ended["location"])
+    return path_of(ended["location"]) or "/"
 
 
 async def _step(
-    plone: Plone, caller: Caller, method: str, path: str, service: str, fields: list[tuple[str, str]],
-    body: Optional[AsyncIterator[bytes]] = None,
+    plone: PloneClient, caller: Caller, method: str, path: str, service: str, fields: list[tuple[str, str]],
+    body: Body = None,
 ) -> dict[str, str]:  # fmt: skip
     said = await plone.send(caller, method, path, service, (), fields, body)
     if said.status >= 300:
         raise await plone.refusal(said, service)
-    plone.done(said)
+    said.close()
     return {name.lower(): value for name, value in said.headers.items()}
 
 
@@ -155,5 +160,5 @@ def _length(request: Request, longest: int) -> int:
     return int(said)
 
 
-async def _item(plone: Plone, caller: Caller, path: str) -> Content:
+async def _item(plone: PloneClient, caller: Caller, path: str) -> Content:
     return content(mapping(await plone.call(caller, "GET", path, query=[("include_items", "0")])))

@@ -9,13 +9,13 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from eduhub_bridge.api import where
 from eduhub_bridge.api.answers import answer, counted, group, group_summary, listing, mapping
-from eduhub_bridge.api.models.base import NAME
 from eduhub_bridge.api.models.people import Group, GroupChange, Groups, NewGroup
-from eduhub_bridge.api.openapi import answers
 from eduhub_bridge.api.users import WHOLE, From, Most, Search
-from eduhub_bridge.plone import Plone
+from eduhub_bridge.plone.client import PloneClient
+from eduhub_bridge.plone.content_paths import quoted_name
+from eduhub_bridge.web.models import NAME
+from eduhub_bridge.web.openapi import answers
 
 _Id = Annotated[
     str, Path(alias="group", description="The group's id.", max_length=200, json_schema_extra=NAME,
@@ -23,7 +23,7 @@ _Id = Annotated[
 ]  # fmt: skip
 
 
-def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
+def router(plone: PloneClient, routes: type[APIRoute]) -> APIRouter:
     """Return the routes."""
     api = APIRouter(prefix="/groups", tags=["groups"], route_class=routes)
 
@@ -44,18 +44,18 @@ def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
         values = new.model_dump(exclude_none=True, exclude={"id", "members"})
         values = {**values, "groupname": new.id, "users": new.members}
         made = group(mapping(await plone.call(caller, "POST", "/", "/@groups", json=values)))
-        return answer(made, 201, location=f"{caller.origin}/api/v1/groups/{where.name(made.id)}")
+        return answer(made, 201, location=f"{caller.origin}/api/v1/groups/{quoted_name(made.id)}")
 
     @api.get("/{group}", **answers(Group, says="The group."))
     async def read(request: Request, group_id: _Id) -> Response:
         """Read a group with its members."""
-        service = f"/@groups/{where.name(group_id)}"
+        service = f"/@groups/{quoted_name(group_id)}"
         return answer(group(mapping(await plone.call(plone.caller(request), "GET", "/", service, query=WHOLE))))
 
     @api.patch("/{group}", **answers(None, 415, status=204, says="It is changed."))
     async def change(request: Request, group_id: _Id, what: GroupChange) -> Response:
         """Change a group, or who belongs to it."""
-        caller, service = plone.caller(request), f"/@groups/{where.name(group_id)}"
+        caller, service = plone.caller(request), f"/@groups/{quoted_name(group_id)}"
         # Plone 6.0 answers 400 to a change of no group, and 404 to a look at none.
         await plone.call(caller, "GET", "/", service)
         values = what.model_dump(exclude_none=True, exclude={"members"})
@@ -65,7 +65,7 @@ def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
     @api.delete("/{group}", **answers(None, status=204, says="The group is gone."))
     async def delete(request: Request, group_id: _Id) -> Response:
         """Delete a group; its members stay."""
-        await plone.call(plone.caller(request), "DELETE", "/", f"/@groups/{where.name(group_id)}")
+        await plone.call(plone.caller(request), "DELETE", "/", f"/@groups/{quoted_name(group_id)}")
         return Response(status_code=204)
 
     return api

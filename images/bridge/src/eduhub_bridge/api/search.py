@@ -9,13 +9,14 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from eduhub_bridge.api import where
 from eduhub_bridge.api.answers import COLUMNS, answer, page
 from eduhub_bridge.api.content import Limit, Offset
-from eduhub_bridge.api.models.base import PATH, SHAPE
 from eduhub_bridge.api.models.content import SummaryPage
-from eduhub_bridge.api.openapi import answers
-from eduhub_bridge.plone import Plone
+from eduhub_bridge.api.parameters import LONGEST
+from eduhub_bridge.plone.client import PloneClient
+from eduhub_bridge.plone.content_paths import content_path
+from eduhub_bridge.web.models import PATH, SHAPE
+from eduhub_bridge.web.openapi import answers
 
 Sort = Literal["relevance", "title", "created", "modified", "effective", "position"]
 _COLUMN = {"title": "sortable_title", "position": "getObjPositionInParent"}
@@ -29,7 +30,7 @@ Text = Annotated[
 ]  # fmt: skip
 
 
-def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
+def router(plone: PloneClient, routes: type[APIRoute]) -> APIRouter:
     """Return the routes."""
     api = APIRouter(prefix="/search", tags=["search"], route_class=routes)
 
@@ -44,7 +45,7 @@ def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
             str,
             Query(
                 description=f"Where to search, itself included. {PATH}",
-                max_length=where.LONGEST,
+                max_length=LONGEST,
                 json_schema_extra=SHAPE,
             ),
         ] = "/",
@@ -55,7 +56,7 @@ def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
         limit: Limit = 25,
     ) -> Response:
         """Find items; all parameters must fit."""
-        caller, below = plone.caller(request), where.content(path)
+        caller, below = plone.caller(request), content_path(path)
         query = [("b_start", str(offset)), ("b_size", str(limit)), *COLUMNS]
         query += [("SearchableText", text)] if text is not None else []
         for index, words in (("portal_type", type), ("review_state", state), ("Subject", subject)):

@@ -9,11 +9,12 @@ from starlette.responses import Response
 
 from eduhub_bridge.api.answers import answer, made, mapping
 from eduhub_bridge.api.models.people import Credentials, Token
-from eduhub_bridge.api.openapi import answers
-from eduhub_bridge.plone import Plone, PloneAnswer
+from eduhub_bridge.plone.answers import PloneAnswer
+from eduhub_bridge.plone.client import PloneClient
+from eduhub_bridge.web.openapi import answers
 
 
-def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
+def router(plone: PloneClient, routes: type[APIRoute]) -> APIRouter:
     """Return the routes."""
     api = APIRouter(prefix="/login", tags=["login"], route_class=routes)
 

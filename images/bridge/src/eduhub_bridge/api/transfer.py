@@ -7,14 +7,16 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from eduhub_bridge.api import where
 from eduhub_bridge.api.answers import answer, listing, made
 from eduhub_bridge.api.models.content import Transfer, Transferred
-from eduhub_bridge.api.openapi import answers
-from eduhub_bridge.plone import Plone, PloneError, path_of
+from eduhub_bridge.plone.answers import PloneError
+from eduhub_bridge.plone.client import PloneClient
+from eduhub_bridge.plone.content_paths import content_path, item_path
+from eduhub_bridge.upstream.addresses import path_of
+from eduhub_bridge.web.openapi import answers
 
 
-def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
+def router(plone: PloneClient, routes: type[APIRoute]) -> APIRouter:
     """Return the routes."""
     api = APIRouter(prefix="/content", tags=["content"], route_class=routes)
 
@@ -29,12 +31,12 @@ def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
         return await transfer(request, "/@copy", what)
 
     async def transfer(request: Request, service: str, what: Transfer) -> Response:
-        source = where.item(what.path)
-        said = await plone.call(plone.caller(request), "POST", where.content(what.to), service, json={"source": source})
+        source = item_path(what.path)
+        said = await plone.call(plone.caller(request), "POST", content_path(what.to), service, json={"source": source})
         done = listing(said)
         if not done:  # Plone's way to say so, with status 200
             raise PloneError(404, f"There is nothing at {source}, or nothing that this caller may see.")
-        came, went = (path_of(str(done[0].get(key))) for key in ("source", "target"))
+        came, went = (path_of(str(done[0].get(key))) or "/" for key in ("source", "target"))
         return answer(made(Transferred, {"source": came, "path": went}))
 
     return api

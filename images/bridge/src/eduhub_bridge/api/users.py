@@ -10,12 +10,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from eduhub_bridge.api import where
 from eduhub_bridge.api.answers import answer, counted, listing, mapping, user
-from eduhub_bridge.api.models.base import NAME
 from eduhub_bridge.api.models.people import NewUser, User, UserChange, Users
-from eduhub_bridge.api.openapi import answers
-from eduhub_bridge.plone import Plone
+from eduhub_bridge.plone.client import PloneClient
+from eduhub_bridge.plone.content_paths import quoted_name
+from eduhub_bridge.web.models import NAME
+from eduhub_bridge.web.openapi import answers
 
 # Plone shows 25 groups of a user, or members of a group, unless it is told otherwise.
 WHOLE = [("b_size", "500")]
@@ -29,7 +29,7 @@ _Id = Annotated[
 ]  # fmt: skip
 
 
-def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
+def router(plone: PloneClient, routes: type[APIRoute]) -> APIRouter:
     """Return the routes."""
     api = APIRouter(prefix="/users", tags=["users"], route_class=routes)
 
@@ -65,19 +65,19 @@ def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
         if "send_password_reset" in values:
             values["sendPasswordReset"] = values.pop("send_password_reset")
         made = user(mapping(await plone.call(caller, "POST", "/", "/@users", json=values)))
-        return answer(made, 201, location=f"{caller.origin}/api/v1/users/{where.name(made.id)}")
+        return answer(made, 201, location=f"{caller.origin}/api/v1/users/{quoted_name(made.id)}")
 
     @api.get("/{user}", **answers(User, says="The user."))
     async def read(request: Request, user_id: _Id) -> Response:
         """Read a user; everybody may read themselves."""
-        service = f"/@users/{where.name(user_id)}"
+        service = f"/@users/{quoted_name(user_id)}"
         return answer(user(mapping(await plone.call(plone.caller(request), "GET", "/", service, query=WHOLE))))
 
     @api.patch("/{user}", **answers(None, 415, status=204, says="It is changed."))
     async def change(request: Request, user_id: _Id, what: UserChange) -> Response:
         """Change a user."""
-        caller, service = plone.caller(request), f"/@users/{where.name(user_id)}"
-        # Plone 6.0 answers 500 to a change of nobody, and 404 to a look at nobody.
+        caller, service = plone.caller(request), f"/@users/{quoted_name(user_id)}"
+        # Plone 6.0 answers 500 to a change of a user that does not exist, and 404 to a read.
         await plone.call(caller, "GET", "/", service)
         await plone.call(caller, "PATCH", "/", service, json=what.model_dump(exclude_none=True))
         return Response(status_code=204)
@@ -86,7 +86,7 @@ def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
     async def delete(request: Request, user_id: _Id) -> Response:
         """Delete a user and their local roles; what they wrote stays."""
         query = [("delete_memberareas", "0")]
-        await plone.call(plone.caller(request), "DELETE", "/", f"/@users/{where.name(user_id)}", query=query)
+        await plone.call(plone.caller(request), "DELETE", "/", f"/@users/{quoted_name(user_id)}", query=query)
         return Response(status_code=204)
 
     return api

@@ -9,29 +9,30 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from eduhub_bridge.api import where
 from eduhub_bridge.api.answers import answer, made, mapping
 from eduhub_bridge.api.models.content import Event, Step, Workflow
-from eduhub_bridge.api.openapi import answers
-from eduhub_bridge.plone import Plone
+from eduhub_bridge.api.parameters import At
+from eduhub_bridge.plone.client import PloneClient
+from eduhub_bridge.plone.content_paths import content_path, item_path, quoted_name
+from eduhub_bridge.web.openapi import answers
 
 
-def router(plone: Plone, routes: type[APIRoute]) -> APIRouter:
+def router(plone: PloneClient, routes: type[APIRoute]) -> APIRouter:
     """Return the routes."""
     api = APIRouter(prefix="/content/workflow", tags=["workflow"], route_class=routes)
 
     @api.get("", **answers(Workflow, 307, says="State, possible transitions and history."))
-    async def read(request: Request, path: where.At) -> Response:
+    async def read(request: Request, path: At) -> Response:
         """Read where an item stands in its workflow."""
-        said = await plone.call(plone.caller(request), "GET", where.content(path), "/@workflow")
+        said = await plone.call(plone.caller(request), "GET", content_path(path), "/@workflow")
         return answer(made(Workflow, _workflow(mapping(said))))
 
     @api.post("", **answers(Event, 307, 415, says="What happened."))
-    async def step(request: Request, path: where.At, what: Step) -> Response:
+    async def step(request: Request, path: At, what: Step) -> Response:
         """Make a transition, such as `publish`."""
-        service = f"/@workflow/{where.name(what.transition)}"
+        service = f"/@workflow/{quoted_name(what.transition)}"
         values = {"comment": what.comment, "include_children": what.include_children}
-        said = await plone.call(plone.caller(request), "POST", where.item(path), service, json=values)
+        said = await plone.call(plone.caller(request), "POST", item_path(path), service, json=values)
         return answer(made(Event, _event(mapping(said))))
 
     return api

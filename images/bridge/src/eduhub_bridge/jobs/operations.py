@@ -21,23 +21,13 @@ import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import Annotated
 
-_SEGMENT = re.compile(r"[^/@+_\s\x00-\x1f\x7f?#][^/\x00-\x1f\x7f?#]*")
-_RESERVED = re.compile(r"\.{1,2}|VirtualHost(Base|Root)")
+from eduhub_bridge.plone.content_paths import content_path
+from eduhub_bridge.upstream.addresses import RefusedError
+from eduhub_bridge.web.models import Place, is_path
+
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}")
 _SLUG = re.compile(r"[^a-z0-9]+")
 _SLUG_LETTERS = 40
-
-
-def is_path(text: str) -> str:
-    """Return a path of an item; raise ValueError for any other text."""
-    if text == "/":
-        return text
-    if not text.startswith("/") or text.endswith("/"):
-        raise ValueError("a path begins with / at the site's root and does not end with /")
-    for segment in text[1:].split("/"):
-        if not _SEGMENT.fullmatch(segment) or _RESERVED.fullmatch(segment):
-            raise ValueError(f"{segment!r} is no name of an item")
-    return text
 
 
 def _item_path(text: str) -> str:
@@ -51,6 +41,8 @@ def _new(item: Dict[str, Any]) -> Dict[str, Any]:
         raise ValueError("'@type' names the type of the new item")
     if "id" in item and not (isinstance(item["id"], str) and _ID.fullmatch(item["id"])):
         raise ValueError("'id' is letters, digits, '.', '_' and '-', at most 150")
+    if "id" in item:
+        is_path(f"/{item['id']}")
     return item
 
 
@@ -62,7 +54,13 @@ def _fields(item: Dict[str, Any]) -> Dict[str, Any]:
     return item
 
 
-Place = Annotated[str, Field(max_length=2000), AfterValidator(is_path)]
+def _transition(name: str) -> str:
+    try:
+        return content_path(f"/{name}")[1:]
+    except RefusedError as refusal:
+        raise ValueError(str(refusal)) from None
+
+
 ItemPlace = Annotated[str, Field(max_length=2000), AfterValidator(_item_path)]
 
 
@@ -110,7 +108,7 @@ class PublishOperation(_Operation):
 
     op: Literal["publish"]
     path: ItemPlace
-    transition: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,100}$")] = "publish"
+    transition: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,100}$"), AfterValidator(_transition)] = "publish"
     comment: Optional[str] = None
 
 

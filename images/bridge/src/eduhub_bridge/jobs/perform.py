@@ -20,7 +20,6 @@ from http import HTTPStatus
 from typing import Any, Awaitable, Callable, Dict, Mapping, Optional, Union
 from urllib.parse import urlencode
 
-from eduhub_bridge.calls import NoAnswerError, Reply, Site, complaint
 from eduhub_bridge.jobs.operations import (
     ChangeOperation,
     CreateOperation,
@@ -30,6 +29,10 @@ from eduhub_bridge.jobs.operations import (
     child,
     chosen_id,
 )
+from eduhub_bridge.plone.answers import Reply, complaint
+from eduhub_bridge.plone.client import Site
+from eduhub_bridge.upstream.addresses import path_of
+from eduhub_bridge.upstream.limits import UpstreamError
 
 Keep = Callable[[Mapping[str, Any]], Awaitable[None]]
 
@@ -37,11 +40,11 @@ _ATTEMPTS = 5
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 2.0
 # A Plone that restarts is back by then; one that is not is waited for outside of the operation.
-PATIENCE_SECONDS = 90.0
+SITE_DOWN_SECONDS = 90.0
 
 
 class SiteDownError(Exception):
-    """Plone was not reached at all for PATIENCE_SECONDS: nothing was written by this operation."""
+    """Plone was not reached at all for SITE_DOWN_SECONDS: nothing was written by this operation."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +93,10 @@ class _Step:
         """Return the outcome of a good answer; None if the answer shows that nothing was written."""
         return Outcome(reply.status, self.path)
 
-    async def _get(self, path: str, query: str = "") -> Reply:
-        reply = await self.site.ask("GET", path, query=query)
+    async def _get(self, path: str, service: str = "", query: str = "") -> Reply:
+        reply = await self.site.ask("GET", path, service, query=query)
         if reply.status >= 500:
-            raise NoAnswerError(True, reply.status, "Plone failed.")
+            raise UpstreamError("refused", reply.status, "Plone failed.")
         return reply
 
 
@@ -105,14 +108,14 @@ class _Create(_Step):
         super().__init__(site, child(operation.path, self.name))
 
     async def before(self) -> Union[Dict[str, Any], Outcome]:
-        if not self.needs_note:  # nobody else chooses that id
+        if not self.needs_note:  # no other writer chooses that id
             return {}
-        if (await self._get(self.path, "include_items=false")).status == 404:
+        if (await self._get(self.path, query="include_items=false")).status == 404:
             return {"absent": True}
         return refusal(409, f"There is an item {self.path} already.", self.path)
 
     async def look(self) -> Optional[Outcome]:
-        reply = await self._get(self.path, "include_items=false")
+        reply = await self._get(self.path, query="include_items=false")
         if reply.status == 404:
             return None
         document = reply.document() if reply.status == 200 else {}
@@ -121,10 +124,10 @@ class _Create(_Step):
         return Outcome(200, self.path, more={"found": True, **_shown(document)})
 
     async def write(self) -> Reply:
-        return await self.site.ask("POST", self.operation.path, {**self.operation.item, "id": self.name})
+        return await self.site.ask("POST", self.operation.path, document={**self.operation.item, "id": self.name})
 
     def written(self, reply: Reply) -> Optional[Outcome]:
-        path = self.site.path_of(reply.fields.get("location", "")) or self.path
+        path = path_of(reply.fields.get("location", "")) or self.path
         return Outcome(201, path, more=_shown(reply.document()))
 
 
@@ -134,19 +137,19 @@ class _Change(_Step):
         super().__init__(site, operation.path)
 
     async def look(self) -> Optional[Outcome]:
-        reply = await self._get(self.path, "include_items=false")
+        reply = await self._get(self.path, query="include_items=false")
         document = reply.document() if reply.status == 200 else None
         if isinstance(document, dict) and all(_same(value, document.get(name)) for name, value in self.fields.items()):
             return Outcome(200, self.path, more={"found": True})
         return None
 
     async def write(self) -> Reply:
-        return await self.site.ask("PATCH", self.path, self.fields)
+        return await self.site.ask("PATCH", self.path, document=self.fields)
 
 
 class _Delete(_Step):
     async def look(self) -> Optional[Outcome]:
-        reply = await self._get(self.path, "include_items=false")
+        reply = await self._get(self.path, query="include_items=false")
         return Outcome(200, self.path, more={"found": True}) if reply.status == 404 else None
 
     async def write(self) -> Reply:
@@ -161,28 +164,28 @@ class _Move(_Step):
         super().__init__(site, operation.path)
 
     async def before(self) -> Union[Dict[str, Any], Outcome]:
-        reply = await self._get(self.path, "include_items=false")
+        reply = await self._get(self.path, query="include_items=false")
         uid = (reply.document() or {}).get("UID") if reply.status == 200 else None
         if not uid:
             return _failed(reply, self.path) if reply.status >= 400 else refusal(409, "Only items with a UID move.")
         return {"uid": uid}
 
     async def look(self) -> Optional[Outcome]:
-        reply = await self._get("/@search", urlencode({"UID": self.note["uid"], "show_inactive": "true"}))
+        reply = await self._get("/", "/@search", urlencode({"UID": self.note["uid"], "show_inactive": "true"}))
         items = (reply.document() or {}).get("items") or []
-        path = self.site.path_of(items[0]["@id"]) if items else None
+        path = path_of(items[0]["@id"]) if items else None
         if path and path != self.path and path.rpartition("/")[0] == self.to.rstrip("/"):
             return Outcome(200, path, more={"found": True})
         return None
 
     async def write(self) -> Reply:
-        return await self.site.ask("POST", child(self.to, "@move"), {"source": [self.path]})
+        return await self.site.ask("POST", self.to, "/@move", document={"source": [self.path]})
 
     def written(self, reply: Reply) -> Optional[Outcome]:
         moved = reply.document()
         if not isinstance(moved, list) or not moved:
             return None
-        return Outcome(200, self.site.path_of(moved[0]["target"]) or self.path)
+        return Outcome(200, path_of(moved[0]["target"]) or self.path)
 
 
 class _Publish(_Step):
@@ -191,7 +194,7 @@ class _Publish(_Step):
         super().__init__(site, operation.path)
 
     async def look(self) -> Optional[Outcome]:
-        reply = await self._get(child(self.path, "@workflow"))
+        reply = await self._get(self.path, "/@workflow")
         history = (reply.document() or {}).get("history") or []
         if history and history[-1].get("action") == self.operation.transition:
             return Outcome(200, self.path, more={"found": True, "review_state": history[-1].get("review_state")})
@@ -199,7 +202,7 @@ class _Publish(_Step):
 
     async def write(self) -> Reply:
         document = {"comment": self.operation.comment} if self.operation.comment else {}
-        return await self.site.ask("POST", child(self.path, f"@workflow/{self.operation.transition}"), document)
+        return await self.site.ask("POST", self.path, f"/@workflow/{self.operation.transition}", document=document)
 
     def written(self, reply: Reply) -> Optional[Outcome]:
         return Outcome(200, self.path, more={"review_state": (reply.document() or {}).get("review_state")})
@@ -244,7 +247,7 @@ async def perform(
                 return outcome or await _write(step, doubt)
         except _SentError as sent:
             doubt, last = True, sent.error
-        except NoAnswerError as error:  # to a look, or to a write that was not sent
+        except UpstreamError as error:  # to a look, or to a write that was not sent
             last = error
         if exhausted:
             return refusal(last.status, str(last), step.path, doubt=doubt, uncertain=doubt)
@@ -264,7 +267,7 @@ async def _prepare(step: _Step, keep: Keep) -> Optional[Outcome]:
 class _SentError(Exception):
     """A write may have reached Plone, and no answer says so."""
 
-    def __init__(self, error: NoAnswerError) -> None:
+    def __init__(self, error: UpstreamError) -> None:
         super().__init__(str(error))
         self.error = error
 
@@ -272,12 +275,13 @@ class _SentError(Exception):
 async def _write(step: _Step, doubt: bool) -> Outcome:
     try:
         reply = await step.write()
-    except NoAnswerError as error:
+    except UpstreamError as error:
         if error.sent:
             raise _SentError(error) from error
         raise
     if reply.status >= 500:
-        raise _SentError(NoAnswerError(True, reply.status, str(complaint(reply).get("message") or "Plone failed.")))
+        said = str(complaint(reply.document()).get("message") or "Plone failed.")
+        raise _SentError(UpstreamError("refused", reply.status, said))
     outcome = step.written(reply) if reply.status < 300 else None
     if outcome is None and (doubt or (step.refused_if_written and reply.status == 400)):
         outcome = await step.look()
@@ -290,10 +294,10 @@ class _Attempts:
     def __init__(self) -> None:
         self._failures = 0
         self._pause = _FIRST_PAUSE_SECONDS
-        self._until = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        self._until = asyncio.get_running_loop().time() + SITE_DOWN_SECONDS
 
-    async def over(self, error: NoAnswerError) -> bool:
-        """Wait for the next attempt; return whether it may only look. Raise SiteDownError after PATIENCE_SECONDS."""
+    async def over(self, error: UpstreamError) -> bool:
+        """Wait for the next attempt; return whether it may only look. Raise SiteDownError after SITE_DOWN_SECONDS."""
         if not error.sent:
             if asyncio.get_running_loop().time() > self._until:
                 raise SiteDownError(str(error))
@@ -308,7 +312,7 @@ class _Attempts:
 
 def _failed(reply: Reply, path: str) -> Outcome:
     status = reply.status if 400 <= reply.status < 500 else 502
-    said = complaint(reply)
+    said = complaint(reply.document())
     detail = str(said.get("message") or f"Plone answered {reply.status} and did nothing.")
     more: Dict[str, Any] = {"plone": said} if said else {}
     return refusal(status, detail, path, **more)

@@ -14,33 +14,35 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from typing_extensions import Annotated
 
-from eduhub_bridge.api.models import jobs as models
-from eduhub_bridge.api.models.jobs import Export, Jobs
-from eduhub_bridge.api.openapi import only_users
-from eduhub_bridge.api.strict import route_class
-from eduhub_bridge.clients import NDJSON, Clients, GoneError, ProblemError, Stream, body
-from eduhub_bridge.jobs import described, exports
+from eduhub_bridge.jobs import exports, models, openapi
+from eduhub_bridge.jobs.models import Export, Jobs
 from eduhub_bridge.jobs.receive import TooLargeError, receive
 from eduhub_bridge.jobs.service import OTHERS_SECONDS, RECEIVE_SECONDS, Service
-from eduhub_bridge.passthrough import AnswerCutError
-from eduhub_bridge.problems import problem
 from eduhub_bridge.store import jobs as states
 from eduhub_bridge.store.database import StoreError, StoreFullError
 from eduhub_bridge.store.jobs import Job, NotReceivingError
+from eduhub_bridge.web.clients import Clients, ProblemError
+from eduhub_bridge.web.disconnect import ClientDisconnect, body
+from eduhub_bridge.web.openapi import only_users
+from eduhub_bridge.web.problems import problem
+from eduhub_bridge.web.streams import NDJSON, AnswerCutError, Stream
+from eduhub_bridge.web.strict import route_class
 
 _NDJSON_TYPES = frozenset({NDJSON, "application/ndjson", "application/jsonl", "application/x-jsonlines"})
 # draft-ietf-httpapi-idempotency-key-header: a quoted string; without the quotes it is understood all the same.
 _KEY = re.compile(r'"(?P<quoted>[!#-~ ]{1,255})"|(?P<plain>[!#-+.-~-]{1,255})')
 _ASYNC = re.compile(r"(^|,)\s*respond-async\s*(,|;|$)", re.IGNORECASE)
+# What a job keeps of its request to ask Plone like it; not for its client.
+_CONTEXT = frozenset({"scheme", "host", "fields"})
 _MOST_UNFINISHED = 20
 _MOST_LISTED = 100
 _EXPORT_BYTES = 65536
 _ID = re.compile(r"[0-9a-f]{32}")
-_Id = Annotated[str, Path(alias="job", description="The job's id.", json_schema_extra=described.ID)]
+_Id = Annotated[str, Path(alias="job", description="The job's id.", json_schema_extra=openapi.ID)]
 
 
 class _Gone(Response):
-    """There is nobody to answer."""
+    """The client has left: there is no answer to send."""
 
     async def __call__(self, *_: Any) -> None:
         return
@@ -52,11 +54,11 @@ def router(service: Service, clients: Clients, most_bytes: int) -> APIRouter:
     endpoints = _Endpoints(service, clients, most_bytes)
 
     @routes.post(
-        "/bulk", response_class=described.Lines,
-        **described.streams("A line for each operation as it ends, and the job.", described.RESULTS, 415),
+        "/bulk", response_class=openapi.Lines,
+        **openapi.streams("A line for each operation as it ends, and the job.", openapi.RESULTS, 415),
         openapi_extra=only_users(
-            requestBody={"required": True, "description": "One operation a line.", "content": described.OPERATIONS},
-            parameters=[described.PREFER, described.IDEMPOTENCY],
+            requestBody={"required": True, "description": "One operation a line.", "content": openapi.OPERATIONS},
+            parameters=[openapi.PREFER, openapi.IDEMPOTENCY],
         ),
     )  # fmt: skip
     async def bulk(
@@ -76,11 +78,11 @@ def router(service: Service, clients: Clients, most_bytes: int) -> APIRouter:
         return await _answered(endpoints.bulk(request, options))
 
     @routes.post(
-        "/exports", response_class=described.Lines,
-        **described.streams("An item a line, as Plone's catalogue knows it, and the job.", described.ITEMS),
+        "/exports", response_class=openapi.Lines,
+        **openapi.streams("An item a line, as Plone's catalogue knows it, and the job.", openapi.ITEMS),
         openapi_extra=only_users(
             requestBody={"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Export"}}}},
-            parameters=[described.PREFER, described.IDEMPOTENCY],
+            parameters=[openapi.PREFER, openapi.IDEMPOTENCY],
         ),
     )  # fmt: skip
     async def export(request: Request) -> Response:
@@ -90,19 +92,19 @@ def router(service: Service, clients: Clients, most_bytes: int) -> APIRouter:
         """
         return await _answered(endpoints.export(request))
 
-    @routes.get("/jobs", **described.told(Jobs, "Newest first."), openapi_extra=only_users())
+    @routes.get("/jobs", **openapi.told(Jobs, "Newest first."), openapi_extra=only_users())
     async def jobs(request: Request) -> Response:
         """List the newest jobs of this user."""
         return await _answered(endpoints.list(request))
 
-    @routes.get("/jobs/{job}", **described.told(models.Job, "The job."), openapi_extra=only_users())
+    @routes.get("/jobs/{job}", **openapi.told(models.Job, "The job."), openapi_extra=only_users())
     async def job(request: Request, job: _Id) -> Response:
         """Read how far a job is."""
         return await _answered(endpoints.show(request, job))
 
     @routes.get(
-        "/jobs/{job}/results", response_class=described.Lines,
-        **described.told(None, "Its lines.", lines=described.RESULTS), openapi_extra=only_users(),
+        "/jobs/{job}/results", response_class=openapi.Lines,
+        **openapi.told(None, "Its lines.", lines=openapi.RESULTS), openapi_extra=only_users(),
     )  # fmt: skip
     async def results(
         request: Request,
@@ -114,14 +116,14 @@ def router(service: Service, clients: Clients, most_bytes: int) -> APIRouter:
         return await _answered(endpoints.results(request, job, after, follow=follow))
 
     @routes.post(
-        "/jobs/{job}/resume", **described.told(models.Job, "It goes on.", status=202, Location="Where to look"),
+        "/jobs/{job}/resume", **openapi.told(models.Job, "It goes on.", status=202, Location="Where to look"),
         openapi_extra=only_users(),
     )  # fmt: skip
     async def resume(request: Request, job: _Id) -> Response:
         """Let a waiting job go on, with this request's credential; 409 for one that does not wait."""
         return await _answered(endpoints.resume(request, job))
 
-    @routes.delete("/jobs/{job}", **described.cancelled(), openapi_extra=only_users())
+    @routes.delete("/jobs/{job}", **openapi.cancelled(), openapi_extra=only_users())
     async def cancel(request: Request, job: _Id) -> Response:
         """Cancel a job, or forget one that has ended."""
         return await _answered(endpoints.cancel(request, job))
@@ -140,11 +142,11 @@ class _Endpoints:
             raise ProblemError(problem(415, f"Send operations as {NDJSON}, one JSON object a line."))
         if int(request.headers.get("content-length") or 0) > self._most_bytes:
             raise ProblemError(problem(413, f"At most {self._most_bytes} bytes: send several requests."))
-        return await self._submit(request, "bulk", options, body(request))
+        return await self._submit(request, "bulk", options, body(request.receive))
 
     async def export(self, request: Request) -> Response:
         text = bytearray()
-        async for chunk in body(request):
+        async for chunk in body(request.receive):
             text += chunk
             if len(text) > _EXPORT_BYTES:
                 raise ProblemError(problem(413, f"At most {_EXPORT_BYTES} bytes say what to export."))
@@ -173,9 +175,8 @@ class _Endpoints:
         if await self._store.unfinished(owner) >= _MOST_UNFINISHED:
             words = f"There are {_MOST_UNFINISHED} unfinished jobs of this user: resume or cancel some of /api/v1/jobs."
             raise ProblemError(problem(429, words))
-        origin = self._clients.origin(request)
         salt = orjson.dumps([kind, options], option=orjson.OPT_SORT_KEYS)
-        options = {**options, "scheme": origin.scheme, "host": origin.host}
+        options = {**options, **site.caller.context()}
         job = self._service.new(kind, owner, _key(request), options, authorization, attached=not background)
         kept = await self._store.create(job)
         if kept.id == job.id:
@@ -247,7 +248,7 @@ class _Endpoints:
         return found
 
     async def _own(self, request: Request, job: str) -> Job:
-        """Return the job if it is this user's; nobody learns of another's."""
+        """Return the job if it is this user's; another user's is reported as missing."""
         owner = await self._clients.user(self._clients.site(request))
         found = await self._store.get(job) if _ID.fullmatch(job) else None
         if found is None or found.owner != owner:
@@ -305,7 +306,7 @@ async def _answered(answer: Any) -> Response:
         return error.response
     except TooLargeError as error:
         return problem(413, str(error))
-    except GoneError:
+    except ClientDisconnect:
         return _Gone()
     except StoreFullError:
         return problem(507, "The bridge's store is full.")
@@ -360,7 +361,7 @@ def _document(job: Job) -> Dict[str, Any]:
         "failed": job.failed,
         "created": _moment(job.created),
         "changed": _moment(job.changed),
-        "options": {name: value for name, value in job.options.items() if name not in ("scheme", "host")},
+        "options": {name: value for name, value in job.options.items() if name not in _CONTEXT},
         "links": {"self": _address(job.id), "results": f"{_address(job.id)}/results"},
     }
 

@@ -8,16 +8,17 @@ from typing import Any, AsyncIterator, Awaitable, Callable, Mapping, Optional, T
 
 import orjson
 
-from eduhub_bridge.calls import NoAnswerError, Site
-from eduhub_bridge.identity import Identities, UnknownUserError
+from eduhub_bridge.jobs.dry_run import rehearse
 from eduhub_bridge.jobs.exports import pages
 from eduhub_bridge.jobs.operations import InvalidOperationError, MoveOperation, Operation, fingerprint, parse
 from eduhub_bridge.jobs.perform import Outcome, SiteDownError, perform, refusal
-from eduhub_bridge.jobs.rehearse import rehearse
 from eduhub_bridge.patterns.bulk import bulk
+from eduhub_bridge.plone.client import Site
+from eduhub_bridge.plone.identity import Identities, UnknownUserError
 from eduhub_bridge.store import jobs as states
 from eduhub_bridge.store.database import StoreError
 from eduhub_bridge.store.jobs import Begun, Job, Jobs, Line
+from eduhub_bridge.upstream.limits import UpstreamError
 
 # Told of every write: operation, path, path before, user.
 Told = Callable[[str, str, str, str], None]
@@ -55,7 +56,7 @@ class Run:
 
     async def go(self) -> None:
         """Work until the end or a stop, and give the job back; raise LeaseLostError or StoreError."""
-        # Whatever ends it in a way that nobody thought of: a part of the results is not taken for all.
+        # The default for an unexpected end: a part of the results is not taken for all.
         state, why, not_before = states.FAILED, "The bridge failed over it; its log says more.", 0.0
         try:
             await (self._export() if self.job.kind == "export" else self._bulk())
@@ -164,7 +165,7 @@ class Run:
         for pause in (0.5, 1.0, 2.0, 4.0, None):
             try:
                 return await ask()
-            except NoAnswerError as error:
+            except UpstreamError as error:
                 if pause is None:
                     raise SiteDownError(str(error)) from error
             await asyncio.sleep(pause)
@@ -208,7 +209,7 @@ class Run:
         place = self.job.place
 
         async def ask(text: str) -> Any:
-            return await self._patiently(lambda: self._site.ask("GET", "/@search", query=text))
+            return await self._patiently(lambda: self._site.ask("GET", "/", "/@search", query=text))
 
         async for page in pages(ask, query, place):
             if page.refused:

@@ -1,4 +1,4 @@
-"""Finds jobs that nobody works on, works on them, lets others follow, and hands them over when the process stops."""
+"""Finds jobs that no process works on, works on them, lets clients follow, and hands them over on a stop."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import uuid
 from dataclasses import dataclass
 from typing import AsyncGenerator, Dict, Mapping, Optional
 
-from eduhub_bridge.calls import Caller, Origin, Site
-from eduhub_bridge.identity import Identities
 from eduhub_bridge.jobs.run import Run, Told
 from eduhub_bridge.jobs.seal import Seal
-from eduhub_bridge.logs import say
+from eduhub_bridge.plone.client import JOBS, PloneClient, Site
+from eduhub_bridge.plone.identity import Identities
 from eduhub_bridge.store import jobs as states
 from eduhub_bridge.store.database import StoreError
 from eduhub_bridge.store.jobs import Job, Jobs, LeaseLostError
+from eduhub_bridge.telemetry.logs import say
 
 _LOOK_SECONDS = 1.0
 _TIDY_SECONDS = 60.0
 _FOLLOW_SECONDS = 0.5
-# A job belongs to the slot that received it, unless that is busy for so long: a slot that nobody has trusted with
-# traffic yet shall not work for everybody.
+# A job belongs to the slot that received it, unless that is busy for so long: a slot that has no
+# traffic yet shall not take all of the work.
 OTHERS_SECONDS = 3.0
 _RESULTS = 200
 # What was sent of a request is kept so long without another piece of it; then its sender has vanished.
@@ -35,7 +35,6 @@ _MARGIN_SECONDS = 1.0
 class Limits:
     """How much at a time. `background` and `most` count jobs of this process; seconds."""
 
-    site_path: str
     background: int = 2
     most: int = 8
     lease: float = 15.0
@@ -46,10 +45,10 @@ class Service:
     """The jobs of this process. `start` and `stop` belong to the application's lifespan; `drain` to the signal."""
 
     def __init__(
-        self, store: Jobs, seal: Seal, caller: Caller, identities: Identities, limits: Limits, told: Told
+        self, store: Jobs, seal: Seal, plone: PloneClient, identities: Identities, limits: Limits, told: Told
     ) -> None:
         self.store, self.seal, self.limits = store, seal, limits
-        self._caller, self._identities, self._told = caller, identities, told
+        self._plone, self._identities, self._told = plone, identities, told
         self._runs: Dict[str, Run] = {}
         self._tasks: Dict[str, asyncio.Task[None]] = {}
         self._followers: Dict[str, int] = {}
@@ -121,8 +120,7 @@ class Service:
         job = await self.store.claim(worker, [self.seal.name], time.time(), self.limits.lease, which, first=first)
         if job is None:
             return False
-        origin = Origin(job.options["scheme"], job.options["host"])
-        site = Site(self._caller, self.limits.site_path, origin, self.seal.open(job.sealed))
+        site = Site(self._plone, self._plone.again(job.options, self.seal.open(job.sealed), JOBS))
         run = Run(self.store, job, worker, site, self._identities, self._told)
         self._runs[job.id] = run
         self._tasks[job.id] = asyncio.ensure_future(self._work(run))
@@ -233,7 +231,7 @@ class Service:
             await self.order(job, "pause")
 
     async def order(self, job: str, orders: str) -> None:
-        """Tell whoever works on a job to `pause` or `cancel`."""
+        """Tell the process that works on a job to `pause` or `cancel`."""
         await self.store.order(job, orders, time.time())
         run = self._runs.get(job)
         if run:

@@ -8,13 +8,15 @@ from collections import OrderedDict
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
-from eduhub_bridge.calls import NoAnswerError, Site
 from eduhub_bridge.live.changes import CHANGED, CREATED, DELETED
 from eduhub_bridge.live.listener import Listener, Message, message
 from eduhub_bridge.patterns.gather import gather
+from eduhub_bridge.plone.client import Site
 from eduhub_bridge.store.events import Event, Events
+from eduhub_bridge.upstream.addresses import path_of
+from eduhub_bridge.upstream.limits import UpstreamError
 
 BATCH = 50
 _POLLED = 100
@@ -26,7 +28,7 @@ _LONGEST_QUERY = 4000
 _SKEW_SECONDS = 2.0
 _SETTLE_SECONDS = 0.3
 _KNOWN_PATHS, _KNOWN_CHANGES = 2048, 1024
-# The longest way back that is walked; who was away longer reloads.
+# The most missed changes that are sent again; a listener that missed more reloads.
 _MOST_MISSED = 1000
 
 
@@ -54,7 +56,7 @@ class _Recent:
 
 
 class Audience:
-    """`user` is empty for the anonymous one. Its methods raise NoAnswerError when Plone does not answer."""
+    """`user` is empty for the anonymous one. Its methods raise UpstreamError when Plone does not answer."""
 
     def __init__(self, site: Site, user: str, events: Events) -> None:
         self.site, self.user, self.listeners = site, user, set[Listener]()
@@ -201,13 +203,13 @@ class Audience:
     async def _search(self, pairs: List[Tuple[str, str]]) -> List[_Found]:
         """Return what a search finds."""
         fields = [("metadata_fields", name) for name in ("UID", "modified", "created")]
-        reply = await self.site.ask("GET", "/@search", query=urlencode([*pairs, *fields]))
+        reply = await self.site.ask("GET", "/", "/@search", query=[*pairs, *fields])
         document = reply.document() if reply.status == 200 else None
         if not isinstance(document, dict):
-            raise NoAnswerError(True, 502, f"Plone answered {reply.status} to a search.")
+            raise UpstreamError("refused", 502, f"Plone answered {reply.status} to a search.")
         found: List[_Found] = []
         for item in document.get("items") or []:
-            path = self.site.path_of(item["@id"]) or "/"
+            path = path_of(item["@id"]) or "/"
             modified, created = _utc(item.get("modified") or ""), _utc(item.get("created") or "")
             found.append((path.rstrip("/") or "/", item.get("UID") or "", modified, _kind(created, modified)))
         return found

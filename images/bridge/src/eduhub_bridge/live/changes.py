@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Optional, Tuple
 from urllib.parse import unquote
 
-from eduhub_bridge.paths import MOUNT
+from eduhub_bridge.upstream.addresses import MOUNT, path_of
 
 CREATED, CHANGED, DELETED, MOVED, PUBLISHED = "created", "changed", "deleted", "moved", "published"
 # What a bulk operation does, as an event.
@@ -23,7 +23,7 @@ def change(method: str, raw_path: bytes, status: int, location: str) -> Optional
         return None
     path = unquote(raw_path[len(MOUNT) :].decode("latin-1")).rstrip("/") or "/"
     item, service = _split(path)
-    made = below(location)
+    made = path_of(location.rstrip("/"))
     name = service.partition("/")[0]
     if name == "@tus-upload":
         return (CREATED, made) if method == "PATCH" and made else None
@@ -34,12 +34,6 @@ def change(method: str, raw_path: bytes, status: int, location: str) -> Optional
     if kind == CREATED:
         return (CREATED, made) if status == 201 and made else None
     return kind, item
-
-
-def below(address: str) -> Optional[str]:
-    """Return the path below the site of a link to the bridge, or None."""
-    before, mount, path = address.partition(f"{MOUNT}/")
-    return f"/{unquote(path).rstrip('/')}" if mount and before.count("/") == 2 else None
 
 
 def _split(path: str) -> Tuple[str, str]:

@@ -8,14 +8,15 @@ import time
 from dataclasses import dataclass, field
 from typing import Awaitable, Callable, Dict, List, Set
 
-from eduhub_bridge.calls import NoAnswerError, Site
-from eduhub_bridge.identity import Identities, UnknownUserError
 from eduhub_bridge.live.audience import Audience
 from eduhub_bridge.live.listener import Listener
 from eduhub_bridge.live.presence import Presence
-from eduhub_bridge.logs import Seldom
+from eduhub_bridge.plone.client import Site
+from eduhub_bridge.plone.identity import Identities, UnknownUserError
 from eduhub_bridge.store.database import StoreError
 from eduhub_bridge.store.events import Events
+from eduhub_bridge.telemetry.logs import Seldom
+from eduhub_bridge.upstream.limits import UpstreamError
 
 MOST_LISTENERS = 1000
 # Each is polled for on its own.
@@ -178,7 +179,7 @@ class Hub:
             except Exception as error:
                 # Nothing is lost: what could not be judged now is judged when Plone answers again, or answers with
                 # sense. Ended here, its listeners would hear heartbeats for ever and nothing else.
-                expected = isinstance(error, (NoAnswerError, StoreError))
+                expected = isinstance(error, (UpstreamError, StoreError))
                 detail, level = (str(error), "warning") if expected else (repr(error), "error")
                 self._log.say("live_waits", level=level, detail=detail)
                 await asyncio.sleep(pause)

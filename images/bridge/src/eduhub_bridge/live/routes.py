@@ -15,18 +15,20 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from typing_extensions import Annotated
 
-from eduhub_bridge.api.models.live import LiveMessage
-from eduhub_bridge.api.openapi import answers, header, lines
-from eduhub_bridge.api.strict import route_class
-from eduhub_bridge.calls import NoAnswerError, Site
-from eduhub_bridge.clients import Clients, ProblemError, Stream
-from eduhub_bridge.identity import UnknownUserError
-from eduhub_bridge.jobs.operations import Place, is_path
 from eduhub_bridge.live.audience import Audience
 from eduhub_bridge.live.hub import CrowdedError, Hub
 from eduhub_bridge.live.listener import Listener, message
-from eduhub_bridge.problems import problem
+from eduhub_bridge.live.models import LiveMessage
+from eduhub_bridge.plone.client import Site
+from eduhub_bridge.plone.identity import UnknownUserError
 from eduhub_bridge.store.database import StoreError
+from eduhub_bridge.upstream.limits import UpstreamError
+from eduhub_bridge.web.clients import Clients, ProblemError
+from eduhub_bridge.web.models import Place, is_path
+from eduhub_bridge.web.openapi import answers, header, lines
+from eduhub_bridge.web.problems import problem
+from eduhub_bridge.web.streams import Stream
+from eduhub_bridge.web.strict import route_class
 
 HEARTBEAT_SECONDS = 15.0
 _ID = re.compile(r"[0-9]{1,18}")
@@ -178,7 +180,7 @@ class _Conversation:
             return await self._over(1008, str(error))
         except ProblemError:
             return await self._over(1008, "Host or X-Forwarded-Proto is none.")
-        except (NoAnswerError, StoreError, CrowdedError) as error:
+        except (UpstreamError, StoreError, CrowdedError) as error:
             return await self._over(1013, str(error) or _CROWDED)
         self._listener.put(message("hello", user=user or None))
         return True
@@ -241,7 +243,7 @@ class _Conversation:
                     await self._join(said)
                 else:
                     await self._hub.presence.leave(self._session, said.path)
-            except (NoAnswerError, StoreError) as error:
+            except (UpstreamError, StoreError) as error:
                 self._listener.put(message("error", detail=str(error)))
 
     async def _join(self, said: _Join) -> None:

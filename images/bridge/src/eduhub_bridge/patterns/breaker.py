@@ -1,4 +1,4 @@
-"""Circuit breaker: after some failures in a row nobody asks any more, but for one in a while who tries.
+"""Circuit breaker: after some failures in a row no caller is admitted, except for one trial in a while.
 
     breaker = CircuitBreaker(failures=5, pause_seconds=1.0)
     breaker.admit()                 # raises CircuitOpenError
@@ -9,7 +9,7 @@
         raise
     breaker.succeeded()
 
-Closed: everybody is admitted. Open: nobody, for a pause. Half-open, after the pause: one, and then one more after
+Closed: every caller is admitted. Open: none, for a pause. Half-open, after the pause: one, and then one more after
 each further pause, until one succeeds. A trial needs no end of its own: if it vanishes, the next one comes.
 """
 
@@ -22,7 +22,7 @@ CLOSED, HALF_OPEN, OPEN = "closed", "half_open", "open"
 
 
 class CircuitOpenError(Exception):
-    """Nobody is admitted now; `retry_seconds` until somebody is."""
+    """No caller is admitted now; one will be in `retry_seconds`."""
 
     def __init__(self, why: str, retry_seconds: float) -> None:
         super().__init__(why)

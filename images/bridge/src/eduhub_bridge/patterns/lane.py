@@ -1,4 +1,4 @@
-"""Lane: at most so many at once, at most so many waiting, nobody waiting longer than a deadline.
+"""Lane: at most so many at once, at most so many waiting, none longer than a deadline.
 
     lane = Lane(places=4, queue=256, seconds=10.0)
     place = await lane.enter()      # or: async with lane.place():
@@ -8,7 +8,7 @@
         place.free()
 
 A place is an object of its own, because who gives it back is often not who took it: here it is the end of an
-answer's body. Whoever comes when the queue is full, or waits past the deadline, gets LaneBusyError at once.
+answer's body. A caller that finds the queue full, or waits past the deadline, gets LaneBusyError at once.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Lane:
         return len(self._waiting)
 
     def enter_now(self) -> Optional[Place]:
-        """Return a place if one is free and nobody waits for it, else None."""
+        """Return a place if one is free and no caller waits for it, else None."""
         if self._busy >= self.places or self._waiting:
             return None
         self._busy += 1

@@ -1,9 +1,9 @@
-"""Single flight: whoever asks for what is being fetched already waits for that answer.
+"""Single flight: a caller that asks for what is being fetched already waits for that answer.
 
     flights = SingleFlight()
     page = await flights.run("/news", fetch_news)
 
-The first to ask fetches, in its own task, so a question that nobody shares costs a dictionary entry and nothing
+The first to ask fetches, in its own task, so a question that is not shared costs a dictionary entry and nothing
 more. If the first is cancelled, one of those who waited fetches instead; what it raises is raised to all.
 """
 

@@ -1,4 +1,4 @@
-"""Turn: one at a time among all processes that are given the same directory, and nobody twice while another waits.
+"""Turn: one at a time among all processes that are given the same directory, and no process twice while another waits.
 
     turn = Turn(Path("/var/lib/bridge"))
     await turn.take(seconds=30.0)
@@ -7,7 +7,7 @@
     finally:
         turn.give_back()
 
-Two locks of the operating system (flock(2)), which it frees itself when a process dies, however it dies. Whoever holds
+Two locks of the operating system (flock(2)), which it frees itself when a process dies, however it dies. Who holds
 `next` is the one who gets `turn` when that comes free: without it, a process with a queue would take its own turn
 again and again before another one had looked.
 """

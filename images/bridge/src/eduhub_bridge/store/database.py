@@ -116,7 +116,7 @@ class Sqlite(Database):
     Write-ahead log, so that readers and the writer do not wait for each other; `synchronous=FULL`, so that what was
     recorded before a write to Plone is still there after a power cut. A few hundred bytes a time: milliseconds.
 
-    Whoever writes holds a lock of the operating system until its checkpoint is over too: SQLite before 3.51.3, that
+    A writer holds a lock of the operating system until its checkpoint is over too: SQLite before 3.51.3, that
     is, both of Debian's, can lose a commit when two processes checkpoint at the same instant ("WAL-reset bug").
     """
 

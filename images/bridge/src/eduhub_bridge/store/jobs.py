@@ -11,7 +11,7 @@ from eduhub_bridge.store.database import Database, Row, Transaction
 RECEIVING, QUEUED, RUNNING, WAITING = "receiving", "queued", "running", "waiting"
 DONE, CANCELLED, FAILED = "done", "cancelled", "failed"
 ENDED = frozenset({DONE, CANCELLED, FAILED})
-# A credential that nobody needs any more is nobody's to find.
+# A credential that is no longer needed is erased.
 _NO_MORE = ", sealed=NULL, seal=''"
 # Why a job waits, where the same client coming back is all that it takes.
 LEFT, DIED = "Its client left; resume it.", "The process that carried it out ended; resume it."
@@ -68,7 +68,7 @@ class Line:
 class Begun:
     """What is to be done with an operation: "go", "replay" `result`, refuse it as a "clash", wait as it is "busy".
 
-    `again`: it was begun before and nobody knows whether it was written; `note` is what was known then.
+    `again`: it was begun before and may have been written; `note` is what was known then.
     """
 
     what: str
@@ -171,7 +171,7 @@ class Jobs:
     ) -> Optional[Job]:
         """Make a job this worker's until `now + lease`; without `job` the next in the background; None if none is free.
 
-        Only jobs whose credential one of `seals` opens. Whoever has the fewest jobs running comes first.
+        Only jobs whose credential one of `seals` opens. The user with the fewest jobs running comes first.
         `first`: this process is the one that has received it, and need not wait for its `not_before`.
         """
 
@@ -331,7 +331,7 @@ class Jobs:
         await self._database.write(work)
 
     async def tidy(self, now: float, keep: float, lease: float) -> None:
-        """Forget what ended `keep` seconds ago; let jobs wait whose worker died and that nobody can take over."""
+        """Forget what ended `keep` seconds ago; let jobs wait whose worker died and that no process can take over."""
 
         def work(do: Transaction) -> None:
             long_dead = now - 3 * lease

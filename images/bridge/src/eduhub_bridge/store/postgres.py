@@ -10,13 +10,13 @@ from typing import Any, Callable, Dict, List, Optional, TypeVar
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from eduhub_bridge.logs import say
 from eduhub_bridge.store import schema
 from eduhub_bridge.store.database import Database, Row, StoreError, StoreFullError, Transaction, prepare
+from eduhub_bridge.telemetry.logs import say
 
 T = TypeVar("T")
 
-# Whoever writes has this lock until its commit, so that a write sees no other one, as in SQLite.
+# A writer holds this lock until its commit, so that a write sees no other one, as in SQLite.
 _LOCK = 7_243_916_508
 _TOLD = "-c statement_timeout=10000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=30000"
 _CONNECT_SECONDS = 5

@@ -7,7 +7,7 @@ from typing import Any, Optional
 
 from pydantic import Field
 
-from eduhub_bridge.api.models.base import NAME, PATH, SHAPE, Given, Taken
+from eduhub_bridge.web.models import NAME, PATH, SHAPE, Given, Taken
 
 _COURSE = "/courses/statistics-for-biologists"
 _URL = f"https://hub.example.org/plone{_COURSE}"

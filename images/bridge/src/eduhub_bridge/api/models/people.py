@@ -6,7 +6,7 @@ from typing import Optional
 
 from pydantic import Field
 
-from eduhub_bridge.api.models.base import Given, Taken
+from eduhub_bridge.web.models import Given, Taken
 
 
 class Credentials(Taken):

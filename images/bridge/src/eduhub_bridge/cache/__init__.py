@@ -1,0 +1,1 @@
+"""Stored pages for anonymous readers."""

@@ -1,0 +1,123 @@
+"""The application: the pass-through beside FastAPI, both under one measuring layer."""
+
+from __future__ import annotations
+
+import time
+from contextlib import asynccontextmanager
+from email.utils import formatdate
+from typing import Any, AsyncIterator, MutableMapping
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from eduhub_bridge import __version__, api
+from eduhub_bridge.passthrough import ROUTE, PassThrough
+from eduhub_bridge.plone.client import PloneClient
+from eduhub_bridge.server import status
+from eduhub_bridge.server.readiness import Readiness
+from eduhub_bridge.server.services import Services
+from eduhub_bridge.settings import Settings
+from eduhub_bridge.store.database import StoreError
+from eduhub_bridge.telemetry.metrics import Metrics
+from eduhub_bridge.upstream import addresses
+from eduhub_bridge.upstream.limits import Upstream
+from eduhub_bridge.web import problems
+
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+_CLOSE = (b"connection", b"close")
+
+
+class Bridge:
+    """The ASGI application. `draining` is set when the server stops: each answer then says that it is the last.
+
+    `registry` is what Prometheus is told from.
+    """
+
+    def __init__(self, api: ASGIApp, pass_through: ASGIApp, metrics: Metrics, services: Services) -> None:
+        self.draining = False
+        self.registry = metrics.registry
+        self._services = services
+        self._api, self._pass_through, self._metrics = api, pass_through, metrics
+
+    def drain(self, grace_seconds: float) -> None:
+        """The server stops within `grace_seconds`: begin to end what is going on."""
+        self.draining = True
+        self._services.drain(grace_seconds)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._api(scope, receive, problems.refusing(scope, receive, send))
+            return
+        # By the path as sent: what is decoded first cannot be told from what it pretends to be.
+        passes = addresses.is_ours(scope["raw_path"])
+        status = 0
+
+        async def observed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                if passes and status < 300 and scope["method"] not in _READS:
+                    location, credential = _field(message, b"location"), _field(scope, b"authorization")
+                    self._services.passed(scope["method"], scope["raw_path"], status, location, credential)
+                if not any(name == b"date" for name, _ in message["headers"]):
+                    message["headers"].append((b"date", formatdate(usegmt=True).encode()))
+                if self.draining:
+                    message["headers"].append(_CLOSE)
+            await send(message)
+
+        started = time.perf_counter()
+        self._metrics.in_flight.inc()
+        try:
+            if not passes and scope["path"].endswith("\n"):  # routes end with "$", which is before a line's end too
+                await problems.problem(404, problems.NOTHING)(scope, receive, observed)
+                return
+            await (self._pass_through if passes else self._api)(scope, receive, observed)
+        except Exception:
+            if not status:
+                await problems.problem(500, problems.BUG)(scope, receive, observed)
+            raise  # to the server, which writes it down
+        finally:
+            self._metrics.in_flight.dec()
+            route = ROUTE if passes else getattr(scope.get("route"), "path", "unknown")
+            self._metrics.answered(route, scope["method"], status, time.perf_counter() - started)
+
+
+def _field(said: MutableMapping[str, Any], wanted: bytes) -> str:
+    return next((value.decode("latin-1") for name, value in said["headers"] if name == wanted), "")
+
+
+def create_app(settings: Settings) -> Bridge:
+    """Return the application. Its connections to Plone live from startup to shutdown of its lifespan.
+
+    Raises StoreError when what it shares with the other slot cannot be opened.
+    """
+    metrics = Metrics()
+    try:
+        upstream = Upstream(settings, metrics)
+    except OSError as error:
+        raise StoreError(f"EDUHUB_STATE_DIR {str(settings.state_dir)!r} takes no files: {error.strerror}.") from None
+    pass_through = PassThrough(settings, upstream, metrics)
+    plone = PloneClient(settings, upstream, metrics, pass_through.anonymous)
+    services = Services(settings, plone, metrics)
+    plone.wrote = services.passed
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await upstream.open()
+        services.start()
+        try:
+            yield
+        finally:
+            await services.stop()
+            await pass_through.close()
+            await upstream.close()
+
+    app = FastAPI(
+        title="EduHub bridge", version=__version__, lifespan=lifespan, redirect_slashes=False,
+        openapi_url=None, docs_url=None, redoc_url=None,
+    )  # fmt: skip
+    problems.install(app)
+    app.include_router(status.router(Readiness(upstream.probe, metrics.ready.set), metrics, services.works))
+    api.install(app, plone, settings, services.streamed)
+    services.install(app)
+    return Bridge(app, pass_through, metrics, services)

@@ -1,0 +1,1 @@
+"""Requests to Plone: connections, addresses, header fields, and the limits that protect it."""

@@ -1,0 +1,94 @@
+"""Which header fields travel on (RFC 9110, section 7.6.1). Pure functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Iterable
+
+from eduhub_bridge.upstream.addresses import RefusedError
+
+Raw = Iterable["tuple[bytes, bytes]"]
+
+HOP_BY_HOP = frozenset(
+    {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
+)
+# Fields a client cannot disown by naming them in Connection: framing and addresses are not its to drop.
+_NOT_DROPPABLE = frozenset(
+    {b"content-length", b"host", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"forwarded", b"via"}
+)
+# Host is set for Plone's own address, Expect is answered by our own server, proxy credentials end here.
+_NOT_FOR_PLONE = HOP_BY_HOP | {b"host", b"expect", b"proxy-authorization"}
+_VIA = ("via", "1.1 eduhub-bridge")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client's header section says: fields for Plone, where it believes to be, whether a body follows."""
+
+    fields: list[tuple[str, str]]
+    scheme: str
+    host: str
+    has_body: bool
+
+
+def request(raw: Raw, scheme: str) -> Request:
+    """Return what to send to Plone; raise RefusedError for fields that cannot be passed on or contradict themselves."""
+    fields: list[tuple[str, str]] = []
+    single: dict[bytes, bytes] = {}
+    named: set[bytes] = set()
+    has_body = False
+    for name, value in raw:
+        if name in (b"host", b"x-forwarded-host", b"x-forwarded-proto"):
+            if single.setdefault(name, value) != value:
+                raise RefusedError(f"{name.decode()} is given twice.")
+        elif name == b"connection":
+            named.update(token.strip().lower() for token in value.split(b","))
+        elif name == b"transfer-encoding":
+            has_body = True
+        elif name == b"content-length":
+            has_body = has_body or value != b"0"
+        if name not in _NOT_FOR_PLONE:
+            try:
+                fields.append((name.decode("ascii"), value.decode("utf-8")))
+            except UnicodeDecodeError:
+                raise RefusedError(f"{name.decode('latin-1')} holds bytes that are not UTF-8.") from None
+    named -= _NOT_DROPPABLE
+    if named - HOP_BY_HOP:
+        fields = [field for field in fields if field[0].encode() not in named]
+    fields.append(_VIA)
+    host = single.get(b"x-forwarded-host") or single.get(b"host", b"")
+    scheme = single.get(b"x-forwarded-proto", b"").decode("latin-1") or scheme
+    return Request(fields, scheme.lower(), host.decode("latin-1"), has_body)
+
+
+def foreign(raw: Raw) -> bool:
+    """Return whether a browser sent this for a page of another site (RFC 6454).
+
+    A password that it remembers goes along without anybody's having asked for that, on WebSockets too.
+    """
+    named = dict(raw)
+    origin = named.get(b"origin")
+    if origin is None:
+        return False
+    return _place(origin.partition(b"://")[2]) != _place(named.get(b"x-forwarded-host") or named.get(b"host", b""))
+
+
+def _place(authority: bytes) -> bytes:
+    # Without the port that goes without saying, whichever: who ended TLS before us is not told to everybody.
+    return authority.lower().removesuffix(b":443").removesuffix(b":80")
+
+
+def response(raw: Raw, status: int) -> list[tuple[bytes, bytes]]:
+    """Return the fields for the client, in Plone's order, names in lower case, repeated ones kept."""
+    fields = [(name.lower(), value) for name, value in raw]
+    drop = HOP_BY_HOP
+    for name, value in fields:
+        if name == b"connection":
+            drop = drop | {token.strip().lower() for token in value.split(b",")} - _NOT_DROPPABLE
+        elif name == b"transfer-encoding":
+            # Of two framings the chunked one counts (RFC 9112, section 6.3).
+            drop = drop | {b"content-length"}
+    if status in (204, 304):
+        # No body follows; a length would make the server wait for one.
+        drop = drop | {b"content-length"}
+    return [field for field in fields if field[0] not in drop]

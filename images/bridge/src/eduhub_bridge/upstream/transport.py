@@ -1,0 +1,165 @@
+"""HTTP to Plone: kept-alive connections where that is safe, and a name for every way in which it can fail."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import sys
+from typing import AsyncIterator, Optional, Union
+
+import aiohttp
+from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, ClientSession
+from yarl import URL
+
+from eduhub_bridge.settings import Settings
+
+if sys.version_info >= (3, 11):
+    from asyncio import timeout as within
+else:
+    from async_timeout import timeout as within  # aiohttp's own, there
+
+Body = Union[bytes, AsyncIterator[bytes], None]
+# Shorter than the idle time of any common server (waitress: 120 s), so that it is we who close.
+_IDLE_SECONDS = 30.0
+# What Plone may send; the edge in front of us has its own, lower limits.
+_HEADER_BYTES = 65536
+# After these no byte of a request has left: Plone cannot have changed anything.
+_NOT_SENT = frozenset({"connect", "connect_timeout", "breaker_open", "queue_full", "queue_late"})
+_CONNECT_ERRORS = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+
+
+class UpstreamError(Exception):
+    """Plone did not answer. `kind` is for the metrics, `status` for the client, the text says what happened.
+
+    After a status of 503 Plone has begun nothing, and `retry_seconds` is when to come again.
+    """
+
+    def __init__(self, kind: str, status: int, detail: str, retry_seconds: Optional[float] = None) -> None:
+        super().__init__(detail)
+        self.kind, self.status, self.retry_seconds = kind, status, retry_seconds
+
+    @property
+    def sent(self) -> bool:
+        """Return whether Plone may have got the request: false if no byte of it has left."""
+        return self.kind not in _NOT_SENT
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return what a response about it says beside its problem document."""
+        return {} if self.retry_seconds is None else {"retry-after": str(max(1, math.ceil(self.retry_seconds)))}
+
+
+class _Severed(aiohttp.ClientError):
+    """The connection broke between the request and the head of its answer."""
+
+
+async def _no_hidden_retry(request: ClientRequest, send: ClientHandlerType) -> ClientResponse:
+    """Keep aiohttp from sending a request again by itself: it would do so with a body already consumed."""
+    try:
+        return await send(request)
+    except _CONNECT_ERRORS:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _Severed(str(error) or type(error).__name__) from error
+
+
+class Transport:
+    """Two pools: kept-alive connections for what may be repeated, fresh ones for what may not.
+
+    A kept-alive connection can break at the very moment it is used again. A request that may be repeated is then
+    sent once more, on a fresh connection; any other never travels on a used one, so it cannot meet that fate.
+    """
+
+    _kept: ClientSession
+    _fresh: ClientSession
+    _probe: ClientSession
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._timeout = self._timeouts(settings.plone_seconds)
+
+    async def open(self) -> None:
+        """Make the sessions, in the loop that will use them; nothing is connected yet."""
+        limit = self._settings.plone_connections  # a second limit: the lanes are lower
+        self._kept = self._session(limit, force_close=False)
+        self._fresh = self._session(limit, force_close=True)
+        # Readiness must not queue behind the requests whose fate it judges.
+        self._probe = self._session(1, force_close=False)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for session in (self._kept, self._fresh, self._probe):
+            await session.close()
+
+    def _session(self, limit: int, *, force_close: bool) -> ClientSession:
+        keep = {} if force_close else {"keepalive_timeout": _IDLE_SECONDS}
+        return ClientSession(
+            connector=aiohttp.TCPConnector(limit=limit, force_close=force_close, **keep),  # type: ignore[arg-type]
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+            auto_decompress=False,
+            max_line_size=_HEADER_BYTES,
+            max_field_size=_HEADER_BYTES,
+            middlewares=(_no_hidden_retry,),
+        )
+
+    def _timeouts(self, seconds: float) -> aiohttp.ClientTimeout:
+        return aiohttp.ClientTimeout(
+            total=None, connect=seconds, sock_connect=self._settings.plone_connect_seconds, sock_read=seconds
+        )
+
+    async def ask(
+        self, method: str, path: str, fields: list[tuple[str, str]], body: Body, *, kept: bool, seconds: float
+    ) -> ClientResponse:
+        """Return Plone's answer, its body not read yet; raise UpstreamError.
+
+        `path` goes out as it is, after the origin. `seconds` is the longest silence, `kept` allows a kept connection.
+        A head that drips in is no silence: it has to be whole within as long, unless a body is on its way meanwhile.
+        """
+        url = URL(self._settings.plone_origin + path, encoded=True)
+        session = self._kept if kept else self._fresh
+        timeout = self._timeout if seconds == self._settings.plone_seconds else self._timeouts(seconds)
+        try:
+            whole = seconds + self._settings.plone_connect_seconds
+            async with within(whole if body is None or isinstance(body, bytes) else None):
+                answer = await session.request(
+                    method, url, headers=fields, data=body, allow_redirects=False, timeout=timeout
+                )
+        except (aiohttp.ClientError, asyncio.TimeoutError, ValueError) as error:
+            raise self._named(error, seconds) from error
+        if 200 <= answer.status <= 599:
+            return answer
+        # No final answer (a 101 to a request that asked for no other protocol), or none that HTTP knows.
+        answer.close()
+        raise UpstreamError("protocol", 502, f"Plone answered with the status {answer.status:03}.")
+
+    async def probe(self) -> Optional[str]:
+        """Ask the cheap page once; return None if it answered 200, else what happened, in words."""
+        settings = self._settings
+        path = f"{settings.plone_path}/{settings.ready_path}"
+        try:
+            async with self._probe.get(
+                URL(settings.plone_origin + path, encoded=True), allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=settings.ready_seconds),
+            ) as answer:  # fmt: skip
+                return None if answer.status == 200 else f"Plone answers {answer.status} on {path}."
+        except asyncio.TimeoutError:
+            return f"Plone does not answer {path} within {settings.ready_seconds:g} s."
+        except (aiohttp.ClientError, ValueError) as error:
+            return str(self._named(error, settings.ready_seconds))
+
+    def _named(self, error: Exception, seconds: float) -> UpstreamError:
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            return UpstreamError("connect_timeout", 504, "Plone accepted no connection in time.")
+        if isinstance(error, aiohttp.ClientConnectorError):
+            # By its number: the text names addresses, which are none of the client's business.
+            number = error.errno or 0
+            why = os.strerror(number) if number > 0 else (error.strerror or "unknown address")
+            return UpstreamError("connect", 502, f"Plone cannot be reached: {why.lower()}.")
+        if isinstance(error, asyncio.TimeoutError):
+            return UpstreamError("timeout", 504, f"Plone did not answer within {seconds:g} s.")
+        if isinstance(error, (_Severed, aiohttp.ClientConnectionError)):
+            return UpstreamError("severed", 502, "Plone closed the connection without an answer.")
+        return UpstreamError("protocol", 502, "Plone answered with something that is not HTTP.")
+

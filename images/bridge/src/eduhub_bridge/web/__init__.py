@@ -1,0 +1,1 @@
+"""What all web endpoints share: problems, strictness, OpenAPI, streams, clients that leave."""

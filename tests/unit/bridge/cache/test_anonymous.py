@@ -1,0 +1,383 @@
+"""Anonymous reads come from a stored page where one will do, never across users, never after a write."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.unit.bridge.fake_plone import Plone
+from tests.unit.bridge.helpers import USER, all_at_once, is_problem, metric, send, until
+from tests.unit.bridge.process import Process, read_answer
+
+JSON = "Accept: application/json"
+MODIFIED = "Sat, 01 Jan 2000 00:00:00 GMT"
+_numbers = itertools.count()
+# Nothing of a test's own takes that long.
+FRESH = {"EDUHUB_CACHE_SECONDS": "60"}
+# Stale at once, and for a while.
+STALE = {"EDUHUB_CACHE_SECONDS": "0.01", "EDUHUB_CACHE_STALE_SECONDS": "60"}
+# Only good while Plone fails.
+ERROR = {"EDUHUB_CACHE_SECONDS": "0.01", "EDUHUB_CACHE_STALE_SECONDS": "0", "EDUHUB_PLONE_SECONDS": "0.5"}
+
+
+@pytest.fixture(scope="module")
+def _fresh(_plone, tmp_path_factory):
+    process = Process(tmp_path_factory.mktemp("fresh"), _plone.url, EDUHUB_PLONE_SECONDS="0.5", **FRESH)
+    yield process
+    process.kill()
+
+
+@pytest.fixture
+def fresh(_fresh, plone):  # noqa: ARG001 - the one it calls comes with it
+    """A running bridge that keeps pages for longer than any test lasts."""
+    return _fresh
+
+
+@pytest.fixture
+def page():
+    """Where no other test has been."""
+    return f"/plone/{next(_numbers)}"
+
+
+def said(answer):
+    """Return what Cache-Status says, without the cache's name."""
+    (status,) = answer.field("cache-status")
+    return status.removeprefix("eduhub-bridge; ")
+
+
+@pytest.fixture
+def own():
+    """A Plone of the test's own, to be stopped and started."""
+    plone = Plone().start()
+    yield plone
+    if plone.running:
+        plone.stop()
+
+
+def test_a_page_is_asked_for_once_and_says_how_old_it_is(start, plone):
+    bridge = start(plone.url, **FRESH)
+    first, second = bridge.get("/plone/count"), bridge.get("/plone/count")
+    assert (first.body, second.body, len(plone.seen)) == (b"1", b"1", 1)
+    assert (said(first), first.field("age")) == ("fwd=uri-miss; fwd-status=200; stored", ["0"])
+    assert (said(second), second.field("age")) == ("hit; ttl=59", ["0"])
+    assert [answer.field("x-plone") for answer in (first, second)] == [["yes"]] * 2
+    assert metric(bridge, "eduhub_bridge_cache_total", result="hit") == 1
+    assert metric(bridge, "eduhub_bridge_cache_pages") == 1
+
+
+def test_a_head_is_plones_to_answer_whatever_its_get_says(fresh, page, plone):
+    fresh.get(f"{page}/count")
+    head = fresh.get(f"{page}/head-only", method="HEAD")
+    assert (head.status, head.body, head.complete, head.field("content-length")) == (200, b"", True, ["1234"])
+    assert said(fresh.get(f"{page}/count", method="HEAD")) == "fwd=method"
+    assert [seen.method for seen in plone.seen] == ["GET", "HEAD", "HEAD"]
+
+
+def test_who_asks_at_the_same_time_waits_for_the_same_answer(start, plone):
+    bridge = start(plone.url, **FRESH)
+    asking = [send(bridge, "/plone/wait") for _ in range(20)]
+    until(lambda: metric(bridge, "eduhub_bridge_cache_total", result="collapsed") == 19)
+    plone.release.set()
+    answers = [read_answer(each) for each in asking]
+    assert [answer.body for answer in answers] == [b"late"] * 20
+    assert min(map(said, answers)) == "fwd=uri-miss; collapsed"
+    assert len(plone.seen) == 1
+
+
+def test_who_asks_first_and_leaves_takes_nobody_with_it(fresh, page, plone):
+    before = metric(fresh, "eduhub_bridge_cache_total", result="collapsed")
+    first = send(fresh, f"{page}/wait")
+    until(lambda: plone.seen)
+    second = send(fresh, f"{page}/wait")
+    until(lambda: metric(fresh, "eduhub_bridge_cache_total", result="collapsed") == before + 1)
+    first.close()
+    time.sleep(0.4)
+    plone.release.set()
+    assert (read_answer(second).body, len(plone.seen)) == (b"late", 1)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ["Authorization: Basic eA=="], ["Authorization: Bearer x"], ["Cookie: __ac=x"], ["Cookie: anything=1"],
+        ["Range: bytes=0-0"], ["Cache-Control: no-store"], ["If-Match: \"1\""], ["Content-Length: 0"],
+    ],
+)  # fmt: skip
+def test_a_request_that_says_who_asks_gets_no_stored_page_and_leaves_none(fresh, page, fields):
+    assert fresh.get(f"{page}/count", *fields).body == b"1"
+    assert fresh.get(f"{page}/count").body == b"2"  # nothing was kept of that
+    answer = fresh.get(f"{page}/count", *fields)
+    assert (answer.body, said(answer)) == (b"3", "fwd=bypass")
+    assert fresh.get(f"{page}/count").body == b"2"
+
+
+@pytest.mark.parametrize(
+    "different",
+    [
+        {"fields": ["Accept: text/html"]}, {"fields": ["Accept-Language: de"]}, {"fields": ["Accept-Encoding: gzip"]},
+        {"fields": ["Origin: https://other.example"]}, {"fields": ["X-Forwarded-Proto: https"]},
+        {"fields": ["X-Forwarded-Host: other.example"]}, {"host": "other.example"}, {"fields": ["X-Remote-User: eve"]},
+        {"target": "/count?b=1"}, {"target": "/Count"}, {"target": "//count"},
+    ],
+)  # fmt: skip
+def test_requests_that_differ_in_what_may_change_the_answer_share_no_page(fresh, page, plone, different):
+    fresh.get(f"{page}/count", host="b")
+    target = page + different.get("target", "/count")
+    fresh.get(target, *different.get("fields", []), host=different.get("host", "b"))
+    assert len(plone.seen) == 2
+
+
+def test_requests_that_differ_in_nothing_that_counts_share_one(fresh, page, plone):
+    fresh.get(f"{page}/count", JSON, "User-Agent: one", "X-Forwarded-For: 10.0.0.1", "X-B: 1")
+    again = fresh.get(f"{page}/count", "X-B: 1", "User-Agent: two", JSON, "X-Request-Id: 7", "Referer: x")
+    assert (again.body, len(plone.seen)) == (b"1", 1)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "Set-Cookie: a=1", "Cache-Control: private", "Cache-Control: max-age=60, no-store", "Cache-Control: no-cache",
+        "Vary: *", "Vary: Accept, User-Agent", "Content-Type: text/event-stream",
+    ],
+)
+def test_an_answer_for_one_client_only_is_not_stored_and_waited_for_only_once(fresh, page, plone, fields):
+    plone.says = [fields]
+    assert [fresh.get(f"{page}/count").body for _ in range(3)] == [b"1", b"2", b"3"]
+    plone.trouble = "wait"
+    asking = [send(fresh, f"{page}/count", host="bridge.test") for _ in range(3)]
+    until(lambda: len(plone.seen) == 6)  # all three at a time
+    plone.release.set()
+    assert [read_answer(each).body for each in asking] == [b"late"] * 3
+
+
+def test_a_page_too_long_to_be_stored_comes_whole_all_the_same(fresh, page, plone):
+    for target in (f"{page}/long", f"{page}/long-chunked"):
+        answers = [fresh.get(target) for _ in range(2)]
+        assert [(answer.complete, len(answer.body)) for answer in answers] == [(True, 2 * 1024 * 1024)] * 2
+    assert len(plone.seen) == 4
+    assert metric(fresh, "eduhub_bridge_plone_in_flight", lane="reads") == 0
+
+
+@pytest.mark.parametrize(("status", "stored"), [(404, 1), (301, 1), (302, 2), (401, 2), (500, 2)])
+def test_a_missing_page_is_remembered_briefly_and_a_refused_one_not_at_all(fresh, page, plone, status, stored):
+    assert {fresh.get(f"{page}/status?{status}").status for _ in range(2)} == {status}
+    assert len(plone.seen) == stored
+
+
+@pytest.mark.parametrize(("says", "asked"), [("max-age=0", 3), ("s-maxage=1, max-age=600", 1), ("max-age=600", 1)])
+def test_what_plone_says_about_freshness_shortens_it(fresh, page, plone, says, asked):
+    plone.says = [f"Cache-Control: {says}"]
+    for _ in range(3):
+        fresh.get(f"{page}/count")
+    assert len(plone.seen) == asked
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "writes"),
+    [
+        ("POST", "/plone/x", True), ("PATCH", "/plone/y", True), ("DELETE", "/plone/z", True),
+        ("POST", "/plone/broken", True), ("POST", "/plone/hang-up", True), ("POST", "/plone/silent", True),
+        ("GET", "/plone/z/content_status_modify?workflow_action=retract&_authenticator=1", True),
+        ("POST", "/plone/@querystring-search", False), ("POST", "/plone/@login", False), ("OPTIONS", "/plone/x", False),
+    ],
+)  # fmt: skip
+def test_nothing_that_was_read_before_a_write_is_used_after_it(fresh, page, method, target, writes):
+    assert fresh.get(f"{page}/count").body == b"1"
+    fresh.get(target, USER, method=method)
+    assert fresh.get(f"{page}/count").body == (b"2" if writes else b"1")
+
+
+def test_a_page_that_was_being_read_during_a_write_is_not_kept(fresh, page, plone):
+    reading = send(fresh, f"{page}/wait")
+    until(lambda: plone.seen)
+    fresh.get("/plone/x", USER, method="POST")
+    later = send(fresh, f"{page}/wait")  # after the write: the answer on its way is not good enough
+    until(lambda: len(plone.seen) == 3)
+    plone.release.set()
+    assert [read_answer(each).body for each in (reading, later)] == [b"late"] * 2
+    fresh.get(f"{page}/wait", host="b")
+    assert len(plone.seen) == 3  # the second one was kept
+
+
+def test_a_write_that_never_left_forgets_nothing(start, own):
+    bridge = start(own.url, **FRESH)
+    bridge.get("/plone/count")
+    own.stop()
+    assert bridge.get("/plone/x", USER, method="POST").status == 502
+    assert said(bridge.get("/plone/count")).startswith("hit")
+
+
+def test_a_client_that_has_the_page_is_told_so_from_the_page(fresh, page, plone):
+    plone.says = ['ETag: W/"a,b"', f"Last-Modified: {MODIFIED}", "Vary: Accept"]
+    fresh.get(f"{page}/count", 'If-None-Match: "other"')
+    assert plone.seen[0].field("if-none-match") == []  # the page is for everybody
+    for condition in ('If-None-Match: "x", "a,b"', "If-None-Match: *", f"If-Modified-Since: {MODIFIED}"):
+        answer = fresh.get(f"{page}/count", condition)
+        assert (answer.status, answer.body, answer.field("etag")) == (304, b"", ['W/"a,b"'])
+        assert (answer.field("vary"), answer.field("content-length")) == (["Accept"], [])
+    for condition in ('If-None-Match: "a"', "If-Modified-Since: Fri, 31 Dec 1999 00:00:00 GMT"):
+        assert fresh.get(f"{page}/count", condition).status == 200
+    assert len(plone.seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("says", "condition"),
+    [('ETag: "1"', ("if-none-match", '"1"')), ("Last-Modified: x", ("if-modified-since", "x"))],
+)
+def test_plone_is_asked_whether_a_stored_page_still_holds(start, plone, says, condition):
+    plone.says = [says]
+    bridge = start(plone.url, EDUHUB_CACHE_SECONDS="0.01", EDUHUB_CACHE_STALE_SECONDS="0")
+    bridge.get("/plone/count")
+    time.sleep(0.02)
+    answer = bridge.get("/plone/count")
+    assert (answer.status, answer.body, said(answer)) == (200, b"1", "fwd=stale; stored")
+    assert plone.seen[1].field(condition[0]) == [condition[1]]
+
+
+def test_a_stale_page_serves_at_once_while_plone_is_asked_behind_its_back(start, plone):
+    bridge = start(plone.url, **STALE)
+    bridge.get("/plone/count")
+    time.sleep(0.02)
+    plone.trouble = "wait"  # until its release
+    answers = [bridge.get("/plone/count") for _ in range(5)]
+    plone.trouble = ""
+    plone.release.set()
+    assert {(answer.body, said(answer).rpartition("-")[0]) for answer in answers} == {(b"1", "hit; ttl=")}
+    until(lambda: bridge.get("/plone/count").body != b"1")
+    assert len(plone.seen) <= 3
+
+
+def test_pages_that_nobody_waits_for_are_asked_for_one_at_a_time(start, plone):
+    bridge = start(plone.url, **STALE)
+    targets = [f"/plone/count?{number}" for number in range(10)]
+    for target in targets:
+        bridge.get(target)
+    plone.most.clear()
+    plone.slow = 0.05
+    asked = len(plone.seen)
+    for _ in range(5):
+        for target in targets:
+            assert said(bridge.get(target)).startswith("hit; ttl=")
+    until(lambda: metric(bridge, "eduhub_bridge_plone_in_flight", lane="reads") == 0)
+    assert len(plone.seen) > asked
+    assert plone.most["GET"] == 1
+
+
+def test_a_client_that_wants_it_new_gets_it_new(fresh, page, plone):
+    fresh.get(f"{page}/count")
+    for field in ("Cache-Control: no-cache", "Cache-Control: max-age=0", "Pragma: no-cache"):
+        assert said(fresh.get(f"{page}/count", field)) == "fwd=request; stored"
+    assert (fresh.get(f"{page}/count").body, len(plone.seen)) == (b"4", 4)
+
+
+@pytest.mark.parametrize("trouble", ["gone", "hang-up", "garbage", "cut", "broken", "unavailable", "silent"])
+def test_readers_of_a_stored_page_see_nothing_of_a_plone_in_trouble(start, own, trouble):
+    bridge = start(own.url, **ERROR)
+    bridge.get("/plone/count")
+    if trouble == "gone":
+        own.stop()
+    own.trouble = trouble
+    time.sleep(0.02)
+    for _ in range(3):
+        answer = bridge.get("/plone/count")
+        assert (answer.status, answer.body) == (200, b"1")
+        assert said(answer).startswith("hit; ttl=")
+        time.sleep(0.1)
+    assert bridge.get("/plone/count?new").status >= 500  # and nothing is made up
+    own.trouble = ""
+    if trouble == "gone":
+        own.start(own.port)
+    back = time.monotonic()
+    until(lambda: bridge.get("/plone/count").body != b"1")
+    assert time.monotonic() - back < 30
+
+
+def test_readers_see_nothing_of_a_plone_that_stands_still_and_it_is_not_stormed_when_it_goes_on(start, own):
+    bridge = start(own.url, **{**ERROR, "EDUHUB_PLONE_SECONDS": "60"})
+    bridge.get("/plone/count")
+    own.trouble = "wait"
+    time.sleep(0.02)
+    begun = time.monotonic()
+    with ThreadPoolExecutor(10) as clients:
+        answers = list(clients.map(lambda _: bridge.get("/plone/count"), range(50)))
+    assert {(answer.status, answer.body) for answer in answers} == {(200, b"1")}
+    assert time.monotonic() - begun < 4  # one patience for the first ten, none for those after them
+    assert len(own.seen) == 2
+    own.release.set()
+
+
+def test_a_page_that_must_be_asked_for_is_not_given_out_for_want_of_better(start, own):
+    own.says = ["Cache-Control: max-age=0, must-revalidate"]
+    bridge = start(own.url, **ERROR)
+    bridge.get("/plone/count")
+    own.stop()
+    assert bridge.get("/plone/count").status == 502
+
+
+def test_who_comes_when_a_page_has_just_become_too_old_is_told_what_plone_says(start, plone):
+    bridge = start(plone.url, **{**STALE, "EDUHUB_CACHE_STALE_SECONDS": "0.3", "EDUHUB_CACHE_ERROR_SECONDS": "0.3"})
+    bridge.get("/plone/count")
+    plone.trouble = "broken-late"
+    time.sleep(0.05)
+    assert said(bridge.get("/plone/count")).startswith("hit")  # and Plone is asked for a new one
+    until(lambda: len(plone.seen) == 2)
+    time.sleep(0.3)
+    late = send(bridge, "/plone/count", host="bridge.test")
+    time.sleep(0.1)
+    plone.release.set()
+    answer = read_answer(late)
+    assert (answer.status, answer.body) == (500, b"bug")
+
+
+def test_a_page_that_was_withdrawn_is_gone_at_once(start, plone):
+    bridge = start(plone.url, **STALE)
+    bridge.get("/plone/count")
+    plone.trouble = "refused"
+    time.sleep(0.02)
+    bridge.get("/plone/count")  # stale, and the last time
+    until(lambda: len(plone.seen) >= 2)
+    until(lambda: bridge.get("/plone/count").status == 401)
+    plone.trouble = ""
+
+
+def test_after_a_write_a_failing_plone_shows_no_older_page(start, own):
+    bridge = start(own.url, **ERROR)
+    bridge.get("/plone/count")
+    bridge.get("/plone/x", USER, method="POST")
+    own.stop()
+    assert bridge.get("/plone/count").status == 502
+
+
+def test_a_broken_off_page_is_a_problem_and_not_half_a_page(fresh, page):
+    before = metric(fresh, "eduhub_bridge_plone_errors_total", kind="cut")
+    assert is_problem(fresh.get(f"{page}/cut"), 502) == "Plone's answer broke off."
+    assert metric(fresh, "eduhub_bridge_plone_errors_total", kind="cut") == before + 1
+    assert metric(fresh, "eduhub_bridge_plone_in_flight", lane="reads") == 0
+
+
+def test_a_bridge_that_stops_while_it_asks_for_pages_stops_in_order(start, plone):
+    bridge = start(plone.url, **STALE)
+    bridge.get("/plone/count")
+    time.sleep(0.02)
+    plone.trouble = "wait"
+    bridge.get("/plone/count")
+    until(lambda: len(plone.seen) == 2)
+    bridge.popen.send_signal(signal.SIGTERM)
+    assert bridge.popen.wait(5) == 0
+    plone.release.set()
+    plone.trouble = ""
+    assert not [line for line in bridge.lines() if "traceback" in line]
+
+
+def test_a_plone_that_is_not_there_yet_is_a_problem_for_all_who_wait(start):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    bridge = start(f"http://127.0.0.1:{port}/Plone", **FRESH)
+    answers = all_at_once(bridge, 8, "GET", "/plone/x")
+    assert {answer.status for answer in answers} <= {502, 503}
+    assert all(answer.field("content-type") == ["application/problem+json"] for answer in answers)

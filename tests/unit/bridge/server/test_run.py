@@ -1,0 +1,200 @@
+"""Starting, stopping, and refusing a bad setting."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sqlite3
+import stat
+import subprocess
+import time
+from contextlib import closing
+
+import pytest
+
+from tests.unit.bridge.helpers import until
+from tests.unit.bridge.process import INTERPRETER, Process, environment, read_answer
+
+
+def run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [INTERPRETER, "-m", *words], env={**environment("http://127.0.0.1:9/Plone"), **variables},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def test_the_socket_is_for_owner_and_group_and_a_dead_one_is_replaced(start, plone):
+    bridge = start(plone.url)
+    assert stat.S_IMODE(bridge.socket.stat().st_mode) == 0o660
+    bridge.kill()
+    assert bridge.socket.is_socket()
+    successor = Process(bridge.socket.parent, plone.url)
+    assert (successor.get("/plone/x").status, successor.stop()) == (200, 0)
+    assert not bridge.socket.exists()
+
+
+def test_a_socket_in_use_is_left_alone(bridge):
+    refused = run("eduhub_bridge", EDUHUB_SOCKET=str(bridge.socket))
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "another process listens there" in refused.stderr
+    assert bridge.get("/health/live").status == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("PLONE_URL", "", "PLONE_URL is not set"),
+        ("PLONE_URL", "plone:8080/Plone", "no plain http"),
+        ("PLONE_URL", "http://plone:8080", "names no site: add its id, such as http://plone:8080/Plone."),
+        ("PLONE_URL", "http://plone:99999/Plone", "no URL"),
+        ("PLONE_URL", "http://admin:planted@plone/Plone", "leave it out"),
+        ("PLONE_URL", "http://plone/Plone?x", "no plain http"),
+        ("PLONE_URL", "http://plone/a/../b", "no Plone site"),
+        ("PLONE_URL", "http://plone/VirtualHostBase/http/x/VirtualHostRoot", "rewrite rule"),
+        ("PLONE_URL_FILE", "/nowhere", "both set"),
+        ("EDUHUB_GRACE_SECONDS_FILE", "/nowhere", "cannot be read: No such file"),
+        ("EDUHUB_GRACE_SECONDS", "soon", "give a number from 0.0 to 3600.0"),
+        ("EDUHUB_PLONE_SECONDS", "nan", "give a number from"),
+        ("EDUHUB_PLONE_CONNECTIONS", "1", "give a number from 3 to 1000"),
+        ("EDUHUB_PLONE_CONNECTIONS", "5", "give at least 6"),
+        ("EDUHUB_PLONE_READS", "0", "give a number from 1 to 998"),
+        ("EDUHUB_PLONE_QUEUE", "-1", "give a number from 0 to 100000"),
+        ("EDUHUB_PLONE_READ_WAIT_SECONDS", "0", "give a number from 0.1 to 600.0"),
+        ("EDUHUB_CACHE_SECONDS", "-1", "give a number from 0.0 to 3600.0"),
+        ("EDUHUB_CACHE_MB", "0", "give a number from 1 to 65536"),
+        ("EDUHUB_PORT", "http", "give a number from 1 to 65535"),
+        ("EDUHUB_SOCKET", "bridge.sock", "absolute path"),
+        ("EDUHUB_SOCKET", "/nowhere/bridge.sock", "no such file or directory"),
+        ("EDUHUB_READY_PATH", "a/../b", "no path below the site"),
+        ("EDUHUB_STATE_DIR", "state", "no directory"),
+        ("EDUHUB_STATE_DIR", "/nowhere", "no directory: make it"),
+        ("EDUHUB_STATE_KEY", "planted", "EDUHUB_STATE_KEY_FILE"),
+        ("EDUHUB_STATE_DSN", "planted", "EDUHUB_STATE_DSN_FILE"),
+        ("EDUHUB_STATE_KEY_FILE", "/dev/null", "holds 0 bytes: give at least 32"),
+        ("EDUHUB_JOBS", "0", "give a number from 1 to 6"),
+    ],
+)
+def test_a_bad_setting_is_one_sentence(name, value, words):
+    refused = run("eduhub_bridge", **{name: value})
+    assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
+    assert words in refused.stderr
+    assert "planted" not in refused.stderr
+
+
+@pytest.mark.parametrize("words", ["file is not a database", "has version 7, this bridge reads"])
+def test_a_store_that_cannot_be_read_is_one_sentence(tmp_path, words):
+    store = tmp_path / "bridge.sqlite3"
+    if "version" in words:
+        with closing(sqlite3.connect(store)) as connection:
+            connection.execute("CREATE TABLE eduhub_version (version INTEGER)")
+            connection.execute("INSERT INTO eduhub_version VALUES (7)")
+            connection.commit()
+    else:
+        store.write_bytes(b"no database, but long enough" * 9)
+    refused = run("eduhub_bridge", EDUHUB_STATE_DIR=str(tmp_path), EDUHUB_SOCKET=str(tmp_path / "socket"))
+    assert (refused.returncode, refused.stderr.count("\n"), words in refused.stderr) == (2, 1, True)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "planted", "postgresql//bridge:planted@db/x", "postgresql://bridge:plant%ed@db/x",
+     "postgresql://bridge:pla/planted@db/x", "postgresql://bridge:pla@planted@db/x",
+     "postgresql://bridge:x@db/x?planted=1"],
+)  # fmt: skip
+def test_an_address_of_a_database_that_is_none_is_refused_and_not_repeated(tmp_path, address):
+    (tmp_path / "dsn").write_text(address)
+    refused = run(
+        "eduhub_bridge", EDUHUB_STATE_DSN_FILE=str(tmp_path / "dsn"), EDUHUB_SOCKET=str(tmp_path / "socket")
+    )
+    assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
+    assert "EDUHUB_STATE_DSN_FILE holds no address of a PostgreSQL database" in refused.stderr
+    assert "planted" not in refused.stderr
+
+
+def test_settings_may_come_from_files_and_slips_of_the_pen_are_named(tmp_path, plone):
+    (tmp_path / "url").write_text(f"{plone.url}\n")
+    more = {"EDUHUB_GRACE": "5", "PLONE_URL_FILE": str(tmp_path / "url")}
+    bridge = Process(tmp_path, "", **more)
+    assert bridge.get("/plone/x").status == 200
+    assert bridge.stop() == 0
+    assert [line["names"] for line in bridge.lines() if line["event"] == "unknown_settings"] == [["EDUHUB_GRACE"]]
+
+
+def test_a_port_instead_of_a_socket(plone):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        taken = run("eduhub_bridge", EDUHUB_PORT=str(port), EDUHUB_ADDRESS="127.0.0.1")
+        assert (taken.returncode, taken.stderr.count("\n")) == (2, 1)
+        assert f"cannot listen on 127.0.0.1:{port}: address already in use" in taken.stderr
+    tcp = {"EDUHUB_PORT": str(port), "EDUHUB_ADDRESS": "127.0.0.1"}
+    running = subprocess.Popen(
+        [INTERPRETER, "-m", "eduhub_bridge"], env=environment(plone.url, **tcp), stderr=subprocess.DEVNULL
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while run("eduhub_bridge.health", **tcp).returncode:
+            assert time.monotonic() < deadline
+    finally:
+        running.terminate()
+        assert running.wait(60) == 0
+
+
+def test_the_health_check_follows_the_bridge(start, plone):
+    bridge = start(plone.url)
+    well = run("eduhub_bridge.health", EDUHUB_SOCKET=str(bridge.socket))
+    assert (well.returncode, well.stderr) == (0, "")
+    bridge.kill()
+    ill = run("eduhub_bridge.health", EDUHUB_SOCKET=str(bridge.socket))
+    assert (ill.returncode, ill.stderr.count("\n")) == (1, 1)
+
+
+def test_an_idle_bridge_stops_at_once_and_says_so(start, plone):
+    bridge = start(plone.url)
+    started = time.monotonic()
+    assert bridge.stop() == 0
+    assert time.monotonic() - started < 20  # the grace is 25
+    assert [line["event"] for line in bridge.lines()] == ["state_is_temporary", "start", "stopping", "stop"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_requests_in_flight_are_finished_before_the_end(start, plone, number):
+    bridge = start(plone.url, EDUHUB_CACHE_SECONDS="0")
+    with bridge.connect() as stream, bridge.connect() as waiting, bridge.connect() as idle:
+        stream.sendall(b"GET /plone/drip HTTP/1.1\r\nHost: b\r\n\r\n")
+        assert stream.recv(1000).endswith(b"\r\n\r\na") or stream.recv(1) == b"a"
+        waiting.sendall(b"GET /plone/wait HTTP/1.1\r\nHost: b\r\n\r\n")
+        while len(plone.seen) < 2:
+            time.sleep(0.01)
+        os.kill(bridge.popen.pid, number)
+        assert idle.recv(1) == b""  # an idle connection is closed at once
+        with pytest.raises(OSError, match="refused"):
+            bridge.connect()
+        plone.release.set()
+        assert stream.recv(10) == b"b"
+        answer = read_answer(waiting)
+        assert (answer.status, answer.body, answer.field("connection")) == (200, b"late", ["close"])
+    assert bridge.popen.wait(60) == 0
+
+
+def test_a_request_that_outlasts_the_grace_is_cut_and_the_process_ends_all_the_same(start, plone):
+    bridge = start(plone.url, EDUHUB_GRACE_SECONDS="0.5", EDUHUB_CACHE_SECONDS="0")
+    with bridge.connect() as stream:
+        stream.sendall(b"GET /plone/drip HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n")
+        while not plone.seen:
+            time.sleep(0.01)
+        assert bridge.stop() == 0
+        assert read_answer(stream).complete is False
+    plone.release.set()
+    assert not [line for line in bridge.lines() if "traceback" in line]
+
+
+def test_a_second_signal_does_not_wait(start, plone):
+    bridge = start(plone.url, EDUHUB_CACHE_SECONDS="0")
+    with bridge.connect() as stream:
+        stream.sendall(b"GET /plone/drip HTTP/1.1\r\nHost: b\r\n\r\n")
+        stream.recv(1)
+        bridge.popen.terminate()
+        until(lambda: any(line["event"] == "stopping" for line in bridge.lines()))
+        assert bridge.stop() == 0
+    plone.release.set()
