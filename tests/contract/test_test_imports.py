@@ -11,12 +11,7 @@ TESTS = Path(__file__).resolve().parents[1]
 MODULES = sorted(path for path in TESTS.rglob("*.py") if "__pycache__" not in path.parts)
 
 # Files that still do it; the list only gets shorter.
-LEFT = {
-    "bridge/test_edge_input.py", "unit/bridge/api/test_stored_reads.py", "unit/bridge/jobs/test_clumsy.py",
-    "unit/bridge/jobs/test_postgres.py", "unit/bridge/test_anonymous.py", "unit/bridge/test_metrics.py",
-    "unit/bridge/test_pages.py", "unit/bridge/test_protection.py", "unit/bridge/test_upstream.py",
-    "unit/bridge/test_writes.py",
-}  # fmt: skip
+LEFT = {"unit/bridge/cache/test_pages.py"}
 
 
 def imported_tests(source: str) -> list[str]:
