@@ -218,7 +218,7 @@ def test(c: Context, stories: str = "", faults: bool = False) -> None:  # noqa: 
     for scenario in c.config.scenarios:
         molecule(c, scenario)
     # The templates again: before the images were built, a bare machine had no HAProxy to check them with.
-    suites = ["tests/templates", "tests/images", "tests/bridge", "tests/browser", "tests/rollout"]
+    suites = ["tests/templates", "tests/adapters", "tests/images", "tests/bridge", "tests/browser", "tests/rollout"]
     pytest(c, *suites, "-v", "--durations=25", "--durations-min=20", *(["-k", stories] if stories else []))
 
 

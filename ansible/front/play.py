@@ -137,7 +137,8 @@ def play(run: Run, playbook: str, signals: Signals) -> Played:
 
 def recover(run: Run, signals: Signals) -> Played:
     """Undo what the interrupted `run` left, on every host; a signal does not stop that, it is only acknowledged."""
-    return supervised(run, RECOVERY, lambda child: wait_regardless(child, signals), relay=True)
+    heard = signals.count  # before it starts: every later signal is acknowledged
+    return supervised(run, RECOVERY, lambda child: wait_regardless(child, signals, heard), relay=True)
 
 
 def supervised(
@@ -178,9 +179,12 @@ def wait_or_stop(child: subprocess.Popen[str], signals: Signals) -> bool:
     return False
 
 
-def wait_regardless(child: subprocess.Popen[str], signals: Signals) -> bool:
-    """Wait for `child`, acknowledging signals, for RECOVERY_SECONDS at most. Return whether it had to be ended."""
-    deadline, heard = time.monotonic() + RECOVERY_SECONDS, signals.count
+def wait_regardless(child: subprocess.Popen[str], signals: Signals, heard: int) -> bool:
+    """Wait for `child`, acknowledging the signals after the first `heard`, for RECOVERY_SECONDS at most.
+
+    Return whether it had to be ended.
+    """
+    deadline = time.monotonic() + RECOVERY_SECONDS
     while not ended(child, 0.1):
         if signals.count > heard:
             heard = signals.count

@@ -7,17 +7,7 @@ import re
 
 import pytest
 
-HOSTS = """\
-all:
-  vars:
-    ansible_connection: local
-    ansible_python_interpreter: "{{ ansible_playbook_python }}"
-  hosts:
-    lost: {ansible_connection: ssh, ansible_pipelining: false, ansible_ssh_executable: %s}
-    refused:
-    reverted:
-    right:
-"""
+from tests.unit.front.conftest import HOSTS
 
 PLAYBOOK = r"""
 - name: Try every way in which a host can end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 import pytest
 
@@ -63,7 +64,7 @@ def test_it_refuses_an_inventory_with_every_mistake_in_it(refused, checkout):
 @pytest.fixture
 def somebody(monkeypatch):
     """Not root."""
-    monkeypatch.setattr(main.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
 
 
 OPTIONS = argparse.Namespace(verb="deploy", inventory="campus", limit="", values={"eduhub_python": "3.9"})

@@ -17,7 +17,8 @@ from typing import Any
 from eduhub_pilot.adapters.host import Host
 from eduhub_pilot.commands.await_shift import await_shift
 from eduhub_pilot.commands.begin import begin
-from eduhub_pilot.commands.confirm import confirm, end
+from eduhub_pilot.commands.confirm import confirm
+from eduhub_pilot.commands.end import end
 from eduhub_pilot.commands.init import init
 from eduhub_pilot.commands.prove import prove
 from eduhub_pilot.commands.shift import shift
@@ -77,6 +78,7 @@ class World:
         copy.clock.booted = self.clock.booted
         copy.rehearses = self.rehearses
         copy.engine.images, copy.engine.containers = dict(self.engine.images), dict(self.engine.containers)
+        copy.engine.lasting = set(self.engine.lasting)
         return copy
 
     # --- accidents
@@ -182,6 +184,7 @@ class World:
         if self.lives() and self.watching != run:
             raise RefusedError(f"The container name {name} is already in use.")
         self.engine.containers[name] = Container(name, "running", "sha256:pilot")
+        self.engine.lasting.discard(name)
         self.watching, self.rehearses = run, rehearse
         self._watches()
         return await_shift(self.host, run)
@@ -202,9 +205,11 @@ class World:
         try:
             shift(self.host, self.watching or "", self.rehearses)
         except Parked:
-            pass
+            return
         finally:
             self.clock.park = lambda: False
+            if self.settings.container(SHIFT) in self.engine.lasting:
+                self.engine.ends(self.settings.container(SHIFT))
 
     def _waits(self) -> bool:
         rollout = self.store.state().rollout

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from tests.browser import told
-from tests.unit.front.test_callback import HOSTS
+from tests.unit.front.conftest import HOSTS
 
 PLAYBOOK = """
 - name: Report the last rollout of each host

@@ -29,10 +29,10 @@ def test_the_python_that_is_live_is_told(live):
     assert preflight(live.host, "next").data["python"] == "3.9"
 
 
-def test_every_finding_is_named_at_once(live):
+def test_every_finding_is_named_at_once(live, tmp_path):
     live.haproxy.kill(seconds=1000)
     del live.engine.containers[live.name("blue")]
-    module.MEMORY.write_text("MemAvailable:    100000 kB\n")
+    (tmp_path / "meminfo").write_text("MemAvailable:    100000 kB\n")
     outcome = preflight(live.host, "next", "upgrade")
     expected = ["live_container_down", "haproxy_down", "live_unhealthy", "memory_short"]
     assert (outcome.code, found(outcome)) == ("preflight_failed", expected)

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from eduhub_pilot.cli import StoppedError, make_host
-from eduhub_pilot.commands.confirm import confirm, end
+from eduhub_pilot.commands.confirm import confirm
+from eduhub_pilot.commands.end import end
 from eduhub_pilot.commands.prove import prove
 from eduhub_pilot.model.errors import FailedError
 from eduhub_pilot.model.facts import Answer, Reply

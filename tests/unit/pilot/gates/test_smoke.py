@@ -9,7 +9,7 @@ import pytest
 from eduhub_pilot.gates import smoke
 from eduhub_pilot.gates.runner import Gate, ask
 from eduhub_pilot.model.facts import Answer
-from eduhub_pilot.model.verdict import CONSEQUENCES
+from eduhub_pilot.model.verdict import CONSEQUENCES, Verdict
 from eduhub_pilot.rollout.undo import rename
 from tests.unit.pilot.world import World
 
@@ -24,7 +24,7 @@ def started(live) -> World:
     return live
 
 
-def verdict(world: World) -> smoke.Verdict:
+def verdict(world: World) -> Verdict:
     (asked,) = ask(world.candidate("run-2"), (Gate("smoke", smoke.run),))
     return asked.found
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from eduhub_pilot.commands.confirm import confirm, end
+from eduhub_pilot.commands.confirm import confirm
+from eduhub_pilot.commands.end import end
 from eduhub_pilot.model.errors import PilotError, RefusedError
 from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.rollout.revert import revert

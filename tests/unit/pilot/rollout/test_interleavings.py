@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from eduhub_pilot.commands.confirm import confirm, end, pending
+from eduhub_pilot.commands.confirm import confirm, pending
+from eduhub_pilot.commands.end import end
 from eduhub_pilot.commands.prove import prove
 from eduhub_pilot.model.codes import exit_of
 from eduhub_pilot.model.errors import PilotError

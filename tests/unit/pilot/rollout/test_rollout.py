@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from eduhub_pilot.commands.confirm import confirm, end
+from eduhub_pilot.commands.confirm import confirm
+from eduhub_pilot.commands.end import end
 from eduhub_pilot.commands.prove import prove
 from eduhub_pilot.commands.shift import shift
 from eduhub_pilot.model.codes import exit_of

@@ -22,6 +22,8 @@ LINE_CHARACTERS = 500
 # The CPU shares of a program that examines an image: below the default of 1024 of the live containers.
 LOOK_SHARES = 256
 LOOK_PAUSE_SECONDS = 0.2
+# So long may somebody else's removal of the same container take.
+REMOVAL_SECONDS = 10.0
 
 
 class Engine(Protocol):
@@ -147,7 +149,7 @@ class DockerEngine:
     def remove(self, name: str, stop_seconds: int) -> None:
         with self._asking() as client:
             _or_none(client.stop, name, timeout=stop_seconds)
-            _or_none(client.remove_container, name, force=True)
+            _removed(client, name)
 
     def let_end(self, name: str) -> None:
         with self._asking() as client:
@@ -164,7 +166,7 @@ class DockerEngine:
 
     def discard(self, name: str) -> None:
         with self._asking() as client:
-            _or_none(client.remove_container, name, force=True, v=True)
+            _removed(client, name, v=True)
 
     def look(
         self, like: str, command: Sequence[str], memory: str, seconds: float, between: Callable[[], None]
@@ -285,6 +287,22 @@ def _started(client: APIClient, name: str) -> bool:
             return False
         raise
     return True
+
+
+def _removed(client: APIClient, name: str, **options: Any) -> None:
+    """Remove a container; where somebody else is already removing it, wait until it is gone."""
+    from docker.errors import APIError  # noqa: PLC0415
+
+    deadline = time.monotonic() + REMOVAL_SECONDS
+    while True:
+        try:
+            _or_none(client.remove_container, name, force=True, **options)
+        except APIError as error:
+            if "already in progress" not in str(error.explanation) or time.monotonic() > deadline:
+                raise
+            time.sleep(LOOK_PAUSE_SECONDS)
+        else:
+            return
 
 
 def _or_none(call: Any, *words: Any, **options: Any) -> Any:

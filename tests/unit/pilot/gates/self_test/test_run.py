@@ -63,11 +63,11 @@ class LocalEngine(FakeEngine):
 @pytest.fixture
 def host(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     (tmp_path / "containers").mkdir()
-    monkeypatch.setattr(module, "PROBE_SECONDS", 0.2)
+    monkeypatch.setattr(module, "PROBE_SECONDS", 2.0)
     # Shorter rounds are noisier ones, and these greens differ by a lot.
     for name, count in {"CHUNK": 5, "WARM": 1, "DISCARDED": 1}.items():
         monkeypatch.setattr(load, name, count)
-    world.settings.gates.clear()
+    world.settings.gates.clear()  # type: ignore[attr-defined]  # a dict, as World makes it
     return replace(world.host, engine=LocalEngine(tmp_path / "containers"), ask=ask, fetch=exchange)
 
 
