@@ -1,33 +1,37 @@
-"""The command tree: one verb an intention. What a verb means stands in ansible/, images/ and tests/."""
+"""The command tree: one verb for each intention. What a verb does is in ansible/, images/ and tests/."""
 
 from __future__ import annotations
 
 import difflib
 import json
 import os
-import re
 import shlex
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from invoke import Collection, Context, Exit, ParseError, Program, task
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.exceptions import Exit, ParseError
+from invoke.program import Program
+from invoke.tasks import task
 
 PLAY = {
     "inventory": "inventories/NAME, or the path of an inventory",
     "limit": "only these hosts or groups",
-    "verbose": "show what Ansible does",
+    "verbose": "show the output of Ansible",
 }
-MOVE = {**PLAY, "take-over": "take the lock from the run that holds it, undoing what that run left"}
+ROLLOUT = {**PLAY, "take-over": "take the lock from the run that holds it, and undo that run"}
 
 
 def run(c: Context, *words: str, **env: str) -> None:
     """Run one program with `env` added to its environment; its exit code becomes ours."""
-    # Nothing of ours reads stdin; where Invoke copied it, a Ctrl-C found it closed and became a traceback.
+    # None of our programs reads stdin. If Invoke copied it, Ctrl-C would find it closed and raise a traceback.
     c.run(shlex.join(words), env=env, pty=sys.stdout.isatty(), in_stream=False)
 
 
-def play(c: Context, verb: str, *flags: str, inventory: str, limit: str, verbose: bool, **values: Any):
+def play(c: Context, verb: str, *flags: str, inventory: str, limit: str, verbose: bool, **values: Any) -> None:
     """Play ansible/playbooks/`verb`.yml on the hosts of `inventory`, with `values` as its variables."""
     given = {f"eduhub_{name}": value for name, value in values.items() if value}
     words = ["--inventory", inventory, *flags]
@@ -47,15 +51,15 @@ def pytest(c: Context, *words: str) -> None:
     run(c, sys.executable, "-m", "pytest", *words)
 
 
-@task(
-    help={
-        **MOVE,
-        "python": "Python of the bridge; without it the one that is live stays, at first that of bridge_python",
-        "check": "change nothing, say what would change",
-    }
-)
-def deploy(c, python="", inventory="local", limit="", check=False, take_over=False, verbose=False):
-    """Bring the stack to what the inventory says: engine, images, Plone, edge, bridge."""
+@task(help={
+    **ROLLOUT, "python": "Python of the bridge; default: that of the live release, bridge_python for the first one",
+    "check": "change nothing, show what would change",
+})  # fmt: skip
+def deploy(
+    c: Context, python: str = "", inventory: str = "local", limit: str = "", check: bool = False,
+    take_over: bool = False, verbose: bool = False,
+) -> None:  # fmt: skip
+    """Deploy the stack as the inventory describes it: engine, images, Plone, edge, bridge."""
     flags = ["--check"] if check else []
     play(c, "engine", *flags, inventory=inventory, limit=limit, verbose=verbose, python=python)
     if not check:
@@ -63,97 +67,100 @@ def deploy(c, python="", inventory="local", limit="", check=False, take_over=Fal
     play(c, "deploy", *flags, inventory=inventory, limit=limit, verbose=verbose, python=python, take_over=take_over)
 
 
-@task(
-    help={
-        **MOVE,
-        "python": "Python to move to",
-        "resume": "go on with an interrupted run",
-        "hold": "leave the confirmation to a person, who types ./invoke confirm",
-        "confirm-within": "seconds until an unconfirmed host goes back by itself, instead of pilot_confirm_seconds",
-    }
-)
+@task(help={
+    **ROLLOUT, "python": "target Python", "resume": "continue an interrupted run",
+    "hold": "leave the release unconfirmed until ./invoke confirm",
+    "confirm-within": "seconds after which an unconfirmed host rolls back; default: pilot_confirm_seconds",
+})  # fmt: skip
 def upgrade(
-    c, python="", hold=False, confirm_within="", inventory="local", limit="", resume=False, take_over=False,
-    verbose=False,
-):  # fmt: skip
-    """Move the bridge to another Python, blue-green, without a failed request."""
+    c: Context, python: str = "", hold: bool = False, confirm_within: str = "", inventory: str = "local",
+    limit: str = "", resume: bool = False, take_over: bool = False, verbose: bool = False,
+) -> None:  # fmt: skip
+    """Upgrade the bridge to another Python, blue-green, without a failed request."""
     values = {"python": python, "hold": hold, "confirm_within": confirm_within, "resume": resume}
     values |= {"take_over": take_over}
     play(c, "upgrade", inventory=inventory, limit=limit, verbose=verbose, **values)
 
 
 @task(help=PLAY)
-def confirm(c, inventory="local", limit="", verbose=False):
-    """Keep the release that `upgrade --hold` left unconfirmed."""
+def confirm(c: Context, inventory: str = "local", limit: str = "", verbose: bool = False) -> None:
+    """Confirm the release of `upgrade --hold`."""
     play(c, "confirm", inventory=inventory, limit=limit, verbose=verbose)
 
 
-@task(help={**MOVE, "to": "id of the release to go back to", "list": "list the releases that are kept"})
-def rollback(c, to="", inventory="local", limit="", list=False, take_over=False, verbose=False):
-    """Go back to the last known-good release of each host."""
+@task(help={**ROLLOUT, "to": "id of the target release", "list": "list the releases of each host"})
+def rollback(
+    c: Context, to: str = "", inventory: str = "local", limit: str = "", list: bool = False, take_over: bool = False,
+    verbose: bool = False,
+) -> None:  # fmt: skip
+    """Roll back to the last known-good release of each host."""
     verb = "releases" if list else "rollback"
     play(c, verb, inventory=inventory, limit=limit, verbose=verbose, to=to, take_over=take_over)
 
 
 @task(help={**PLAY, "json": "one JSON document instead of the table"})
-def status(c, inventory="local", limit="", json=False, verbose=False):
-    """Say what each host serves, who holds its lock, and whether the way back is open."""
+def status(c: Context, inventory: str = "local", limit: str = "", json: bool = False, verbose: bool = False) -> None:
+    """Show the live release of each host, the lock holder, and whether a rollback is ready."""
     play(c, "status", *(["--json"] if json else []), inventory=inventory, limit=limit, verbose=verbose)
 
 
-@task(help={**PLAY, "json": "the report's data alone, printed"})
-def report(c, inventory="local", limit="", json=False, verbose=False):
-    """Write the last rollout of each host as one page with plots, and as JSON, below reports/rollout."""
+@task(help={**PLAY, "json": "print the report as JSON, write no files"})
+def report(c: Context, inventory: str = "local", limit: str = "", json: bool = False, verbose: bool = False) -> None:
+    """Write the last rollout of each host as a page with plots and as JSON, below reports/rollout."""
     play(c, "report", *(["--json"] if json else []), inventory=inventory, limit=limit, verbose=verbose)
 
 
 @task(help=PLAY)
-def verify(c, inventory="local", limit="", verbose=False):
-    """Verify with testinfra that the deployed hosts are as they should be; it changes nothing."""
+def verify(c: Context, inventory: str = "local", limit: str = "", verbose: bool = False) -> None:
+    """Verify the deployed hosts with testinfra, without changing them."""
     play(c, "verify", inventory=inventory, limit=limit, verbose=verbose)
 
 
-@task(help={**PLAY, "self-test": "let every gate judge releases that it must stop"})
-def preflight(c, self_test=False, inventory="local", limit="", verbose=False):
-    """Look for whatever would stop a rollout: every finding at once, each with its remedy."""
+@task(help={**PLAY, "self-test": "test every gate with releases that it must stop"})
+def preflight(
+    c: Context, self_test: bool = False, inventory: str = "local", limit: str = "", verbose: bool = False,
+) -> None:  # fmt: skip
+    """Check everything that could stop a rollout; every finding comes with its remedy."""
     play(c, "preflight", inventory=inventory, limit=limit, verbose=verbose, self_test=self_test)
 
 
-@task(
-    help={
-        **PLAY,
-        "data": "remove content, secrets and history too",
-        "yes": "do not ask",
-        "take-over": "remove it even while a run is at work on it",
-    }
-)
-def destroy(c, data=False, yes=False, inventory="local", limit="", take_over=False, verbose=False):
-    """Remove what was deployed and keep its data, unless --data says otherwise."""
+@task(help={
+    **PLAY, "data": "remove content, secrets and history too", "yes": "do not ask",
+    "take-over": "remove it even while a run is in progress",
+})  # fmt: skip
+def destroy(
+    c: Context, data: bool = False, yes: bool = False, inventory: str = "local", limit: str = "",
+    take_over: bool = False, verbose: bool = False,
+) -> None:  # fmt: skip
+    """Remove the stack. Its data is kept without --data."""
     if data and not yes:
-        agree(f"This removes the content, secrets and history of every host in {inventory!r} for ever.")
+        ask_for_consent(f"This removes content, secrets and history of every host of inventory {inventory!r} for good.")
     play(c, "destroy", inventory=inventory, limit=limit, verbose=verbose, data=data, take_over=take_over)
 
 
-def agree(warning: str) -> None:
-    """Ask for a typed `yes`; raise Exit(2) for any other answer, and where nobody can answer."""
-    if not sys.stdin.isatty():
-        raise Exit(f"{warning} Nobody can be asked here: add --yes if you mean it.", code=2)
-    if input(f"{warning} Type yes to go on: ").strip() != "yes":
+def ask_for_consent(warning: str) -> None:
+    """Return once a `yes` is typed; raise Exit(2) for any other answer, and without a terminal to ask on."""
+    if sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty():
+        raise Exit(f"{warning} Stdin is no terminal, so no consent can be given: add --yes.", code=2)
+    try:
+        answer = input(f"{warning} Type yes to continue: ")
+    except (EOFError, KeyboardInterrupt):
+        answer = ""
+    if answer.strip() != "yes":
         raise Exit("Nothing was removed.", code=2)
 
 
-@task(
-    help={
-        "names": "images to build, as edge,bridge:py3.11; without it all",
-        "python": "only the images of this Python",
-        "base": "build on this image instead of our own root file system",
-        "missing": "leave an image alone that was built from the same inputs",
-        "no-cache": "build each layer anew",
-        "json": "a JSON document instead of progress and table",
-    },
-)
-def build(c, names="", python="", base="", missing=False, no_cache=False, json=False):
-    """Build the images, hermetically: wheels and packages are fetched first, the build has no network."""
+@task(help={
+    "names": "images to build, as edge,bridge:py3.11; default: all", "python": "only the images of this Python",
+    "base": "build on this image instead of our own root file system",
+    "missing": "skip images that were built from the same inputs", "no-cache": "build every layer again",
+    "json": "one JSON document instead of progress and table",
+})  # fmt: skip
+def build(
+    c: Context, names: str = "", python: str = "", base: str = "", missing: bool = False, no_cache: bool = False,
+    json: bool = False,
+) -> None:  # fmt: skip
+    """Build the images: wheels and packages are fetched first, the build itself has no network."""
     flags = {"--missing": missing, "--no-cache": no_cache, "--json": json}
     options = {"--python": python, "--base": base}
     builder(
@@ -163,7 +170,7 @@ def build(c, names="", python="", base="", missing=False, no_cache=False, json=F
 
 
 @task(name="verify")
-def verify_images(c):
+def verify_images(c: Context) -> None:
     """Start every image and verify it from outside, with molecule."""
     molecule(c, "images")
 
@@ -174,36 +181,32 @@ def molecule(c: Context, scenario: str) -> None:
         run(c, sys.executable, "-m", "molecule", "test", "--scenario-name", scenario)
 
 
-@task(
-    help={
-        "only": "in-process, http, latency or plone, or some of them, separated by commas",
-        "quick": "about a minute; its numbers are only indicative",
-        "rounds": "rounds of every comparison, instead of 11 or, quick, 2",
-    }
-)
-def bench(c, only="", quick=False, rounds=""):
-    """Measure the bridge: both Pythons, CPU, added latency, a real Plone behind; report below reports/bench."""
+@task(help={
+    "only": "in-process, http, latency, plone; several separated by commas",
+    "quick": "about a minute; its numbers are only indicative",
+    "rounds": "rounds of every comparison; default: 11, with --quick 2",
+})  # fmt: skip
+def bench(c: Context, only: str = "", quick: bool = False, rounds: str = "") -> None:
+    """Benchmark the bridge on both Pythons: CPU, added latency, a real Plone; report below reports/bench."""
     options = {"--only": only, "--rounds": rounds}
     flags = [word for pair in options.items() if pair[1] for word in pair] + (["--quick"] if quick else [])
     run(c, sys.executable, "-m", "tests.bench", *flags, PYTHONPATH="images:images/pilot/src")
 
 
 @task
-def check(c):
-    """Run what needs no engine, some minutes: lint, types, unit, contract and template tests."""
+def check(c: Context) -> None:
+    """Run everything that needs no engine: lint, types, unit, contract and template tests."""
     run(c, sys.executable, "-m", "ruff", "check", ".")
     run(c, sys.executable, "-m", "mypy")
     run(c, "ansible-lint", "--offline", "-q", ANSIBLE_CONFIG="ansible/ansible.cfg")
     pytest(c, *c.config.side_by_side)
 
 
-@task(
-    help={
-        "stories": "only the rollout stories whose name holds this",
-        "faults": "only the fault matrix, but all of it instead of today's cells: about two hours",
-    }
-)
-def test(c, stories="", faults=False):  # noqa: PT028 - a task, not a test
+@task(help={
+    "stories": "only the rollout stories whose name contains this",
+    "faults": "only the fault matrix, complete instead of a daily sample: about two hours",
+})  # fmt: skip
+def test(c: Context, stories: str = "", faults: bool = False) -> None:  # noqa: PT028 - a task, not a test
     """Run everything: check, the images, the roles on hosts, and the rollout stories under load."""
     if not faults:
         check(c)
@@ -214,37 +217,59 @@ def test(c, stories="", faults=False):  # noqa: PT028 - a task, not a test
         return
     for scenario in c.config.scenarios:
         molecule(c, scenario)
-    # The templates once more: on a bare machine there was no HAProxy to read them before the images were built.
-    suites = ["tests/templates", "tests/images", "tests/bridge", "tests/browser", "tests/rollout"]
+    # The templates again: before the images were built, a bare machine had no HAProxy to check them with.
+    suites = ["tests/templates", "tests/adapters", "tests/images", "tests/bridge", "tests/browser", "tests/rollout"]
     pytest(c, *suites, "-v", "--durations=25", "--durations-min=20", *(["-k", stories] if stories else []))
 
 
 @task
-def lock(c):
-    """Renew the hashed locks from pyproject.toml and images/*/requirements.in."""
+def lock(c: Context) -> None:
+    """Update the hashed locks from pyproject.toml and images/*/requirements.in."""
     for lock_file, words in c.config.locks.items():
         run(c, "uv", "pip", "compile", *c.config.lock_options, "--output-file", lock_file, *words.split())
 
 
 @task
-def settings(c):
-    """Renew what comes from the description of the settings: specs, defaults, tables, example, what programs parse."""
+def settings(c: Context) -> None:
+    """Generate specs, defaults, tables, example and the programs' files from the description of the settings."""
     run(c, sys.executable, "-m", "settings", PYTHONPATH="ansible")
 
 
-class Front(Program):
-    """Invoke, but a mistyped command line is refused with exit code 2 and what to type instead."""
+class CommandLine(Program):
+    """Invoke, but a mistyped command line is refused with exit code 2 and the next command."""
 
     def parse_tasks(self) -> None:
+        """Parse the verbs and their options. Raises Exit for what cannot be parsed."""
         try:
             super().parse_tasks()
         except ParseError as error:
             verbs = [name for names in self.collection.task_names.items() for name in (names[0], *names[1])]
             near = [match for word in self.argv[1:] for match in difflib.get_close_matches(word, verbs, n=1)]
-            hint = f"Did you mean `./invoke {near[0]}`?" if near and near[0] not in self.argv else ""
-            advice = hint or "`./invoke --list` names the verbs, `./invoke --help VERB` their options."
-            what = re.sub(r"Flag <Argument: ([\w-]+).*> needed value.*", r"--\1 needs a value.", str(error))
-            raise Exit(f"invoke: {what} {advice}", code=2) from None
+            flags = error.context.flags if error.context else {}
+            lone = [word for word, after in pairwise([*self.argv, "-"]) if word in flags and after[:1] == "-"]
+            empty = [word for word in lone if flags[word].takes_value]
+            what = f"{empty[0]} needs a value." if empty else str(error)
+            hint = f"Did you mean {near[0]}?" if near and near[0] not in self.argv else ""
+            commands = f"Next: ./invoke {near[0]}" if hint else "Next: ./invoke --list\n      ./invoke --help VERB"
+            raise Exit(f"invoke: {what} {hint}".rstrip() + f"\n{commands}", code=2) from None
+
+
+class LastingStream:
+    """Standard output that outlives its reader, as in `./invoke deploy | head`: the run and its exit code stay."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream or Path(os.devnull).open("w")  # noqa: SIM115 - Python has no stream that began closed
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> None:
+        """Write text at once; drop it where the reader is gone."""
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
 
 images = Collection("images", build, verify_images)
@@ -254,7 +279,7 @@ namespace = Collection(
 )  # fmt: skip
 namespace.configure(
     {
-        # They wait about half of their time. A file is not divided: its tests share what they started.
+        # The tests wait about half of their time. A file is not divided: its tests share fixtures.
         "side_by_side": ["--numprocesses", str((os.cpu_count() or 1) * 3 // 2), "--dist", "loadfile"],
         "test_inventory": "tests/rollout/inventory",
         "scenarios": sorted(found.parent.name for found in Path("tests/molecule").glob("*/molecule.yml")),
@@ -275,7 +300,5 @@ namespace.configure(
 )  # fmt: skip
 
 if __name__ == "__main__":
-    try:
-        Front(version="0.1.0", namespace=namespace, name="EduHub rollout", binary="./invoke").run()
-    except BrokenPipeError:  # as in `./invoke --list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.stdout, sys.stderr = LastingStream(sys.stdout), LastingStream(sys.stderr)
+    CommandLine(version="0.1.0", namespace=namespace, name="EduHub rollout", binary="./invoke").run()

@@ -1,6 +1,6 @@
 """`python -m front VERB`: plays ansible/playbooks/VERB.yml on an inventory; exits with 0, 1, 2 or 3.
 
-0 done; 1 tried, failed and reverted; 2 refused, nothing touched; 3 a person is needed.
+0 done; 1 tried, failed and reverted; 2 refused, nothing touched; 3 needs a person (front/exit_codes.py).
 """
 
 from __future__ import annotations
@@ -15,22 +15,25 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
-from front import inventory, keep, report
+from front import inventory
 from front.documented import documented, read
+from front.exit_codes import REFUSED, run_exit
 from front.inventory import Target
-from front.outcome import REFUSED, exit_code
-from front.play import Played, Run, Signals, note, play, recover, say
+from front.output import closing
+from front.output.layout import columns, next_lines
+from front.play import Played, Run, Signals, note, play, recover, show
 from front.refusal import RefusalError
-from front.typed import located, status, typed
+from front.report import files
+from front.request import Request
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are refusals like all others."""
+    """An argument parser whose errors are refusals like all others."""
 
     def error(self, message: str) -> NoReturn:
-        raise RefusalError(f"{message[:1].upper()}{message[1:]}; `./invoke --list` names the verbs.")
+        raise RefusalError(f"{message[:1].upper()}{message[1:]}.", next_commands=["./invoke --list"])
 
 
 def parsed(words: Sequence[str]) -> argparse.Namespace:
@@ -54,7 +57,8 @@ def main(words: Sequence[str]) -> int:
             hosts = checked(options)
             return played(options, hosts, signals)
     except RefusalError as refusal:
-        print(*(f"invoke: {sentence}" for sentence in refusal.sentences), sep="\n", file=sys.stderr)
+        lines = (f"invoke: {message}" for message in refusal.messages)
+        show(*lines, *next_lines(refusal.next_commands), stream=sys.stderr)
         return REFUSED
 
 
@@ -101,7 +105,10 @@ def check_python(options: argparse.Namespace, hosts: Sequence[Target]) -> None:
 def check_root(options: argparse.Namespace, hosts: Sequence[Target]) -> None:
     """Raise RefusalError where this machine is to be changed by somebody who may not."""
     if os.geteuid() != 0 and any(here(host.variables) for host in hosts):
-        raise RefusalError(f"You are not root, which {options.verb} on this machine needs; type: sudo {again(options)}")
+        raise RefusalError(
+            f"You are not root, and {options.verb} on this machine requires it.",
+            next_commands=[f"sudo {request_of(options).command}"],
+        )
 
 
 def here(variables: Mapping[str, Any]) -> bool:
@@ -110,48 +117,48 @@ def here(variables: Mapping[str, Any]) -> bool:
 
 
 def played(options: argparse.Namespace, hosts: Sequence[Target], signals: Signals) -> int:
-    """Play the verb, undo it if it was cut off, say what came of it; return the exit code."""
+    """Play the verb, undo it if it was interrupted, show its result; return the exit code."""
     names = [host.name for host in hosts]
+    request = request_of(options)
     run = Run(
-        options.verb, options.path, CHECKOUT, options.limit, options.values, options.verbose, options.check,
-        options.json, column=max(len(name) for name in names), again=again(options),
+        request, options.path, CHECKOUT, options.verbose, options.check, options.json,
+        column=max(len(name) for name in names),
     )  # fmt: skip
     if not run.json:
-        say(report.header(run.verb, options.inventory, names, run.id, check=run.check))
-    done = play(run, run.verb, signals)
+        show(closing.header(request, names, run.id, check=run.check))
+    done = play(run, request.verb, signals)
     cut_off = done.outcome is None or not done.outcome.ended
     if cut_off and done.outcome and done.outcome.begun:
         note(f"Undoing run {run.id}, please wait.")
         undone = recover(run, signals)
         outcome = undone.outcome and undone.outcome.after(done.outcome)
         done = replace(undone, outcome=outcome, interrupted=True)
-    # Half a removal is nothing that serves as before, and a confirmation may have come through.
-    elif cut_off and done.interrupted and run.verb not in {"confirm", "destroy"}:
-        say(report.after(REFUSED, again(options), interrupted=True))
+    # Half a removal leaves no host as it was, and a confirmation may have come through.
+    elif cut_off and done.interrupted and request.verb not in {"confirm", "destroy"}:
+        show(*closing.result_lines(REFUSED, request, columns(), interrupted=True))
         return REFUSED
-    return told(options, run, names, done)
+    return closed(run, names, done)
 
 
-def told(options: argparse.Namespace, run: Run, names: Sequence[str], done: Played) -> int:
-    """Say what came of a run; return its exit code."""
-    code = exit_code(done.returned, done.outcome)
+def closed(run: Run, names: Sequence[str], done: Played) -> int:
+    """Show the result of a run; return its exit code."""
+    code, request, width = run_exit(done.returned, done.outcome), run.request, columns()
     if done.outcome is None or not done.outcome.ended:
-        say(*report.last_words(done.last_words), "", report.after(code, run.again))
-    elif run.verb == "report":
-        say(*keep.lines(options.inventory, names, done.outcome, CHECKOUT, status(run.again), data=run.json))
+        show(*closing.last_words(done.stderr), "", *closing.result_lines(code, request, width))
+    elif request.verb == "report":
+        show(*files.written(request, names, done.outcome, CHECKOUT, data=run.json))
     elif run.json:
-        for sentence in report.complaints(done.outcome):
-            note(sentence)
-        say(json.dumps(report.document(run.verb, done.outcome, code), indent=2))
+        for line in closing.failure_lines(done.outcome, request, width):
+            note(line)
+        show(json.dumps(closing.document(request.verb, done.outcome, code), indent=2))
     else:
-        lines = report.closing(run.verb, names, done.outcome, code, run.again, interrupted=done.interrupted)
-        say(*(located(line, run.again) for line in lines))
+        show(*closing.closing(request, names, done.outcome, code, width, interrupted=done.interrupted))
     return code
 
 
-def again(options: argparse.Namespace) -> str:
-    """Return the command line that asks for the same once more."""
-    return typed(options.verb, options.inventory, options.limit, options.values)
+def request_of(options: argparse.Namespace) -> Request:
+    """Return what the operator asked for."""
+    return Request(options.verb, options.inventory, options.limit, options.values)
 
 
 if __name__ == "__main__":

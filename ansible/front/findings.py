@@ -1,4 +1,4 @@
-"""What is wrong with an inventory's variables. Pure: names and values in, sentences out, all of them at once."""
+"""What is wrong with an inventory's variables. Pure: names and values in, messages out, all at once."""
 
 from __future__ import annotations
 
@@ -35,16 +35,12 @@ class Setting:
 
 
 def findings(settings: Iterable[Setting], known: Documented, where: Callable[[str, str], str]) -> list[str]:
-    """Return a sentence for each setting that is misspelt or has a value that its documentation does not allow.
+    """Return a message for each setting that is misspelt or has a value that its documentation does not allow.
 
     `where(name, host)` says which file and line sets a variable.
     """
     wrong = ((setting, about(setting, known)) for setting in settings)
-    return list(
-        dict.fromkeys(
-            sentence.format(where=where(setting.name, setting.host)) for setting, sentence in wrong if sentence
-        )
-    )
+    return list(dict.fromkeys(text.format(where=where(setting.name, setting.host)) for setting, text in wrong if text))
 
 
 def about(setting: Setting, known: Documented) -> str | None:
@@ -63,9 +59,9 @@ def about(setting: Setting, known: Documented) -> str | None:
     return None
 
 
-def braced(sentence: str) -> str:
-    """Return `sentence` so that str.format gives it back."""
-    return sentence.replace("{", "{{").replace("}", "}}")
+def braced(text: str) -> str:
+    """Return `text` so that str.format gives it back."""
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 def wrong_value(name: str, value: Any, option: Mapping[str, Any]) -> str | None:
@@ -115,6 +111,6 @@ def is_network(text: str) -> bool:
 
 
 def shown(value: Any) -> str:
-    """Return a value as it may stand in a sentence: quoted, and short."""
+    """Return a value as it may stand in a message: quoted, and short."""
     text = repr(str(value)) if isinstance(value, str) else str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

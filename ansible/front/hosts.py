@@ -42,7 +42,7 @@ def read(inventory: Path, limit: str) -> Iterator[tuple[str, Mapping[str, Any]]]
             yield host.name, readable(variables.get_vars(host=host, include_hostvars=False))
     except AnsibleError as error:
         why = str(error).splitlines()[0].rstrip(".")
-        raise RefusalError(f"The inventory {shown(inventory)} cannot be used: {why}; mend it.") from None
+        raise RefusalError(f"The inventory {shown(inventory)} cannot be used: {why}; correct it.") from None
 
 
 def readable(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The thin loader: finds an inventory, reads it as Ansible will, and refuses in sentences what cannot work."""
+"""The thin loader: finds an inventory, reads it as Ansible will, and refuses what cannot work."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def unreadable(path: Path) -> str | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""
-        return f"{shown(path)}{line} cannot be read: {error.problem}; mend that line and type the command again."
+        return f"{shown(path)}{line} cannot be read: {error.problem}; correct that line."
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         return f"{shown(path)} cannot be read: {str(error).splitlines()[0]}; save it as YAML in UTF-8."
     except OSError as error:
@@ -96,12 +96,12 @@ def load(inventory: Path, limit: str) -> list[Target]:
     os.environ["LC_ALL"] = "C.UTF-8"  # Ansible ends the process in any other
     from front import hosts  # noqa: PLC0415 - Ansible reads its settings when it is imported
 
-    with contextlib.redirect_stderr(io.StringIO()):  # Ansible warns there about what becomes a sentence here
+    with contextlib.redirect_stderr(io.StringIO()):  # Ansible warns there about what is a refusal here
         return [Target(name, variables) for name, variables in hosts.read(inventory, limit)]
 
 
 def check(inventory: Path, hosts: list[Target], known: Documented) -> None:
-    """Raise RefusalError with a sentence for each misspelt name and each value that cannot be, in any of `hosts`."""
+    """Raise RefusalError with a message for each misspelt name and each value that cannot be, in any of `hosts`."""
     sources = [(path, path.read_text(encoding="utf-8", errors="replace")) for path in files(inventory)]
     settings = (Setting(name, value, host.name) for host in hosts for name, value in host.variables.items())
     if found := findings(settings, known, lambda name, host: where(name, host, sources)):

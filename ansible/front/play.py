@@ -13,17 +13,18 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO
+from typing import TextIO
 
 from front.outcome import Outcome
+from front.request import Request
 
-# An interrupted ansible-playbook has its workers to end; after each of these it is told in a harsher way.
-PATIENCE = ((signal.SIGINT, 20.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
+# How an interrupted ansible-playbook is stopped, which has workers to end: signals, and seconds to wait after each.
+STOP_SIGNALS = ((signal.SIGINT, 20.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
 RECOVERY_SECONDS = 300.0
 RECOVERY = "recover"
 
@@ -32,32 +33,29 @@ RECOVERY = "recover"
 class Run:
     """One run of one playbook.
 
-    `values` are variables above all others, `column` the width of the host names, `again` the command line that asks
-    for the same once more.
+    `inventory`: the path of the request's inventory; `column`: the width of the host names.
     """
 
-    verb: str
+    request: Request
     inventory: Path
     checkout: Path
-    limit: str = ""
-    values: Mapping[str, Any] = field(default_factory=dict)
     verbose: bool = False
     check: bool = False
     json: bool = False
     column: int = 9
-    again: str = ""
     id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}")
     owner: str = field(default_factory=lambda: f"{user()}@{socket.gethostname()}")
 
     def command(self, playbook: str) -> list[str]:
         """Return the words that play ansible/playbooks/`playbook`.yml for this run."""
-        given = {"eduhub_run": self.id, "eduhub_owner": self.owner, "eduhub_verb": self.verb}
+        given = {"eduhub_run": self.id, "eduhub_owner": self.owner, "eduhub_verb": self.request.verb}
         given |= {"eduhub_checkout": str(self.checkout)}
         words = [str(Path(sys.executable).with_name("ansible-playbook")), "--inventory", str(self.inventory)]
-        words += ["--limit", self.limit] if self.limit else []
+        words += ["--limit", self.request.limit] if self.request.limit else []
         words += ["--check", "--diff"] if self.check else []
         words += ["-v"] if self.verbose else []
-        return [*words, "--extra-vars", json.dumps({**given, **self.values}), f"ansible/playbooks/{playbook}.yml"]
+        words += ["--extra-vars", json.dumps({**given, **self.request.values})]
+        return [*words, f"ansible/playbooks/{playbook}.yml"]
 
     def environment(self, outcome: Path) -> dict[str, str]:
         """Return the environment for ansible-playbook; the callback writes what happened to the file `outcome`."""
@@ -68,9 +66,9 @@ class Run:
             "ANSIBLE_CALLBACK_PLUGINS": str(self.checkout / "ansible/plugins/callback"),
             "ANSIBLE_CALLBACKS_ENABLED": "eduhub",
             "ANSIBLE_STDOUT_CALLBACK": "default" if self.verbose else "eduhub",
-            "EDUHUB_AGAIN": self.again,
             "EDUHUB_COLUMN": str(self.column),
             "EDUHUB_OUTCOME": str(outcome),
+            "EDUHUB_REQUEST": self.request.to_json(),
             "EDUHUB_SILENT": "1" if silent else "0",
             "LC_ALL": "C.UTF-8",
         }
@@ -78,11 +76,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Played:
-    """How a run ended: Ansible's exit code, what the callback wrote, Ansible's own last words."""
+    """How a run ended: Ansible's exit code, what the callback wrote, and what Ansible printed as its own error."""
 
     returned: int
     outcome: Outcome | None
-    last_words: str
+    stderr: str
     interrupted: bool
 
 
@@ -115,7 +113,7 @@ def user() -> str:
         return str(os.getuid())
 
 
-def say(*lines: str, stream: TextIO | None = None) -> None:
+def show(*lines: str, stream: TextIO | None = None) -> None:
     """Print lines, if there are any; a terminal that has gone away is no reason to stop."""
     out = stream or sys.stdout
     try:
@@ -126,10 +124,10 @@ def say(*lines: str, stream: TextIO | None = None) -> None:
 
 
 def note(line: str) -> None:
-    """Print a line that is not part of what the run says: `--json` stays one document."""
+    """Print a line on stderr: `--json` stays one document on stdout."""
     # What Ansible's callback was about to rewrite is over.
     rest = "\033[J" if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else ""
-    say(f"{line}{rest}", stream=sys.stderr)
+    show(f"{line}{rest}", stream=sys.stderr)
 
 
 def play(run: Run, playbook: str, signals: Signals) -> Played:
@@ -138,8 +136,9 @@ def play(run: Run, playbook: str, signals: Signals) -> Played:
 
 
 def recover(run: Run, signals: Signals) -> Played:
-    """Undo what the interrupted `run` left, on every host; no signal stops that, it only waits with a word."""
-    return supervised(run, RECOVERY, lambda child: wait_regardless(child, signals), relay=True)
+    """Undo what the interrupted `run` left, on every host; a signal does not stop that, it is only acknowledged."""
+    heard = signals.count  # before it starts: every later signal is acknowledged
+    return supervised(run, RECOVERY, lambda child: wait_regardless(child, signals, heard), relay=True)
 
 
 def supervised(
@@ -167,7 +166,7 @@ def supervised(
 def pass_on(lines: Iterable[str]) -> None:
     """Print what a child prints, as it comes."""
     for line in lines:
-        say(line.rstrip("\n"))
+        show(line.rstrip("\n"))
 
 
 def wait_or_stop(child: subprocess.Popen[str], signals: Signals) -> bool:
@@ -180,9 +179,12 @@ def wait_or_stop(child: subprocess.Popen[str], signals: Signals) -> bool:
     return False
 
 
-def wait_regardless(child: subprocess.Popen[str], signals: Signals) -> bool:
-    """Wait for `child` whatever signals come, for RECOVERY_SECONDS at most. Return whether it had to be ended."""
-    deadline, heard = time.monotonic() + RECOVERY_SECONDS, signals.count
+def wait_regardless(child: subprocess.Popen[str], signals: Signals, heard: int) -> bool:
+    """Wait for `child`, acknowledging the signals after the first `heard`, for RECOVERY_SECONDS at most.
+
+    Return whether it had to be ended.
+    """
+    deadline = time.monotonic() + RECOVERY_SECONDS
     while not ended(child, 0.1):
         if signals.count > heard:
             heard = signals.count
@@ -195,7 +197,7 @@ def wait_regardless(child: subprocess.Popen[str], signals: Signals) -> bool:
 
 def stop(child: subprocess.Popen[str]) -> None:
     """End our own child: as Ctrl-C does, then harder."""
-    for number, seconds in PATIENCE:
+    for number, seconds in STOP_SIGNALS:
         child.send_signal(number)
         if ended(child, seconds):
             return

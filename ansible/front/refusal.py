@@ -1,16 +1,18 @@
-"""How the commands refuse: in sentences, before anything is touched."""
+"""How the command line refuses: with messages and commands, before anything is touched."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
 class RefusalError(Exception):
-    """An operator's mistake: its sentences, to be shown as they are; nothing was touched."""
+    """An operator's mistake: its messages, to be shown as they are, and what to type next; nothing was touched."""
 
-    def __init__(self, *sentences: str) -> None:
-        super().__init__(*sentences)
-        self.sentences = sentences
+    def __init__(self, *messages: str, next_commands: Sequence[str] = ()) -> None:
+        super().__init__(*messages)
+        self.messages = messages
+        self.next_commands = next_commands
 
 
 def shown(path: Path) -> str:

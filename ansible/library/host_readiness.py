@@ -83,10 +83,21 @@ EXAMPLES = r"""
 
 RETURN = r"""
 code:
+  description: V(host_ready) without findings, V(host_not_ready) with some.
+  returned: success
+  type: str
+  sample: host_not_ready
+exit:
   description: The exit code that the findings stand for. V(0) without findings, V(2) with some (refused, nothing touched).
   returned: success
   type: int
   sample: 2
+next:
+  description: Next commands, as argument lists.
+  returned: success
+  type: list
+  elements: list
+  sample: []
 message:
   description: All findings with their remedies; without findings, distribution and engine.
   returned: success
@@ -105,14 +116,15 @@ findings:
         V(prune_scheduled).
       type: str
       sample: port_taken
-    what:
-      description: What is wrong, with the value.
+    message:
+      description: What is wrong, with the value, and what to do about it.
       type: str
-      sample: Port 80 is in use by nginx, pid 12
-    remedy:
-      description: What to do about it.
-      type: str
-      sample: stop it, or set edge_port to another port
+      sample: "Port 80 is in use by nginx, pid 12: stop it, or set edge_port to another port."
+    next:
+      description: Next commands, as argument lists.
+      type: list
+      elements: list
+      sample: []
 engine:
   description: Version of the Docker Engine that answers; null when none does.
   returned: success
@@ -176,9 +188,11 @@ def result(host: Any, required: Requirements) -> dict[str, Any]:
     found = findings(host, required)
     engine = f"Docker Engine {host.engine}" if host.engine else "no Docker Engine yet"
     return {
-        "code": 2 if found else 0,
+        "code": "host_not_ready" if found else "host_ready",
+        "exit": 2 if found else 0,
         "message": " ".join(map(str, found)) or f"{host.distribution}, {engine}.",
-        "findings": [vars(finding) for finding in found],
+        "next": [],
+        "findings": [{"code": finding.code, "message": str(finding), "next": []} for finding in found],
         "engine": host.engine,
         "deployed": host.deployed,
     }

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from front import page
+from front.report import page
 from tests.browser import image, told
 
 TAG = "eduhub-test/chromium:bookworm"
@@ -56,7 +56,7 @@ def test_nothing_is_asked_for_and_no_text_of_a_host_became_markup(seen):
 
 def test_every_plot_is_drawn_with_its_lines_in_every_width(seen):
     for frame in seen[0]:
-        # Two hosts with share, requests, latency and course each.
+        # Two hosts with weight, requests, latency and timeline each.
         assert len(frame["plots"]) == 8
         for plot in frame["plots"]:
             assert plot["paths"]

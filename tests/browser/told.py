@@ -8,8 +8,10 @@ from typing import Any
 
 from eduhub_pilot.analysis import samples, series, timeline
 from eduhub_pilot.analysis.samples import Moment, Part
-from front import page
 from front.outcome import Host
+from front.output.messages import Message
+from front.report import page
+from front.request import Request
 
 BEGAN = datetime(2026, 1, 1, 9, 30, tzinfo=UTC)
 OLD, NEW = "20251201T080000Z-py3.9-3bfe0e05", "20260101T093006Z-py3.11-5e912560"
@@ -17,8 +19,13 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 # What a label of somebody else's image, or a path in a gate's sentence, may hold.
 HOSTILE = '</title></svg><script>document.title="owned"</script><img src=x onerror=alert(1)>"\'{{ 7*7 }}'
 STATUS = {
-    "live": "green", "confirmed": True, "release": NEW, "python": "3.11.2", "share": 100,
+    "live": "green", "confirmed": True, "release": NEW, "python": "3.11.2", "weight": 100,
     "rollback": {"ready": True, "to": OLD, "seconds": 0.026, "why": None},
+}  # fmt: skip
+
+
+NO_ROLLOUT = {
+    "code": "no_rollout_recorded", "message": "No rollout is recorded on this host.", "next": [["./invoke", "deploy"]],
 }  # fmt: skip
 
 
@@ -32,7 +39,7 @@ def entry(at: float, step: str, event: str, **more: Any) -> dict[str, Any]:
 
 
 def gate(at: float, name: str, verdict: str, seconds: float, reason: str, step: str = "prove") -> dict[str, Any]:
-    event = "watched" if step == "shift" else {"pass": "passed", "fail": "failed"}.get(verdict, verdict)
+    event = "judged" if step == "shift" else {"pass": "passed", "fail": "failed"}.get(verdict, verdict)
     return entry(at, step, event, gate=name, verdict=verdict, seconds=seconds, reason=reason, mode="enforce")
 
 
@@ -55,18 +62,18 @@ def upgrade() -> list[dict[str, Any]]:
     run = [*proven(), gate(47.4, "performance", "pass", 30.1, took)]
     for number, percent in enumerate((5, 25, 50, 100)):
         at = 48 + 15 * number
-        run.append(entry(at, "shift", "moved", slot="green", percent=percent, share=percent, seconds=0.001))
+        run.append(entry(at, "shift", "moved", slot="green", percent=percent, weight=percent, seconds=0.001))
         few = "nothing amiss in 40 answers beside 780 of the other slot, too few of them timed to compare latencies"
         enough = "nothing amiss in 210 answers beside 615 of the other slot."
         verdict = ("inconclusive", few) if percent == 5 else ("pass", enough)
         run.append(gate(at + 14.9, f"shift {percent}%", verdict[0], 14.9, verdict[1], "shift"))
     return [
         *run,
-        entry(108.3, "shift", "witnessed", answers=200, slot="green"),
-        entry(108.4, "rehearse", "back", slot="blue", seconds=0.026),
+        entry(108.3, "shift", "public_check_passed", answers=200, slot="green"),
+        entry(108.4, "rehearse", "rolled_back", slot="blue", seconds=0.026),
         entry(108.9, "shift", "shifted", slot="green", release=NEW),
         entry(113, "confirm", "confirmed", slot="green", release=NEW),
-        entry(113.6, "end", "freed"),
+        entry(113.6, "end", "lock_released"),
     ]
 
 
@@ -98,7 +105,7 @@ def lines(*, until: float = 113, errors_from: float = 1e9) -> list[str]:
 
 def report(run: list[dict[str, Any]], points: list[str], status: dict[str, Any] | None) -> dict[str, Any]:
     """Return a host's report as its pilot tells it."""
-    seen, (told, _) = series.series(points), timeline.events(run)
+    seen, told = series.series(points), named(timeline.events(run)[0])
     result, why = timeline.result(run, at_work=False)
     rollout = {
         "run": run[0]["run"], "verb": "upgrade", "owner": "ana@desk", "slot": "green", "began": time(0),
@@ -108,16 +115,22 @@ def report(run: list[dict[str, Any]], points: list[str], status: dict[str, Any] 
         "changed": ["Python 3.9.2 → 3.11.2", "image eduhub/bridge:py3.9 → eduhub/bridge:py3.11",
                     "package async-timeout 5.0.1 is gone"],
         "rehearsed_seconds": 0.026, "verdicts": timeline.verdicts(run), "timeline": told,
-        "steps": seen.steps, "points": seen.points,
+        "steps": named(seen.steps), "points": named(seen.points),
     }  # fmt: skip
     return {"schema": 1, "host": "vm", "time": time(120), "now": status, "rollout": rollout, "notes": seen.notes}
+
+
+def named(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows with the field names of docs/reference/report.md."""
+    names = {"share": "weight", "says": "message"}
+    return [{names.get(name, name): value for name, value in row.items()} for row in rows]
 
 
 def document() -> dict[str, Any]:
     """Return the report of four hosts."""
     why = f"green answered 12 5xx in a row to {HOSTILE}"
     failed = [
-        *upgrade()[:-9], entry(70, "revert", "given back", slot="blue", why=why),
+        *upgrade()[:-9], entry(70, "revert", "traffic_restored", slot="blue", why=why),
         entry(71, "revert", "reverted", slot="green", release=NEW, why=why),
     ]  # fmt: skip
     closed = {"ready": False, "to": None, "seconds": None, "why": "no other release is known to be good here"}
@@ -125,10 +138,12 @@ def document() -> dict[str, Any]:
     hosts = {
         "bridge-1.example.org": Host(report=report(upgrade(), lines(), STATUS)),
         "bridge-2.example.org": Host(report=report(failed, lines(until=70, errors_from=64), back)),
-        "bridge-3.example.org": Host(unreachable=True, says=["Ask: Failed to connect to the host via ssh: no route."]),
+        "bridge-3.example.org": Host(
+            unreachable=True, messages=[Message("host_unreachable", "Ask: Failed to connect via ssh: no route.")]
+        ),
         HOSTILE: Host(report={
             "schema": 1, "host": "vm", "time": time(120), "now": None, "rollout": None,
-            "notes": ["No rollout has happened on this host yet: `./invoke deploy` begins."],
+            "notes": [NO_ROLLOUT],
         }),
     }  # fmt: skip
-    return page.document("example", time(120), hosts)
+    return page.document(Request("report", "example"), time(120), hosts)

@@ -195,7 +195,7 @@ def undocumented_in(kept: Path, ansible: Path) -> list[str]:
     try:
         inventory.check(kept, inventory.load(kept, ""), documented(ansible))
     except RefusalError as refusal:
-        return list(refusal.sentences)
+        return list(refusal.messages)
     return []
 
 

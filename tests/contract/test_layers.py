@@ -29,7 +29,7 @@ def imported(path: Path) -> Iterator[str]:
         names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         names += [each.name for each in node.names] if isinstance(node, ast.Import) else []
         for name in names:
-            if name == "eduhub_pilot":
+            if name == "eduhub_pilot" and isinstance(node, ast.ImportFrom):
                 yield from (each.name for each in node.names)
             elif name.startswith("eduhub_pilot."):
                 yield name.split(".")[1]

@@ -168,3 +168,9 @@ class LoadGenerator:
     def events(self) -> list[dict[str, Any]]:
         """Every request, in the order they ended."""
         return [json.loads(line) for line in (self.folder / "events.jsonl").read_text().splitlines()]
+
+
+def touched(stack: str = STACK) -> str:
+    """What a refused command must not change: the stack's containers, when they were made and started."""
+    names = docker("ps", "--all", "--quiet", "--filter", f"label=org.eduhub.stack={stack}").split()
+    return docker("inspect", "--format", "{{.Name}} {{.Id}} {{.State.StartedAt}}", *names) if names else ""

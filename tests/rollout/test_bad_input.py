@@ -6,14 +6,7 @@ import socket
 
 import pytest
 
-from tests.rollout.operator import CHECKOUT, STACK, Operator, docker
-
-
-def touched(stack: str = STACK) -> str:
-    """What a refused command must not change: the stack's containers, when they were made and started."""
-    names = docker("ps", "--all", "--quiet", "--filter", f"label=org.eduhub.stack={stack}").split()
-    return docker("inspect", "--format", "{{.Name}} {{.Id}} {{.State.StartedAt}}", *names) if names else ""
-
+from tests.rollout.operator import CHECKOUT, Operator, touched
 
 MISTYPED = {
     "an unknown verb": (["dploy"], ["dploy", "./invoke deploy"]),

@@ -50,7 +50,7 @@ def test_a_broken_green_is_refused_and_blue_serves_on(operator, stranger, tmp_pa
     # Why it stopped, then what serves now, and in the end what to type next.
     ending = [words[0], f"{live['live']} serves {live['release']}.", "Mend the cause, then: ./invoke upgrade"]
     assert (places := [said.index(each) for each in ending]) == sorted(places)
-    assert refused.stdout.strip().splitlines()[-1].startswith("Reverted: what served before serves now.")
+    assert refused.stdout.strip().splitlines()[-1].startswith("Next: ./invoke ")
     assert set(answers) == {live["live"]}
     after = operator.status()
     assert (after["live"], after["release"], after["lock"]) == (live["live"], live["release"], None)

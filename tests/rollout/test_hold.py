@@ -19,7 +19,7 @@ def at_rest(operator, before: dict) -> None:
 def below_the_row(printed: str) -> dict[str, str]:
     """What the closing table says below the host's row, the first line of each."""
     table = printed.partition("\nHOST ")[2]
-    return dict(re.findall(r"^  (gates|changed|waits|way back) +(.*)$", table, flags=re.MULTILINE))
+    return dict(re.findall(r"^  (gates|changed|hold|rollback) +(.*)$", table, flags=re.MULTILINE))
 
 
 def watch_is_over() -> bool:
@@ -32,13 +32,13 @@ def test_a_held_upgrade_is_kept_by_a_person_in_time(operator):
     held = operator.types("upgrade", "--python", "3.11", "--hold", "--confirm-within", "300")
     assert held.returncode == 0
     below = below_the_row(held.stdout)
-    assert list(below) == ["gates", "changed", "waits", "way back"]
-    assert below["waits"].startswith("for ./invoke confirm ")
+    assert list(below) == ["gates", "changed", "hold", "rollback"]
+    assert below["hold"].startswith("./invoke confirm ")
     waiting = operator.status()
     assert (waiting["confirmed"], waiting["python"][:5], waiting["lock"]["step"]) == (False, "3.11.", "shifted")
     keeping = operator.types("confirm")
     assert keeping.returncode == 0
-    assert list(below_the_row(keeping.stdout)) == ["gates", "changed", "way back"]
+    assert list(below_the_row(keeping.stdout)) == ["gates", "changed", "rollback"]
     kept = operator.status()
     assert (kept["confirmed"], kept["release"], kept["lock"]) == (True, waiting["release"], None)
     assert operator.types("confirm").returncode == 2

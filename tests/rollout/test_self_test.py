@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.rollout.operator import STACK, Operator, docker, journal
-from tests.rollout.test_bad_input import touched
+from tests.rollout.operator import STACK, Operator, docker, journal, touched
 
 
 def serving(operator: Operator) -> list[object]:

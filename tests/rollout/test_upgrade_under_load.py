@@ -79,7 +79,7 @@ def test_upgrade_and_rollback_fail_no_request(operator, tmp_path):
     assert result["downloads_completed"] >= 2
     assert 0 < seconds <= ROLLBACK_SECONDS
     # Who answered after each switch said so itself: slot and release by the edge, Python by the bridge.
-    assert {line["pythons"] for line in journal()[seen:] if line["event"] == "witnessed"} == {200}
+    assert {line["pythons"] for line in journal()[seen:] if line["event"] == "public_check_passed"} == {200}
 
     # Who answered is what the journal says had traffic when the request was sent: no answer from green before the
     # switch, none from blue after it, and a mixture only in the steps between.

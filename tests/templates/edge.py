@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import http.client
 import shutil
 import socket
@@ -93,13 +94,13 @@ class Edge:
         """End HAProxy; harder where the signal came before anybody in the container listened to it."""
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(30)
         except subprocess.TimeoutExpired:
             subprocess.run(["docker", "rm", "--force", name], capture_output=True, check=False)
             process.kill()
 
     def _until_it_listens(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline and process.poll() is None:
             try:
                 self.tell("show info")
@@ -112,17 +113,28 @@ class Edge:
     def tell(self, command: str) -> str:
         """Return what HAProxy's admin socket answers."""
         with socket.socket(socket.AF_UNIX) as admin:
-            admin.settimeout(5)
+            admin.settimeout(60)
             admin.connect(str(self.folder / "run/edge/admin.sock"))
             admin.sendall(f"{command}\n".encode())
             return b"".join(iter(lambda: admin.recv(65536), b"")).decode()
+
+    def until_waiting(self, slot: str, count: int) -> None:
+        """Return as soon as `count` requests wait for `slot`, which crashed."""
+        deadline = time.monotonic() + 60
+        while self._waiting(slot) != count:
+            assert time.monotonic() < deadline, self.tell("show stat")
+            time.sleep(0.02)
+
+    def _waiting(self, slot: str) -> int:
+        table = csv.DictReader(self.tell(f"show stat {slot} 6 -1").removeprefix("# ").splitlines())
+        return sum(int(row["scur"]) for row in table if row["svname"] == "wait")
 
     def move(self, green: int) -> None:
         """Give green its share of the public requests, as the pilot does."""
         assert self.tell(f"set map {self.folder}/maps/traffic.map green {green}").strip() == ""
 
     def connect(self, port: str = "edge_port") -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.ports[port], timeout=10)
+        return http.client.HTTPConnection("127.0.0.1", self.ports[port], timeout=60)
 
     def ask(self, path: str = "/", port: str = "edge_port", method: str = "GET", **headers: str) -> Answer:
         """Return the answer to one request on a connection of its own."""

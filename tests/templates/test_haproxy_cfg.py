@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
@@ -31,7 +30,7 @@ def test_haproxy_accepts_the_configuration(tmp_path, given):
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
-    with Edge(tmp_path_factory.mktemp("edge")).running() as edge:
+    with Edge(tmp_path_factory.mktemp("edge")).running(edge_wait_seconds=60) as edge:
         yield edge
 
 
@@ -144,11 +143,11 @@ def test_who_meets_a_slot_that_crashed_waits_until_it_is_back(edge):
     Slot("blue", path).close()  # as after kill -9: the socket is there, and nobody listens
     with ThreadPoolExecutor() as pool:
         waiting = [pool.submit(edge.ask, method=method) for method in ("GET", "POST")]
-        time.sleep(0.5)
+        edge.until_waiting("blue", 2)
         assert [asked.done() for asked in waiting] == [False, False]
         path.unlink()
         back = Slot("blue", path)
-        answers = [asked.result(timeout=5) for asked in waiting]
+        answers = [asked.result(timeout=60) for asked in waiting]
     back.close()
     path.unlink()
     assert [(answer.status, answer.slot, answer.body) for answer in answers] == [(200, "blue", "blue")] * 2
@@ -159,9 +158,9 @@ def test_who_waits_for_a_slot_goes_where_traffic_goes_meanwhile(edge, green):
     Slot("blue", path).close()
     with ThreadPoolExecutor() as pool:
         waiting = pool.submit(edge.ask)
-        time.sleep(0.3)
+        edge.until_waiting("blue", 1)
         edge.move(100)
-        answer = waiting.result(timeout=5)
+        answer = waiting.result(timeout=60)
     path.unlink()
     assert (answer.status, answer.slot, answer.body, len(green.seen)) == (200, "green", "green", 1)
 

@@ -187,27 +187,48 @@ def test_a_rollback_brings_no_image_and_lets_nothing_bring_one():
         assert words[words.index("--pull") + 1] == "never"
 
 
+ANSWER = {"code": "reverted", "exit": 1, "phase": "revert", "message": "Reverted.", "next": [], "changed": True}
+
+
 @pytest.mark.parametrize(
-    ("ran", "said"),
+    ("ran", "code", "said"),
     [
-        ({"rc": 137, "stdout": "", "stderr": "", "msg": "non-zero return code"}, "was killed in the middle"),
-        ({"rc": 125, "stdout": "", "stderr": "no such image\n"}, "did not start on here: no such image"),
-        ({"rc": 137, "stdout": '{"code": 1, "say": "Reverted.", "changed": true}'}, "Reverted."),
+        ({"rc": 137, "stdout": "", "stderr": "", "msg": "non-zero return code"}, "pilot_silent", "was killed"),
+        ({"rc": 125, "stdout": "", "stderr": "no such image\n"}, "pilot_silent", "on here: no such image"),
+        ({"rc": 137, "stdout": json.dumps(ANSWER)}, "reverted", "Reverted."),
+        ({"rc": 0, "stdout": f"Welcome.\r\n{json.dumps(ANSWER)}\r\n"}, "reverted", "Reverted."),
+        ({"rc": 0, "stdout": '{"percent": 25}'}, "pilot_silent", "did not start"),
+        ({}, "pilot_silent", "did not start"),
     ],
-    ids=["killed", "not started", "killed with its last word said"],
+    ids=["killed", "not started", "killed after its answer", "after a login script", "a view", "unreachable"],
 )
-def test_a_pilot_without_an_answer_is_told_from_one_that_never_ran(ran, said):
-    assert said in value("pilot_answer", pilot_ran=ran)["say"]
+def test_a_pilot_without_an_answer_is_told_from_one_that_never_ran(ran, code, said):
+    answer = value("pilot_answer", pilot_ran=ran)
+    assert (answer["code"], "exit" in answer) == (code, code == "reverted")
+    assert said in answer["message"]
 
 
 @pytest.mark.parametrize(
-    ("failed", "why"),
-    [({"msg": "One.\nTwo."}, "One."), ({"msg": "\nTwo."}, "Two."), ({"msg": ""}, ""), ({}, "")],
-    ids=["a sentence", "an empty line first", "empty", "none"],
+    ("ran", "exists", "absent"),
+    [({"stdout": ""}, False, True), ({"stdout": ""}, True, False), ({"stdout": json.dumps(ANSWER)}, False, False)],
 )
-def test_whatever_a_failure_says_the_run_is_reverted(failed: dict[str, str], why: str):
+def test_nothing_is_deployed_where_no_pilot_answers_and_there_is_no_state(ran, exists, absent):
+    assert value("pilot_is_absent", pilot_ran=ran, pilot_state={"stat": {"exists": exists}}) is absent
+
+
+@pytest.mark.parametrize(
+    ("ran", "failed", "why"),
+    [
+        ({"stdout": json.dumps(ANSWER)}, {"msg": "non-zero return code"}, "Reverted."),
+        ({"stdout": json.dumps({**ANSWER, "exit": 0})}, {"msg": "no such image"}, "no such image"),
+        ({"stdout": ""}, {"msg": ""}, ""),
+        ({"stdout": ""}, {}, ""),
+    ],
+    ids=["the pilot", "a module", "a module without a message", "no message"],
+)
+def test_every_failure_is_the_reason_of_the_revert(ran: dict[str, str], failed: dict[str, str], why: str):
     (play,) = DataLoader().load_from_file(str(ANSIBLE / "playbooks/rollout.yml"), trusted_as_template=True)
     (block,) = play["tasks"]
     command = block["rescue"][0]["vars"]["pilot_command"]
-    said = value("undoing", undoing=command, eduhub_run="run-1", ansible_failed_result=failed)
-    assert said == ["revert", "--run=run-1", f"--why={why}"]
+    given = {"eduhub_run": "run-1", "ansible_failed_result": failed, "pilot_ran": ran}
+    assert value("undoing", undoing=command, **given) == ["revert", "--run=run-1", f"--why={why}"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -98,7 +99,10 @@ def test_removing_data_without_anybody_to_ask_is_refused(monkeypatch):
 @pytest.mark.parametrize(
     ("typed", "advice"),
     [
-        ("dploy", "./invoke deploy"), ("deploy --pyton 3.9", "--help"), ("deploy --python", "--python needs a value"),
+        ("dploy", "./invoke deploy"),
+        ("deploy --pyton 3.9", "--help"),
+        ("deploy --python", "--python needs a value"),
+        ("deploy --python --check", "--python needs a value"),
         ("images.biuld", "./invoke images.build"),
     ],
 )
@@ -109,3 +113,54 @@ def test_a_mistyped_line_is_refused_with_what_to_type(typed, advice):
     assert (done.returncode, done.stdout) == (2, "")
     assert advice in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def typed(line: str, redirected: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a command line with the shell's redirections."""
+    command = f"{shlex.quote(sys.executable)} tasks.py {line} {redirected}"
+    return subprocess.run(["bash", "-c", command], cwd=CHECKOUT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("redirected", ["<&-", "< /dev/null"])
+def test_without_an_open_stdin_removing_data_is_refused_without_a_traceback(redirected):
+    done = typed("destroy --data --inventory no-such", redirected)
+    assert (done.returncode, done.stdout, "--yes" in done.stderr) == (2, "", True)
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("redirected", "code"),
+    [("| true; exit ${PIPESTATUS[0]}", 2), (">&-", 2), (">&- 2>&-", 2)],
+    ids=["a reader that is gone", "a closed stdout", "nothing open"],
+)
+def test_the_exit_code_is_that_of_the_program_whatever_becomes_of_stdout(redirected, code):
+    done = typed("status --inventory no-such", redirected)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False)
+
+
+def test_what_a_program_prints_after_its_reader_left_is_dropped(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys, tasks\n"
+        "from invoke.context import Context\n"
+        "sys.stdout = tasks.LastingStream(sys.stdout)\n"
+        "many = 'for n in range(20000): print(n)'\n"
+        "tasks.run(Context(), sys.executable, '-c', many)\n"
+        "tasks.run(Context(), sys.executable, '-c', many + '\\nraise SystemExit(3)')\n"
+    )
+    command = f"PYTHONPATH=. {shlex.quote(sys.executable)} {script} | head -n 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert (done.stdout, "BrokenPipe" in done.stderr, done.returncode) == ("0\n", False, 1)
+
+
+@pytest.mark.parametrize("answer", [EOFError, KeyboardInterrupt])
+def test_no_answer_is_no_consent(monkeypatch, answer):
+    def give(_: str) -> str:
+        raise answer
+
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", give)
+    with pytest.raises(Exit) as refused:
+        tasks.ask_for_consent("Gone for good.")
+    assert refused.value.code == 2

@@ -1,14 +1,19 @@
 """What the operator sees of a playbook: a line a phase and host while it runs.
 
-While a shift moves traffic, a terminal shows how it stands, in lines that are rewritten: both slots of the one host, or
-a line for each of several. Anything else gets a line a step.
+While a shift moves traffic, a terminal shows its state in lines that are rewritten: both slots of the one host, or a
+line for each of several. Anything else gets a line a step.
 
 It also writes what happened to the file named by EDUHUB_OUTCOME, for ansible/front to judge. With EDUHUB_SILENT=1 that
-is all it does: beside Ansible's own callback for `--verbose`, alone for `--json`.
+is all it does: beside Ansible's own callback for `--verbose`, alone for `--json`. EDUHUB_REQUEST is what the operator
+asked for.
 
-Task variables it knows: `phase` (also of blocks, roles and plays) names the line; `say: true` makes the task's message
-the line's sentence; `announce: true` keeps the message for the end of the run; `code: N` is the exit code that a
-failure of this task stands for.
+Task variables it reads:
+- `phase` (also of blocks, roles and plays) names the line;
+- `show: true` makes the task's message the line's text;
+- `announce: true` keeps the message for the end of the run, with the commands of `next`;
+- `advisory: true`: the answer is for the playbook alone, and decides nothing;
+- `failure: {code: STR, next: [[ARG, ...], ...]}`: the code and next commands of a failure of this task;
+- `reported: true`: a failure of this task repeats a failure that an answer or a task before it has reported.
 """
 
 from __future__ import annotations
@@ -16,21 +21,22 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import sys
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ansible.plugins.callback import CallbackBase  # type: ignore[import-untyped] # has no types
+from ansible.plugins.callback import CallbackBase
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # where front is, also for an Ansible started by hand
-from front import sentences
-from front.typed import located
-from front.view import View, cut, view_of
+from front.output.layout import NARROWEST, columns, cut, next_lines, rendered
+from front.output.messages import Answer, Message, answers, failures, text_of
+from front.output.traffic import TrafficView, traffic_in
+from front.request import Request
 
 DOCUMENTATION = """
 name: eduhub
@@ -40,8 +46,10 @@ description: What operators of the EduHub stack see of a run.
 """
 
 SETUP = "setup"  # the phase of tasks that name none
-UNDOING = "revert"  # the phase in which the pilot's codes 1 and 2 are no complaints: undone, nothing to undo
+REVERT = "revert"  # the phase in which an exit of 1 or 2 is no failure: reverted, or nothing to revert
 MARKS = {"ok": ("✓", "32"), "changed": ("●", "33"), "failed": ("✗", "31")}  # with their colours
+PHASE_COLUMN = 9
+SIDE_BY_SIDE = 30  # columns that a message needs beside host and phase; in fewer it goes below them
 
 
 class HostRun:
@@ -49,30 +57,32 @@ class HostRun:
 
     def __init__(self) -> None:
         self.outcome: dict[str, Any] = {
-            "phase": "", "phases": [], "failed": None, "unreachable": False, "changed": 0, "pilot": {}, "code": None,
-            "says": [], "announced": [], "status": None, "report": None,
+            "phase": "", "phases": [], "failed": None, "unreachable": False, "changed": 0, "exits": {},
+            "messages": [], "announced": [], "status": None, "report": None,
             "rolled": None, "until": None,
         }  # fmt: skip
         self.task = ""
-        self.view: View | None = None
-        self.steps = 0  # of the shift, that were told
-        self.within: float | None = None  # so many seconds after it is lost, the host has ended its rollout by itself
-        self.said: set[str] = set()
+        self.traffic: TrafficView | None = None
+        self.steps = 0  # of the shift, that were shown
+        self.within: float | None = None  # so many seconds after a disconnect, the host has ended its rollout by itself
         self.enter("")
 
-    def complain(self, complaints: list[str], *also: str) -> None:
-        """Keep the complaints that were not made before; `also` are the same in other words."""
-        new = sentences.new_in(complaints, self.said)
+    def fail(self, messages: Iterable[Message]) -> None:
+        """Keep the messages of a failure, each once."""
         self.failed = True
-        self.failures += new
-        self.outcome["says"] += new
-        self.said |= {*also, *(form for complaint in new for form in sentences.heads(complaint))}
+        for message in messages:
+            document = message.document()
+            if document not in self.outcome["messages"]:
+                self.outcome["messages"].append(document)
+                self.failures.append(message)
 
     def enter(self, phase: str) -> None:
+        """Begin a phase."""
         self.phase = self.outcome["phase"] = phase
         self.started = time.monotonic()
-        self.ran, self.failed, self.changes, self.sentence = False, False, 0, ""
-        self.failures: list[str] = []
+        self.ran, self.failed, self.changes = False, False, 0
+        self.message: Message | None = None
+        self.failures: list[Message] = []
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no types
@@ -89,7 +99,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
         self._terminal = sys.stdout.isatty() and not self._silent and os.environ.get("TERM") != "dumb"
         self._colour = self._terminal and "NO_COLOR" not in os.environ
         self._column = int(os.environ.get("EDUHUB_COLUMN", "9"))
-        self._again = os.environ.get("EDUHUB_AGAIN", "")
+        self._request = Request.from_json(os.environ.get("EDUHUB_REQUEST", '{"verb": ""}'))
         self._hosts: defaultdict[str, HostRun] = defaultdict(HostRun)
         self._play_vars: dict[str, Any] = {}
         self._printing = threading.Lock()
@@ -98,7 +108,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
     def v2_playbook_on_start(self, playbook: Any) -> None:  # noqa: ARG002 - Ansible's signature
         self._write_outcome(ended=False)
         if self._terminal:
-            threading.Thread(target=self._show_life, daemon=True).start()
+            threading.Thread(target=self._show_progress, daemon=True).start()
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         self._play_vars = play.get_vars()
@@ -111,20 +121,22 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
             run.enter(phase)
             self._write_outcome(ended=False)
         run.task = task.get_name().rsplit(" : ", 1)[-1]
-        self._show(host.get_name(), run, None)
+        self._show_step(host.get_name(), run, None)
 
     def v2_runner_retry(self, result: Any) -> None:
-        if view := view_of(result.result):
-            self._show(result.host.get_name(), self._hosts[result.host.get_name()], view)
+        if traffic := traffic_in(result.result):
+            self._show_step(result.host.get_name(), self._hosts[result.host.get_name()], traffic)
 
     def v2_runner_on_ok(self, result: Any) -> None:
         variables = result.task.get_vars()
         if variables.get("announce"):  # it is no part of a phase
-            self._hosts[result.host.get_name()].outcome["announced"].append(sentences.message_of(result.result))
+            commands = [self._request.same_hosts(each) for each in variables.get("next") or ()]
+            block = "\n".join([text_of(result.result).rstrip("\n"), *(["", *next_lines(commands)] if commands else [])])
+            self._hosts[result.host.get_name()].outcome["announced"].append(block)
             return
         run = self._take(result)
-        if variables.get("say"):
-            run.sentence = sentences.message_of(result.result)
+        if variables.get("show"):
+            run.message = Message("", text_of(result.result))
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         run = self._take(result)
@@ -146,99 +158,109 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
             self._close(name, run)
             totals = stats.summarize(name)
             run.outcome["changed"] = totals["changed"]
-            if not totals["failures"] and not totals["unreachable"]:  # whatever failed was rescued
-                run.outcome |= {"failed": None, "code": None, "says": []}
-            if not self._outcome:  # started by hand: nobody else closes the run
+            if not totals["failures"] and not totals["unreachable"]:  # each failure was rescued
+                run.outcome |= {"failed": None, "messages": []}
+            if not self._outcome:  # started by hand: no front closes the run
                 self._print(*run.outcome["announced"], f"{name}: {json.dumps(totals)[1:-1]}")
         self._write_outcome(ended=True)
 
     def _take(self, result: Any) -> HostRun:
-        """Note that a task ended on its host, and what the pilot said in it."""
+        """Note that a task ended on its host, and what was answered in it."""
         run = self._hosts[result.host.get_name()]
         if not run.ran:
             run.ran = True
             run.outcome["phases"].append(run.phase)
         run.changes += bool(result.is_changed())
-        if result.task.get_vars().get("asks"):  # what is only asked decides nothing by itself
-            return run
-        for answer in sentences.pilot_answers(result.result):
-            run.sentence = answer["say"]
-            run.outcome["pilot"][run.phase] = answer["code"]
-            run.outcome |= {name: answer[name] for name in ("status", "report", "rolled") if answer.get(name)}
-            run.within = answer.get("within", run.within)
-            if answer["code"] > 2 * (run.phase == UNDOING):
-                run.complain(sentences.sentences_of(answer), answer["say"])
-            run.said.add(answer["say"])
+        if not result.task.get_vars().get("advisory"):
+            for answer in answers(result.result):
+                self._take_answer(run, answer)
         return run
 
+    def _take_answer(self, run: HostRun, answer: Answer) -> None:
+        run.message = Message(answer.code, answer.message, answer.next)
+        run.outcome["exits"][run.phase] = answer.exit
+        run.outcome |= {name: answer.data[name] for name in ("status", "report", "rolled") if answer.data.get(name)}
+        run.within = answer.data.get("within", run.within)
+        if answer.exit > 2 * (run.phase == REVERT):
+            run.fail(answer.messages)
+
     def _fail(self, run: HostRun, result: Any) -> None:
-        """Note that a task failed: the first failure names the phase, its sentence is shown."""
-        name = result.task.get_name().rsplit(" : ", 1)[-1]
-        if not any(sentences.pilot_answers(result.result)):
-            run.complain(sentences.failures_of(name, result.task.action, result.result))
+        """Note that a task failed: the first failure names the phase, its message is shown."""
+        variables = result.task.get_vars()
+        reported = variables.get("reported") and run.outcome["messages"]
+        if reported:
+            run.failed = True
+        elif not any(answer.exit for answer in answers(result.result)):
+            name = result.task.get_name().rsplit(" : ", 1)[-1]
+            run.fail(failures(name, result.task.action, result.result, variables.get("failure") or {}))
         if run.outcome["failed"] is None:
-            run.outcome |= {"failed": run.phase, "code": result.task.get_vars().get("code")}
+            run.outcome["failed"] = run.phase
         self._close(result.host.get_name(), run)
 
     def _close(self, name: str, run: HostRun) -> None:
         """Print the line of the phase that `run` is leaving, if anything ran in it."""
-        if not run.ran or self._silent or (run.failed and not run.failures and not run.sentence):
-            return  # nothing ran, or it only said again why the run had failed
+        if not run.ran or self._silent or (run.failed and not run.failures and not run.message):
+            return  # nothing ran, or it only repeated why the run had failed
         state = "failed" if run.failures else "changed" if run.changes else "ok"
         plain = f"{run.changes} change{'s' * (run.changes != 1)}" if run.changes else "ok"
-        sentence = located("\n".join(run.failures) or run.sentence or plain, self._again)
-        left = f"{name:<{self._column}}  {run.phase:<9}  "
+        messages = run.failures or [run.message or Message("", plain)]
+        left = f"{name:<{self._column}}  {run.phase:<{PHASE_COLUMN}}  "
         seconds = f"{time.monotonic() - run.started:.1f} s"
         width = columns() - len(left) - 4
-        first, *more = list(sentences.wrapped(sentence, max(width - len(seconds) - 2, 20))) or [""]
         mark, colour = MARKS[state]
         mark = f"\033[{colour}m{mark}\033[0m" if self._colour else mark
-        self._print(f"  {mark} {left}{first:<{max(width - len(seconds), 20)}}{seconds}")
-        self._print(*(" " * (len(left) + 4) + line for line in more))
+        if width < SIDE_BY_SIDE:
+            lines = [line for each in messages for line in rendered(each, self._request, max(columns() - 4, NARROWEST))]
+            self._print(f"  {mark} {left.rstrip()}  {seconds}", *(f"    {line}" for line in lines))
+        else:
+            text = max(width - len(seconds) - 2, NARROWEST)
+            first, *more = [line for each in messages for line in rendered(each, self._request, text)] or [""]
+            self._print(f"  {mark} {left}{first:<{width - len(seconds)}}{seconds}")
+            self._print(*(" " * (len(left) + 4) + line for line in more))
         run.ran = False
 
     def _print(self, *lines: str) -> None:
-        with self._printing, contextlib.suppress(OSError):  # a reader that went away is no reason to stop
+        with self._printing, contextlib.suppress(OSError):  # a reader that went away does not stop the run
             self._transient()
             for line in lines:
                 self._display.display(line)
             sys.stdout.flush()
 
-    def _show(self, name: str, run: HostRun, view: View | None) -> None:
-        """Take in how traffic stands now, if it moves; where nothing can be rewritten, tell each step once it is over.
+    def _show_step(self, name: str, run: HostRun, traffic: TrafficView | None) -> None:
+        """Take in how traffic stands; where lines cannot be rewritten, print each step once it is over.
 
-        Before the first step, and with nobody asking, there is nothing to tell.
+        Before the first step, and without requests, there is nothing to show.
         """
-        last, run.view = run.view, view
-        stays = last and view and (view.percent, view.to) == (last.percent, last.to)
+        last, run.traffic = run.traffic, traffic
+        stays = last and traffic and (traffic.percent, traffic.to) == (last.percent, last.to)
         if last and not stays and last.rows and (last.percent or run.steps):
             run.steps += 1
             if not self._terminal and not self._silent:
-                self._print(f"  … {name:<{self._column}}  {run.phase:<9}  {last.line}")
+                self._print(f"  … {name:<{self._column}}  {run.phase:<{PHASE_COLUMN}}  {last.line}")
 
-    def _show_life(self) -> None:
-        """Rewrite some lines once a second while a phase lasts, in a terminal only, to show that it is alive."""
+    def _show_progress(self) -> None:
+        """Rewrite some lines once a second while a phase lasts, in a terminal only."""
         while not self._over.wait(1.0):
-            lines = self._living()
+            lines = self._progress()
             with self._printing:
                 if lines and not self._over.is_set():
                     self._transient(*lines)
 
-    def _living(self) -> list[str]:
-        """Return what lasts: how traffic stands, where it moves, else the task that the youngest phase is at."""
+    def _progress(self) -> list[str]:
+        """Return how traffic stands where it is shifted, else the task that the latest phase is at."""
         hosts, now = list(self._hosts.items()), time.monotonic()
-        moving = [(name, run, run.view) for name, run in hosts if run.view]
-        if not moving:
+        shifting = [(name, run, run.traffic) for name, run in hosts if run.traffic]
+        if not shifting:
             name, run = max(hosts, key=lambda pair: pair[1].started, default=("", HostRun()))
-            who = name if len(hosts) == 1 else f"{len(hosts)} hosts"
-            return [self._left(who, run, now) + run.task] if now - run.started > 2 else []
-        if len(moving) > 1:
-            return [self._left(name, run, now) + view.line for name, run, view in moving]
-        name, run, view = moving[0]
-        return [self._left(name, run, now) + view.title, *(" " * (self._column + 6) + row for row in view.table)]
+            where = name if len(hosts) == 1 else f"{len(hosts)} hosts"
+            return [self._left(where, run, now) + run.task] if now - run.started > 2 else []
+        if len(shifting) > 1:
+            return [self._left(name, run, now) + traffic.line for name, run, traffic in shifting]
+        name, run, traffic = shifting[0]
+        return [self._left(name, run, now) + traffic.title, *(" " * (self._column + 6) + row for row in traffic.table)]
 
-    def _left(self, who: str, run: HostRun, now: float) -> str:
-        return f"  … {who:<{self._column}}  {run.phase:<9}  {now - run.started:.0f} s  "
+    def _left(self, where: str, run: HostRun, now: float) -> str:
+        return f"  … {where:<{self._column}}  {run.phase:<{PHASE_COLUMN}}  {now - run.started:.0f} s  "
 
     def _transient(self, *lines: str) -> None:
         """Show lines that the next ones overwrite: the cursor stays where they begin, whatever comes then is in order.
@@ -268,8 +290,3 @@ def terminal() -> tuple[int, int]:
     except OSError:
         return 80, 24
     return max(size.columns or 80, 2), max(size.lines or 24, 2)
-
-
-def columns() -> int:
-    """Return how many characters a line may have."""
-    return min(max(shutil.get_terminal_size((100, 24)).columns, 60), 110)

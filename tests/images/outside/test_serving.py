@@ -66,7 +66,7 @@ def test_the_pilot_answers_and_ends(subject: Subject, engine: docker.DockerClien
     try:
         assert container.wait(timeout=60)["StatusCode"] == code
         said = container.logs(stdout=True, stderr=False)
-        assert code == 2 or json.loads(said)["code"] == code
+        assert code == 2 or json.loads(said)["exit"] == code
     finally:
         container.remove(force=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def test_the_longest_unused_go_first(own_cache: Path) -> None:
     """Root file systems are large: only so many are kept."""
     for number in range(cache.KEPT + 2):
         entry, _ = cache.keep("rootfs", f"{number}", fill)
-        cache.os.utime(entry, (number, number))
+        os.utime(entry, (number, number))
     cache.keep("rootfs", "last", fill)
     left = sorted(path.name for path in (own_cache / "rootfs").iterdir())
     assert len(left) == cache.KEPT

@@ -41,6 +41,19 @@ all:
 """,
 }
 
+# An inventory of one host for each way a run can end; %s is a program that stands for ssh.
+HOSTS = """\
+all:
+  vars:
+    ansible_connection: local
+    ansible_python_interpreter: "{{ ansible_playbook_python }}"
+  hosts:
+    lost: {ansible_connection: ssh, ansible_pipelining: false, ansible_ssh_executable: %s}
+    refused:
+    reverted:
+    right:
+"""
+
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
@@ -73,13 +86,14 @@ class Front:
         """Start it in a session of its own, so that only the test can interrupt it."""
         return subprocess.Popen(
             [self.python, "-m", "front", *words], cwd=self.checkout, env=self.environment, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, **options,
+            stdin=subprocess.DEVNULL, start_new_session=True,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
         )  # fmt: skip
 
     def run(self, *words: str) -> tuple[int, str, str]:
         """Run it to its end; return exit code, what it printed with times taken out, and its errors."""
         running = self.start(*words)
-        output, errors = running.communicate(timeout=120)
+        output, errors = running.communicate(timeout=300)
         return running.returncode, timeless(output), errors
 
     def on_a_terminal(self, *words: str, **environment: str) -> str:
@@ -91,14 +105,14 @@ class Front:
             stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         os.close(theirs)
-        seen, deadline = b"", time.monotonic() + 60
-        while time.monotonic() < deadline and select.select([ours], [], [], 60)[0]:
+        seen, deadline = b"", time.monotonic() + 300
+        while time.monotonic() < deadline and select.select([ours], [], [], 300)[0]:
             try:
                 seen += os.read(ours, 4096)
             except OSError:  # Linux says so at the end of a terminal
                 break
         os.close(ours)
-        assert running.wait(10) == 0
+        assert running.wait(60) == 0
         return seen.decode()
 
 

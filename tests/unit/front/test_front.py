@@ -1,8 +1,9 @@
-"""A mistyped command is refused in one sentence with exit code 2 before Ansible is started."""
+"""A mistyped command is refused with exit code 2 before Ansible is started."""
 
 from __future__ import annotations
 
 import argparse
+import os
 
 import pytest
 
@@ -13,7 +14,7 @@ from front.refusal import RefusalError
 ADVICE = "type --python 3.11, or correct bridge_python in the inventory."
 MISTYPED = {
     "an unknown verb": (["dploy"], "There is no playbook 'dploy'; did you mean deploy?"),
-    "an unknown option": (["deploy", "--limt"], "Unrecognized arguments: --limt; `./invoke --list` names the verbs."),
+    "an unknown option": (["deploy", "--limt"], "Unrecognized arguments: --limt.\nNext: ./invoke --list"),
     "an unknown inventory": (
         ["deploy", "--inventory", "locl"],
         "There is no inventory 'locl', neither in inventories/ nor as a path; did you mean local?",
@@ -46,9 +47,9 @@ def refused(checkout, monkeypatch, capsys):
     return call
 
 
-@pytest.mark.parametrize(("words", "sentence"), MISTYPED.values(), ids=MISTYPED)
-def test_it_refuses(refused, words, sentence):
-    assert f"invoke: {sentence}\n" == refused(*words)
+@pytest.mark.parametrize(("words", "text"), MISTYPED.values(), ids=MISTYPED)
+def test_it_refuses(refused, words, text):
+    assert f"invoke: {text}\n" == refused(*words)
 
 
 def test_it_refuses_an_inventory_with_every_mistake_in_it(refused, checkout):
@@ -63,7 +64,7 @@ def test_it_refuses_an_inventory_with_every_mistake_in_it(refused, checkout):
 @pytest.fixture
 def somebody(monkeypatch):
     """Not root."""
-    monkeypatch.setattr(main.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
 
 
 OPTIONS = argparse.Namespace(verb="deploy", inventory="campus", limit="", values={"eduhub_python": "3.9"})
@@ -74,7 +75,7 @@ def test_this_machine_needs_root_and_the_line_to_type_is_told():
     with pytest.raises(RefusalError) as refusal:
         main.check_root(OPTIONS, [Target("localhost", {"ansible_connection": "local"})])
     line = "./invoke deploy --python 3.9 --inventory campus"
-    assert str(refusal.value) == f"You are not root, which deploy on this machine needs; type: sudo {line}"
+    assert refusal.value.next_commands == [f"sudo {line}"]
 
 
 @pytest.mark.usefixtures("somebody")

@@ -36,7 +36,7 @@ def kept(tmp_path):
 def refused(call, *arguments) -> list[str]:
     with pytest.raises(RefusalError) as refusal:
         call(*arguments)
-    return list(refusal.value.sentences)
+    return list(refusal.value.messages)
 
 
 def test_a_name_is_a_folder_in_inventories(kept, tmp_path):
@@ -97,7 +97,7 @@ def test_an_unreadable_file_is_refused_with_its_line(kept, text, why):
     (kept / "hosts.yml").write_text(text)
     (sentence,) = refused(inventory.load, kept, "")
     assert sentence.startswith(f"{kept}/hosts.yml, {why}")
-    assert sentence.endswith("; mend that line and type the command again.")
+    assert sentence.endswith("; correct that line.")
 
 
 def test_every_unreadable_file_is_named(kept):

@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NoReturn
 
 from eduhub_pilot.adapters.clock import Clock
+from eduhub_pilot.adapters.docker import LINE_CHARACTERS
 from eduhub_pilot.adapters.haproxy import Proxy
 from eduhub_pilot.adapters.store import Store
 from eduhub_pilot.model.errors import EngineDownError, ProxyDownError
@@ -105,7 +107,7 @@ class Haproxy:
         return self.back_at is None
 
     @property
-    def share(self) -> int:
+    def weight(self) -> int:
         return int(self.maps[f"{self.folder}/traffic.map"]["green"])
 
     def answer(self, command: str) -> str:
@@ -120,7 +122,7 @@ class Haproxy:
                 epoch = 1795477976 + int(self.started)
                 return f"Name: HAProxy\nPid: {self.pid}\nUptime: 0d 0h00m01s\nStart_time_sec: {epoch}\n\n"
             case ["show", "stat", slot, "6", "-1"]:
-                return self._statistics(slot)
+                return self._statistics(slot) if slot in SLOTS else "No such proxy.\n\n"
             case ["show", "sess", "all"]:
                 pairs = [(slot, number) for slot in SLOTS for number in range(self.sessions[slot])]
                 return "".join(self._session(slot, number) for slot, number in pairs) + "\n"
@@ -130,6 +132,8 @@ class Haproxy:
                 return "# table: inflight, type: string, size:4000, used:1\n" + "".join(lines) + "\n"
             case ["shutdown", "sessions", "server", server]:
                 slot, _, name = server.partition("/")
+                if slot not in SLOTS:
+                    return "No such backend.\n\n"
                 self.sessions[slot] = 0 if name == "slot" else self.sessions[slot]
                 return "\n"
         return "Unknown map identifier. Please use #<id> or <file>.\n\n" if "map" in words else "Unknown command.\n\n"
@@ -186,7 +190,11 @@ class FakeProxy(Proxy):
 
 @dataclass
 class FakeEngine:
-    """An engine with the images of `IMAGES`; what a run of a container would do is up to `World`."""
+    """An engine with the images of `IMAGES`, which passes the contract of tests/adapters/engine_contract.py.
+
+    What a program in a container does is up to the test: `logs` is what it said, `looks` what a look into it returns,
+    and `ends` lets it end.
+    """
 
     before: Callable[[str], None]
     images: dict[str, Image] = field(default_factory=lambda: dict(IMAGES))
@@ -195,25 +203,44 @@ class FakeEngine:
     looks: dict[str, Look] = field(default_factory=dict)
     looked: list[tuple[str, Sequence[str]]] = field(default_factory=list)
     ran: list[SlotContainer] = field(default_factory=list)
+    laid: dict[str, tuple[dict[str, str], dict[str, str]]] = field(default_factory=dict)
+    lasting: set[str] = field(default_factory=set)
     down: bool = False
+    made: int = 0
 
     def _asked(self) -> None:
         if self.down:
             raise EngineDownError("The Docker Engine does not do what it is asked (Connection refused).")
+
+    def _refuse(self, why: str) -> NoReturn:
+        raise EngineDownError(f"The Docker Engine does not do what it is asked ({why}).")
+
+    def _made(self, container: Container) -> None:
+        self.made += 1
+        self.containers[container.name] = replace(container, id=f"{self.made:064x}")
+
+    def _needed(self, image: str) -> Image:
+        return self.image(image) or self._refuse(f"No such image: {image}")
 
     def image(self, name: str) -> Image | None:
         self._asked()
         return self.images.get(name) or next((each for each in self.images.values() if each.id == name), None)
 
     def tags(self, repository: str) -> list[str]:
+        self._asked()
         return sorted(name for name in self.images if name.startswith(f"{repository}:"))
 
     def tag(self, image: str, name: str) -> None:
+        self._asked()
         self.before("tag")
-        self.images[name] = next(each for each in self.images.values() if each.id == image)
+        self.images[name] = self._needed(image)
 
     def untag(self, name: str) -> None:
+        self._asked()
         self.before("untag")
+        names = [each for each, image in self.images.items() if image == self.images.get(name)]
+        if names == [name] and self.images[name].id in {each.image for each in self.containers.values()}:
+            self._refuse(f"conflict: unable to remove repository reference {name}: a container uses it")
         self.images.pop(name, None)
 
     def container(self, name: str) -> Container | None:
@@ -223,13 +250,18 @@ class FakeEngine:
     def run(self, wanted: SlotContainer) -> None:
         self._asked()
         self.before("run")
-        assert wanted.name not in self.containers
-        self.containers[wanted.name] = Container(wanted.name, "running", wanted.image, wanted.labels)
+        if wanted.name in self.containers:
+            self._refuse(f"Conflict. The container name {wanted.name} is already in use")
+        image = self._needed(wanted.image).id
+        mounts = tuple(sorted(each.target for each in wanted.mounts))
+        command = tuple(wanted.command or ())
+        self._made(Container(wanted.name, "running", image, wanted.labels, command=command, mounts=mounts))
+        self.lasting.discard(wanted.name)
         self.ran.append(wanted)
 
     def log(self, name: str, lines: int) -> list[str]:
         self._asked()
-        return self.logs.get(name, [])[-lines:]
+        return [line[:LINE_CHARACTERS] for line in self.logs.get(name, [])[-lines:]]
 
     def remove(self, name: str, stop_seconds: int) -> None:
         assert stop_seconds > 0
@@ -241,15 +273,28 @@ class FakeEngine:
         self._asked()
         if name in self.containers:
             self.before("let_end")
-            self.containers[name] = replace(self.containers[name], state="exited")
+            self.lasting.add(name)
+
+    def ends(self, name: str, code: int = 0) -> None:
+        """Let the program in a container end: the engine starts it again, unless it was told not to."""
+        ended = self.containers[name]
+        if name in self.lasting:
+            self.containers[name] = replace(ended, state="exited", exit_code=code)
+        else:
+            self.containers[name] = replace(ended, restarts=ended.restarts + 1)
 
     def lay(
         self, name: str, image: str, folder: str, files: Mapping[str, str], environment: Mapping[str, str], stack: str
     ) -> None:
-        raise NotImplementedError
+        self._asked()
+        self.containers.pop(name, None)
+        labels = {"org.eduhub.stack": stack, "org.eduhub.role": "look"}
+        self._made(Container(name, "created", self._needed(image).id, labels, mounts=(folder,)))
+        self.laid[name] = (dict(files), dict(environment))
 
     def discard(self, name: str) -> None:
-        raise NotImplementedError
+        self._asked()
+        self.containers.pop(name, None)
 
     def look(
         self, like: str, command: Sequence[str], memory: str, seconds: float, between: Callable[[], None]
@@ -257,6 +302,8 @@ class FakeEngine:
         assert memory
         assert seconds > 0
         self._asked()
+        if like not in self.containers:
+            raise EngineDownError(f"There is no container {like} to look into.")
         between()
         self.looked.append((like, command))
         version = next((i.python for i in self.images.values() if i.id == self.containers[like].image), None)

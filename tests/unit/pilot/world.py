@@ -17,7 +17,8 @@ from typing import Any
 from eduhub_pilot.adapters.host import Host
 from eduhub_pilot.commands.await_shift import await_shift
 from eduhub_pilot.commands.begin import begin
-from eduhub_pilot.commands.confirm import confirm, end
+from eduhub_pilot.commands.confirm import confirm
+from eduhub_pilot.commands.end import end
 from eduhub_pilot.commands.init import init
 from eduhub_pilot.commands.prove import prove
 from eduhub_pilot.commands.shift import shift
@@ -77,6 +78,7 @@ class World:
         copy.clock.booted = self.clock.booted
         copy.rehearses = self.rehearses
         copy.engine.images, copy.engine.containers = dict(self.engine.images), dict(self.engine.containers)
+        copy.engine.lasting = set(self.engine.lasting)
         return copy
 
     # --- accidents
@@ -142,25 +144,25 @@ class World:
         return self.settings.container(slot)
 
     def ask(self, base: str, path: str, seconds: float, /, *, most: int = 4096) -> Answer:
-        """One answer through a slot's door, or the public one; `metrics` of a slot are what it says of itself."""
+        """One answer at a private endpoint, or the public one; `metrics` of a slot are what it says of itself."""
         slot: Slot = "blue" if base.endswith("8101") else "green"
         if base == self.settings.edge and self.haproxy.up:
-            slot = slot_of(self.haproxy.share)
+            slot = slot_of(self.haproxy.weight)
         if path == "/metrics" and slot in self.metrics:
             return Answer(200, 0.01, body=self.metrics[slot]()[:most])
         if not self.haproxy.up:
-            return Answer(None, 0.0, "door")
+            return Answer(None, 0.0, "refused")
         container = self.engine.containers.get(self.name(slot))
         if not container or not container.runs:
             return Answer(503, 0.0, "nobody")
         answer = self.behaviour.get(slot, lambda _: Answer(200, 0.01))(path)
-        if answer.trouble == "hangs":
+        if answer.trouble == "timeout":
             self.clock.sleep(seconds)
         names = self.haproxy.maps[f"{self.haproxy.folder}/releases.map"]
         return answer if answer.trouble else replace(answer, slot=slot, release=names[slot])
 
     def fetch(self, base: str, path: str, seconds: float, method: str, headers: Mapping[str, str]) -> Reply:
-        """One whole reply through a slot's door."""
+        """One whole reply at a slot's private endpoint."""
         slot: Slot = "blue" if base.endswith("8101") else "green"
         if slot in self.replies and self.haproxy.up:
             return self.replies[slot](path, method, headers)
@@ -182,6 +184,7 @@ class World:
         if self.lives() and self.watching != run:
             raise RefusedError(f"The container name {name} is already in use.")
         self.engine.containers[name] = Container(name, "running", "sha256:pilot")
+        self.engine.lasting.discard(name)
         self.watching, self.rehearses = run, rehearse
         self._watches()
         return await_shift(self.host, run)
@@ -202,9 +205,11 @@ class World:
         try:
             shift(self.host, self.watching or "", self.rehearses)
         except Parked:
-            pass
+            return
         finally:
             self.clock.park = lambda: False
+            if self.settings.container(SHIFT) in self.engine.lasting:
+                self.engine.ends(self.settings.container(SHIFT))
 
     def _waits(self) -> bool:
         rollout = self.store.state().rollout
@@ -229,10 +234,10 @@ class World:
         assert state.rollout
         record = self.store.record(state.rollout.release)
         judged_by = criteria({f"pilot_{name}": value for name, value in given.items()}, record.spec)
-        blue = self.host.known(state.live.release) if state.live else None
+        release = self.host.known(state.live.release) if state.live else None
         live = self.engine.containers.get(self.name(other(state.rollout.slot)))
         runs = bool(live and live.runs)
-        return Candidate(self.host, state.rollout, record, blue, judged_by, self.host.heart(run).beat, runs)
+        return Candidate(self.host, state.rollout, record, release, judged_by, self.host.heart(run).beat, runs)
 
     def steps(self, run: str) -> list[Callable[[], Outcome]]:
         """The commands that follow `begin`."""
@@ -250,7 +255,7 @@ class World:
             try:
                 outcome = step()
             except PilotError as error:
-                revert(self.host, run, error.say)
+                revert(self.host, run, error.message)
                 raise
         return outcome
 
@@ -269,11 +274,11 @@ class World:
             assert any(all(word in line.replace("\\", "") for word in words) for line in journal), state.last
         if state.live:
             rolling = [state.rollout.release] if state.rollout and state.rollout.step == "confirm" else []
-            self._serves(slot_of(self.store.share()), {state.live.release, *rolling})
+            self._serves(slot_of(self.store.weight()), {state.live.release, *rolling})
             if self.haproxy.up:
-                self._serves(slot_of(self.haproxy.share), {state.live.release, *filter(None, state.slots.values())})
+                self._serves(slot_of(self.haproxy.weight), {state.live.release, *filter(None, state.slots.values())})
                 # Traffic is on what nobody confirmed only while somebody keeps watch, who will undo it.
-                assert self.haproxy.share == self.store.share() or self.lives()
+                assert self.haproxy.weight == self.store.weight() or self.lives()
 
     def _serves(self, slot: Slot, releases: set[str]) -> None:
         container = self.engine.containers.get(self.name(slot))
@@ -294,7 +299,7 @@ def never(world: World, happen: Callable[[], object]) -> bool:
 
 
 def given_back(world: World) -> bool:
-    """Whether blue serves as if nothing had happened."""
+    """Whether blue is live as if nothing had happened."""
     world.check()
     slots = set(world.engine.containers) - {"eduhub-edge", "eduhub-shift"}
-    return (world.haproxy.up and world.haproxy.share, world.store.lock(), slots) == (0, None, {"eduhub-blue"})
+    return (world.haproxy.up and world.haproxy.weight, world.store.lock(), slots) == (0, None, {"eduhub-blue"})

@@ -75,7 +75,7 @@ def proxy(running, tmp_path) -> Iterator[Proxy]:
 def test_traffic_is_moved_and_what_is_true_then_comes_from_the_same_connection(proxy, running):
     moved = proxy.move(100, patience=0)
     assert moved == Moved(100, Process(1, 1795477976))
-    assert (proxy.now(patience=0), running.share) == (moved, 100)
+    assert (proxy.now(patience=0), running.weight) == (moved, 100)
 
 
 def test_a_slots_answers_get_a_release(proxy, running, tmp_path):
@@ -106,7 +106,7 @@ def test_an_answer_cut_by_a_kill_is_asked_again(running, tmp_path):
     whole = spoken(running)
     with listening(tmp_path / "admin.sock", lambda line: replies.pop(0) if replies else whole(line)):
         moved = Proxy(tmp_path / "admin.sock", str(tmp_path), FakeClock()).move(100, patience=5)
-    assert (moved.share, replies) == (100, [])
+    assert (moved.weight, replies) == (100, [])
 
 
 def test_patience_ends(tmp_path):

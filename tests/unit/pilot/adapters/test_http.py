@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -55,48 +55,50 @@ def says(text: bytes) -> Script:
 
 def test_an_answer_of_the_slot_carries_its_headers(serving):
     text = b"HTTP/1.1 200 OK\r\nX-EduHub-Slot: green\r\nX-EduHub-Release: r\r\nContent-Length: 2\r\n\r\nhi"
-    answer = ask(serving(says(text)), "/", 5)
+    answer = ask(serving(says(text)), "/", 60)
     assert (answer.status, answer.slot, answer.release, answer.body, answer.good) == (200, "green", "r", "hi", True)
 
 
 def test_a_redirect_is_not_followed(serving):
     text = b"HTTP/1.1 301 Moved\r\nX-EduHub-Slot: green\r\nLocation: https://else/\r\nContent-Length: 0\r\n\r\n"
-    answer = ask(serving(says(text)), "/", 5)
+    answer = ask(serving(says(text)), "/", 60)
     assert (answer.status, answer.location, answer.good) == (301, "https://else/", False)
 
 
 def hangs(connection: socket.socket) -> None:
-    connection.recv(4096)
-    time.sleep(3)
+    connection.settimeout(60)
+    while connection.recv(4096):  # until the other side gives up
+        pass
 
 
 def trickles(connection: socket.socket) -> None:
-    connection.sendall(b"HTTP/1.1 200 OK\r\n")
-    for _ in range(30):
-        connection.sendall(b"X-A: b\r\n")
-        time.sleep(0.1)
+    connection.settimeout(0.02)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nX-A: ")
+    for _ in range(3000):
+        connection.sendall(b"b")
+        with suppress(TimeoutError):
+            if connection.recv(4096) == b"":
+                return
 
 
 @pytest.mark.parametrize("script", [hangs, trickles])
 def test_a_slot_that_stalls_is_given_up_in_time(serving, script):
-    started = time.monotonic()
-    answer = ask(serving(script), "/", 0.3)
-    assert answer.trouble == "hangs"
-    assert time.monotonic() - started < 2
+    """A question that outlasted its seconds would be told `closed`, when the server ends a minute later."""
+    assert ask(serving(script), "/", 0.2).trouble == "timeout"
 
 
 @pytest.mark.parametrize("text", [b"", b"HTTP/1.1", b"SSH-2.0-OpenSSH\r\n"])
 def test_a_connection_closed_without_an_answer_is_told(serving, text):
-    assert ask(serving(says(text)), "/", 5).trouble == "closed"
+    assert ask(serving(says(text)), "/", 60).trouble == "closed"
 
 
 def test_a_door_that_refuses_is_told():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    assert ask(f"http://127.0.0.1:{port}", "/", 1).trouble == "door"
+    assert ask(f"http://127.0.0.1:{port}", "/", 60).trouble == "refused"
 
 
-@pytest.mark.parametrize(("status", "trouble"), [(502, "closed"), (503, "nobody"), (504, "hangs"), (404, None)])
+@pytest.mark.parametrize(("status", "trouble"), [(502, "closed"), (503, "nobody"), (504, "timeout"), (404, None)])
 def test_haproxys_own_errors_are_told_from_the_applications(status, trouble):
     assert replied(status, [], b"", 0).trouble == trouble
     assert replied(status, [("X-EduHub-Slot", "green")], b"", 0).trouble is None
@@ -111,7 +113,7 @@ def test_an_exchange_sends_what_it_is_given_and_returns_all_of_the_reply(serving
         head = f"HTTP/1.1 200 OK\r\nVary: a\r\nvary: b\r\nContent-Length: {len(body)}\r\n\r\n"
         connection.sendall(head.encode() + body)
 
-    reply = exchange(serving(script), "/a?b=1", 5, "GET", {"Host": "www.example.edu", "Accept": "text/html"})
+    reply = exchange(serving(script), "/a?b=1", 60, "GET", {"Host": "www.example.edu", "Accept": "text/html"})
     assert (reply.status, len(reply.body), reply.headers["vary"]) == (200, 9000, "a, b")
     line, *headers = heard[0].split("\r\n")
     assert line == "GET /a?b=1 HTTP/1.1"

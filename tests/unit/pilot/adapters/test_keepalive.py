@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
 
 from eduhub_pilot.adapters.keepalive import BrokenError, HttpLine
+from tests.unit.pilot.fakes import FakeClock
+
+# Seconds for an answer: by the clock of these tests an answer to /trickle takes longer; by the machine's, a hang.
+SECONDS = 60.0
 
 
 @pytest.fixture
-def endpoint():
-    """A server that notes connections; `/slow` sleeps, `/cut` closes, `/trickle` sends a byte every 50 ms."""
+def clock(monkeypatch):
+    """The clock by which a line times its answers; the server's waits move it."""
+    clock = FakeClock()
+    monkeypatch.setattr("eduhub_pilot.adapters.keepalive.time.perf_counter", clock.monotonic)
+    return clock
+
+
+@pytest.fixture
+def endpoint(clock):
+    """A server that notes connections; `/slow` takes 0.5 s, `/cut` closes, `/trickle` sends a byte every 2 s."""
     seen = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -26,13 +37,13 @@ def endpoint():
                 self.close_connection = True
                 return
             if self.path == "/slow":
-                time.sleep(0.05)
+                clock.sleep(0.5)
             self.send_response(404 if self.path == "/nowhere" else 200)
             self.send_header("Content-Length", "40")
             self.end_headers()
             for _ in range(40):
                 self.wfile.write(b"x")
-                time.sleep(0.05 if self.path == "/trickle" else 0)
+                clock.sleep(2.0 if self.path == "/trickle" else 0.0)
 
         def log_message(self, *_) -> None:
             """Say nothing."""
@@ -46,21 +57,21 @@ def endpoint():
 
 def test_one_connection_asks_again_and_again_under_the_publics_name(endpoint):
     base, seen = endpoint
-    line = HttpLine(base, "edu.example.org", 1.0)
+    line = HttpLine(base, "edu.example.org", SECONDS)
     assert [line.ask(path)[0] for path in ("/", "/nowhere", "/")] == [200, 404, 200]
     assert (len({port for port, _ in seen}), {host for _, host in seen}) == (1, {"edu.example.org"})
     line.close()
 
 
 def test_the_time_is_that_of_the_whole_answer(endpoint):
-    line = HttpLine(endpoint[0], "a", 1.0)
-    assert line.ask("/slow")[1] >= 0.05
+    line = HttpLine(endpoint[0], "a", SECONDS)
+    assert line.ask("/slow")[1] == 0.5
     line.close()
 
 
 @pytest.mark.parametrize("path", ["/cut", "/trickle"])
 def test_what_breaks_off_or_trickles_is_broken_and_the_next_question_is_answered(endpoint, path):
-    line = HttpLine(endpoint[0], "a", 0.2)
+    line = HttpLine(endpoint[0], "a", SECONDS)
     with pytest.raises(BrokenError):
         line.ask(path)
     assert line.ask("/")[0] == 200
@@ -69,4 +80,4 @@ def test_what_breaks_off_or_trickles_is_broken_and_the_next_question_is_answered
 
 def test_a_door_that_refuses_is_broken():
     with pytest.raises(BrokenError, match="refused"):
-        HttpLine("http://127.0.0.1:1", "a", 1.0).ask("/")
+        HttpLine("http://127.0.0.1:1", "a", SECONDS).ask("/")

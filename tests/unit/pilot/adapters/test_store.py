@@ -14,6 +14,7 @@ import pytest
 from eduhub_pilot.adapters.store import Store
 from eduhub_pilot.model.errors import RefusedError
 from eduhub_pilot.model.state import HostState, Lock, Serving
+from tests.unit.pilot.answers import ends
 from tests.unit.pilot.fakes import RELEASES
 
 A, B, _ = RELEASES
@@ -31,22 +32,22 @@ def store(tmp_path) -> Store:
 
 @pytest.mark.parametrize("dies_at", ["os.fsync", "pathlib.Path.replace"])
 def test_a_write_that_dies_leaves_the_old_file(store, monkeypatch, dies_at):
-    store.save_share(0)
+    store.save_weight(0)
 
     def die(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(dies_at, die)
     with pytest.raises(OSError, match="No space left"):
-        store.save_share(100)
+        store.save_weight(100)
     monkeypatch.undo()
-    assert store.share() == 0
-    store.save_share(100)
+    assert store.weight() == 0
+    store.save_weight(100)
     assert (store.root / "edge/traffic.map").read_text() == "green 100\n"
 
 
 def test_files_for_haproxy_can_be_read_by_it(store):
-    store.save_share(100)
+    store.save_weight(100)
     store.save_names({"blue": A, "green": None})
     assert (store.root / "edge/releases.map").read_text() == f"blue {A}\ngreen none\n"
     assert {(store.root / f"edge/{name}.map").stat().st_mode & 0o777 for name in ("traffic", "releases")} == {0o644}
@@ -56,13 +57,13 @@ def test_files_for_haproxy_can_be_read_by_it(store):
 @pytest.mark.parametrize("text", ["green", "green 101", "blue 0", "green x", "green 1\ngreen 2", ""])
 def test_a_damaged_traffic_map_is_refused_by_name(store, text):
     (store.root / "edge/traffic.map").write_text(text)
-    with pytest.raises(RefusedError, match=r"/var/lib/eduhub/edge/traffic\.map holds"):
-        store.share()
+    with ends("traffic_map_unreadable"):
+        store.weight()
 
 
 def test_a_lock_is_taken_once(store):
     store.take(LOCK)
-    with pytest.raises(RefusedError, match="Another run has just taken"):
+    with ends("lock_taken"):
         store.take(replace(LOCK, run="other"))
     assert store.lock() == LOCK
     store.free()
@@ -72,7 +73,7 @@ def test_a_lock_is_taken_once(store):
 
 
 def claim(root: Path, start, won) -> None:
-    start.wait(10)
+    start.wait(120)
     for turn in range(20):
         store = Store(root / str(turn), "/var/lib/eduhub")
         try:
@@ -91,15 +92,15 @@ def test_of_many_pilots_at_once_one_takes_the_lock(tmp_path):
     racers = [fork.Process(target=claim, args=(tmp_path, start, won)) for _ in range(4)]
     for racer in racers:
         racer.start()
-    winners = sorted(won.get(timeout=20) for _ in range(20))
+    winners = sorted(won.get(timeout=120) for _ in range(20))
     for racer in racers:
-        racer.join(20)
+        racer.join(120)
     assert (winners, won.empty()) == (list(range(20)), True)
 
 
 def test_the_guard_keeps_a_second_pilot_waiting_and_then_says_so(store):
     second = Store(store.root, "/var/lib/eduhub", guard_seconds=0.1)
-    words = pytest.raises(RefusedError, match=r"Another pilot has been writing to /var/lib/eduhub")
+    words = ends("host_busy")
     with store.guard(), store.guard(), words, second.guard():
         pass
     with second.guard():
@@ -116,7 +117,7 @@ def test_a_missing_release_json_is_rebuilt_from_what_haproxy_would_serve(live):
 
 def test_a_fresh_host_serves_nothing(store):
     assert store.state() == HostState()
-    assert (store.share(), store.lock(), store.releases()) == (0, None, [])
+    assert (store.weight(), store.lock(), store.releases()) == (0, None, [])
 
 
 def test_a_record_that_cannot_be_read_does_not_hide_the_others(live):
@@ -124,13 +125,13 @@ def test_a_record_that_cannot_be_read_does_not_hide_the_others(live):
     broken.parent.mkdir()
     broken.write_text("{")
     assert list(live.store.records()) == [live.store.state().live.release]
-    with pytest.raises(RefusedError, match=f"/var/lib/eduhub/releases/{B}/release.json is not readable"):
+    with ends("record_unreadable"):
         live.store.record(B)
 
 
 def test_a_lock_of_random_bytes_is_refused_by_name(store):
     (store.root / "lock.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(RefusedError, match=r"/var/lib/eduhub/lock\.json is not readable.*--take-over replaces it"):
+    with ends("lock_unreadable"):
         store.lock()
 
 

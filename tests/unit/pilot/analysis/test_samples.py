@@ -16,6 +16,7 @@ from eduhub_pilot.model.facts import SLOTS
 from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.model.shift_plan import Plan
 from eduhub_pilot.rollout.traffic_shift import TrafficShift
+from tests.unit.pilot.answers import ends
 from tests.unit.pilot.world import at
 
 TIME = "2026-01-01T00:00:00.000Z"
@@ -28,19 +29,19 @@ def test_a_line_is_read_as_it_was_written():
 
 @pytest.mark.parametrize(
     "line",
-    ['{"time":"2026', "[]", "7", '{"time":"x","seconds":1,"share":1,"blue":{},"green":{}}', "{}",
-     f'{{"time":"{TIME}","seconds":1,"share":101,"blue":{{}},"green":{{}}}}',
-     f'{{"time":"{TIME}","seconds":1,"share":1,"blue":{{"answers":-1}},"green":{{}}}}',
-     f'{{"time":"{TIME}","seconds":1,"share":1e999,"blue":{{}},"green":{{}}}}',
-     f'{{"time":"{TIME}","seconds":1,"share":1,"blue":{{"answers":{"9" * 400}}},"green":{{}}}}',
-     f'{{"time":"{TIME}","seconds":1,"share":1,"blue":{{"requests":{{"nan":1}}}},"green":{{}}}}'],
+    ['{"time":"2026', "[]", "7", '{"time":"x","seconds":1,"weight":1,"blue":{},"green":{}}', "{}",
+     f'{{"time":"{TIME}","seconds":1,"weight":101,"blue":{{}},"green":{{}}}}',
+     f'{{"time":"{TIME}","seconds":1,"weight":1,"blue":{{"answers":-1}},"green":{{}}}}',
+     f'{{"time":"{TIME}","seconds":1,"weight":1e999,"blue":{{}},"green":{{}}}}',
+     f'{{"time":"{TIME}","seconds":1,"weight":1,"blue":{{"answers":{"9" * 400}}},"green":{{}}}}',
+     f'{{"time":"{TIME}","seconds":1,"weight":1,"blue":{{"requests":{{"nan":1}}}},"green":{{}}}}'],
 )  # fmt: skip
 def test_a_line_that_is_none_is_counted_and_passed_over(line):
     assert samples.parse([line]) == ([], 1)
 
 
 def test_lines_of_a_newer_pilot_are_counted_and_not_taken_for_ours():
-    lines = [f'{{"time":"{TIME}","seconds":1,"share":1,"blue":{{}},"green":{{}}}}'] * 2
+    lines = [f'{{"time":"{TIME}","seconds":1,"weight":1,"blue":{{}},"green":{{}}}}'] * 2
     assert samples.parse(['{"schema":2,"run":"r"}', *lines]) == ([], 2)
     assert samples.parse(['{"schema":1,"run":"r"}', *lines])[1] == 0
 
@@ -65,9 +66,9 @@ def test_a_shift_leaves_a_sample_a_second_and_its_answer(proven):
     moments, broken = samples.parse(lines)
     assert (json.loads(lines[0]), broken) == ({"schema": 1, "run": "run-2"}, 0)
     assert len(moments) >= 10
-    assert [each.share for each in moments][-1] == 100
+    assert [each.weight for each in moments][-1] == 100
     now = json.loads((proven.settings.root / "runs/run-2/now.json").read_text())
-    assert (now["code"], now["say"], now["over"]) == (0, outcome.say, True)
+    assert (now["code"], now["message"], now["over"]) == ("shifted", outcome.message, True)
 
 
 def told(world) -> dict:
@@ -78,12 +79,12 @@ def told(world) -> dict:
 def test_the_answer_of_a_shift_stays_for_whoever_looks_a_while_later(proven):
     traffic_shift = TrafficShift(proven.host, "run-2", proven.store.state().rollout, Plan((100,), seconds=3))
     traffic_shift.go()
-    assert (told(proven)["percent"], told(proven)["slots"]["green"]["share"]) == (100, 100)
-    traffic_shift.monitor.recorder.end(Outcome(0, "Moved."))
+    assert (told(proven)["percent"], told(proven)["slots"]["green"]["weight"]) == (100, 100)
+    traffic_shift.monitor.recorder.end(Outcome("shifted", "Moved."))
     for _ in range(5):
         proven.clock.sleep(1)
-        traffic_shift.look()
-    assert (told(proven)["over"], told(proven)["say"]) == (True, "Moved.")
+        traffic_shift.check()
+    assert (told(proven)["over"], told(proven)["message"]) == (True, "Moved.")
 
 
 def test_it_is_told_once_a_second_also_where_samples_have_become_rare(proven):
@@ -102,14 +103,14 @@ def test_a_shift_that_fails_tells_why_in_the_words_that_end_the_run(proven):
     at(proven, 0.5, lambda: proven.haproxy.kill(seconds=1))
     with pytest.raises(FailedError) as failed:
         proven.shift("run-2")
-    assert (told(proven)["over"], told(proven)["code"], told(proven)["say"]) == (True, 1, failed.value.say)
+    assert (told(proven)["over"], told(proven)["exit"], told(proven)["message"]) == (True, 1, failed.value.message)
 
 
 def test_a_shift_that_fails_at_once_tells_that_too(proven):
     proven.engine.containers.pop("eduhub-green")
-    with pytest.raises(FailedError, match="does not run any more"):
+    with ends("candidate_not_running"):
         proven.shift("run-2")
-    assert told(proven)["code"] == 1
+    assert told(proven)["exit"] == 1
 
 
 def test_begin_says_where_a_shift_tells_how_traffic_stands_and_when_it_is_over_by_itself(live):
@@ -135,7 +136,7 @@ def test_a_clock_that_was_set_back_costs_no_run_its_samples(proven):
     for number in range(10):
         proven.store.append_sample(f"r{number}", "x\n", "")
         os.utime(proven.settings.root / f"runs/r{number}", (4e9, 4e9))
-    assert proven.shift("run-2").code == 0
+    assert proven.shift("run-2").code == "shifted"
     assert len(proven.store.samples("run-2")) > 1
     for number in range(10, 13):
         proven.store.append_sample(f"r{number}", "x\n", "")
@@ -152,4 +153,4 @@ def test_a_full_disk_stops_no_shift(proven, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(proven.store, "append_sample", full)
-    assert proven.shift("run-2").code == 0
+    assert proven.shift("run-2").code == "shifted"

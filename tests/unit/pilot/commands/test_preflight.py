@@ -18,24 +18,24 @@ def _memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def found(outcome) -> list[str]:
-    return [finding["what"] for finding in outcome.data["findings"]]
+    return [finding.code for finding in outcome.findings]
 
 
 def test_a_host_in_order_has_no_finding(live):
-    assert (preflight(live.host, "next").code, found(preflight(live.host, "next"))) == (0, [])
+    assert (preflight(live.host, "next").code, found(preflight(live.host, "next"))) == ("preflight_passed", [])
 
 
 def test_the_python_that_is_live_is_told(live):
     assert preflight(live.host, "next").data["python"] == "3.9"
 
 
-def test_every_finding_is_named_at_once(live):
+def test_every_finding_is_named_at_once(live, tmp_path):
     live.haproxy.kill(seconds=1000)
     del live.engine.containers[live.name("blue")]
-    module.MEMORY.write_text("MemAvailable:    100000 kB\n")
+    (tmp_path / "meminfo").write_text("MemAvailable:    100000 kB\n")
     outcome = preflight(live.host, "next", "upgrade")
-    assert outcome.code == 2
-    assert [word for word in ("absent", "HAProxy", "not healthy", "97 MiB") if word not in outcome.say] == []
+    expected = ["live_container_down", "haproxy_down", "live_unhealthy", "memory_short"]
+    assert (outcome.code, found(outcome)) == ("preflight_failed", expected)
 
 
 def test_what_a_deployment_starts_by_itself_does_not_stop_it(live):
@@ -47,13 +47,13 @@ def test_what_a_deployment_starts_by_itself_does_not_stop_it(live):
 
 def test_a_lock_stops_everybody_but_its_run_and_whoever_takes_it_over(live):
     live.begin("one", verb="upgrade", python="3.11")
-    assert ["ana@desk holds the lock" in what for what in found(preflight(live.host, "two", "upgrade"))] == [True]
+    assert found(preflight(live.host, "two", "upgrade")) == ["lock_held"]
     assert found(preflight(live.host, "one", "upgrade")) == []
     assert found(preflight(live.host, "two", "upgrade", take_over=True)) == []
 
 
 def test_whoever_comes_while_a_release_waits_is_told_how_it_is_kept(held):
-    said = preflight(held.host, "next", "deploy").say
-    assert "ana@desk holds the lock" in said
-    assert "`./invoke confirm` keeps what it did, `./invoke rollback` does not" in said
-    assert "`./invoke upgrade --take-over` undoes what it did." in said
+    (finding,) = preflight(held.host, "next", "deploy").findings
+    assert (finding.code, finding.next) == (
+        "lock_held", [["./invoke", "confirm"], ["./invoke", "rollback"], ["./invoke", "upgrade", "--take-over"]]
+    )  # fmt: skip

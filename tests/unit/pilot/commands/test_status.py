@@ -24,20 +24,20 @@ def host(world) -> dict:
 def test_a_fresh_host_serves_nothing(world):
     seen = host(world)
     assert (seen["live"], seen["confirmed"], seen["release"], seen["lock"]) == (None, False, None, None)
-    assert status(world.host).say.startswith("Nothing is deployed on this host.")
+    assert status(world.host).message.startswith("Nothing is deployed on this host.")
 
 
 def test_a_host_at_rest(live):
     seen = host(live)
     release = live.store.state().live.release
     assert (seen["live"], seen["confirmed"], seen["release"], seen["python"]) == ("blue", True, release, "3.9.2")
-    assert (seen["edge"], seen["share"], seen["notes"]) == ("up", 0, [])
+    assert (seen["edge"], seen["weight"], seen["notes"]) == ("up", 0, [])
     assert seen["slots"]["blue"] == {
         "release": release, "python": "3.9.2", "image": "sha256:" + "39" * 32, "state": "running", "health": None,
     }  # fmt: skip
     assert seen["slots"]["green"]["state"] == "absent"
     assert seen["rollback"] == {
-        "ready": False, "to": None, "seconds": None, "why": "no other release is known to be good here",
+        "ready": False, "to": None, "seconds": None, "why": "no other release is known to be good on this host",
     }  # fmt: skip
 
 
@@ -52,11 +52,8 @@ def test_the_middle_of_an_upgrade(live):
     assert (seen["live"], seen["confirmed"], seen["python"]) == ("green", False, "3.11.2")
     assert (seen["release"], seen["rollback"]["to"]) == (begun.data["release"], old)
     assert seen["rollout"]["from"] == old
-    assert seen["rollout"]["goes_back"] == "2026-01-01T00:11:03Z"
-    assert (
-        "green is live but unconfirmed (run run-2): unless that run or `./invoke confirm` keeps it, the host goes back "
-        "by itself at 2026-01-01T00:11:03Z; restarted, HAProxy serves blue again."
-    ) in seen["notes"]
+    assert seen["rollout"]["deadline"] == "2026-01-01T00:11:03Z"
+    assert [(note["code"], note["next"]) for note in seen["notes"]] == [("unconfirmed", [["./invoke", "confirm"]])]
 
 
 def test_after_an_upgrade_the_way_back_is_open_and_its_time_is_what_was_measured(live):
@@ -66,7 +63,7 @@ def test_after_an_upgrade_the_way_back_is_open_and_its_time_is_what_was_measured
     back = host(live)["rollback"]
     assert (back["ready"], back["to"], back["why"]) == (True, old, None)
     assert back["seconds"] >= live.settings.drain_seconds
-    assert f"The way back to {old} is open" in status(live.host).say
+    assert f"Rollback to {old} is ready" in status(live.host).message
 
 
 def lose_image(world) -> None:
@@ -89,8 +86,8 @@ def test_while_haproxy_is_down_live_is_what_it_comes_back_with(live):
     live.roll("run-2", "upgrade", python="3.11")
     live.haproxy.kill(seconds=1000)
     seen = host(live)
-    assert (seen["live"], seen["edge"], seen["share"]) == ("green", "down", None)
-    assert "does not answer on its admin socket" in seen["notes"][0]
+    assert (seen["live"], seen["edge"], seen["weight"]) == ("green", "down", None)
+    assert seen["notes"][0]["code"] == "haproxy_down"
 
 
 def test_while_the_engine_is_down_the_slots_are_unknown(live):
@@ -102,7 +99,7 @@ def test_while_the_engine_is_down_the_slots_are_unknown(live):
 
 def test_a_live_container_that_is_gone_is_told(live):
     live.engine.containers.clear()
-    assert "The live slot's container is absent: nothing serves. `./invoke deploy` starts it." in host(live)["notes"]
+    assert "live_container_down" in [note["code"] for note in host(live)["notes"]]
 
 
 def test_traffic_moved_by_hand_is_told(live):
@@ -110,19 +107,19 @@ def test_traffic_moved_by_hand_is_told(live):
     live.host.proxy.move(0, patience=0)
     seen = host(live)
     assert (seen["live"], seen["confirmed"]) == ("blue", False)
-    assert "Traffic is on blue, which is not the committed slot" in seen["notes"][0]
+    assert seen["notes"][0]["code"] == "traffic_uncommitted"
 
 
 def test_a_stale_lock_and_an_unreadable_one_are_told(live):
     live.begin("run-2", "upgrade", python="3.11")
     live.clock.sleep(live.settings.lock_seconds + 1)
-    assert host(live)["lock"]["stale"] is True
-    said = status(live.host).say
-    assert "(upgrade, step begin), and is stale: the next command takes it." in said
-    assert "Run run-2 was interrupted at step begin: `./invoke upgrade --resume` goes on with it" in said
+    assert host(live)["lock"]["expired"] is True
+    said = status(live.host).message
+    assert "(upgrade, step begin). The lock expired" in said
+    assert host(live)["notes"][-1]["code"] == "run_interrupted"
     (live.settings.root / "lock.json").write_text("{")
     assert host(live)["lock"] is None
-    assert "lock.json is not readable" in host(live)["notes"][0]
+    assert host(live)["notes"][0]["code"] == "lock_unreadable"
 
 
 def test_looking_changes_nothing(live):
@@ -133,7 +130,7 @@ def test_looking_changes_nothing(live):
 
 
 def test_releases_are_listed_newest_first_with_what_they_are(live):
-    assert "No release" not in releases(live.host).say
+    assert "No release" not in releases(live.host).message
     live.roll("run-2", "upgrade", python="3.11")
     live.clock.sleep(1)
     live.roll("run-3", "upgrade", spec=live.spec(environment={"N": "3"}))
@@ -150,7 +147,7 @@ def test_a_way_back_whose_record_was_changed_is_closed(live):
     path = live.settings.root / f"releases/{live.store.state().last_good}/release.json"
     path.write_text(path.read_text().replace('"stop_seconds": 5', '"stop_seconds": 6'))
     back = host(live)["rollback"]
-    assert (back["ready"], "was changed since it was written" in back["why"]) == (False, True)
+    assert (back["ready"], "was changed after it was written" in back["why"]) == (False, True)
 
 
 def test_a_way_back_to_a_stopped_slot_needs_memory(live, monkeypatch, tmp_path):
@@ -161,9 +158,9 @@ def test_a_way_back_to_a_stopped_slot_needs_memory(live, monkeypatch, tmp_path):
     assert host(live)["rollback"]["ready"] is True  # blue is warm
     live.engine.containers.pop("eduhub-blue")
     back = host(live)["rollback"]
-    words = "its slot is not running and may take 512 MiB, of which 100 are free"
+    words = "its slot does not run and may need 512 MiB; 100 MiB are available"
     assert (back["ready"], back["why"]) == (False, words)
-    assert f"There is no way back: {words}." in status(live.host).say
+    assert f"Rollback is blocked: {words}." in status(live.host).message
 
 
 def test_an_unconfirmed_slot_whose_other_does_not_run_has_no_way_back(live):
@@ -181,12 +178,13 @@ def test_where_nobody_keeps_watch_no_deadline_is_promised(held, state):
     if state:
         held.engine.containers["eduhub-shift"] = replace(shift, state=state)
     said = status(held.host)
-    assert said.data["status"]["rollout"]["goes_back"] is None
-    assert f"nobody keeps watch over run run-2 any more: its container eduhub-shift is {state or 'absent'}" in said.say
-    assert "`./invoke confirm` keeps it, `./invoke rollback --take-over` goes back" in said.say
-    assert "by itself" not in said.say
-    assert held.begin("run-3", "rollback", take_over=True).code == 0
-    assert held.haproxy.share == 0
+    assert said.data["status"]["rollout"]["deadline"] is None
+    (note,) = said.data["status"]["notes"]
+    following = [["./invoke", "confirm"], ["./invoke", "rollback", "--take-over"]]
+    assert (note["code"], note["next"]) == ("unmonitored", following)
+    assert f"the container eduhub-shift is {state or 'absent'}" in note["message"]
+    assert held.begin("run-3", "rollback", take_over=True).code == "interrupted_run_undone"
+    assert held.haproxy.weight == 0
 
 
 def test_a_share_of_the_traffic_that_nobody_watches_is_told(proven):
@@ -196,31 +194,30 @@ def test_a_share_of_the_traffic_that_nobody_watches_is_told(proven):
     at(proven, 0.5, dies)
     with pytest.raises(Killed):
         proven.shift("run-2")
-    assert proven.haproxy.share == 25
+    assert proven.haproxy.weight == 25
     proven.engine.containers.pop("eduhub-shift")
-    assert "green has traffic, unconfirmed, and nobody keeps watch over run run-2 any more" in status(proven.host).say
+    assert "unmonitored" in [note["code"] for note in host(proven)["notes"]]
 
 
 def test_a_deadline_of_the_boot_before_is_not_promised(held):
     held.clock.sleep(50)
     held.reboot()
     held.haproxy.kill(seconds=1000)
-    promised = host(held)["rollout"]["goes_back"]
+    promised = host(held)["rollout"]["deadline"]
     assert promised <= stamp(held.clock.now() + timedelta(seconds=60))
     held.haproxy.start()
-    assert host(held)["rollout"]["goes_back"] is None
+    assert host(held)["rollout"]["deadline"] is None
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
-    [("green 100\n", "does not name blue, which serves by release.json"), (None, "does not name blue"),
-     ("green", "traffic.map holds 'green', not one line like")],
+    ("text", "code"),
+    [("green 100\n", "traffic_map_mismatch"), (None, "traffic_map_mismatch"), ("green", "traffic_map_unreadable")],
     ids=["another slot", "missing", "cut"],
 )  # fmt: skip
-def test_a_traffic_map_that_haproxy_would_not_come_back_right_with_is_told(live, text, words):
+def test_a_traffic_map_that_haproxy_would_not_come_back_right_with_is_told(live, text, code):
     path = live.settings.root / "edge/traffic.map"
     path.unlink() if text is None else path.write_text(text)
-    assert words in host(live)["notes"][0]
-    assert words in preflight(live.host, "next", "upgrade").say
+    assert host(live)["notes"][0]["code"] == code
+    assert code in [finding.code for finding in preflight(live.host, "next", "upgrade").findings]
     path.write_text("green 0\n")
     assert host(live)["notes"] == []

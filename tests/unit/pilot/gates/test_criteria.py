@@ -27,11 +27,11 @@ def test_a_mode_is_taken_as_it_was_meant(given, mode):
 
 BAD = {
     "a mode that is none": ({"gate_runtime": "enforced"}, 'pilot_gate_runtime is "enforced", not one of off, observe'),
-    "a kind that is none": ({"runtime_findings": ["abi", "speed"]}, 'pilot_runtime_findings holds "speed", where one'),
+    "a kind that is none": ({"runtime_findings": ["abi", "speed"]}, 'pilot_runtime_findings holds "speed", instead'),
     "no list": ({"runtime_findings": "abi"}, 'pilot_runtime_findings is "abi", not a list'),
     "a text for a list": ({"runtime_allowed": "[{"}, 'pilot_runtime_allowed is "[{", not a list'),
-    "no text": ({"runtime_interpreters": [3.11]}, "pilot_runtime_interpreters holds 3.11, where a text belongs"),
-    "an empty text": ({"runtime_interpreters": [""]}, 'pilot_runtime_interpreters holds "", where a text belongs'),
+    "no text": ({"runtime_interpreters": [3.11]}, "pilot_runtime_interpreters holds 3.11, instead of a text"),
+    "an empty text": ({"runtime_interpreters": [""]}, 'pilot_runtime_interpreters holds "", instead of a text'),
     "no time": (
         {"runtime_seconds": -1},
         "pilot_runtime_seconds is -1, not a number from 0.1 to 86400 seconds (a day), like 120: correct it in the inv",
@@ -41,9 +41,9 @@ BAD = {
     "half a request": ({"contract_sampled": 2.5}, "pilot_contract_sampled is 2.5, not a whole number from 0 to 999"),
     "no size": ({"runtime_memory": "much"}, "pilot_runtime_memory is 'much', not a size like 512m"),
     "no last day": ({"runtime_allowed": [{"path": "/a"}]}, "An entry of pilot_runtime_allowed looks like"),
-    "no criterion": ({"runtime_findings": []}, "The gate runtime has no criterion, since pilot_runtime_findings is"),
+    "no criterion": ({"runtime_findings": []}, "Gate runtime has no criterion, since pilot_runtime_findings is"),
     "no criterion, since nobody says what to ask": (
-        {"gate_runtime": "off"}, "The gate contract has no criterion, since bridge_smoke_paths and pilot_contract_requ",
+        {"gate_runtime": "off"}, "Gate contract has no criterion, since bridge_smoke_paths and pilot_contract_requ",
     ),
     "no request": ({"contract_requests": ["/"]}, "An entry of pilot_contract_requests looks like"),
     "no header": ({"contract_headers": ["a b"]}, "pilot_contract_headers has 'a b'"),
@@ -57,11 +57,11 @@ BAD = {
     ),
     "a budget that is no number": ({"performance_budget": {"cpu": True}}, "pilot_performance_budget.cpu is true"),
     "a budget without an end": ({"performance_budget": {"cpu": 1e9}}, "cpu is 1000000000.0, not a number above 1 to"),
-    "no budget": ({"performance_budget": {}}, "The gate performance has no criterion, since pilot_perf"),
+    "no budget": ({"performance_budget": {}}, "Gate performance has no criterion, since pilot_perf"),
     "no rate": (
         {"performance_rate": 0}, "pilot_performance_rate is 0, not a number from 0.1 to 100000 requests a second, like",
     ),
-    "no path": ({"performance_paths": ["courses"]}, "pilot_performance_paths has 'courses', which is no path"),
+    "no path": ({"performance_paths": ["courses"]}, "pilot_performance_paths has 'courses', which is not a path"),
     "no criterion, observed": (
         {"runtime_findings": [], "gate_runtime": "observe"}, 'or set pilot_gate_runtime: "off"',
     ),
@@ -74,7 +74,7 @@ def test_what_makes_no_sense_is_refused_by_name(given, words):
     given = {f"pilot_{name}": value for name, value in given.items()}
     with pytest.raises(RefusedError) as refused:
         criteria(given, BARE if "nobody" in words or "bridge_smoke" in words else SPEC)
-    assert words in refused.value.say
+    assert words in refused.value.message
     # Nobody is kept from going back by a misspelt variable.
     assert for_verb(given, "rollback", SPEC).modes == {"smoke": "enforce"}
 
@@ -97,6 +97,6 @@ def test_a_gate_that_is_off_needs_no_criterion():
 def test_a_run_with_a_gate_that_cannot_judge_does_not_begin(live):
     live.settings.gates["pilot_runtime_findings"] = []
     before = live.store.state()
-    with pytest.raises(RefusedError, match="The gate runtime has no criterion"):
+    with pytest.raises(RefusedError, match="Gate runtime has no criterion"):
         live.begin("run-2", "upgrade", python="3.11")
     assert (live.store.state(), live.store.lock()) == (before, None)

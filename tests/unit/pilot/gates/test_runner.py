@@ -9,6 +9,7 @@ import pytest
 from eduhub_pilot.commands.prove import prove
 from eduhub_pilot.gates.candidate import Skipped
 from eduhub_pilot.gates.runner import Gate, ask
+from eduhub_pilot.model.codes import exit_of
 from eduhub_pilot.model.errors import FailedError
 from eduhub_pilot.model.facts import Look
 from eduhub_pilot.model.verdict import Verdict
@@ -61,21 +62,21 @@ def test_a_gate_that(started, words, mode, given, stops):
 
 
 SAID = {
-    "pass": ("smoke passed: smoke says pass.", []),
-    "fail": ("smoke failed: smoke says fail.", ["one", "two"]),
-    "skip": ("smoke skipped: nothing here", []),
+    "pass": ("Gate smoke passed: smoke says pass.", []),
+    "fail": ("Gate smoke failed: smoke says fail.", ["one", "two"]),
+    "skip": ("Gate smoke skipped: nothing here", []),
 }
 
 
 @pytest.mark.parametrize(("word", "said"), SAID.items(), ids=SAID)
 def test_each_is_told_in_a_line_with_its_findings_if_it_has_any(started, word, said):
     (asked,) = ask(started.candidate("run-2"), (gate("smoke", word)[0],))
-    assert (asked.say, asked.details) == said
+    assert (asked.message, asked.details) == said
 
 
 def test_an_observed_gate_says_so(started):
     (asked,) = ask(started.candidate("run-2", gate_smoke="observe"), (gate("smoke", "fail")[0],))
-    assert asked.say == "smoke failed, only observed: smoke says fail."
+    assert asked.message == "Gate smoke failed (observed): smoke says fail."
     assert asked.document["mode"] == "observe"
 
 
@@ -84,7 +85,7 @@ def test_the_way_back_asks_only_whether_the_slot_answers(live):
     live.engine.looked.clear()
     live.engine.looks["eduhub-blue"] = looks(findings=[FOUND])
     live.settings.gates["pilot_gate_runtime"] = "nonsense"
-    assert live.roll("run-3", "rollback").code == 0
+    assert live.roll("run-3", "rollback").code == "lock_released"
     assert live.engine.looked == []
 
 
@@ -97,9 +98,10 @@ def test_verdicts_are_in_the_answer_and_in_the_journal(started):
     assert [(each["gate"], each["verdict"], each["mode"]) for each in outcome.data["verdicts"]] == [
         ("smoke", "pass", "enforce"), ("runtime", "pass", "enforce"), ("contract", "pass", "enforce"),
     ]  # fmt: skip
-    first, *lines = outcome.say.splitlines()
-    assert first.startswith("green was ready after ")
-    assert [line.split(":")[0] for line in lines] == ["smoke passed", "runtime passed", "contract passed"]
+    first, *lines = outcome.message.splitlines()
+    assert first.startswith("The candidate (green) was ready after ")
+    passed = ["Gate smoke passed", "Gate runtime passed", "Gate contract passed"]
+    assert [line.split(":")[0] for line in lines] == passed
     told = [line for line in journal(started) if line["run"] == "run-2" and line["event"] == "passed"]
     assert [{name: line[name] for name in outcome.data["verdicts"][0]} for line in told] == outcome.data["verdicts"]
 
@@ -108,12 +110,13 @@ def test_a_failure_tells_its_findings_and_what_passed_before(started):
     started.engine.looks["eduhub-green"] = looks(findings=[{**FOUND, "line": line} for line in range(1, 14)])
     with pytest.raises(FailedError) as failed:
         prove(started.host, "run-2")
-    lines = failed.value.say.splitlines()
+    lines = failed.value.message.splitlines()
     assert lines[0] == (
-        "green failed the gate runtime: On Python 3.11.2: /app/a.py:1 uses imp. That is the first of 13 findings."
+        "Gate runtime failed on the candidate (green): On Python 3.11.2: /app/a.py:1 uses imp. That is the first of 13 "
+        "findings."
     )
     assert lines[1:12] == [*(f"  /app/a.py:{line} uses imp." for line in range(1, 11)), "  and 3 more in the journal."]
-    assert lines[12].startswith("smoke passed: ")
+    assert lines[12].startswith("Gate smoke passed: ")
     assert len(journal(started)[-1]["measured"]["findings"]) == 13
 
 
@@ -121,18 +124,18 @@ def test_an_inconclusive_gate_leaves_the_run_to_a_person_with_nothing_moved(star
     started.engine.looks["eduhub-green"] = Look(137, "", "seconds")
     before, live = started.store.state(), started.store.state().live
     outcome = prove(started.host, "run-2")
-    assert (outcome.code, outcome.data["waits"], started.haproxy.share) == (3, True, 0)
+    assert (outcome.code, outcome.data["waits"], started.haproxy.weight) == ("gate_inconclusive", True, 0)
     assert started.store.state() == before.at(before.rollout, "prove")
     assert (started.store.lock(), started.engine.containers["eduhub-green"].runs) == (None, True)
     for words in (
-        "The gate runtime is inconclusive: Looking into eduhub-green took more than 120 s.",
-        f"Nothing was moved: blue serves {live.release}, green waits without traffic at http://127.0.0.1:8102",
-        "`./invoke upgrade --resume` asks the gates again", "pilot_gate_runtime: observe",
+        "Gate runtime is inconclusive: The examination of eduhub-green took more than 120 s.",
+        f"The live release {live.release} (blue) is unchanged.", "without traffic at http://127.0.0.1:8102",
+        "pilot_gate_runtime: observe",
     ):  # fmt: skip
-        assert words in outcome.say
-    assert [line["event"] for line in journal(started)[-2:]] == ["inconclusive", "waiting"]
+        assert words in outcome.message
+    assert [line["event"] for line in journal(started)[-2:]] == ["inconclusive", "awaiting_decision"]
     # The next run, or a person in the name of this one, may still undo it.
-    assert revert(started.host, "run-2", "asked for").code == 1
+    assert revert(started.host, "run-2", "requested").code == "reverted"
     assert (started.store.state().live, "eduhub-green" in started.engine.containers) == (live, False)
     started.check()
 
@@ -145,12 +148,12 @@ def test_a_run_that_waits_is_resumed_by_anybody_and_goes_on(started):
     green = started.engine.containers["eduhub-green"]
     started.role_bridge(resumed.data["slot"], resumed.data["record"])
     for step in started.steps("run-3"):
-        assert step().code == 0
+        assert exit_of(step().code, "shift") == 0
     assert (started.store.state().live.slot, started.engine.containers["eduhub-green"]) == ("green", green)
 
 
 def test_a_run_that_waits_is_undone_by_any_other(started):
     started.engine.looks["eduhub-green"] = Look(137, "", "seconds")
     prove(started.host, "run-2")
-    assert started.begin("run-3").say.startswith("Run run-2 was interrupted at step prove; undid what it left.")
+    assert started.begin("run-3").message.startswith("Run run-2 was interrupted at step prove. It was undone.")
     assert ("eduhub-green" in started.engine.containers, started.store.lock()) == (False, None)

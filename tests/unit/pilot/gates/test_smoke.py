@@ -9,7 +9,7 @@ import pytest
 from eduhub_pilot.gates import smoke
 from eduhub_pilot.gates.runner import Gate, ask
 from eduhub_pilot.model.facts import Answer
-from eduhub_pilot.model.verdict import CONSEQUENCES
+from eduhub_pilot.model.verdict import CONSEQUENCES, Verdict
 from eduhub_pilot.rollout.undo import rename
 from tests.unit.pilot.world import World
 
@@ -24,7 +24,7 @@ def started(live) -> World:
     return live
 
 
-def verdict(world: World) -> smoke.Verdict:
+def verdict(world: World) -> Verdict:
     (asked,) = ask(world.candidate("run-2"), (Gate("smoke", smoke.run),))
     return asked.found
 
@@ -41,9 +41,9 @@ def test_every_path_answers_three_times(started):
 FAULTS = {
     "fails": (lambda: repeat(BAD), "/health/ready answered 500"),
     "flaps": (lambda: cycle([GOOD, GOOD, BAD]), "/health/ready answered 500"),
-    "hangs": (lambda: repeat(Answer(None, 2, "hangs")), "/health/ready did not answer in time"),
-    "vanishes": (lambda: repeat(Answer(503, 0, "nobody")), "/health/ready found nobody listening"),
-    "is cut": (lambda: repeat(Answer(502, 0, "closed")), "/health/ready was cut off"),
+    "hangs": (lambda: repeat(Answer(None, 2, "timeout")), "/health/ready did not answer before the timeout"),
+    "vanishes": (lambda: repeat(Answer(503, 0, "nobody")), "/health/ready has no process listening"),
+    "is cut": (lambda: repeat(Answer(502, 0, "closed")), "/health/ready closed the connection"),
     "redirects": (lambda: repeat(Answer(302, 0)), "/health/ready answered 302"),
 }
 

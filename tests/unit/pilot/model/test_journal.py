@@ -11,10 +11,11 @@ EAST = timezone(timedelta(hours=5))
 
 
 def test_a_line_is_json_with_the_time_in_utc():
-    line = journal.line(datetime(2026, 1, 1, 5, 0, 0, 250_000, EAST), "vm", "run", "shift", "moved", share=100)
+    line = journal.line(datetime(2026, 1, 1, 5, 0, 0, 250_000, EAST), "vm", "run", "shift", "moved", weight=100)
     assert line.endswith("}\n")
     assert json.loads(line) == {
-        "time": "2026-01-01T00:00:00.250Z", "run": "run", "host": "vm", "step": "shift", "event": "moved", "share": 100,
+        "time": "2026-01-01T00:00:00.250Z", "run": "run", "host": "vm", "step": "shift", "event": "moved",
+        "weight": 100,
     }  # fmt: skip
 
 

@@ -17,10 +17,10 @@ NONSENSE = {
     "no list": ({"steps": 5}, "pilot_shift_steps is 5, not a list"),
     "a text": ({"steps": "[5, 25"}, r'pilot_shift_steps is "\[5, 25", not a list'),
     "empty": ({"steps": []}, "the last step must be 100"),
-    "a truth": ({"steps": [True, 100]}, "holds true, where a whole number from 1 to 100 percent belongs"),
-    "a half": ({"steps": [0.5, 100]}, "holds 0.5, where a whole number from 1 to 100 percent belongs"),
-    "nothing for a step": ({"steps": [0, 100]}, "holds 0, where a whole number from 1 to 100 percent belongs"),
-    "more than all": ({"steps": [50, 110]}, "holds 110, where a whole number from 1 to 100 percent belongs"),
+    "a truth": ({"steps": [True, 100]}, "holds true, instead of a whole number from 1 to 100 percent"),
+    "a half": ({"steps": [0.5, 100]}, "holds 0.5, instead of a whole number from 1 to 100 percent"),
+    "nothing for a step": ({"steps": [0, 100]}, "holds 0, instead of a whole number from 1 to 100 percent"),
+    "more than all": ({"steps": [50, 110]}, "holds 110, instead of a whole number from 1 to 100 percent"),
     "going down": ({"steps": [25, 5, 100]}, "each step must be more than the one before"),
     "twice the same": ({"steps": [50, 50, 100]}, "each step must be more than the one before"),
     "not to the end": ({"steps": [5, 50]}, "the last step must be 100"),
@@ -45,7 +45,7 @@ def parsed(**given: Any) -> Settings:
 def test_nonsense_is_refused_with_the_variable_to_correct(given, words):
     with pytest.raises(RefusedError, match=words) as refused:
         parsed(**{f"shift_{name}": value for name, value in given.items()})
-    assert (refused.value.code, "in the inventory" in refused.value.say) == (2, True)
+    assert (refused.value.code, "in the inventory" in refused.value.message) == ("setting_invalid", True)
 
 
 @pytest.mark.parametrize("name", ["watch", "confirm", "drain"])
@@ -99,7 +99,7 @@ def test_the_share_counts_for_green_and_against_blue():
 
 @pytest.mark.parametrize("text", ["soon", "-5", "0", "9", "nan", "inf", "86401"])
 def test_a_deadline_that_makes_no_sense_is_refused(text):
-    with pytest.raises(RefusedError, match=r"--confirm-within is .* Nothing was touched"):
+    with pytest.raises(RefusedError, match=r"--confirm-within is .* Nothing was changed"):
         confirm_seconds(text, 600)
 
 

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eduhub_pilot.model.document import Source
 from eduhub_pilot.model.errors import RefusedError
 from eduhub_pilot.model.facts import Process
 from eduhub_pilot.model.state import HostState, Last, Lock, Rollout, Serving, Traffic, parse_lock, parse_state
+from tests.unit.pilot.answers import ends
 from tests.unit.pilot.fakes import RELEASES
 
 A, B, C = RELEASES
@@ -35,7 +37,7 @@ states = st.builds(
     good=st.lists(ids, unique=True).map(tuple),
     slots=st.fixed_dictionaries({"blue": st.none() | ids, "green": st.none() | ids}),
     rollout=st.none() | rollouts,
-    way_back_seconds=st.none() | st.floats(0, 1000),
+    rollback_seconds=st.none() | st.floats(0, 1000),
     last=st.none() | st.builds(
         Last, st.just("run"), st.just("up"), ids, st.sampled_from(["confirmed", "reverted"]), st.just("then"),
         st.none() | st.just("why"),
@@ -45,31 +47,32 @@ states = st.builds(
 
 @given(states)
 def test_a_state_is_read_as_it_was_written(state):
-    assert parse_state(state.text(), "release.json", "") == state
+    assert parse_state(state.text(), SOURCE) == state
 
 
 def test_a_lock_is_read_as_it_was_written():
-    assert parse_lock(LOCK.text(), "lock.json", "") == LOCK
+    assert parse_lock(LOCK.text(), SOURCE) == LOCK
 
 
 def changed(**fields) -> str:
     return json.dumps({**json.loads(ROLLING.text()), **fields})
 
 
+SOURCE = Source("/var/lib/eduhub/release.json", "state_unreadable", "Move it away.")
 DAMAGED = {
-    "cut in the middle": (ROLLING.text()[:40], "is not readable as JSON"),
-    "empty": ("", "is not readable as JSON"),
+    "cut in the middle": (ROLLING.text()[:40], "is not valid JSON"),
+    "empty": ("", "is not valid JSON"),
     "another shape": ("[]", "holds [] instead of an object"),
     "no schema": (changed(schema=None), "has schema None, not 1"),
     "a truth for a schema": (changed(schema=True), "has schema True, not 1"),
-    "no slots": (changed(slots=None), "holds null in 'slots', where an object belongs"),
-    "an unknown slot": (changed(live={"slot": "red", "release": A, "since": "now"}), "where blue or green belongs"),
+    "no slots": (changed(slots=None), "holds null in 'slots' instead of an object"),
+    "an unknown slot": (changed(live={"slot": "red", "release": A, "since": "now"}), "instead of blue or green"),
     "a path for a release": (
-        changed(live={"slot": "blue", "release": "../../etc", "since": "now"}), "where the id of a release belongs",
+        changed(live={"slot": "blue", "release": "../../etc", "since": "now"}), "instead of the id of a release",
     ),
-    "a text for a number": (changed(way_back_seconds="soon"), "where a number belongs"),
-    "a number for a truth": (changed(confirmed=1), "where true or false belongs"),
-    "no list of releases": (changed(good=["x"]), "where a list of release ids belongs"),
+    "a text for a number": (changed(rollback_seconds="soon"), "instead of a number"),
+    "a number for a truth": (changed(confirmed=1), "instead of true or false"),
+    "no list of releases": (changed(good=["x"]), "instead of a list of release ids"),
     "a rollout to the live slot": (
         changed(rollout={**json.loads(ROLLING.text())["rollout"], "slot": "blue"}), "the slot that is not live",
     ),
@@ -79,29 +82,29 @@ DAMAGED = {
 @pytest.mark.parametrize(("text", "words"), DAMAGED.values(), ids=DAMAGED)
 def test_a_damaged_state_is_refused_with_its_file_and_remedy(text, words):
     with pytest.raises(RefusedError) as refused:
-        parse_state(text, "/var/lib/eduhub/release.json", "Move it away.")
-    assert words in refused.value.say
-    assert refused.value.say.startswith("/var/lib/eduhub/release.json ")
-    assert refused.value.say.endswith(" Move it away.")
+        parse_state(text, SOURCE)
+    assert words in refused.value.message
+    assert refused.value.message.startswith("/var/lib/eduhub/release.json ")
+    assert refused.value.message.endswith(" Move it away.")
 
 
 def test_a_state_of_a_newer_pilot_is_refused_with_the_way_to_that_pilot():
-    with pytest.raises(RefusedError, match=r"x written by a newer pilot|was written by a newer pilot \(schema 2"):
-        parse_state(changed(schema=2), "x", "Move it away.")
+    with ends("state_newer"):
+        parse_state(changed(schema=2), SOURCE)
 
 
 def test_a_lock_with_a_time_that_is_none_is_refused():
     text = json.dumps({**LOCK.document(), "heartbeat": "yesterday"})
-    with pytest.raises(RefusedError, match="where a time belongs"):
-        parse_lock(text, "lock.json", "")
+    with ends("state_unreadable"):
+        parse_lock(text, SOURCE)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "stale"), [(0, False), (899, False), (901, True), (-899, False), (-901, True)],
+    ("seconds", "expired"), [(0, False), (899, False), (901, True), (-899, False), (-901, True)],
     ids=["fresh", "in time", "too late", "a clock slightly off", "a clock that jumped back"],
 )  # fmt: skip
-def test_a_lock_is_stale_when_its_heartbeat_is_too_far_away(seconds, stale):
-    assert LOCK.stale(NOW + timedelta(seconds=seconds)) is stale
+def test_a_lock_has_expired_when_its_heartbeat_is_too_far_away(seconds, expired):
+    assert LOCK.expired(NOW + timedelta(seconds=seconds)) is expired
 
 
 # good releases before; verb and target; good ones and the way back afterwards

@@ -12,6 +12,7 @@ from eduhub_pilot.model.release import Spec, make_record
 from eduhub_pilot.model.state import HostState, Lock, Rollout, Serving
 from eduhub_pilot.rollout import admission
 from eduhub_pilot.rollout.admission import RunRequest, admit
+from tests.unit.pilot.answers import ends
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SPEC = Spec({"image": "eduhub/bridge:py{python}", "python": "3.11", "health_path": "/"})
@@ -33,27 +34,27 @@ ADMITTED = {
     "a free host": (request(), None, None, "enter", ""),
     "its own lock again": (request(run="r2"), LOCK, None, "enter", ""),
     "its own rollout again": (request(run="r2"), LOCK, ROLLOUT, "resume", ""),
-    "a stale lock": (request(), STALE, None, "enter", "Took the lock over: ana@desk left run r2 at step prove"),
+    "a stale lock": (request(), STALE, None, "enter", "The lock of ana@desk expired: run r2 at step prove"),
     "a stale run": (
         request(),
         STALE,
         ROLLOUT,
         "undo",
-        "run r2 at step prove, last heard of 2026-01-01T11:00:00Z; undid",
+        "run r2 at step prove, last heartbeat 2026-01-01T11:00:00Z. It was undone",
     ),
-    "a stale run resumed": (request(resume=True), STALE, ROLLOUT, "resume", "going on with it"),
-    "a rollout that nobody holds": (request(), None, ROLLOUT, "undo", "Run r2 was interrupted at step prove; undid"),
-    "the same resumed": (request(resume=True), None, ROLLOUT, "resume", "going on with it"),
-    "taken over": (request(take_over=True), LOCK, ROLLOUT, "undo", "ana@desk's run r2 was at step prove; undid"),
+    "a stale run resumed": (request(resume=True), STALE, ROLLOUT, "resume", "It is resumed"),
+    "a rollout that nobody holds": (request(), None, ROLLOUT, "undo", "Run r2 was interrupted at step prove. It was"),
+    "the same resumed": (request(resume=True), None, ROLLOUT, "resume", "It is resumed"),
+    "taken over": (request(take_over=True), LOCK, ROLLOUT, "undo", "Run r2 of ana@desk was at step prove. It was"),
     "taken over before it did anything": (
         request(take_over=True),
         LOCK,
         None,
         "enter",
-        "Took the lock over: ana@desk's",
+        "The lock was taken over",
     ),
-    "taken over and resumed": (request(take_over=True, resume=True), LOCK, ROLLOUT, "resume", "going on"),
-    "resumed by its owner": (request(resume=True, owner="ana@desk"), LOCK, ROLLOUT, "resume", "going on"),
+    "taken over and resumed": (request(take_over=True, resume=True), LOCK, ROLLOUT, "resume", "It is resumed"),
+    "resumed by its owner": (request(resume=True, owner="ana@desk"), LOCK, ROLLOUT, "resume", "It is resumed"),
     "nothing to resume": (request(resume=True), None, None, "enter", ""),
 }
 
@@ -77,12 +78,14 @@ KEPT_OUT = {
 def test_a_run_is_kept_out_and_told_by_whom_since_when_at_which_step_and_what_to_type(wished):
     with pytest.raises(RefusedError) as refused:
         admit(wished, LOCK, ROLLOUT, NOW)
-    assert refused.value.say.startswith(
-        "ana@desk holds the lock of this host since 2026-01-01T11:58:30Z: run r2, verb upgrade, step prove, last heard "
-        "of 3 s ago. Nothing was touched."
+    assert refused.value.code == "lock_held"
+    assert refused.value.message.startswith(
+        "ana@desk holds the lock of this host since 2026-01-01T11:58:30Z: run r2, verb upgrade, step prove, last "
+        "heartbeat 3 s ago. Nothing was changed."
     )
-    assert "`./invoke upgrade --python 3.11 --take-over`" in refused.value.say
-    assert ("--resume" in refused.value.say) is (wished.owner == LOCK.owner)
+    assert ["./invoke", "upgrade", "--python", "3.11", "--take-over"] in refused.value.next
+    resume = ["./invoke", "upgrade", "--python", "3.11", "--resume"]
+    assert (resume in refused.value.next) is (wished.owner == LOCK.owner)
 
 
 PYTHONS = {
@@ -99,20 +102,20 @@ def test_which_python_runs(wished, live, spec, python):
 
 
 def test_a_python_for_a_foreign_image_is_refused():
-    with pytest.raises(RefusedError, match=r"--python 3\.11 means nothing for stranger:1.*Leave --python out"):
+    with ends("python_not_selectable"):
         admission.python_of(request(), None, FOREIGN)
 
 
 def test_an_image_that_holds_another_python_is_refused():
     spec = SPEC.resolved("3.11")
     assert [admission.wrong_python(spec, says) for says in ("3.11.2", "3.11", None)] == [None, None, None]
-    assert "holds Python 3.1.4, not 3.11" in str(admission.wrong_python(spec, "3.1.4"))
+    assert "contains Python 3.1.4, not 3.11" in str(admission.wrong_python(spec, "3.1.4"))
 
 
 def test_an_image_that_is_not_there_is_refused_with_those_that_are_and_what_to_type():
-    said = admission.no_image(SPEC.resolved("3.8"), ["eduhub/bridge:py3.11", "eduhub/bridge:py3.9"]).say
-    assert said.startswith("The image eduhub/bridge:py3.8 is not on this host's engine. There is eduhub/bridge:py3.11")
-    assert "`./invoke images.build`" in said
+    refused = admission.no_image(SPEC.resolved("3.8"), ["eduhub/bridge:py3.11", "eduhub/bridge:py3.9"])
+    assert (refused.code, refused.next[0]) == ("image_missing", ["./invoke", "images.build"])
+    assert "eduhub/bridge:py3.11, eduhub/bridge:py3.9" in refused.message
 
 
 @pytest.mark.parametrize(
@@ -141,29 +144,29 @@ def test_equal_content_is_the_same_release_and_a_changed_environment_is_another(
 
 def test_a_rollback_goes_to_the_last_known_good_or_to_the_one_named():
     state = HostState(live=Serving("green", NEW.id, ""), good=(OLD.id, NEW.id))
-    assert admission.way_back(request(verb="rollback"), state, RECORDS) == OLD
-    assert admission.way_back(request(verb="rollback", to=NEW.id), LIVE, RECORDS) == NEW
+    assert admission.rollback_target(request(verb="rollback"), state, RECORDS) == OLD
+    assert admission.rollback_target(request(verb="rollback", to=NEW.id), LIVE, RECORDS) == NEW
 
 
-NO_WAY_BACK = {
-    "nothing deployed": (request(), HostState(), ["Nothing is deployed", "./invoke deploy"]),
-    "none known to be good": (request(), LIVE, [f"to go back to from {OLD.id}", NEW.id, "--to ID"]),
-    "unknown": (request(to="20200101T000000Z-py3.9-00000000"), LIVE, ["20200101T000000Z-py3.9-00000000", "--list"]),
-    "mistyped": (request(to=NEW.id[:-1] + "x"), LIVE, [f"Did you mean {NEW.id}?", "--list"]),
-    "a path": (request(to="../../etc/passwd"), LIVE, ["No release ../../etc/passwd is kept"]),
+NO_TARGET = {
+    "nothing deployed": (request(), HostState(), "nothing_deployed", ""),
+    "none known to be good": (request(), LIVE, "no_rollback_target", NEW.id),
+    "unknown": (request(to="20200101T000000Z-py3.9-00000000"), LIVE, "release_unknown", "20200101T000000Z-py3.9-0"),
+    "mistyped": (request(to=NEW.id[:-1] + "x"), LIVE, "release_unknown", f"Did you mean {NEW.id}?"),
+    "a path": (request(to="../../etc/passwd"), LIVE, "release_unknown", "../../etc/passwd"),
 }
 
 
-@pytest.mark.parametrize(("wished", "state", "words"), NO_WAY_BACK.values(), ids=NO_WAY_BACK)
-def test_a_rollback_without_a_way_is_refused_with_what_there_is(wished, state, words):
+@pytest.mark.parametrize(("wished", "state", "code", "words"), NO_TARGET.values(), ids=NO_TARGET)
+def test_a_rollback_without_a_target_is_refused_with_the_releases_that_there_are(wished, state, code, words):
     with pytest.raises(RefusedError) as refused:
-        admission.way_back(wished, state, RECORDS)
-    assert [word for word in words if word not in refused.value.say] == []
+        admission.rollback_target(wished, state, RECORDS)
+    assert (refused.value.code, words in refused.value.message) == (code, True)
 
 
 def test_resuming_to_another_target_is_refused():
     admission.same_target(request(resume=True), ROLLOUT, NEW)
-    with pytest.raises(RefusedError, match=r"run r2 goes to .*, which is not what --python 3\.9 asks for"):
+    with ends("resume_target_differs"):
         admission.same_target(request(resume=True, python="3.9"), ROLLOUT, NEW)
 
 

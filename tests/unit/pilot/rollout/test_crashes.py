@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from eduhub_pilot.commands.confirm import confirm, end
+from eduhub_pilot.commands.confirm import confirm
+from eduhub_pilot.commands.end import end
 from eduhub_pilot.model.errors import PilotError, RefusedError
 from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.rollout.revert import revert
@@ -102,7 +103,7 @@ def left_alone(world: World, verb: str) -> None:
         world.goes_on()
         world.check()
         world.clock.sleep(world.settings.confirm_seconds)
-    assert world.haproxy.share == world.store.share()
+    assert world.haproxy.weight == world.store.weight()
     # What was confirmed and not ended keeps its lock until it is stale; what was not is undone, lock included.
     assert world.store.state().last.result == "confirmed" or world.store.lock() is None
     return end(world.host, "run-3")
@@ -151,7 +152,7 @@ def test_a_resumption_killed_anywhere_leaves_no_shift_that_is_started_for_ever(h
             dead.goes_on()
         dead.check()
         rollout = dead.store.state().rollout
-        assert (dead.lives(), dead.haproxy.share, bool(rollout and rollout.moving)) == (False, 0, False)
+        assert (dead.lives(), dead.haproxy.weight, bool(rollout and rollout.moving)) == (False, 0, False)
         dead.clock.sleep(dead.settings.lock_seconds + 1)
         assert dead.roll("run-4", spec=dead.spec(environment={"N": "4"})).code == 0
         dead.check()
@@ -167,7 +168,7 @@ def test_a_confirmation_killed_anywhere_is_told_as_what_becomes_of_it(held, tmp_
         before = status(dead.host)
         said = before.data["status"]["confirmed"]
         told.add(said)
-        assert ("goes back" in before.say, "unconfirmed" in before.say) == (not said, not said)
+        assert ("goes back" in before.message, "unconfirmed" in before.message) == (not said, not said)
         for _ in range(2):
             dead.clock.sleep(61)
             dead.goes_on()

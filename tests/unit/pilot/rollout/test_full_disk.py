@@ -24,25 +24,25 @@ def test_traffic_goes_back_while_nothing_can_be_written_and_the_shift_goes_on_af
     shares: list[int] = []
 
     def fill() -> None:
-        shares.append(live.haproxy.share)
+        shares.append(live.haproxy.weight)
         monkeypatch.setattr(Store, "_temporary", full)
         monkeypatch.setattr(Store, "append", full)
 
     at(live, 0.5, fill)
     with pytest.raises(OSError, match="No space"):
         live.shift("run-2")
-    assert (shares, live.haproxy.share, live.store.share()) == ([25], 0, 0)
+    assert (shares, live.haproxy.weight, live.store.weight()) == ([25], 0, 0)
     began = live.clock.monotonic()
     with pytest.raises(OSError, match="No space"):
         live.goes_on()  # the engine starts it again, to no avail
-    assert live.haproxy.share == 0
+    assert live.haproxy.weight == 0
     # So long, that the engine does not wait longer and longer before it starts it once more.
     assert live.clock.monotonic() - began >= 10
 
     monkeypatch.undo()
     live.goes_on()
-    assert (live.haproxy.share, live.store.state().rollout.step) == (100, "shifted")
-    assert live.steps("run-2")[2]().code == 0
+    assert (live.haproxy.weight, live.store.state().rollout.step) == (100, "shifted")
+    assert live.steps("run-2")[2]().code == "confirmed"
 
 
 def test_a_disk_that_was_full_while_all_traffic_waited_for_its_confirmation_ends_the_run(held: World):
@@ -50,8 +50,8 @@ def test_a_disk_that_was_full_while_all_traffic_waited_for_its_confirmation_ends
     held.clock.sleep(6)
     with pytest.raises(OSError, match="No space"):
         shift(held.host, "run-2")
-    assert (held.haproxy.share, held.store.state().rollout.step) == (0, "shifted")
+    assert (held.haproxy.weight, held.store.state().rollout.step) == (0, "shifted")
     held.store.full = False
     held.goes_on()  # with nothing on the new slot nobody is told to confirm it
     assert given_back(held)
-    assert "green had all traffic and has 0% now" in held.store.state().last.why
+    assert "had all traffic and has 0% now" in held.store.state().last.why

@@ -14,8 +14,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from eduhub_pilot.commands.confirm import confirm, end, pending
+from eduhub_pilot.commands.confirm import confirm, pending
+from eduhub_pilot.commands.end import end
 from eduhub_pilot.commands.prove import prove
+from eduhub_pilot.model.codes import exit_of
 from eduhub_pilot.model.errors import PilotError
 from eduhub_pilot.model.facts import SLOTS, Answer, Slot, other
 from eduhub_pilot.model.state import Rollout
@@ -69,7 +71,7 @@ class Host(RuleBasedStateMachine):
             try:
                 act()
             except OSError:
-                assert not self.world.haproxy.up or self.world.haproxy.share == self.world.store.share()
+                assert not self.world.haproxy.up or self.world.haproxy.weight == self.world.store.weight()
 
     @rule(
         verb=st.sampled_from(["deploy", "upgrade", "rollback"]), python=st.sampled_from(["3.9", "3.11"]), owner=OWNERS,
@@ -129,7 +131,7 @@ class Host(RuleBasedStateMachine):
         self.the_shift_goes_on(1, None)
         if struck and fault in {"the host is rebooted", "HAProxy is killed"}:
             # It has forgotten the move, and nobody moves traffic a second time.
-            assert (self.world.haproxy.share, self.world.lives()) == (self.world.store.share(), False)
+            assert (self.world.haproxy.weight, self.world.lives()) == (self.world.store.weight(), False)
         self.whole()
 
     def strike(self, fault: str, new: Slot) -> None:
@@ -267,7 +269,7 @@ class Host(RuleBasedStateMachine):
             self.world.goes_on()
         self.world.check()
         rollout = self.world.store.state().rollout
-        assert self.world.haproxy.share == self.world.store.share()
+        assert self.world.haproxy.weight == self.world.store.weight()
         assert not self.world.lives()
         assert not (rollout and rollout.moving)
 
@@ -276,7 +278,8 @@ class Host(RuleBasedStateMachine):
             self.whole()
             self.left_alone()
             done = self.world.roll("last", take_over=True, spec=self.world.spec(environment={"LAST": "1"}))
-            assert (done.code, self.world.store.lock(), self.world.store.state().rollout) == (0, None, None)
+            assert exit_of(done.code, "shift") == 0
+            assert (self.world.store.lock(), self.world.store.state().rollout) == (None, None)
             self.world.check()
         finally:
             os.fsync = self.fsync

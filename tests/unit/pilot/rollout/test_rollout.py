@@ -6,12 +6,15 @@ import json
 
 import pytest
 
-from eduhub_pilot.commands.confirm import confirm, end
+from eduhub_pilot.commands.confirm import confirm
+from eduhub_pilot.commands.end import end
 from eduhub_pilot.commands.prove import prove
 from eduhub_pilot.commands.shift import shift
+from eduhub_pilot.model.codes import exit_of
 from eduhub_pilot.model.errors import EngineDownError, FailedError, RefusedError
 from eduhub_pilot.model.facts import Image
 from eduhub_pilot.rollout.revert import revert
+from tests.unit.pilot.answers import ends
 
 
 def journal(world) -> list[tuple[str, str]]:
@@ -27,13 +30,13 @@ def live_python(world) -> str | None:
 def test_the_first_deployment_goes_to_blue_and_its_journal_tells_the_story(world):
     outcome = world.roll("run-1", python="3.9")
     state = world.store.state()
-    assert (outcome.code, state.live.slot, state.confirmed, state.rollout) == (0, "blue", True, None)
-    assert (state.last_good, state.way_back_seconds, world.store.lock()) == (None, None, None)
+    assert (outcome.code, state.live.slot, state.confirmed, state.rollout) == ("lock_released", "blue", True, None)
+    assert (state.last_good, state.rollback_seconds, world.store.lock()) == (None, None, None)
     assert journal(world) == [
-        ("init", "made"), ("begin", "begun"), ("prove", "started"), ("prove", "ready"), ("prove", "passed"),
+        ("init", "created"), ("begin", "begun"), ("prove", "started"), ("prove", "ready"), ("prove", "passed"),
         ("prove", "passed"), ("prove", "skipped"),
-        ("shift", "moved"), ("shift", "watched"), ("shift", "witnessed"), ("shift", "shifted"),
-        ("confirm", "confirmed"), ("end", "freed"),
+        ("shift", "moved"), ("shift", "judged"), ("shift", "public_check_passed"), ("shift", "shifted"),
+        ("confirm", "confirmed"), ("end", "lock_released"),
     ]  # fmt: skip
     world.check()
 
@@ -41,8 +44,8 @@ def test_the_first_deployment_goes_to_blue_and_its_journal_tells_the_story(world
 def test_a_second_deployment_changes_nothing_and_keeps_the_python(live):
     before = live.store.state()
     outcome = live.begin("run-2")
-    assert (outcome.code, outcome.data["action"], outcome.changed) == (0, "none", False)
-    assert outcome.say.startswith("Nothing to change: ")
+    assert (outcome.code, outcome.data["action"], outcome.changed) == ("nothing_to_change", "none", False)
+    assert outcome.message.startswith("Nothing to change: ")
     assert (live.store.state(), live.store.lock()) == (before, None)
 
 
@@ -50,9 +53,9 @@ def test_an_upgrade_moves_to_green_and_keeps_blue_warm(live):
     old = live.store.state().live.release
     outcome = live.roll("run-2", "upgrade", python="3.11")
     state = live.store.state()
-    assert outcome.code == 0
+    assert outcome.code == "lock_released"
     assert (state.live.slot, live_python(live), state.last_good) == ("green", "3.11", old)
-    assert (live.haproxy.share, live.store.share(), state.way_back_seconds) == (100, 100, 0.0)
+    assert (live.haproxy.weight, live.store.weight(), state.rollback_seconds) == (100, 100, 0.0)
     assert live.engine.containers["eduhub-blue"].release == old
     live.check()
 
@@ -65,7 +68,7 @@ def test_a_rollback_needs_no_argument_and_finds_blue_warm(live):
     state = live.store.state()
     assert (state.live.slot, state.live.release, live_python(live)) == ("blue", old, "3.9")
     assert live.engine.containers["eduhub-blue"] is blue
-    with pytest.raises(RefusedError, match="no last known-good release to go back to"):
+    with ends("no_rollback_target"):
         live.begin("run-4", "rollback")
     live.check()
 
@@ -134,7 +137,7 @@ def test_a_rolled_back_image_that_somebody_removed_is_refused(live):
     live.roll("run-2", "upgrade", python="3.11")
     gone = live.store.record(live.store.state().last_good)
     live.engine.images = {name: image for name, image in live.engine.images.items() if image.id != gone.image_id}
-    with pytest.raises(RefusedError, match=r"The image of release .* is gone"):
+    with ends("image_gone"):
         live.begin("run-3", "rollback")
     assert live.store.lock() is None
 
@@ -146,19 +149,19 @@ def test_an_image_built_anew_is_a_new_release(live):
 
 def test_a_host_whose_containers_are_gone_is_deployed_again_on_the_other_slot(live):
     live.engine.containers.clear()
-    assert live.roll("run-2").code == 0
+    assert live.roll("run-2").code == "lock_released"
     assert live.store.state().live.slot == "green"
     live.check()
 
 
 def test_an_upgrade_of_nothing_is_refused_and_leaves_no_lock(world):
-    with pytest.raises(RefusedError, match=r"Nothing is deployed .* `\./invoke deploy --python 3\.11`"):
+    with ends("nothing_deployed"):
         world.begin("run-1", "upgrade", python="3.11")
     assert (world.store.lock(), world.store.releases()) == (None, [])
 
 
 def test_an_unknown_python_is_refused_and_names_what_is_there(live):
-    with pytest.raises(RefusedError, match=r"bridge:py3\.8 is not on .* There is .*py3\.11, .*py3\.9"):
+    with ends("image_missing"):
         live.begin("run-2", "upgrade", python="3.8")
     assert live.store.lock() is None
 
@@ -166,10 +169,10 @@ def test_an_unknown_python_is_refused_and_names_what_is_there(live):
 def test_a_second_operator_is_kept_out_and_the_first_goes_on(live):
     live.begin("run-2", "upgrade", python="3.11")
     before = live.store.state()
-    with pytest.raises(RefusedError, match=r"ana@desk holds the lock of this host since .* step begin"):
+    with ends("lock_held"):
         live.begin("run-3", "upgrade", owner="bob@lab", python="3.11")
     for step in (prove, shift, confirm):
-        with pytest.raises(RefusedError, match="Run run-3 does not hold this host's lock"):
+        with ends("not_lock_holder"):
             step(live.host, "run-3")
     assert (live.store.state(), live.store.lock().run) == (before, "run-2")
 
@@ -179,11 +182,11 @@ def test_taking_over_undoes_what_the_other_left(live):
     live.role_bridge(begun.data["slot"], begun.data["record"])
     prove(live.host, "run-2")
     live.shift("run-2")
-    assert live.haproxy.share == 100
+    assert live.haproxy.weight == 100
     taken = live.begin("run-3", "upgrade", owner="bob@lab", python="3.11", take_over=True)
-    assert taken.say.startswith("ana@desk's run run-2 was at step shifted; undid what it left. green will run ")
-    assert (live.haproxy.share, "eduhub-green" in live.engine.containers) == (0, False)
-    with pytest.raises(RefusedError, match="Run run-2 does not hold this host's lock"):
+    assert taken.message.startswith("Run run-2 of ana@desk was at step shifted. It was undone. Candidate: ")
+    assert (live.haproxy.weight, "eduhub-green" in live.engine.containers) == (0, False)
+    with ends("not_lock_holder"):
         confirm(live.host, "run-2")
     live.check()
 
@@ -191,7 +194,7 @@ def test_taking_over_undoes_what_the_other_left(live):
 def test_a_stale_lock_is_taken_over_without_being_asked(live):
     live.begin("run-2", "upgrade", python="3.11")
     live.clock.sleep(live.settings.lock_seconds + 1)
-    assert live.roll("run-3", "upgrade", owner="bob@lab", python="3.11").code == 0
+    assert live.roll("run-3", "upgrade", owner="bob@lab", python="3.11").code == "lock_released"
 
 
 def test_an_interrupted_run_is_resumed_to_the_same_release_from_its_proof_on(live):
@@ -202,9 +205,9 @@ def test_an_interrupted_run_is_resumed_to_the_same_release_from_its_proof_on(liv
     resumed = live.begin("run-3", "upgrade", resume=True)
     assert (resumed.data["release"], resumed.data["slot"]) == (begun.data["release"], "green")
     # Until the next shift keeps watch again, nobody would.
-    assert (live.haproxy.share, live.lives()) == (0, False)
+    assert (live.haproxy.weight, live.lives()) == (0, False)
     for step in live.steps("run-3"):
-        assert step().code == 0
+        assert exit_of(step().code, "shift") == 0
     assert live.store.state().live.release == begun.data["release"]
 
 
@@ -220,7 +223,7 @@ def test_resuming_keeps_a_rollback_a_rollback(live):
 
 def test_resuming_to_another_python_is_refused_and_the_run_stays_resumable(live):
     live.begin("run-2", "upgrade", python="3.11")
-    with pytest.raises(RefusedError, match=r"not what --python 3\.9 asks for"):
+    with ends("resume_target_differs"):
         live.begin("run-3", "upgrade", python="3.9", resume=True)
     assert live.store.lock().run == "run-2"
 
@@ -232,37 +235,34 @@ def test_reverting_gives_everything_back_and_repeats_its_answer(live):
     prove(live.host, "run-2")
     live.shift("run-2")
     first = revert(live.host, "run-2", "Ctrl-C")
-    assert (first.code, first.data["log"][0], len(first.data["log"])) == (1, "line 30", 20)
-    assert first.say.startswith(f"blue serves {live.store.state().live.release}. green (")
-    assert first.say.endswith(") is gone: Ctrl-C")
+    assert (first.code, first.data["log"][0], len(first.data["log"])) == ("reverted", "line 30", 20)
     second = revert(live.host, "run-2", "Ctrl-C")
-    assert (second.code, second.changed) == (1, False)
-    assert (live.haproxy.share, live.store.lock(), live.store.state().slots["green"]) == (0, None, None)
-    assert live.roll("run-3", "upgrade", python="3.11").code == 0
+    assert (second.code, second.changed) == ("already_reverted", False)
+    assert (live.haproxy.weight, live.store.lock(), live.store.state().slots["green"]) == (0, None, None)
+    assert live.roll("run-3", "upgrade", python="3.11").code == "lock_released"
     live.check()
 
 
 def test_reverting_for_no_reason_leaves_a_state_that_can_be_read(live):
     begun = live.begin("run-2", "upgrade", python="3.11")
     live.role_bridge(begun.data["slot"], begun.data["record"])
-    assert revert(live.host, "run-2", "").code == 1  # the first line of a failure may be an empty one
+    assert revert(live.host, "run-2", "").code == "reverted"  # the first line of a failure may be an empty one
     assert live.store.state().last.why is None
-    assert live.roll("run-3", "upgrade", python="3.11").code == 0
+    assert live.roll("run-3", "upgrade", python="3.11").code == "lock_released"
 
 
 def test_reverting_a_first_deployment_leaves_nothing(world):
     begun = world.begin("run-1")
     world.role_bridge(begun.data["slot"], begun.data["record"])
     outcome = revert(world.host, "run-1", "not ready")
-    assert (outcome.code, outcome.data["serving"], world.engine.containers) == (1, None, {})
-    assert outcome.say.startswith("Nothing serves on this host.")
+    assert (outcome.code, outcome.data["serving"], world.engine.containers) == ("reverted", None, {})
 
 
 def test_reverting_what_was_never_begun_touches_nothing(live):
     before = live.store.state()
-    with pytest.raises(RefusedError, match="Run run-9 holds nothing here: nothing was touched"):
+    with ends("run_unknown"):
         revert(live.host, "run-9", "Ctrl-C")
-    assert (live.store.state(), end(live.host, "run-9").code) == (before, 0)
+    assert (live.store.state(), end(live.host, "run-9").code) == (before, "no_lock_to_release")
 
 
 def test_reverting_after_the_confirmation_frees_the_lock_and_says_so(live):
@@ -271,16 +271,17 @@ def test_reverting_after_the_confirmation_frees_the_lock_and_says_so(live):
     for step in live.steps("run-2")[:-1]:
         step()
     outcome = revert(live.host, "run-2", "Ctrl-C")
-    assert (outcome.code, live.store.state().live.slot, live.store.lock()) == (0, "green", None)
-    assert "had confirmed already: green serves" in outcome.say
+    assert outcome.code == "revert_refused_confirmed"
+    assert (live.store.state().live.slot, live.store.lock()) == ("green", None)
+    assert "was confirmed before" in outcome.message
 
 
 def test_a_run_that_ends_unfinished_is_undone_by_the_next(live):
     begun = live.begin("run-2", "upgrade", python="3.11")
     live.role_bridge(begun.data["slot"], begun.data["record"])
-    assert "Run run-2 is unfinished" in end(live.host, "run-2").say
-    said = live.begin("run-3").say
-    assert said.startswith("Run run-2 was interrupted at step begin; undid what it left. Nothing to change")
+    assert "Run run-2 is unfinished" in end(live.host, "run-2").message
+    said = live.begin("run-3").message
+    assert said.startswith("Run run-2 was interrupted at step begin. It was undone. Nothing to change")
     assert "eduhub-green" not in live.engine.containers
     assert live.store.lock() is None
 
@@ -290,11 +291,11 @@ def test_a_rollback_ends_an_interrupted_first_upgrade_and_is_not_refused_for_wan
     live.role_bridge(begun.data["slot"], begun.data["record"])
     live.clock.sleep(live.settings.lock_seconds + 1)
     outcome = live.begin("run-3", "rollback", owner="bob@lab")
-    assert (outcome.code, outcome.data["action"], outcome.changed) == (0, "none", True)
-    assert "; undid what it left. blue serves" in outcome.say
+    assert (outcome.code, outcome.data["action"], outcome.changed) == ("interrupted_run_undone", "none", True)
+    assert "It was undone." in outcome.message
     assert (live.store.lock(), live.store.state().rollout) == (None, None)
     assert "eduhub-green" not in live.engine.containers
-    with pytest.raises(RefusedError, match="There is no last known-good release"):
+    with ends("no_rollback_target"):
         live.begin("run-4", "rollback")
 
 
@@ -305,10 +306,10 @@ def test_a_rollback_ends_an_interrupted_upgrade_and_goes_no_release_further(live
     live.role_bridge(begun.data["slot"], begun.data["record"])
     live.clock.sleep(live.settings.lock_seconds + 1)
     outcome = live.begin("run-4", "rollback", owner="bob@lab")
-    assert (outcome.code, outcome.data["action"]) == (0, "none")
+    assert (outcome.code, outcome.data["action"]) == ("interrupted_run_undone", "none")
     after = live.store.state()
     assert (after.live, after.last_good, after.rollout) == (state.live, state.last_good, None)
-    assert (live.begin("run-5", "rollback").data["release"], live.haproxy.share) == (state.last_good, 100)
+    assert (live.begin("run-5", "rollback").data["release"], live.haproxy.weight) == (state.last_good, 100)
 
 
 def test_a_rollback_ends_an_interrupted_one_to_a_named_release_where_there_is_no_older_one(live):
@@ -321,7 +322,8 @@ def test_a_rollback_ends_an_interrupted_one_to_a_named_release_where_there_is_no
     assert begun.data["release"] == newer
     live.clock.sleep(live.settings.lock_seconds + 1)
     outcome = live.begin("run-5", "rollback", owner="bob@lab")
-    assert (outcome.code, outcome.data["action"], live.store.state().live) == (0, "none", state.live)
+    assert (outcome.code, outcome.data["action"]) == ("interrupted_run_undone", "none")
+    assert live.store.state().live == state.live
 
 
 @pytest.mark.parametrize("step", [shift, confirm])
@@ -331,7 +333,7 @@ def test_a_step_out_of_order_is_refused(live, step):
     live.begin("run-2", "upgrade", python="3.11")
     with pytest.raises(FailedError):
         step(live.host, "run-2")
-    assert live.haproxy.share == 0
+    assert live.haproxy.weight == 0
 
 
 def test_traffic_that_somebody_moved_by_hand_is_given_back_before_its_slot_is_replaced(live):
@@ -339,12 +341,12 @@ def test_traffic_that_somebody_moved_by_hand_is_given_back_before_its_slot_is_re
     live.host.proxy.move(0, patience=0)
     live.haproxy.sessions["blue"] = 2
     live.begin("run-3", spec=live.spec(environment={"A": "1"}))
-    assert live.haproxy.share == 100
-    assert journal(live)[-3:-1] == [("begin", "cut"), ("begin", "given back")]
+    assert live.haproxy.weight == 100
+    assert journal(live)[-3:-1] == [("begin", "cut"), ("begin", "traffic_restored")]
 
 
 def test_a_corrupt_lock_is_replaced_only_by_taking_over(live):
     (live.settings.root / "lock.json").write_text("{")
-    with pytest.raises(RefusedError, match=r"lock\.json is not readable .* --take-over"):
+    with ends("lock_unreadable"):
         live.begin("run-2", "upgrade", python="3.11")
-    assert live.roll("run-3", "upgrade", python="3.11", take_over=True).code == 0
+    assert live.roll("run-3", "upgrade", python="3.11", take_over=True).code == "lock_released"

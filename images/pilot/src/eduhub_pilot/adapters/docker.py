@@ -1,4 +1,4 @@
-"""The Docker Engine, through its SDK. Imported at the first question: commands that ask none start sooner."""
+"""The Docker Engine, through its SDK. The SDK is imported at the first request: other commands start sooner."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 
 # A line of a container's log is cut here: one of a megabyte would hide the others.
 LINE_CHARACTERS = 500
-# A program that looks at an image yields to whatever serves: a container has 1024 without being asked.
+# The CPU shares of a program that examines an image: below the default of 1024 of the live containers.
 LOOK_SHARES = 256
 LOOK_PAUSE_SECONDS = 0.2
+# So long may somebody else's removal of the same container take.
+REMOVAL_SECONDS = 10.0
 
 
 class Engine(Protocol):
-    """What the pilot asks of an engine. Each raises EngineDownError when the engine does not do it."""
+    """What the pilot needs of an engine. Each method raises EngineDownError when the engine is down or refuses."""
 
     def image(self, name: str) -> Image | None:
         """Return the image of that name or id, or None."""
@@ -57,17 +59,17 @@ class Engine(Protocol):
     def lay(
         self, name: str, image: str, folder: str, files: Mapping[str, str], environment: Mapping[str, str], stack: str
     ) -> None:
-        """Make a container of `image` with files in a volume at `folder`, to be looked into, never to be started."""
+        """Create a container of `image` with files in a volume at `folder`, to be examined, never to be started."""
 
     def discard(self, name: str) -> None:
-        """Remove a container that never served, with its volumes; fine when there is none."""
+        """Remove a container that was never live, with its volumes; fine when there is none."""
 
     def look(
         self, like: str, command: Sequence[str], memory: str, seconds: float, between: Callable[[], None]
     ) -> Look:
-        """Run a program in the image of the container `like`, as its user and with its environment, to look only.
+        """Run a read-only program in the image of the container `like`, with its user and environment.
 
-        It has no network and no capability, and may write nothing but /tmp; what is mounted in `like` it reads.
+        It has no network and no capability, writes to /tmp only, and reads the mounts of `like`.
         `between` is called several times a second.
         """
 
@@ -80,7 +82,7 @@ class DockerEngine:
         from docker import APIClient  # noqa: PLC0415 - 90 ms that `status --help` should not cost
         from docker.utils import kwargs_from_env  # noqa: PLC0415
 
-        # Stopping a container answers only when it has stopped, so the client waits longer than any stop_seconds.
+        # Stopping a container answers once it has stopped, so the client waits longer than any stop_seconds.
         return APIClient(version="auto", timeout=10, **kwargs_from_env())
 
     @contextmanager
@@ -91,7 +93,8 @@ class DockerEngine:
         try:
             yield self._client
         except (DockerException, requests.RequestException) as error:
-            raise EngineDownError(f"The Docker Engine does not do what it is asked ({_sentence(error)}).") from None
+            message = f"The Docker Engine did not answer or refused the request: {_sentence(error)}."
+            raise EngineDownError(message) from None
 
     def image(self, name: str) -> Image | None:
         with self._asking() as client:
@@ -146,7 +149,7 @@ class DockerEngine:
     def remove(self, name: str, stop_seconds: int) -> None:
         with self._asking() as client:
             _or_none(client.stop, name, timeout=stop_seconds)
-            _or_none(client.remove_container, name, force=True)
+            _removed(client, name)
 
     def let_end(self, name: str) -> None:
         with self._asking() as client:
@@ -163,7 +166,7 @@ class DockerEngine:
 
     def discard(self, name: str) -> None:
         with self._asking() as client:
-            _or_none(client.remove_container, name, force=True, v=True)
+            _removed(client, name, v=True)
 
     def look(
         self, like: str, command: Sequence[str], memory: str, seconds: float, between: Callable[[], None]
@@ -174,7 +177,7 @@ class DockerEngine:
             with self._asking() as client:
                 found = _or_none(client.inspect_container, like)
                 if found is None:
-                    raise EngineDownError(f"There is no container {like} to look into.")
+                    raise EngineDownError(f"There is no container {like} to examine.")
                 _create_look(client, name, found, command, memory)
                 if not _started(client, name):
                     return Look(127, "", "absent")
@@ -190,7 +193,7 @@ class DockerEngine:
                     return Look(137, "", "seconds")
                 between()
                 time.sleep(LOOK_PAUSE_SECONDS)
-            # An engine notices late, or not at all, that the kernel has killed for memory; nobody else kills here.
+            # An engine may miss that the kernel killed the program for its memory; nothing else kills it.
             if state.get("OOMKilled") or state["ExitCode"] == 137:
                 return Look(137, "", "memory")
             return Look(state["ExitCode"], client.logs(name, stderr=False).decode(errors="replace"))
@@ -266,28 +269,44 @@ def _create_look(client: APIClient, name: str, like: Any, command: Sequence[str]
             memswap_limit=memory,
             pids_limit=256,
             cpu_shares=LOOK_SHARES,
-            # Whatever the engine's default is, the answer must be readable here.
+            # The output has to be readable whatever the engine's default log driver is.
             log_config=LogConfig(type="json-file", config={"max-size": "16m", "max-file": "1"}),
         ),
     )
 
 
 def _started(client: APIClient, name: str) -> bool:
-    """Start a container; return whether the program that it runs is there."""
+    """Start a container; return whether its program exists."""
     from docker.errors import APIError  # noqa: PLC0415
 
     try:
         client.start(name)
     except APIError as error:
-        # runc's words, for a name and for a path
+        # runc's messages, for a name and for a path
         if any(words in str(error.explanation) for words in ("executable file not found", "no such file or directory")):
             return False
         raise
     return True
 
 
+def _removed(client: APIClient, name: str, **options: Any) -> None:
+    """Remove a container; where somebody else is already removing it, wait until it is gone."""
+    from docker.errors import APIError  # noqa: PLC0415
+
+    deadline = time.monotonic() + REMOVAL_SECONDS
+    while True:
+        try:
+            _or_none(client.remove_container, name, force=True, **options)
+        except APIError as error:
+            if "already in progress" not in str(error.explanation) or time.monotonic() > deadline:
+                raise
+            time.sleep(LOOK_PAUSE_SECONDS)
+        else:
+            return
+
+
 def _or_none(call: Any, *words: Any, **options: Any) -> Any:
-    """Return what `call` returns, or None when the engine knows no such thing."""
+    """Return what `call` returns, or None when the engine does not find it."""
     from docker.errors import NotFound  # noqa: PLC0415
 
     try:

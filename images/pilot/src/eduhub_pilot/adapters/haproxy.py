@@ -1,8 +1,8 @@
 """HAProxy's runtime API on its admin socket. Formats as HAProxy 2.6 speaks them (management guide, chapter 9.3).
 
-A connection sends `command;command` and a newline; each answer ends with an empty line, then HAProxy closes. A HAProxy
-that is killed is back within a second or two, so every call is repeated until `patience` seconds are over. All calls
-may be repeated: they set values, they do not change them by steps.
+A connection sends `command;command` and a newline; each answer ends with an empty line, then HAProxy closes. A killed
+HAProxy restarts within a second or two, so every call is repeated for up to `patience` seconds. All calls are
+idempotent: they set values.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from eduhub_pilot.model.facts import Counts, Process, Slot, Transport
 
 T = TypeVar("T")
 PAUSE_SECONDS = 0.1
-# One answer from a HAProxy that is up takes a millisecond; a machine under load may need longer.
+# An answer takes a millisecond; a host under load may need longer.
 ANSWER_SECONDS = 2.0
-# The servers of a slot's backend that are the slot itself, by socket or by published port; the third waits for it.
+# The servers of a slot's backend that are the slot itself, by socket or by published port; the third is its queue.
 SERVERS = ("slot", "published")
 WAITS = "wait"
 SESSIONS = ("show sess all", "show table inflight")
@@ -32,9 +32,9 @@ SESSIONS = ("show sess all", "show table inflight")
 
 @dataclass(frozen=True)
 class Moved:
-    """What HAProxy said in the same connection that moved traffic: the share it has now, and which process it is."""
+    """HAProxy's answer in the connection that moved traffic: green's traffic weight now, and the process."""
 
-    share: int
+    weight: int
     process: Process
 
 
@@ -54,23 +54,23 @@ class Proxy:
     def _releases(self) -> str:
         return f"{self.maps}/releases.map"
 
-    def move(self, share: int, patience: float) -> Moved:
-        """Give green `share` percent of the public requests, and return what HAProxy then says."""
-        set_it = f"set map {self._traffic} green {share}"
+    def move(self, weight: int, patience: float) -> Moved:
+        """Set green's traffic weight, in percent, and return the state of HAProxy after that."""
+        set_it = f"set map {self._traffic} green {weight}"
 
         def once() -> Moved:
             said, shown, info = self._ask(set_it, f"show map {self._traffic}", "show info")
             self._silent(said, set_it)
-            return Moved(self._share(shown), _process(info))
+            return Moved(self._weight(shown), _process(info))
 
         return self._insist(once, patience)
 
     def now(self, patience: float) -> Moved:
-        """Return green's share now and which process serves."""
+        """Return green's traffic weight now, and the process."""
 
         def once() -> Moved:
             shown, info = self._ask(f"show map {self._traffic}", "show info")
-            return Moved(self._share(shown), _process(info))
+            return Moved(self._weight(shown), _process(info))
 
         return self._insist(once, patience)
 
@@ -85,11 +85,11 @@ class Proxy:
         self._insist(lambda: self._silent(self._ask(command)[0], command), patience)
 
     def counts(self, slot: Slot, patience: float) -> Counts:
-        """Return what the public backend of `slot` counts now."""
+        """Return the counters of the public backend of `slot`."""
         return self._insist(lambda: _counts(self._ask(f"show stat {slot} 6 -1")[0], slot), patience)
 
     def left(self, slot: Slot, patience: float) -> list[Connection]:
-        """Return the public's connections at `slot`, oldest first."""
+        """Return the public connections at `slot`, oldest first."""
 
         def once() -> list[Connection]:
             sessions, table = self._ask(*SESSIONS)
@@ -98,7 +98,7 @@ class Proxy:
         return self._insist(once, patience)
 
     def cut(self, slot: Slot, patience: float) -> list[Connection]:
-        """Cut the public's connections at `slot`, and return which there were right before."""
+        """Cut the public connections at `slot`, and return those that there were."""
         cuts = [f"shutdown sessions server {slot}/{server}" for server in SERVERS]
 
         def once() -> list[Connection]:
@@ -109,18 +109,18 @@ class Proxy:
 
         return self._insist(once, patience)
 
-    def _share(self, shown: str) -> int:
+    def _weight(self, shown: str) -> int:
         # "0x55bff3c3e6c0 green 100": a reference, the key, the value
         for line in shown.splitlines():
             match line.split():
                 case [_, "green", value] if value.isdigit():
                     return int(value)
-        raise ProxyDownError(f"HAProxy shows {shown.strip()[:100]!r} for {self._traffic}, not a line like `green 0`.")
+        raise ProxyDownError(f"HAProxy shows {shown.strip()[:100]!r} for {self._traffic}, not a line 'green WEIGHT'.")
 
     def _silent(self, said: str, command: str) -> None:
-        # Success is an empty answer; everything else is an error in words.
+        # Success is an empty answer; everything else is an error message.
         if said.strip():
-            raise ProxyDownError(f"HAProxy answered `{command}` with {said.strip()[:100]!r}.")
+            raise ProxyDownError(f"HAProxy answered '{command}' with {said.strip()[:100]!r}.")
 
     def _insist(self, once: Callable[[], T], patience: float) -> T:
         deadline = self.clock.monotonic() + patience
@@ -133,7 +133,7 @@ class Proxy:
                 self.clock.sleep(PAUSE_SECONDS)
 
     def _ask(self, *commands: str) -> list[str]:
-        """Return the answers to `commands`, sent on one connection; ProxyDownError unless all came whole."""
+        """Return the answers to `commands`, sent on one connection; ProxyDownError unless all are complete."""
         deadline = time.monotonic() + ANSWER_SECONDS
         received = b""
         try:
@@ -148,7 +148,7 @@ class Proxy:
             raise ProxyDownError(f"HAProxy does not answer on its admin socket ({error.strerror or error}).") from None
         answers = _split(received.decode(errors="replace"))
         if len(answers) != len(commands):
-            raise ProxyDownError("HAProxy closed its admin socket in the middle of an answer.")
+            raise ProxyDownError("HAProxy closed its admin socket before the answer was complete.")
         return answers
 
 
@@ -170,7 +170,7 @@ def _process(info: str) -> Process:
     try:
         return Process(int(fields["Pid"]), int(fields["Start_time_sec"]))
     except (KeyError, ValueError):
-        raise ProxyDownError("HAProxy's `show info` names no process.") from None
+        raise ProxyDownError("HAProxy's 'show info' names no process.") from None
 
 
 def _counts(table: str, slot: Slot) -> Counts:

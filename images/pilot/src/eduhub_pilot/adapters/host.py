@@ -1,4 +1,4 @@
-"""One host as a command sees it, and a run's hold on it."""
+"""One host as a command sees it, and the lock of a run on it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from eduhub_pilot.adapters.keepalive import Dial, HttpLine
 from eduhub_pilot.adapters.store import Store
 from eduhub_pilot.model import connections, journal
 from eduhub_pilot.model.connections import Connection
-from eduhub_pilot.model.errors import LostError, RefusedError
+from eduhub_pilot.model.errors import RefusedError, SupersededError
 from eduhub_pilot.model.facts import Slot, weight_of
+from eduhub_pilot.model.outcome import Finding, finding_of
 from eduhub_pilot.model.release import Record
 from eduhub_pilot.model.settings import Settings
 from eduhub_pilot.model.state import HostState, Lock
 
-# A killed HAProxy is back within a second or two; a machine under load may need longer.
+# A killed HAProxy restarts within a second or two; a host under load may need longer.
 PATIENCE_SECONDS = 15.0
 # The lock is refreshed this often in commands that wait.
 HEARTBEAT_SECONDS = 5.0
@@ -45,7 +46,7 @@ class Host:
     meter: Callable[[Slot], cgroup.Meter | None] | None = None
 
     def cpu(self, slot: Slot) -> cgroup.Meter | None:
-        """Return what reads the CPU seconds that a slot's container took so far; None where that cannot be read."""
+        """Return what reads the CPU seconds of a slot's container; None where they cannot be read."""
         if self.meter:
             return self.meter(slot)
         container = self.engine.container(self.settings.container(slot))
@@ -55,31 +56,32 @@ class Host:
         """Write one line into the journal."""
         now = self.clock.now()
 
-        def mend(fragment: str) -> str:
-            return journal.line(now, self.name, run, "journal", "cut", fragment=fragment)
+        def repair(fragment: str) -> str:
+            return journal.line(now, self.name, run, "journal", "repaired", fragment=fragment)
 
-        self.store.append(journal.line(now, self.name, run, step, event, **more), mend)
+        self.store.append(journal.line(now, self.name, run, step, event, **more), repair)
 
     def note_connections(
         self, run: str, step: str, event: str, slot: Slot, found: Sequence[Connection], **more: Any
     ) -> None:
-        """Write down every connection at `slot`: what one line does not hold goes into further ones, `listed`."""
+        """Journal every connection at `slot`: what one line does not hold goes into further lines, `listed`."""
         first, *rest = connections.pages(found)
         self.note(run, step, event, slot=slot, **{"left": len(found), **more}, connections=first)
         for page in rest:
             self.note(run, step, "listed", slot=slot, connections=page)
 
     def held(self, run: str) -> tuple[Lock, HostState]:
-        """Return the lock that `run` holds and the host's state; RefusedError when it holds none. Behind the guard."""
+        """Return the lock that `run` holds and the host's state; RefusedError when it holds none. Needs the guard."""
         lock, state = self.store.lock(), self.store.state()
         if lock is None or lock.run != run:
             holder = f"run {lock.run} of {lock.owner} does" if lock else "no run does"
-            raise RefusedError(f"Run {run} does not hold this host's lock ({holder}): nothing was touched.")
+            message = f"Run {run} does not hold the lock of this host ({holder}). Nothing was changed."
+            raise RefusedError("not_lock_holder", message, ["./invoke", "status"])
         return lock, self.settled(state)
 
     @contextmanager
     def step(self, run: str, step: str) -> Iterator[tuple[Lock, HostState]]:
-        """Enter `step` of `run` behind the guard: checked, with a fresh heartbeat."""
+        """Enter `step` of `run` with the guard held, the lock checked and its heartbeat refreshed."""
         with self.store.guard():
             lock, state = self.held(run)
             lock = replace(lock, step=step, heartbeat=self.clock.now())
@@ -87,7 +89,7 @@ class Host:
             yield lock, state
 
     def settled(self, state: HostState) -> HostState:
-        """Return the state with a confirmation that a crash cut in the middle completed."""
+        """Return the state with an interrupted confirmation completed."""
         completed, rollout = self.completed(state), state.rollout
         if completed is not state and rollout:
             self.note(
@@ -100,31 +102,32 @@ class Host:
         """Return the same, with nothing written.
 
         Confirming writes its intent, then traffic.map, then release.json. The rename of traffic.map is the commit:
-        with it HAProxy would come back on the new slot, so release.json follows it.
+        with it HAProxy would start with the candidate, so release.json follows it.
         """
         rollout = state.rollout
         if rollout and rollout.step == "confirm" and self.store.kept_weight() == weight_of(rollout.slot):
             return state.committed(rollout, self.clock.now())
         return state
 
-    def astray(self, state: HostState) -> str | None:
-        """Return why HAProxy, restarted, would not come back with the live slot; None where it would."""
+    def map_mismatch(self, state: HostState) -> Finding | None:
+        """Return why a restarted HAProxy would not serve the live slot; None where it would."""
         if not state.live or (state.rollout and state.rollout.step == "confirm"):
             return None
-        share = weight_of(state.live.slot)
+        weight = weight_of(state.live.slot)
         try:
-            if self.store.kept_weight() == share:
+            if self.store.kept_weight() == weight:
                 return None
         except RefusedError as error:
-            return error.say
+            return finding_of(error)
         file = f"{self.store.shown}/edge/traffic.map"
-        return (
-            f"{file} does not name {state.live.slot}, which serves by release.json: a HAProxy that is restarted would "
-            f"not come back with it. `echo green {share} > {file}` mends that."
+        return Finding(
+            "traffic_map_mismatch",
+            f"{file} does not name the live slot {state.live.slot}, so a restarted HAProxy would not serve it.",
+            [["sh", "-c", f"echo green {weight} > {file}"]],
         )
 
     def serving(self, state: HostState) -> dict[str, Any] | None:
-        """Return what is committed to serve, for answers: slot, release, Python; None when nothing is deployed."""
+        """Return the live release for answers: slot, release, Python; None when nothing is deployed."""
         if not state.live:
             return None
         record = self.known(state.live.release)
@@ -148,7 +151,7 @@ class Host:
 
 
 class Heart:
-    """A run's heartbeat while one of its commands waits; it also notices that the run lost the host."""
+    """A run's heartbeat while one of its commands waits; it also detects that the run was superseded."""
 
     def __init__(self, host: Host, run: str) -> None:
         self.host = host
@@ -156,11 +159,11 @@ class Heart:
         self.beaten = host.clock.monotonic()
 
     def beat(self) -> None:
-        """Refresh the lock when it is time; LostError when it is no longer this run's."""
+        """Refresh the lock when it is due; SupersededError when it is no longer this run's."""
         lock = self.host.store.lock()
         if lock is None or lock.run != self.run:
-            who = f"run {lock.run} of {lock.owner} took this host over" if lock else "it was reverted meanwhile"
-            raise LostError(f"Run {self.run} ends here: {who}. `./invoke status` says what serves.")
+            why = f"run {lock.run} of {lock.owner} took over" if lock else "it was reverted"
+            raise SupersededError(self.run, why)
         if self.host.clock.monotonic() - self.beaten >= HEARTBEAT_SECONDS:
             with self.host.store.guard():
                 lock, _ = self.host.held(self.run)

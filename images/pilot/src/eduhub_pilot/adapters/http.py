@@ -1,4 +1,4 @@
-"""Asking a slot through its own door: one bounded question, and readiness as several good answers in a row."""
+"""HTTP requests to a slot's private endpoint, with a deadline, and readiness as several good answers in a row."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 from eduhub_pilot.adapters.clock import Clock
 from eduhub_pilot.model.facts import Answer, Reply, Trouble
 
-# As much of an answer as is read: a probe wants to know that there is one, and what an error says.
+# The part of an answer that a probe reads: enough for an error message.
 BODY_BYTES = 4096
-# Of a reply that is compared, all, within reason.
+# The part of a reply that is compared.
 REPLY_BYTES = 4 << 20
 IN_A_ROW = 3
 PAUSE_SECONDS = 0.2
@@ -25,7 +25,7 @@ PAUSE_SECONDS = 0.2
 
 
 class Ask(Protocol):
-    """Asks one question, as `ask` does."""
+    """Sends one request, as `ask` does."""
 
     def __call__(self, base: str, path: str, seconds: float, /, *, most: int = BODY_BYTES) -> Answer: ...
 
@@ -35,7 +35,7 @@ Fetch = Callable[[str, str, float, str, Mapping[str, str]], Reply]
 
 
 def ask(base: str, path: str, seconds: float, /, *, most: int = BODY_BYTES) -> Answer:
-    """Return what `base` + `path` answers within `seconds` in all, at `most` so many bytes of it; raises nothing.
+    """Return the answer of `base` + `path` within `seconds` in all, `most` bytes of its body; raises nothing.
 
     Redirects are not followed.
     """
@@ -77,34 +77,34 @@ def exchange(
         response = connection.getresponse()
         body = response.read(limit)
     except TimeoutError:
-        return Reply(None, time.monotonic() - started, "hangs")
+        return Reply(None, time.monotonic() - started, "timeout")
     except ConnectionRefusedError:
-        return Reply(None, time.monotonic() - started, "door")
+        return Reply(None, time.monotonic() - started, "refused")
     except (OSError, http.client.HTTPException):
-        return Reply(None, time.monotonic() - started, "hangs" if expired.is_set() else "closed")
+        return Reply(None, time.monotonic() - started, "timeout" if expired.is_set() else "closed")
     finally:
         timer.cancel()
         connection.close()
     took = time.monotonic() - started
     if expired.is_set():
-        return Reply(None, took, "hangs")
+        return Reply(None, took, "timeout")
     return replied(response.status, response.getheaders(), body, took)
 
 
 def replied(status: int, pairs: Iterable[tuple[str, str]], body: bytes, seconds: float) -> Reply:
-    """Return the reply; one without X-EduHub-Slot is HAProxy's own, and its status says what it met."""
+    """Return the reply; one without X-EduHub-Slot is HAProxy's own, and its status is the trouble."""
     headers: dict[str, str] = {}
     for name, value in pairs:
         key = name.lower()
         headers[key] = f"{headers[key]}, {value}" if key in headers else value
-    own: dict[int, Trouble] = {502: "closed", 503: "nobody", 504: "hangs"}
+    own: dict[int, Trouble] = {502: "closed", 503: "nobody", 504: "timeout"}
     trouble = own.get(status) if "x-eduhub-slot" not in headers else None
     return Reply(status, seconds, trouble, headers, body)
 
 
 @dataclass(frozen=True)
 class Readiness:
-    """How waiting for readiness went: `last` is the last answer, `elapsed` in seconds, `stopped` why it ended early."""
+    """The result of a readiness wait: the `last` answer, `elapsed` in seconds, and why it `stopped` early."""
 
     ready: bool
     attempts: int
@@ -120,7 +120,7 @@ def wait_ready(
     start_seconds: float,
     enough: Callable[[Answer, float], bool] = lambda answer, _: answer.good,
 ) -> Readiness:
-    """Ask `once` until three answers in a row are `enough`, `stopped` says why to give up, or `start_seconds` are over.
+    """Call `once` until three answers in a row are `enough`, `stopped` returns a reason, or `start_seconds` are over.
 
     `enough` is given an answer and the seconds since the first.
     """

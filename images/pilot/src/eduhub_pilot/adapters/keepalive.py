@@ -1,6 +1,6 @@
-"""A kept-alive connection that times what it asks, from the first byte sent to the last one read.
+"""A kept-alive connection that times its requests, from the first byte sent to the last one read.
 
-`probe.exchange` opens a connection and a timer for each question, which is most of the time of a quick answer.
+`http.exchange` opens a connection and a timer for each request, which is most of the time of a quick answer.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Ag
 
 
 class BrokenError(Exception):
-    """There was no whole answer: the connection failed, or it took too long."""
+    """There was no complete answer: the connection failed, or the timeout expired."""
 
 
 class Line(Protocol):
-    """Asks over one connection."""
+    """Sends requests over one connection."""
 
     def ask(self, path: str) -> tuple[int, float]:
         """Return the status and how many seconds the whole answer took; BrokenError where there was none."""
@@ -35,7 +35,7 @@ Dial = Callable[[str, str, float], Line]
 
 
 class HttpLine:
-    """A line to `base`, asked under the public's name `host`; opened with the first question, and after a failure."""
+    """A connection to `base` with the public host name `host`; opened by the first request, and after a failure."""
 
     def __init__(self, base: str, host: str, seconds: float) -> None:
         url = urlsplit(base)

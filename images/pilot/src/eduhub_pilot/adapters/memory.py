@@ -7,12 +7,12 @@ from pathlib import Path
 
 MEMORY = Path("/proc/meminfo")
 UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
-# A new slot needs this where its record names no limit.
+# The memory of a new slot whose record names no limit.
 SLOT_MEMORY = "512m"
 
 
 def available(meminfo: str) -> int | None:
-    """Return the bytes of memory that can be had, from the text of /proc/meminfo; None where it does not say."""
+    """Return the available memory in bytes, from the text of /proc/meminfo; None where it is not given."""
     free = re.search(r"^MemAvailable:\s+(\d+) kB$", meminfo, re.MULTILINE)
     return int(free[1]) * 1024 if free else None
 

@@ -1,4 +1,4 @@
-"""Taking samples: HAProxy's counters, and the histograms of a bridge that offers them at its own door."""
+"""Takes samples: HAProxy's counters, and the histograms of a bridge that offers them at its private endpoint."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from eduhub_pilot.analysis.canary import Sample
 from eduhub_pilot.analysis.histogram import parse_histogram
 from eduhub_pilot.model.facts import Counts, Slot
 
-# Both names are our bridge's; an application of somebody else that has them means the same by them.
+# Both names are our bridge's; a foreign application that has them is taken to mean the same.
 REQUESTS, PLONE = "eduhub_bridge_request_seconds", "eduhub_bridge_plone_seconds"
-# The pilot's own questions and everybody's health checks are no traffic; an event stream lasts as long as it is wanted.
+# The pilot's requests and health checks are no traffic; an event stream lasts as long as its client wants.
 NOT_TRAFFIC = ("/health", "/metrics", "/api/v1/events")
 METRICS_BYTES = 1 << 20
 METRICS_SECONDS = 2.0
@@ -22,7 +22,7 @@ def sample(host: Host, slot: Slot) -> Sample:
 
 
 def with_latencies(host: Host, slot: Slot, counts: Counts, seconds: float) -> Sample:
-    """Return `counts` with the slot's histograms, if it tells them within `seconds`."""
+    """Return `counts` with the slot's histograms, if it returns them within `seconds`."""
     answer = host.ask(host.settings.private_endpoints[slot], "/metrics", seconds, most=METRICS_BYTES)
     if not answer.good:
         return Sample(counts)

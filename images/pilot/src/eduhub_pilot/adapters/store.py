@@ -1,7 +1,7 @@
-"""The host's state on disk. Every file is replaced whole: temporary file, fsync, rename, fsync of the folder.
+"""The host's state on disk. Every file is replaced whole: temporary file, fsync, rename, fsync of the directory.
 
-One pilot at a time writes, behind `guard`; the kernel frees it when a pilot dies. lock.json outlives pilots: it is a
-run's claim on the host over many commands, and appears with its whole content or not at all.
+One pilot at a time writes, holding `guard`; the kernel releases it when a pilot dies. lock.json outlives pilots: it is
+a run's claim on the host over many commands, and appears with its whole content or not at all.
 """
 
 from __future__ import annotations
@@ -19,39 +19,43 @@ from pathlib import Path
 from typing import Any
 
 from eduhub_pilot.model import journal
-from eduhub_pilot.model.document import RELEASE_ID, SCHEMA, Document
+from eduhub_pilot.model.document import RELEASE_ID, SCHEMA, Document, Source
 from eduhub_pilot.model.errors import RefusedError
 from eduhub_pilot.model.facts import SLOTS, Slot, Transport, slot_of
 from eduhub_pilot.model.release import Record, parse_record
 from eduhub_pilot.model.state import HostState, Lock, Serving, parse_lock, parse_state
 
 EMPTY = "none"
-# Runs whose samples are kept; a name of theirs becomes a folder's.
+# Runs whose samples are kept; a run's name is its directory's.
 RUNS = 10
 NOW = "now.json"
 SETTINGS = "settings.json"
+LIST = ["./invoke", "rollback", "--list"]
 RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}")
-# As much of the journal's end as is read to find a cut last line; lines are far shorter.
+# The end of the journal that is searched for a truncated last line; lines are far shorter.
 TAIL = 1 << 20
-# As much of it as a report looks through for the last rollout.
+# The end of the journal that a report searches for the last rollout.
 JOURNAL = 8 << 20
 
 
 def kept_settings(root: Path, run: str) -> Mapping[str, Any]:
     """Return the inventory's values that `begin` kept of `run`; RefusedError where they cannot be read."""
-    file = f"runs/{run}/{SETTINGS} in the host's state directory"
-    remedy = "It holds what this run began with. `./invoke rollback` undoes the run; then type your command again."
+    source = Source(
+        f"runs/{run}/{SETTINGS} in the host's state directory", "settings_unreadable",
+        "It holds the settings that this run began with. Roll back the run, then repeat the command.",
+        (["./invoke", "rollback"],),
+    )  # fmt: skip
+    if not RUN.fullmatch(run):
+        raise source.refused("is not a valid path: the id of the run is invalid")
     try:
-        text = (root / "runs" / run / SETTINGS).read_text() if RUN.fullmatch(run) else None
+        text = (root / "runs" / run / SETTINGS).read_text()
     except UnicodeDecodeError:
-        text = "not text"
+        raise source.refused("is not UTF-8 text") from None
     except OSError as error:
-        raise RefusedError(f"{file} cannot be read ({error.strerror}). {remedy}") from None
-    if text is None:
-        raise RefusedError(f"{run!r} is no id of a run.")
-    settings = Document.parse(text, file, remedy).fields.get("settings")
+        raise source.refused(f"cannot be read ({error.strerror})") from None
+    settings = Document.parse(text, source).fields.get("settings")
     if not isinstance(settings, dict):
-        raise RefusedError(f"{file} has no object in `settings`. {remedy}")
+        raise source.refused("has no object in `settings`")
     return settings
 
 
@@ -66,7 +70,7 @@ class Store:
 
     @contextmanager
     def guard(self) -> Iterator[None]:
-        """Keep other pilots from changing this host meanwhile; RefusedError when one does for too long."""
+        """Keep other pilots from changing this host; RefusedError when another one holds the guard for too long."""
         if self._depth:
             yield
             return
@@ -89,8 +93,10 @@ class Store:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise RefusedError(
-                        f"Another pilot has been writing to {self.shown} for {self.guard_seconds:.0f} s. "
-                        "`./invoke status` says which run; type your command again when it is through."
+                        "host_busy",
+                        f"Another pilot has been writing to {self.shown} for {self.guard_seconds:.0f} s. Repeat the "
+                        "command when it has finished.",
+                        ["./invoke", "status"],
                     ) from None
                 time.sleep(0.02)
 
@@ -102,7 +108,7 @@ class Store:
         self._sync(path.parent)
 
     def _temporary(self, path: Path, text: str) -> Path:
-        # One name is enough behind the guard, and what a crash leaves is overwritten.
+        # One name is enough with the guard held; a file that a crash left is overwritten.
         temporary = path.with_name(f".{path.name}.new")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         with os.fdopen(descriptor, "w") as file:
@@ -124,21 +130,21 @@ class Store:
         except FileNotFoundError:
             return None
         except UnicodeDecodeError:
-            return "not text"  # no file of ours: its parser refuses it by name
+            return "not text"  # its parser refuses it by name
 
     # --- release.json
 
     def state(self) -> HostState:
-        """Return the host's state; where release.json is missing, what the traffic maps and records still tell."""
+        """Return the host's state; where release.json is missing, rebuilt from the traffic maps and records."""
         text = self._read(self.root / "release.json")
         if text is None:
             return self._rebuilt()
         file = f"{self.shown}/release.json"
-        return parse_state(text, file, f"Move it away (`mv {file} {file}.bad`) and type your command again: what "
-                                       "serves is then read from the traffic maps.")  # fmt: skip
+        remedy = "Move it away and repeat the command: the live release is then read from the traffic maps."
+        return parse_state(text, Source(file, "state_unreadable", remedy, (["mv", file, f"{file}.bad"],)))
 
     def _rebuilt(self) -> HostState:
-        slot, names = slot_of(self.share()), self.names()
+        slot, names = slot_of(self.weight()), self.names()
         release = names[slot]
         if release is None or not self._record_path(release).exists():
             return HostState()
@@ -151,20 +157,22 @@ class Store:
     # --- lock.json
 
     def lock(self) -> Lock | None:
-        """Return who holds the host, or None."""
+        """Return the lock of this host, or None."""
         text = self._read(self.root / "lock.json")
         if text is None:
             return None
-        return parse_lock(text, f"{self.shown}/lock.json", "If no other run is at work, --take-over replaces it.")
+        remedy = "If no other run is active, --take-over replaces it."
+        return parse_lock(text, Source(f"{self.shown}/lock.json", "lock_unreadable", remedy))
 
     def take(self, lock: Lock) -> None:
-        """Claim the host; RefusedError when a lock appeared meanwhile. The file appears with its content, or not."""
+        """Take the lock; RefusedError when another one appeared. The file appears with its content, or not at all."""
         path = self.root / "lock.json"
         temporary = self._temporary(path, lock.text())
         try:
             os.link(temporary, path)
         except FileExistsError:
-            raise RefusedError("Another run has just taken this host's lock; `./invoke status` names it.") from None
+            message = "Another run took the lock of this host at the same moment. Nothing was changed."
+            raise RefusedError("lock_taken", message, ["./invoke", "status"]) from None
         finally:
             temporary.unlink(missing_ok=True)
         self._sync(self.root)
@@ -180,8 +188,8 @@ class Store:
 
     # --- the edge's maps, as committed
 
-    def share(self) -> int:
-        """Return green's committed share of the public requests, in percent; 0 before the first deployment."""
+    def weight(self) -> int:
+        """Return green's committed traffic weight, in percent; 0 before the first deployment."""
         return self.kept_weight() or 0
 
     def kept_weight(self) -> int | None:
@@ -192,13 +200,14 @@ class Store:
         words = text.split()
         if len(words) != 2 or words[0] != "green" or not words[1].isdigit() or int(words[1]) > 100:
             raise RefusedError(
-                f"{self.shown}/edge/traffic.map holds {text!r}, not one line like `green 0` or `green 100`: write "
-                "the slot that should serve into it, then type your command again."
+                "traffic_map_unreadable",
+                f"{self.shown}/edge/traffic.map holds {text!r}, not one line 'green WEIGHT' with a weight of 0 to "
+                "100. Write the weight of the live slot into it: 0 for blue, 100 for green.",
             )
         return int(words[1])
 
-    def save_share(self, share: int) -> None:
-        self._write(self.root / "edge/traffic.map", f"green {share}\n")
+    def save_weight(self, weight: int) -> None:
+        self._write(self.root / "edge/traffic.map", f"green {weight}\n")
 
     def names(self) -> dict[Slot, str | None]:
         """Return the release in each slot as the edge names it in its answers."""
@@ -225,16 +234,15 @@ class Store:
         return self.root / "releases" / release / "release.json"
 
     def record(self, release: str) -> Record:
-        """Return a release's record; RefusedError when it is gone or unreadable."""
+        """Return a release's record; RefusedError when it is missing or cannot be read."""
         file = f"{self.shown}/releases/{release}/release.json"
         text = self._read(self._record_path(release))
         if text is None:
-            raise RefusedError(f"{file} is missing. `./invoke rollback --list` lists what is kept.")
-        remedy = "Move its folder away; `./invoke rollback --list` then lists what is left."
-        return parse_record(text, file, remedy)
+            raise RefusedError("record_missing", f"{file} is missing.", LIST)
+        return parse_record(text, Source(file, "record_unreadable", "Move its directory away.", (LIST,)))
 
     def records(self) -> dict[str, Record]:
-        """Return all readable records by id: one broken file must not close the way back to the others."""
+        """Return all readable records by id: one broken file must not block a rollback to the others."""
         found = {}
         for release in self.releases():
             with suppress(RefusedError):
@@ -257,19 +265,19 @@ class Store:
         return self._read(self._record_path(release).with_name(name))
 
     def save_evidence(self, release: str, name: str, text: str) -> None:
-        """Keep what a gate found out about a release, beside its record; it goes with the record."""
+        """Keep what a gate found about a release, beside its record; it is removed with the record."""
         with self.guard():
             self._write(self._record_path(release).with_name(name), text)
 
     def drop_record(self, release: str) -> None:
         shutil.rmtree(self._record_path(release).parent, ignore_errors=True)
 
-    # --- what a run's shift saw: neither decides anything, so nothing waits for the disk here
+    # --- samples and progress of a shift: neither decides anything, so no fsync
 
     def append_sample(self, run: str, line: str, header: str) -> None:
         """Append one line to the run's samples, its newline included; the file begins with `header`.
 
-        A line that a crash cut short is ended first.
+        A truncated last line is ended first.
         """
         folder = self._room(run)
         if folder is None:
@@ -284,7 +292,7 @@ class Store:
             os.close(descriptor)
 
     def save_settings(self, run: str, given: Mapping[str, Any]) -> None:
-        """Keep the inventory's values for the run's shift, which outlives whoever handed them over."""
+        """Keep the inventory's values for the run's shift, which outlives the command that sent them."""
         folder = self._room(run)
         if folder:
             self._write(folder / SETTINGS, json.dumps({"schema": SCHEMA, "settings": given}, indent=1) + "\n")
@@ -295,7 +303,7 @@ class Store:
         return (self._read(folder / "samples.jsonl") or "").splitlines() if folder else []
 
     def save_now(self, run: str, text: str) -> None:
-        """Replace what whoever looks on is told of the run."""
+        """Replace the published progress of the run."""
         folder = self._room(run)
         if folder:
             temporary = folder / ".now.json.new"
@@ -303,11 +311,11 @@ class Store:
             temporary.rename(folder / NOW)
 
     def shown_now(self, run: str) -> str | None:
-        """Return where the host has what `save_now` writes; None for a run that has none."""
+        """Return the host's path of what `save_now` writes; None for a run that has none."""
         return f"{self.shown}/runs/{run}/{NOW}" if self._run(run) else None
 
     def _room(self, run: str) -> Path | None:
-        """Return the run's folder, made if need be; then what the oldest runs saw goes."""
+        """Return the run's directory, created if missing; the oldest runs' directories are then removed."""
         folder = self._run(run)
         if folder and not folder.is_dir():
             folder.mkdir(parents=True)
@@ -322,7 +330,7 @@ class Store:
     # --- the journal
 
     def journal(self, most: int = JOURNAL) -> tuple[list[str], bool]:
-        """Return the journal's lines, one cut short included, and whether older ones are left out."""
+        """Return the journal's lines, a truncated one included, and whether older ones are left out."""
         path = self.root / "journal.jsonl"
         try:
             with path.open("rb") as file:
@@ -333,8 +341,8 @@ class Store:
             return [], False
         return [line for line in lines[size > most :] if line], size > most
 
-    def append(self, line: str, mend: Callable[[str], str]) -> None:
-        """Append one line. A last line that a crash cut short is replaced by `mend` of it: nothing is lost.
+    def append(self, line: str, repair: Callable[[str], str]) -> None:
+        """Append one line. A truncated last line is replaced by `repair` of it: nothing is lost.
 
         One write ends the old line and adds the new one, so a pilot killed here leaves the journal as it was.
         """
@@ -342,14 +350,14 @@ class Store:
         with self.guard():
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                os.fchmod(descriptor, 0o600)  # it has a failed release's last log lines, whatever those hold
+                os.fchmod(descriptor, 0o600)  # it holds log lines of failed releases, which may hold secrets
                 size = os.fstat(descriptor).st_size
                 fragment = journal.cut(os.pread(descriptor, TAIL, max(0, size - TAIL)))
                 ended = line
                 if fragment and journal.whole(fragment):
                     ended = fragment.decode() + "\n" + line
                 elif fragment:
-                    ended = mend(fragment.decode(errors="replace")) + line
+                    ended = repair(fragment.decode(errors="replace")) + line
                 data = ended.encode()
                 if os.pwrite(descriptor, data, size - len(fragment)) < len(data):  # as a disk that fills up does
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))

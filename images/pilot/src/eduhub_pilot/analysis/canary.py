@@ -1,7 +1,7 @@
-"""Judging the new slot beside the other one, both in the same window. Pure: numbers in, a verdict with words out.
+"""The canary analysis: judges the candidate against the baseline in the same window. Pure.
 
-A slot is called slower only where the *least* its p95 can be exceeds the *most* that the other's can be, bucket bounds
-and rank uncertainty included: slowdowns below about a factor of 2.5 are for the performance gate to find.
+The candidate is slower only where the *lower* bound of its p95 exceeds the *upper* bound of the baseline's, bucket
+bounds and rank uncertainty included: slowdowns below about a factor of 2.5 are left to the performance gate.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from eduhub_pilot.model.shift_plan import Limits
 from eduhub_pilot.model.verdict import Word
 
 QUANTILE = 0.95
-# HAProxy's mean is over its last 1024 answers: of this window only once there were as many.
+# HAProxy's mean is over its last 1024 answers: it belongs to this window only once there were as many.
 MEAN_ANSWERS = 1024
 
 
@@ -43,7 +43,7 @@ class Side:
     plone: Histogram | None = None
 
     def document(self) -> dict[str, Any]:
-        """Return what the journal holds of it; a quantile's seconds as [least, most] that it can be."""
+        """Return the journal's fields; a quantile's seconds as [least, most] that it can be."""
         return {
             "answers": self.answers, "errors": self.errors, "connection_errors": self.faults, "queue": self.queued,
             "p50_seconds": bounds(self.requests, 0.5), "p95_seconds": bounds(self.requests, QUANTILE),
@@ -80,26 +80,26 @@ def row(so_far: int, before: Counts, now: Counts) -> int:
 
 
 def misbehaves(new: Side, old: Side, limits: Limits) -> str | None:
-    """Return why traffic must go back at once, or None; asked at every look."""
+    """Return why traffic has to move back at once, or None; evaluated at every check."""
     if new.row >= limits.errors_in_a_row > old.row:
         return f"answered {new.row} requests in a row with errors (5xx)"
     if new.faults - old.faults >= limits.connection_errors:
-        return f"failed {new.faults} connections, the other slot {old.faults}"
+        return f"failed {new.faults} connections (baseline {old.faults})"
     if new.queued >= limits.queue and new.queued > 2 * old.queued:
-        return f"lets {new.queued} requests wait, the other slot {old.queued}"
+        return f"has {new.queued} requests queued (baseline {old.queued})"
     if new.answers < limits.answers:
         return None
     allowed = limits.alone_errors_percent / 100
     if old.answers >= limits.answers:
         allowed = wilson(old.errors, old.answers)[1] + limits.errors_percent / 100
     if wilson(new.errors, new.answers)[0] > allowed:
-        beside = f" and {old.errors} of {old.answers} of the other slot's" if old.answers else ""
+        beside = f" (baseline {old.errors} of {old.answers})" if old.answers else ""
         return f"answered {new.errors} of {new.answers} requests with errors (5xx){beside}"
     return None
 
 
 def wilson(errors: int, answers: int, z: float = Z) -> tuple[float, float]:
-    """Return the Wilson score interval of a share of errors (Wilson 1927); sound for few answers and for none wrong."""
+    """Return the Wilson score interval of an error rate (Wilson 1927); valid for few answers and for no errors."""
     share, spread = errors / answers, z * z / answers
     centre = share + spread / 2
     margin = z * math.sqrt(share * (1 - share) / answers + spread / answers / 4)
@@ -109,25 +109,25 @@ def wilson(errors: int, answers: int, z: float = Z) -> tuple[float, float]:
 def judge(new: Side, old: Side, limits: Limits, reference: bool = False) -> tuple[Word, str]:
     """Return the verdict on a whole window, and its reason; `reference`: `old` is from the window before.
 
-    Too few samples is `inconclusive`, whose one consequence here is to go on: the gates have proven the slot.
+    Too few samples are `inconclusive`, and the shift continues: the gates have proven the candidate.
     """
     if why := misbehaves(new, old, limits):
         return "fail", why
     judged = []
-    for what, mine, other in (("its p95", new.requests, old.requests), ("Plone's p95 behind it", new.plone, old.plone)):
+    for what, mine, other in (("p95", new.requests, old.requests), ("Plone's p95", new.plone, old.plone)):
         word, why = _slower(what, mine, other, limits)
         if word == "fail":
-            return word, why + (" before" if reference else "")
+            return word, why + (" before the step" if reference else "")
         judged += [why] if word == "pass" else []
     if not judged and new.mean_seconds is not None and old.mean_seconds is not None:
         if new.mean_seconds > max(old.mean_seconds * limits.slower, old.mean_seconds + limits.slower_seconds):
-            return "fail", f"answers in {new.mean_seconds:g} s on average, the other slot in {old.mean_seconds:g} s"
-        judged.append("it is not slower on average")
+            return "fail", f"mean latency is {new.mean_seconds:g} s (baseline {old.mean_seconds:g} s)"
+        judged.append("mean latency is within its limit")
     if judged:
         return "pass", "; ".join(judged)
     return "inconclusive", (
-        f"nothing amiss in {new.answers} answers beside {old.answers} of the other slot, too few of them timed to "
-        f"compare latencies ({_count(new.requests)} and {_count(old.requests)}, {limits.latencies:g} each are needed)"
+        f"no errors beyond the limits in {new.answers} answers (baseline {old.answers}); too few were timed to compare "
+        f"latencies ({_count(new.requests)} and {_count(old.requests)}, {limits.latencies:g} each are needed)"
     )
 
 
@@ -142,6 +142,6 @@ def _slower(what: str, new: Histogram | None, old: Histogram | None, limits: Lim
     if bound == math.inf:
         return "inconclusive", ""
     if least > max(bound * limits.slower, bound + limits.slower_seconds):
-        return "fail", f"{what} is above {least:g} s, the other slot's below {bound:g} s"
+        return "fail", f"{what} is above {least:g} s (baseline below {bound:g} s)"
     shown = f"below {most:g} s" if most < math.inf else f"above {least:g} s"
-    return "pass", f"{what} is {shown}, the other slot's below {bound:g} s"
+    return "pass", f"{what} is {shown} (baseline below {bound:g} s)"

@@ -1,7 +1,7 @@
-"""The samples of a shift: a line a second or so of what both slots did since the line before. Pure.
+"""The samples of a shift: about a line a second, with both slots' counters since the line before. Pure.
 
-A line holds what was *added* since the one before it: it can be summed over any time, and one that is lost, cut short
-or out of a HAProxy that was restarted takes nothing else with it.
+A line holds what was *added* since the one before it: lines can be summed over any time, and a line that is lost,
+truncated, or from a restarted HAProxy affects no other.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from eduhub_pilot.analysis.histogram import Histogram
 from eduhub_pilot.model.facts import SLOTS, Slot
 
 SCHEMA = 1
-# So many lines come a second apart, the next as many two, then four: a day of waiting is some thousand lines.
+# This many lines are a second apart, the next as many two, then four: a day is some thousand lines.
 DENSE = 600
 MOST = 8 * DENSE
 
@@ -44,11 +44,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Moment:
-    """What happened in the `seconds` before `time` (UTC, RFC 3339); `share` is green's at its end, in percent."""
+    """What happened in the `seconds` before `time` (UTC, RFC 3339); `weight` is green's at its end, in percent."""
 
     time: str
     seconds: float
-    share: int
+    weight: int
     slots: Mapping[Slot, Part]
 
 
@@ -72,7 +72,7 @@ def part(side: Side) -> Part:
 
 def line(moment: Moment) -> str:
     """Return one line, newline included; what is zero is left out."""
-    fields: dict[str, Any] = {"time": moment.time, "seconds": round(moment.seconds, 3), "share": moment.share}
+    fields: dict[str, Any] = {"time": moment.time, "seconds": round(moment.seconds, 3), "weight": moment.weight}
     for slot, each in moment.slots.items():
         fields[slot] = {
             name: {f"{bound:g}": count for bound, count in value.items()} if isinstance(value, Mapping) else value
@@ -92,9 +92,10 @@ def parse(lines: Iterable[str]) -> tuple[list[Moment], int]:
                 known = fields["schema"] == SCHEMA
                 continue
             slots = {slot: _parsed(fields[slot]) for slot in SLOTS}
-            seconds, share = float(fields["seconds"]), int(fields["share"])
-            sound = known and 0 <= seconds < 1e6 and 0 <= share <= 100 and datetime.fromisoformat(fields["time"]).tzinfo
-            found += [Moment(fields["time"], seconds, share, slots)] if sound else []
+            seconds, weight = float(fields["seconds"]), int(fields["weight"])
+            timed = datetime.fromisoformat(fields["time"]).tzinfo
+            sound = known and 0 <= seconds < 1e6 and 0 <= weight <= 100 and timed
+            found += [Moment(fields["time"], seconds, weight, slots)] if sound else []
             broken += not sound
         except (ArithmeticError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             broken += 1
@@ -102,7 +103,7 @@ def parse(lines: Iterable[str]) -> tuple[list[Moment], int]:
 
 
 def total(moments: Iterable[Moment], slot: Slot) -> Part:
-    """Return a slot's share of some moments, as one."""
+    """Return a slot's part of some moments, as one."""
     found = Part()
     for each in moments:
         found = found.plus(each.slots[slot])

@@ -1,4 +1,4 @@
-"""The samples of a run as points of a plot: bounded in number, with what is missing said in words. Pure."""
+"""The samples of a run as points of a plot: bounded in number, with notes on gaps. Pure."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from eduhub_pilot.analysis.samples import Moment
 from eduhub_pilot.model.facts import SLOTS
 
 POINTS = 300
-# Samples that are so much further apart than they are long have lost some between them.
+# A distance this much longer than a sample is a gap.
 SLACK_SECONDS = 3.0
-# What takes longer than a day is a clock that was set.
+# A longer gap is a clock that was set.
 MOST_SECONDS = 86400.0
 
 
 @dataclass(frozen=True)
 class Series:
-    """`points`, oldest first; `steps`: one for each time that traffic stood; `notes`: what is not as it should be."""
+    """`points`, oldest first; `steps`: one for each traffic weight; `notes`: what is incomplete."""
 
     points: list[dict[str, Any]]
     steps: list[dict[str, Any]]
@@ -31,19 +31,19 @@ class Series:
 
 
 def series(lines: Iterable[str]) -> Series:
-    """Return what the lines of a file of samples tell, in at most POINTS points and as many steps."""
+    """Return the series of a samples file, in at most POINTS points and as many steps."""
     moments, broken = samples.parse(lines)
-    notes = [f"{count(broken, 'line')} of the samples cannot be read and {'is' if broken == 1 else 'are'} left out."
+    notes = [f"{count(broken, 'line')} of the samples could not be read."
              ] if broken else []  # fmt: skip
     if any(later.time < earlier.time for earlier, later in pairwise(moments)):
-        notes.append("The host's clock was set back meanwhile: samples stand where its clock put them.")
+        notes.append("The host's clock was set back: the samples keep the times of that clock.")
     moments.sort(key=when)
     gaps = [_gap(earlier, later) for earlier, later in pairwise(moments)]
     if missing := [seconds for seconds in gaps if seconds]:
         notes.append(f"The samples have {count(len(missing), 'gap')}, {sum(missing):.0f} s in all: nothing could be "
-                     "written down then.")  # fmt: skip
+                     "recorded then.")  # fmt: skip
     apart = list(zip(moments, [0.0, *gaps], strict=False))
-    steps = [_one(list(group)) for _, group in groupby(apart, key=lambda each: each[0].share)]
+    steps = [_one(list(group)) for _, group in groupby(apart, key=lambda each: each[0].weight)]
     return Series([_point(*each) for each in merged(apart)], [_point(*each) for each in steps[-POINTS:]], notes)
 
 
@@ -61,7 +61,7 @@ def merged(moments: Sequence[tuple[Moment, float]]) -> list[tuple[Moment, float]
 def _merged(moments: Sequence[tuple[Moment, float]], size: int, *, strictly: bool) -> Iterator[tuple[Moment, float]]:
     group: list[tuple[Moment, float]] = []
     for each in moments:
-        if group and (len(group) >= size or (strictly and (each[1] or each[0].share != group[0][0].share))):
+        if group and (len(group) >= size or (strictly and (each[1] or each[0].weight != group[0][0].weight))):
             yield _one(group)
             group = []
         group.append(each)
@@ -76,7 +76,7 @@ def _one(group: Sequence[tuple[Moment, float]]) -> tuple[Moment, float]:
 
 
 def _point(moment: Moment, gap: float) -> dict[str, Any]:
-    found: dict[str, Any] = {"time": moment.time, "seconds": round(moment.seconds, 3), "share": moment.share}
+    found: dict[str, Any] = {"time": moment.time, "seconds": round(moment.seconds, 3), "weight": moment.weight}
     found |= {"gap_seconds": round(gap, 1)} if gap else {}
     for slot in SLOTS:
         part = moment.slots[slot]

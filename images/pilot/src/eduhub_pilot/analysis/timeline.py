@@ -1,4 +1,4 @@
-"""A run as its journal tells it: what happened when, in words; its verdicts; how it ended. Pure."""
+"""A run in its journal: its events with messages, its verdicts, its result. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from eduhub_pilot.model.release import Record
 
 NEEDED = ("time", "step", "event")
 STARTS = {"begun", "resumed"}
-# A run has some dozens of lines; one that was resumed a hundred times is told by its beginning and its end.
+# A run has some dozens of lines; of a run that was resumed a hundred times only beginning and end are reported.
 MOST = 200
 # The longest sentence, and the most characters of what a gate measured, that a document holds.
 LONGEST, MEASURED = 1500, 8000
@@ -39,14 +39,14 @@ def last_run(journal: Sequence[Entry]) -> list[Entry]:
 
 
 def result(run: Sequence[Entry], *, at_work: bool) -> tuple[str, str | None]:
-    """Return how a run ended (or how it stands), and for one that went back why.
+    """Return the result of a run, and for a reverted one why.
 
-    confirmed, reverted, unconfirmed (all traffic has moved), waiting (a gate leaves it to a person), under way,
+    confirmed, reverted, unconfirmed (all traffic has moved), waiting (a person decides after a gate), under way,
     interrupted. `at_work`: whether it holds the lock.
     """
     words = {
         ("confirm", "confirmed"): "confirmed", ("revert", "reverted"): "reverted", ("shift", "shifted"): "unconfirmed",
-        ("prove", "waiting"): "waiting", ("begin", "begun"): "", ("begin", "resumed"): "",
+        ("prove", "awaiting_decision"): "waiting", ("begin", "begun"): "", ("begin", "resumed"): "",
     }  # fmt: skip
     stands, why = "", None
     for each in run:
@@ -57,7 +57,7 @@ def result(run: Sequence[Entry], *, at_work: bool) -> tuple[str, str | None]:
 
 
 def verdicts(run: Iterable[Entry]) -> list[dict[str, Any]]:
-    """Return the verdicts of the gates and of the watch at each step, in their order; `skipped` for none."""
+    """Return the verdicts of the gates and of each canary step, in their order; `skipped` for none."""
     found = []
     for each in run:
         if not isinstance(each.get("gate"), str):
@@ -73,11 +73,11 @@ def verdicts(run: Iterable[Entry]) -> list[dict[str, Any]]:
 
 
 def events(run: Sequence[Entry]) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return what happened, each with its time, the seconds it had taken then, and a sentence; and what is left out."""
+    """Return the events, each with its time, its duration in seconds and a message; and what is left out."""
     told = [
         {
             "time": each["time"], "step": cut(each["step"]), "event": cut(each["event"]),
-            "seconds": number(each.get("seconds")), "says": cut(says(each)),
+            "seconds": number(each.get("seconds")), "message": cut(message_of(each)),
         }
         for each in run
     ]  # fmt: skip
@@ -87,23 +87,23 @@ def events(run: Sequence[Entry]) -> tuple[list[dict[str, Any]], list[str]]:
     return told[: MOST // 2] + told[-MOST // 2 :], [left]
 
 
-def says(each: Entry) -> str:
-    """Return an entry in words."""
+def message_of(each: Entry) -> str:
+    """Return an entry in one sentence."""
     slot, release = each.get("slot") or "the slot", each.get("release") or "its release"
     words = {
-        ("begin", "begun"): f"{each.get('owner')} began: {slot} is to run {release}.",
-        ("begin", "resumed"): f"{each.get('owner')} went on with it: {slot} is to run {release}.",
-        ("prove", "started"): f"{slot} was started with {release}.",
-        ("prove", "ready"): f"It was ready, at attempt {each.get('attempts')}.",
-        ("prove", "waiting"): "A gate could not decide: the run was left to a person.",
-        ("shift", "moved"): f"{each.get('percent')}% of the traffic to {slot}.",
+        ("begin", "begun"): f"{each.get('owner')} began the run: {release} in {slot}.",
+        ("begin", "resumed"): f"{each.get('owner')} resumed the run: {release} in {slot}.",
+        ("prove", "started"): f"{slot} started with {release}.",
+        ("prove", "ready"): f"The candidate was ready after {each.get('attempts')} attempts.",
+        ("prove", "awaiting_decision"): "A gate was inconclusive: a person has to decide.",
+        ("shift", "moved"): f"Traffic weight of {slot}: {each.get('percent')}%.",
         ("shift", "drained"): f"{slot} was drained; {each.get('left', 0)} connections were left.",
-        ("shift", "witnessed"): f"{each.get('answers')} answers at the public address were all from {slot}.",
+        ("shift", "public_check_passed"): f"{each.get('answers')} answers at the public address were all from {slot}.",
         ("shift", "shifted"): f"All traffic was on {slot}, unconfirmed.",
-        ("rehearse", "back"): f"The way back was rehearsed: all traffic on {slot} and back.",
-        ("confirm", "confirmed"): f"{slot} was confirmed: {release} stays.",
-        ("end", "freed"): "The lock was freed.",
-        ("revert", "given back"): f"Traffic was given back to {each.get('slot') or 'nobody'}: {each.get('why')}",
+        ("rehearse", "rolled_back"): f"The rollback was rehearsed: all traffic on {slot} and back.",
+        ("confirm", "confirmed"): f"{release} ({slot}) was confirmed.",
+        ("end", "lock_released"): "The lock was released.",
+        ("revert", "traffic_restored"): f"Traffic returned to {each.get('slot') or 'no slot'}: {each.get('why')}",
         ("revert", "reverted"): f"The run was reverted: {each.get('why')}",
     }  # fmt: skip
     if isinstance(each.get("gate"), str):
@@ -111,20 +111,20 @@ def says(each: Entry) -> str:
         return f"{each['gate']}: {verdict}. {each.get('reason') or each.get('skipped') or ''}"
     if each["event"] == "listed":
         return f"{len(each.get('connections') or ())} more connections at {slot}."
-    plain = str(each["event"]) + (f": {each['why']}" if each.get("why") else "")
+    plain = str(each["event"]).replace("_", " ") + (f": {each['why']}" if each.get("why") else "")
     return words.get((each["step"], each["event"]), plain)
 
 
 def changes(old: Record | None, new: Record | None, run: Iterable[Entry]) -> list[str]:
-    """Return in sentences what the new release changes; values of environment and files are not told."""
+    """Return what the new release changes; values of environment and files are left out."""
     if new is None:
-        return ["The record of the release is missing or unreadable, so what it changes is not known."]
+        return ["The record of the release is missing or cannot be read, so its changes are unknown."]
     if old is None:
-        return [f"Python {new.python_version or 'unknown'}, image {new.image_name}; there was no release before."]
+        return [f"Python {new.python_version or 'unknown'}, image {new.image_name}; the first release."]
     pairs = (("Python", old.python_version, new.python_version), ("image", old.image_name, new.image_name))
     found = [f"{name} {was or 'unknown'} → {now or 'unknown'}" for name, was, now in pairs if was != now]
     if old.image_name == new.image_name and old.image_id != new.image_id:
-        found.append(f"image {new.image_name}: built anew")
+        found.append(f"image {new.image_name}: rebuilt")
     for name in sorted({*old.spec.fields, *new.spec.fields} - {"python", "image"}):
         was, now = old.spec.fields.get(name), new.spec.fields.get(name)
         if was != now:
@@ -137,7 +137,7 @@ def changes(old: Record | None, new: Record | None, run: Iterable[Entry]) -> lis
 
 
 def _which(was: Any, now: Any) -> str:
-    """Return the names in two mappings that differ; nothing where they are no mappings."""
+    """Return the names in two mappings that differ; only that they differ for other values."""
     if not isinstance(was, Mapping) or not isinstance(now, Mapping):
         return " differs"
     return ": " + ", ".join(sorted(name for name in {*was, *now} if was.get(name) != now.get(name)))
@@ -147,8 +147,8 @@ def _packages(found: Any) -> list[str]:
     if not isinstance(found, Mapping):
         return []
     added, removed = (found.get(name) or {} for name in ("added", "removed"))
-    lines = [f"package {name} {version} is new" for name, version in added.items()]
-    lines += [f"package {name} {version} is gone" for name, version in removed.items()]
+    lines = [f"package {name} {version} is added" for name, version in added.items()]
+    lines += [f"package {name} {version} is removed" for name, version in removed.items()]
     return lines + [f"package {name} {' → '.join(map(str, pair)) if isinstance(pair, list) else pair}"
                     for name, pair in (found.get("changed") or {}).items()]  # fmt: skip
 

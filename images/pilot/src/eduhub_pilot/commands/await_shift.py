@@ -1,4 +1,4 @@
-"""`await`: look on while the shift's own container moves traffic, and say how that went. Changes nothing."""
+"""`await`: wait while the shift's own container moves traffic, and report its result. Changes nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from contextlib import suppress
 
 from eduhub_pilot.adapters.host import Host
-from eduhub_pilot.model.errors import EngineDownError, FailedError, LostError
+from eduhub_pilot.model.errors import EngineDownError, FailedError, SupersededError
 from eduhub_pilot.model.facts import SHIFT
 from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.model.state import HostState
@@ -14,7 +14,7 @@ from eduhub_pilot.rollout.messages import moved, serving
 from eduhub_pilot.rollout.undo import LOG_LINES
 
 POLL_SECONDS = 0.1
-# Asking the engine costs it more than reading a file costs us.
+# A request to the engine is more expensive than reading a file.
 ENGINE_SECONDS = 1.0
 
 
@@ -29,7 +29,7 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
 
 
 def await_shift(host: Host, run: str) -> Outcome:
-    """Return how traffic moved once all of it has; FailedError when the shift ended otherwise, or its container did."""
+    """Return the outcome of a finished shift; FailedError when the shift or its container ended otherwise."""
     clock = host.clock
     until = clock.monotonic() + host.settings.longest_shift_seconds
     looked = clock.monotonic()
@@ -41,7 +41,12 @@ def await_shift(host: Host, run: str) -> Outcome:
         if rollout.step in {"shifted", "confirm"}:
             return moved(rollout)
         if clock.monotonic() >= until:
-            raise FailedError(f"Run {run} is still at step {rollout.step}, long after its time.")
+            raise FailedError(
+                "shift_timeout",
+                f"The shift of run {run} exceeded its deadline of {host.settings.longest_shift_seconds:g} s at step "
+                f"{rollout.step}.",
+                ["docker", "logs", host.settings.container(SHIFT)],
+            )
         if clock.monotonic() - looked >= ENGINE_SECONDS:
             looked = clock.monotonic()
             _alive(host, run)
@@ -50,10 +55,10 @@ def await_shift(host: Host, run: str) -> Outcome:
 
 def _over(state: HostState, run: str) -> Outcome:
     if state.last is None or state.last.run != run:
-        raise LostError(f"Run {run} ends here: another one took this host over. `./invoke status` says what serves.")
+        raise SupersededError(run, "another run took over")
     if state.last.result == "reverted":
-        raise FailedError(f"{(state.last.why or '').rstrip('.')}. Reverted: {serving(state)}")
-    return Outcome(0, f"Confirmed: {serving(state)}")
+        raise FailedError("reverted", f"{(state.last.why or '').rstrip('.')}. Reverted. {serving(state)}")
+    return Outcome("confirmed", f"Confirmed. {serving(state)}")
 
 
 def _alive(host: Host, run: str) -> None:
@@ -68,5 +73,6 @@ def _alive(host: Host, run: str) -> None:
         if rollout is None or rollout.run != run or rollout.step == "shifted":
             return
         log = host.engine.log(name, LOG_LINES)
-        how = f"ended with code {container.exit_code}" if container else "is gone"
-        raise FailedError(f"The shift's container {name} {how} at step {rollout.step}, with its work undone.", log=log)
+        how = f"exited with code {container.exit_code}" if container else "was removed"
+        message = f"The shift's container {name} {how} at step {rollout.step}, before the shift was finished."
+        raise FailedError("shift_container_lost", message, log=log)

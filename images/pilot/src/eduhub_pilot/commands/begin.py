@@ -1,4 +1,4 @@
-"""`begin`: may this run start, to which release, in which slot. All under the guard, so two runs cannot both win."""
+"""`begin`: whether this run may start, to which release and in which slot. Holds the guard, so only one run wins."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from eduhub_pilot.rollout.undo import give_back, reset, undo
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     parser.add_argument("--run", required=True, help="id of the run")
-    parser.add_argument("--owner", required=True, help="who types, as user@host")
+    parser.add_argument("--owner", required=True, help="the operator, as user@host")
     parser.add_argument("--verb", required=True, choices=["deploy", "upgrade", "rollback"])
     parser.add_argument("--python", help="Python to move to, as 3.11; without it the live one stays")
     parser.add_argument("--to", metavar="ID", help="release to roll back to; without it the last known-good one")
-    parser.add_argument("--take-over", action="store_true", help="take the lock, undoing what its run left")
-    parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    parser.add_argument("--take-over", action="store_true", help="take the lock and undo the run that held it")
+    parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
     parser.add_argument("--hold", action="store_true", help="wait for a person to confirm")
-    parser.add_argument("--confirm-within", metavar="SECONDS", default="", help="go back by itself after that")
+    parser.add_argument("--confirm-within", metavar="SECONDS", default="", help="revert an unconfirmed run after that")
 
 
 def run(host: Host, options: argparse.Namespace) -> Outcome:
@@ -41,14 +41,15 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
         options.run, options.owner, options.verb, options.python, options.to, options.take_over, options.resume,
         options.hold, options.confirm_within,
     )  # fmt: skip
-    return begin(host, request, None if options.verb == "rollback" else parse_spec(options.spec))
+    given = None if options.verb == "rollback" else options.spec
+    return begin(host, request, parse_spec(given) if given else None)
 
 
 @dataclass(frozen=True)
 class Opening:
-    """How the run enters: what the dead run before it left is undone by now, or is gone on with.
+    """How the run starts: an interrupted run before it is undone by now, or is resumed.
 
-    `back`: undoing that run was already what the rollback asks for.
+    `back`: undoing that run was all that the rollback requested.
     """
 
     state: HostState
@@ -59,7 +60,7 @@ class Opening:
 
 
 def begin(host: Host, request: RunRequest, spec: Spec | None) -> Outcome:
-    """Take the lock and record the release, or say that there is nothing to change; RefusedError touches nothing."""
+    """Take the lock and record the release, or report that there is nothing to change; RefusedError changes nothing."""
     confirm_seconds(request.confirm_within, host.settings.confirm_seconds)
     with host.store.guard():
         opening = _open(host, request, spec)
@@ -68,7 +69,7 @@ def begin(host: Host, request: RunRequest, spec: Spec | None) -> Outcome:
         except RefusedError as error:
             if opening.lock and opening.admission.way != "resume":
                 host.store.free()
-            raise RefusedError(f"{opening.admission.why} {error.say}".strip()) from None
+            raise RefusedError(error.code, f"{opening.admission.why} {error.message}".strip(), *error.next) from None
 
 
 def _open(host: Host, request: RunRequest, spec: Spec | None) -> Opening:
@@ -82,20 +83,20 @@ def _open(host: Host, request: RunRequest, spec: Spec | None) -> Opening:
         state = undo(host, state, rollout, f"run {request.run} of {request.owner} began").state
         changed = True
     elif found.way == "resume" and rollout and rollout.moving:
-        # Traffic is on an unconfirmed slot only while a shift keeps watch, and the next one is some steps away.
+        # Traffic may be on an unconfirmed slot only while a shift monitors it, and the next shift is some steps away.
         give_back(host, state)
-        # From here on the shift of the run before has nothing to go on with, whoever is killed before the next one is.
+        # The previous shift finds no traffic to continue with from here on, even if this pilot is killed.
         state = state.at(replace(rollout, traffic=None), "begin")
         host.store.save_state(state)
-        why = "the run begins anew from its proof"
-        host.note(request.run, "begin", "given back", slot=other(rollout.slot), why=why)
-    ends = rollout and (admission.goes_back(request, rollout) or admission.goes_nowhere(request, state))
+        why = "the resumed run starts again at the gates"
+        host.note(request.run, "begin", "traffic_restored", slot=other(rollout.slot), why=why)
+    ends = rollout and (admission.is_undo(request, rollout) or admission.has_no_target(request, state))
     back = bool(changed and ends)
     return Opening(state, found, lock, changed, back)
 
 
 def _watched(host: Host, lock: Lock | None, rollout: Rollout | None) -> bool:
-    """Return whether the run that holds the lock has moved traffic, and its shift is there to keep watch."""
+    """Return whether the run that holds the lock has moved traffic and its shift still monitors it."""
     if not (lock and rollout and rollout.moving and lock.run == rollout.run):
         return False
     with suppress(EngineDownError):
@@ -105,9 +106,9 @@ def _watched(host: Host, lock: Lock | None, rollout: Rollout | None) -> bool:
 
 
 def _refuse(host: Host, request: RunRequest, spec: Spec | None, state: HostState, resumed: Rollout | None) -> None:
-    """Raise what refuses the run, while what the one before it left is still as it was.
+    """Raise what refuses the run before the interrupted run is changed.
 
-    A rollback to wherever the host goes by itself ends an interrupted run in any case.
+    A rollback without a named release ends an interrupted run in any case.
     """
     if resumed:
         _resumed(host, request, resumed)
@@ -116,7 +117,7 @@ def _refuse(host: Host, request: RunRequest, spec: Spec | None, state: HostState
 
 
 def _resumed(host: Host, request: RunRequest, rollout: Rollout) -> Record:
-    """Return the release to go on to; RefusedError when that is not what was asked for."""
+    """Return the release of the resumed run; RefusedError when the request names another one."""
     record = host.store.record(rollout.release)
     if not record.intact:
         raise admission.changed(record)
@@ -141,20 +142,22 @@ def _decide(host: Host, request: RunRequest, spec: Spec | None, opening: Opening
         record = _resumed(host, request, state.rollout)
         return _claim(host, request, opening, record, state.rollout.slot)
     if opening.back and state.live:
-        return _nothing(host, opening, f"{why} {serving(state)}", state.live.slot, state.live.release)
+        message = f"{why} {serving(state)}"
+        return _nothing(host, opening, "interrupted_run_undone", message, state.live.slot, state.live.release)
     record = _release(host, request, spec, state)
     slot = admission.slot_for(state, record, _runs(host, state))
     if slot is None:
-        say = f"{why} Nothing to change: {record.named()} serves.".strip()
-        return _nothing(host, opening, say, other(admission.idle(state)), record.id)
+        message = f"{why} Nothing to change: {record.named()} is live.".strip()
+        return _nothing(host, opening, "nothing_to_change", message, other(admission.idle(state)), record.id)
     return _claim(host, request, opening, record, slot)
 
 
-def _nothing(host: Host, opening: Opening, say: str, slot: Slot, release: str) -> Outcome:
-    """Return the outcome of a run that has nothing to do any more; it needs no lock."""
+def _nothing(host: Host, opening: Opening, code: str, message: str, slot: Slot, release: str) -> Outcome:
+    """Return the outcome of a run that has nothing to do; it needs no lock."""
     if opening.lock:
         host.store.free()
-    return Outcome(0, say, opening.changed, _data(host, opening.state, "none", slot, release, host.known(release)))
+    data = _data(host, opening.state, "none", slot, release, host.known(release))
+    return Outcome(code, message, opening.changed, data)
 
 
 def _runs(host: Host, state: HostState) -> bool:
@@ -166,10 +169,10 @@ def _runs(host: Host, state: HostState) -> bool:
 
 
 def _release(host: Host, request: RunRequest, spec: Spec | None, state: HostState) -> Record:
-    """Return the record to go to, which may be new and not yet on disk; RefusedError says why there is none."""
+    """Return the record to roll out, which may not be on disk yet; RefusedError when there is none."""
     records = host.store.records()
     if request.verb == "rollback":
-        record = admission.way_back(request, state, records)
+        record = admission.rollback_target(request, state, records)
         if not record.intact:
             raise admission.changed(record)
         if host.engine.image(record.image_id) is None:
@@ -178,7 +181,9 @@ def _release(host: Host, request: RunRequest, spec: Spec | None, state: HostStat
     if request.verb == "upgrade" and not state.live:
         raise admission.nothing_live(request)
     if spec is None:
-        raise RefusedError(f"{request.verb} needs the specification of the release on standard input.")
+        raise RefusedError(
+            "specification_missing", f"{request.verb} needs the specification of the release on standard input."
+        )
     live = records.get(state.live.release) if state.live else None
     spec = spec.resolved(admission.python_of(request, live, spec))
     for_verb(host.settings.gates, request.verb, spec)
@@ -192,7 +197,7 @@ def _release(host: Host, request: RunRequest, spec: Spec | None, state: HostStat
 
 
 def _claim(host: Host, request: RunRequest, opening: Opening, record: Record, slot: Slot) -> Outcome:
-    """Take the lock, then record the release and the rollout; each line may be the last one that a killed pilot ran."""
+    """Take the lock, then record the release and the rollout. A pilot may be killed after any line."""
     state, now = opening.state, host.clock.now()
     lock = Lock(request.owner, request.run, request.verb, "begin", now, now, host.settings.lock_seconds)
     if opening.lock:
@@ -202,12 +207,13 @@ def _claim(host: Host, request: RunRequest, opening: Opening, record: Record, sl
     origin = state.live.release if state.live else None
     resumed = opening.admission.way == "resume"
     verb = state.rollout.verb if resumed and state.rollout else request.verb
-    # The slot that public traffic leaves must be the one that is not replaced.
+    # Public traffic must be on the slot that is not replaced.
     if not resumed and reset(host, state):
         if drained(host, slot, host.settings.drain_seconds, lambda: None):
             with suppress(ProxyDownError):
                 host.note_connections(request.run, "begin", "cut", slot, host.proxy.left(slot, patience=2))
-        host.note(request.run, "begin", "given back", slot=other(slot), why="traffic was not on the committed slot")
+        why = "traffic was not on the committed slot"
+        host.note(request.run, "begin", "traffic_restored", slot=other(slot), why=why)
     if record.id not in host.store.releases():
         host.store.save_record(record)
     host.store.save_settings(request.run, host.settings.given)
@@ -215,23 +221,21 @@ def _claim(host: Host, request: RunRequest, opening: Opening, record: Record, sl
     seconds = confirm_seconds(request.confirm_within, host.settings.confirm_seconds)
     state = state.begun(Rollout(request.run, slot, record.id, origin, "begin", verb, request.hold, seconds))
     host.store.save_state(state)
-    # The watch of the run before this one, whose place the next one takes; it has lost its hold by now.
+    # The shift of the previous run, whose lock is lost by now: the new shift takes its container name.
     host.engine.remove(host.settings.container(SHIFT), stop_seconds=1)
     host.note(
         request.run, "begin", "resumed" if resumed else "begun", verb=verb, slot=slot, release=record.id,
         origin=origin, owner=request.owner, found=opening.admission.why or None,
     )  # fmt: skip
     state = _forget(host, state)
-    words = f"{slot} will run {record.named()}; " + (
-        f"{state.live.slot} serves {state.live.release} meanwhile." if state.live else "nothing serves yet."
-    )
-    say = f"{opening.admission.why} {words}".strip()
+    live = f"{state.live.release} ({state.live.slot})" if state.live else "none yet"
+    message = f"{opening.admission.why} Candidate: {record.named()} ({slot}). Live release: {live}.".strip()
     data = _data(host, state, "roll", slot, record.id, record)
-    # A rollback waits for nobody: its shift starts and proves the slot itself, which saves a pilot.
+    # A rollback starts no pilot more: its shift starts and proves the slot itself.
     data |= {"shift_proves": verb == "rollback"}
-    # Where a shift tells how traffic stands, and when it has ended by itself, whoever is gone meanwhile.
+    # The file in which a shift reports its progress, and after how many seconds it has ended by itself.
     data |= {"view": host.store.shown_now(request.run), "within": host.settings.longest_shift_seconds + seconds}
-    return Outcome(0, say, True, data)
+    return Outcome("resumed" if resumed else "begun", message, True, data)
 
 
 def _data(
@@ -248,10 +252,10 @@ def _data(
 
 
 def _forget(host: Host, state: HostState) -> HostState:
-    """Forget the releases beyond those that are kept: their image's extra tag, then their record."""
+    """Remove releases beyond those that are kept: their image's extra tag, then their record."""
     forgotten = set()
     for release in sorted(admission.superfluous(state, host.store.releases())):
-        with suppress(EngineDownError):  # a container of somebody else's may use it: the next run tries again
+        with suppress(EngineDownError):  # a foreign container may use the image: the next run tries again
             host.engine.untag(kept(release))
             host.store.drop_record(release)
             forgotten.add(release)

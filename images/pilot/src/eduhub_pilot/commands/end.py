@@ -1,4 +1,4 @@
-"""`end`: free the lock of a run."""
+"""`end`: release the lock of a run."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
 
 
 def end(host: Host, run: str) -> Outcome:
-    """Free the lock if it is this run's. An unfinished rollout stays recorded, for the next run to undo or resume."""
+    """Release the lock if this run holds it. An unfinished rollout stays recorded, to be undone or resumed."""
     with host.store.guard():
         lock = host.store.lock()
         if lock is None or lock.run != run:
-            return Outcome(0, f"Run {run} holds no lock here.")
+            return Outcome("no_lock_to_release", f"Run {run} holds no lock on this host.")
         _, state = host.held(run)
         host.store.free()
-        host.note(run, "end", "freed")
-    left = f" Run {run} is unfinished: the next one undoes it, or --resume goes on with it." if state.rollout else ""
-    return Outcome(0, f"The lock is free. {serving(state)}{left}", True, {"serving": host.serving(state)})
+        host.note(run, "end", "lock_released")
+    left = f" Run {run} is unfinished: the next run undoes or resumes it." if state.rollout else ""
+    following = [["./invoke", "upgrade", "--resume"]] if state.rollout else []
+    message = f"The lock is released. {serving(state)}{left}"
+    return Outcome("lock_released", message, True, {"serving": host.serving(state)}, following)

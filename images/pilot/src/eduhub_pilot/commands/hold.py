@@ -1,4 +1,4 @@
-"""`hold`: until when a run that has moved all traffic waits for a person to confirm it. Changes nothing."""
+"""`hold`: the deadline of a run that has moved all traffic and awaits its confirmation. Changes nothing."""
 
 from __future__ import annotations
 
@@ -23,11 +23,15 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
 
 
 def hold(host: Host, run: str) -> Outcome:
-    """Return until when `run`, which has moved all traffic, waits for a person; FailedError when it does not."""
+    """Return the deadline for confirming `run`; FailedError when it does not await a confirmation."""
     inspection = inspect(host)
     rollout, last = inspection.state.rollout, inspection.state.last
-    if rollout is None or rollout.run != run or inspection.goes_back is None:
-        how = ended(last) if last and last.run == run else "`./invoke status` says what became of it."
-        raise FailedError(f"Run {run} waits for nobody. {how}")
-    words = f"{rollout.slot} ({rollout.release}) has all traffic and waits for a person, until {inspection.goes_back}."
-    return Outcome(0, words)
+    if rollout is None or rollout.run != run or inspection.deadline is None:
+        how = f" {ended(last)}" if last and last.run == run else ""
+        raise FailedError("hold_over", f"Run {run} does not await a confirmation.{how}", ["./invoke", "status"])
+    message = (
+        f"All traffic is on {rollout.release} ({rollout.slot}), unconfirmed. It is reverted at {inspection.deadline} "
+        "unless it is confirmed."
+    )
+    data = {"deadline": inspection.deadline}
+    return Outcome("awaiting_confirmation", message, False, data, [["./invoke", "confirm"], ["./invoke", "rollback"]])

@@ -1,4 +1,4 @@
-"""`init`: the state files and maps that are missing. What is there is never changed."""
+"""`init`: create missing state files and maps. Existing files are never changed."""
 
 from __future__ import annotations
 
@@ -20,24 +20,25 @@ def run(host: Host, _: argparse.Namespace) -> Outcome:
 
 
 def init(host: Host) -> Outcome:
-    """Make what is missing, agreeing with what is there; idempotent. Ansible makes the folders and their owners."""
-    made = []
+    """Create what is missing, consistent with what exists; idempotent. Ansible creates the directories."""
+    created = []
     root = host.store.root
     with host.store.guard():
         state = host.store.state()
         if not (root / "edge/traffic.map").exists():
-            host.store.save_share(weight_of(state.live.slot) if state.live else 0)
-            made.append("edge/traffic.map")
+            host.store.save_weight(weight_of(state.live.slot) if state.live else 0)
+            created.append("edge/traffic.map")
         if not (root / "edge/releases.map").exists():
             host.store.save_names(state.slots)
-            made.append("edge/releases.map")
+            created.append("edge/releases.map")
         if not (root / "edge/transport.map").exists():
             host.store.save_transports(host.store.transports())
-            made.append("edge/transport.map")
+            created.append("edge/transport.map")
         if not (root / "release.json").exists():
             host.store.save_state(state)
-            made.append("release.json")
-        if made or not (root / "journal.jsonl").exists():
-            host.note(None, "init", "made", files=made)
-    say = f"Made {', '.join(made)}." if made else "All state files are there."
-    return Outcome(0, say, bool(made))
+            created.append("release.json")
+        if created or not (root / "journal.jsonl").exists():
+            host.note(None, "init", "created", files=created)
+    if not created:
+        return Outcome("already_initialized", "All state files exist.")
+    return Outcome("initialized", f"Created {', '.join(created)}.", True)

@@ -1,4 +1,4 @@
-"""`prove`: the slot's container is the release it should be, gets ready in time, and passes the gates."""
+"""`prove`: the slot's container runs the candidate, becomes ready before its deadline, and passes the gates."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from eduhub_pilot.rollout.slot_readiness import log_tail, readiness_of
 from eduhub_pilot.rollout.undo import LOG_LINES, rename
 
 DETAILS = 10
+# What to type after an inconclusive gate.
+DECISIONS = (["./invoke", "upgrade", "--resume"], ["./invoke", "rollback"])
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,15 +35,15 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
 
 
 def prove(host: Host, run: str) -> Outcome:
-    """Start the candidate and return the verdicts when it is ready and passes; FailedError with its log otherwise.
+    """Start the candidate; return the verdicts when it is ready and passes. FailedError, with its log, when not.
 
-    A gate that is inconclusive ends the run where it is, with code 3: nothing is moved, the slot stays up behind its
-    door, the lock is freed. `--resume` asks the gates again; any other run removes the slot first.
+    An inconclusive gate ends the run in place: no traffic is moved, the slot stays up behind its private endpoint, the
+    lock is released. `--resume` runs the gates again; any other run removes the slot first.
     """
     with host.step(run, "prove") as (_, state):
         rollout = state.rollout
         if rollout is None:
-            raise FailedError(f"Run {run} has no rollout to prove: `begin` comes first.")
+            raise FailedError("not_begun", f"Run {run} has no rollout to prove: `begin` has to come first.")
         record = host.store.record(rollout.release)
         judged_by = for_verb(host.settings.gates, rollout.verb, record.spec)
         if rollout.step == "begin":
@@ -53,12 +55,12 @@ def prove(host: Host, run: str) -> Outcome:
         host.note(run, "prove", "started", slot=rollout.slot, release=rollout.release)
     readiness, why = readiness_of(host, run, rollout, record, container, warm)
     host.note(
-        run, "prove", "excused" if why else "ready", attempts=readiness.attempts, seconds=round(readiness.elapsed, 3),
+        run, "prove", "waived" if why else "ready", attempts=readiness.attempts, seconds=round(readiness.elapsed, 3),
         **({"why": why} if why else {}),
     )  # fmt: skip
-    blue = host.known(state.live.release) if state.live else None
-    live = host.engine.container(host.settings.container(other(rollout.slot)))
-    candidate = Candidate(host, rollout, record, blue, judged_by, host.heart(run).beat, bool(live and live.runs))
+    live = host.known(state.live.release) if state.live else None
+    left = host.engine.container(host.settings.container(other(rollout.slot)))
+    candidate = Candidate(host, rollout, record, live, judged_by, host.heart(run).beat, bool(left and left.runs))
     asked = []
     for each in ask(candidate):
         asked.append(each)
@@ -67,51 +69,54 @@ def prove(host: Host, run: str) -> Outcome:
     data = {"verdicts": [each.document for each in asked], "ready_seconds": round(readiness.elapsed, 3)}
     if asked and asked[-1].stops:
         return _stopped(host, run, rollout, state, asked, data)
-    ready = f"is not ready, but alive; {why}" if why else f"was ready after {readiness.elapsed:.1f} s"
-    say = [f"{rollout.slot} {ready}.", *(each.say for each in asked)]
-    return Outcome(0, "\n".join(say), True, data)
+    ready = f"is alive but not ready; {why}" if why else f"was ready after {readiness.elapsed:.1f} s"
+    lines = [f"The candidate ({rollout.slot}) {ready}.", *(each.message for each in asked)]
+    return Outcome("proven", "\n".join(lines), True, data)
 
 
 def _stopped(
     host: Host, run: str, rollout: Rollout, state: HostState, asked: list[Asked], data: dict[str, Any]
 ) -> Outcome:
-    """Return the outcome of a run that a gate leaves to a person; FailedError for one that is to be reverted."""
+    """Return the outcome of a run that a person has to decide; FailedError for one to revert."""
     last = asked[-1]
     found = cast("Verdict", last.found)
     details = "".join(f"\n  {line}" for line in shown(last.details))
-    before = "".join(f"\n{each.say}" for each in asked[:-1])
+    before = "".join(f"\n{each.message}" for each in asked[:-1])
     if found.consequence == "wait for a person":
         _leave(host, run)
-        message = waiting(rollout, state, found, host.settings.private_endpoints[rollout.slot]) + details + before
-        return Outcome(3, message, True, {**data, "waits": True})
-    twice = " (asked twice)" if found.verdict == "error" else ""
+        endpoint = host.settings.private_endpoints[rollout.slot]
+        message = undecided(rollout, state, found, endpoint) + details + before
+        return Outcome("gate_inconclusive", message, True, {**data, "waits": True}, DECISIONS)
+    error = found.verdict == "error"
     name = host.settings.container(rollout.slot)
-    # What a page answered is explained by the log; what a gate read or compared is not.
+    # Only the answers that the smoke gate judges are explained by the log.
     log = log_tail(host, name) if found.gate == smoke.GATE else ""
     raise FailedError(
-        f"{rollout.slot} failed the gate {found.gate}{twice}: {found.reason}{details}{before}{log}",
+        "gate_error" if error else "gate_failed",
+        f"Gate {found.gate} {'could not be evaluated, twice' if error else 'failed'} on the candidate "
+        f"({rollout.slot}): {found.reason}{details}{before}{log}",
         **data, log=host.engine.log(name, LOG_LINES),
     )  # fmt: skip
 
 
 def _leave(host: Host, run: str) -> None:
-    """Free the lock: whoever comes to judge may be somebody else, and later than any lock lives."""
+    """Release the lock: the decision may come from another operator, later than any lock lives."""
     with host.step(run, "prove"):
-        host.note(run, "prove", "waiting")
+        host.note(run, "prove", "awaiting_decision")
         host.store.free()
 
 
-def waiting(rollout: Rollout, state: HostState, found: Verdict, door: str) -> str:
-    """Return the words of a run that waits for a person."""
-    serves = f"{state.live.slot} serves {state.live.release}" if state.live else "nothing serves yet"
+def undecided(rollout: Rollout, state: HostState, found: Verdict, endpoint: str) -> str:
+    """Return the message of a run that a person has to decide."""
+    live = f"The live release {state.live.release} ({state.live.slot}) is" if state.live else "The host is"
     return (
-        f"The gate {found.gate} is inconclusive: {found.reason} Nothing was moved: {serves}, {rollout.slot} waits "
-        f"without traffic at {door}, and the lock is free. `./invoke upgrade --resume` asks the gates again; with "
-        f"pilot_gate_{found.gate}: observe in the inventory it goes on whatever this one says. `./invoke rollback` "
-        f"removes {rollout.slot} and leaves what serves; any other run removes it first."
+        f"Gate {found.gate} is inconclusive: {found.reason} {live} unchanged. The candidate ({rollout.slot}) stays up "
+        f"without traffic at {endpoint}, and the lock is released. Resuming runs the gates again; with "
+        f"pilot_gate_{found.gate}: observe in the inventory the run then continues whatever this gate finds. A "
+        "rollback removes the candidate."
     )
 
 
 def shown(lines: list[str]) -> list[str]:
-    """Return as many lines as an operator reads at once; the journal has them all."""
+    """Return the first lines; the journal has them all."""
     return lines if len(lines) <= DETAILS else [*lines[:DETAILS], f"and {len(lines) - DETAILS} more in the journal."]

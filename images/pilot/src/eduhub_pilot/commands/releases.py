@@ -1,4 +1,4 @@
-"""`releases`: the releases that this host keeps, and what each is now. Changes nothing."""
+"""`releases`: the releases that this host keeps, each with its role. Changes nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def run(host: Host, _: argparse.Namespace) -> Outcome:
 
 
 def releases(host: Host) -> Outcome:
-    """Return the releases kept on this host, newest first, each with what it is now."""
+    """Return the releases kept on this host, newest first, each with its role now."""
     state = host.store.state()
     newest_first = sorted(host.store.records().values(), key=lambda each: each.id, reverse=True)
     shown = ("id", "created", "python", "python_version", "image")
@@ -28,10 +28,10 @@ def releases(host: Host) -> Outcome:
         {**{name: record.document()[name] for name in shown}, "is": _is(state, record.id)}
         for record in newest_first
     ]
-    # Set in, the lines of a table are shown as they are and not folded.
+    # Indented lines are shown unfolded.
     rows = [f"  {each['id']}  Python {each['python_version'] or '-'}  {each['is']}" for each in listed]
-    say = "\n".join(["Kept on this host, newest first:", *rows]) if rows else "No release is kept on this host."
-    return Outcome(0, say, False, {"releases": listed})
+    message = "\n".join(["Releases on this host, newest first:", *rows]) if rows else "This host keeps no release."
+    return Outcome("releases_listed", message, False, {"releases": listed})
 
 
 def _is(state: HostState, release: str) -> str:
@@ -40,5 +40,5 @@ def _is(state: HostState, release: str) -> str:
     if state.rollout and state.rollout.release == release:
         return "being rolled out"
     if state.last_good == release:
-        return "last known-good: `rollback` goes here"
+        return "last known-good: the rollback target"
     return "known-good" if release in state.good else "not known to be good"

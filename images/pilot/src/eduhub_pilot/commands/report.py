@@ -31,25 +31,26 @@ def report(host: Host) -> Outcome:
     lines, older = host.store.journal()
     journal, broken = timeline.entries(lines)
     run = timeline.last_run(journal)
-    notes = [f"{count(broken, 'line')} of the journal cannot be read, as after a crash."] if broken else []
-    now, serves = _now(host)
+    notes = [f"{count(broken, 'line')} of the journal could not be read."] if broken else []
+    now, unreadable = _now(host)
     document: dict[str, Any] = {"schema": SCHEMA, "host": host.name, "time": _stamp(host), "now": now, "rollout": None}
     if not run:
-        before = " in what is left of its journal" if older else ""
-        say = f"No rollout has happened on this host{before} yet: `./invoke deploy` begins."
-        return Outcome(0, say, False, {"report": {**document, "notes": [say, *notes]}})
+        kept = " in the part of its journal that was read" if older else ""
+        message = f"This host has no rollout{kept}."
+        data = {"report": {**document, "notes": [message, *notes]}}
+        return Outcome("no_rollout_recorded", message, False, data, [["./invoke", "deploy"]])
     name = str(run[0]["run"])
-    seen = series(_samples(host, name))
-    about = seen.notes
+    sampled = series(_samples(host, name))
+    about = sampled.notes
     told, left_out = timeline.events(run)
-    if not seen.points:
-        why = "it moved none, an older pilot moved it, or the disk was full"
-        about = [*about, f"No samples of the traffic were kept of run {name}: {why}."]
+    if not sampled.points:
+        why = "it moved no traffic, an older pilot moved it, or the disk was full"
+        about = [*about, f"Run {name} has no traffic samples: {why}."]
     rollout = rollout_of(host, name, run) | {"verdicts": timeline.verdicts(run), "timeline": told}
-    rollout |= {"steps": seen.steps, "points": seen.points}
+    rollout |= {"steps": sampled.steps, "points": sampled.points}
     document |= {"rollout": rollout, "notes": [*notes, *left_out, *about]}
-    say = f"{rollout['verb']} to {rollout['to']['release']}, run {name}: {rollout['result']}. {serves}"
-    return Outcome(0, say.strip(), False, {"report": document})
+    message = f"{rollout['verb']} to {rollout['to']['release']}, run {name}: {rollout['result']}. {unreadable}"
+    return Outcome("report_made", message.strip(), False, {"report": document})
 
 
 def _samples(host: Host, name: str) -> list[str]:
@@ -60,11 +61,11 @@ def _samples(host: Host, name: str) -> list[str]:
 
 
 def _now(host: Host) -> tuple[dict[str, Any] | None, str]:
-    """Return the host's status object, and what to say of it; a release.json that cannot be read ends no report."""
+    """Return the host's status object, or None and why it cannot be read: a report needs no release.json."""
     try:
         return status(host).data["status"], ""
     except RefusedError as error:
-        return None, error.say
+        return None, error.message
 
 
 def _stamp(host: Host) -> str:

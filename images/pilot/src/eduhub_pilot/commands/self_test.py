@@ -1,4 +1,4 @@
-"""`self-test`: let every gate judge releases that it must stop."""
+"""`self-test`: run every gate on candidates that it must stop."""
 
 from __future__ import annotations
 

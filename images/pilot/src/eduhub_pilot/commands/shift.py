@@ -1,15 +1,15 @@
-"""`shift`: the one life that moves traffic to the proven slot and keeps watch until that is confirmed or undone.
+"""`shift`: move traffic to the proven candidate, and monitor it until the run is confirmed or undone.
 
-It runs in a container of its own that the engine starts again whenever it ends, so it needs nobody: the disk says how
-far its run is, HAProxy says where traffic is. The disk keeps saying the old slot until `confirm`, so whatever happens
-to HAProxy here, it comes back with the old one.
+It runs in a container of its own that the engine restarts whenever it ends, so it depends on no connection: the disk
+holds the run's step, HAProxy holds the traffic weight. The disk names the live release until `confirm`, so a HAProxy
+that restarts returns to it.
 
-- A pilot that was killed goes on with the step that traffic is at, and watches it once more from its beginning.
-- A HAProxy that is killed before or while it is first told is waited for, and told again. One that was restarted after
-  traffic had moved, by a reboot too, serves the old slot again: the shift ends as failed instead of moving traffic a
-  second time. What restarted it may have been the new release, and nobody has looked at it yet.
-- Whatever goes wrong, SIGTERM and a deadline without confirmation too, it undoes its run by itself, lock included;
-  `revert` of the same run then only repeats the result. A run that lost the host meanwhile touches nothing.
+- A pilot that was killed continues at the current traffic weight, and monitors that step again from its beginning.
+- A HAProxy killed before the first move is waited for, and the move is repeated. A HAProxy restarted after traffic had
+  moved, by a reboot too, serves the live release again: the shift fails instead of moving traffic a second time,
+  because the candidate may have caused the restart.
+- On any failure, SIGTERM and an expired confirmation included, it undoes its run, lock included; `revert` of the same
+  run then repeats the result. A superseded run changes nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from contextlib import suppress
 
 from eduhub_pilot.adapters.host import PATIENCE_SECONDS, Host
 from eduhub_pilot.commands.prove import prove
-from eduhub_pilot.model.errors import FailedError, LostError, PilotError, RefusedError
+from eduhub_pilot.model.errors import FailedError, PilotError, RefusedError, SupersededError
 from eduhub_pilot.model.facts import SHIFT, other
 from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.model.shift_plan import Plan
@@ -31,9 +31,9 @@ from eduhub_pilot.rollout.traffic_shift import TrafficShift
 from eduhub_pilot.rollout.undo import give_back
 
 HOLD_POLL_SECONDS = 1.0
-# The engine doubles its pause before it starts again what ended, up to a minute, unless that had run for ten seconds.
+# The engine doubles its restart delay, up to a minute, unless the container had run for ten seconds.
 FULL_DISK_SECONDS = 10.0
-# The way back leads to a release that was confirmed here once, and whoever takes it is in a hurry.
+# A rollback target was confirmed on this host before, and a rollback is urgent.
 ROLLBACK_WATCH_SECONDS = 1.0
 
 
@@ -49,15 +49,15 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
 
 
 def shift(host: Host, run: str, rehearse: bool = False) -> Outcome:
-    """Return how the shift ended; FailedError, and reverted, when the new slot did not bear it or nobody confirmed.
+    """Return the shift's outcome; FailedError, and reverted, when the candidate failed or was not confirmed.
 
-    With `rehearse` an upgrade also goes back and forth once, and fails where the way back cannot be shown.
+    With `rehearse` an upgrade also rehearses the rollback once, and fails when the rehearsal fails.
     """
     over: Outcome | None = None
     try:
         over = _live(host, run, _entered(host, run), rehearse)
     except FailedError as error:
-        over = Outcome(1, error.say, True)
+        over = Outcome(error.code, error.message, True, error.data, error.next)
         _give_back_unread(host, run)
         raise
     except OSError:
@@ -73,9 +73,9 @@ def shift(host: Host, run: str, rehearse: bool = False) -> Outcome:
 
 
 def _give_back(host: Host, run: str) -> None:
-    """Take traffic from the new slot where nothing can be written: neither watch nor undoing get on without a disk.
+    """Return traffic to the live release where the disk cannot be written: monitor and undo both need it.
 
-    The engine starts the pilot again and again meanwhile; once there is room it goes on from there.
+    The engine restarts the pilot meanwhile; once the disk has room, the pilot continues.
     """
     with suppress(PilotError, OSError), host.store.guard():
         state = host.store.state()
@@ -84,19 +84,19 @@ def _give_back(host: Host, run: str) -> None:
 
 
 def without_settings(host: Host, run: str) -> None:
-    """Take traffic from the new slot where the settings that `begin` kept of `run` cannot be read any more.
+    """Return traffic to the live release where the settings that `begin` kept of `run` cannot be read.
 
-    Nobody could keep watch by them. `host` has the default ones. The engine starts the pilot again and again, until a
+    The shift cannot be monitored without them. `host` has the default settings. The engine restarts the pilot until a
     person reverts the run.
     """
     _give_back(host, run)
 
 
 def _give_back_unread(host: Host, run: str) -> None:
-    """Take traffic from the new slot where a state file does not say any more that this run moved it.
+    """Return traffic to the live release where a state file no longer says that this run moved it.
 
-    release.json or lock.json cannot be read, or somebody took release.json away. It is a person's to mend; until then
-    the engine starts the pilot again and again, and this is all it does.
+    release.json or lock.json cannot be read, or release.json was removed. A person has to fix that; until then the
+    engine restarts the pilot, and this is all it does.
     """
     with suppress(PilotError, OSError), host.store.guard():
         lock, readable = None, False
@@ -107,7 +107,7 @@ def _give_back_unread(host: Host, run: str) -> None:
             state = host.store.state()
         except RefusedError:
             if ours or not readable:
-                host.proxy.move(host.store.share(), PATIENCE_SECONDS)
+                host.proxy.move(host.store.weight(), PATIENCE_SECONDS)
             return
         rollout = state.rollout
         forgotten = ours and rollout is None and not (state.last and state.last.run == run)
@@ -118,11 +118,12 @@ def _give_back_unread(host: Host, run: str) -> None:
 def _entered(host: Host, run: str) -> Rollout:
     with host.store.guard():
         if _orphan(host, run):
-            raise failed(host, run, FailedError(f"The lock of run {run} was removed while traffic was moving."))
+            error = FailedError("lock_removed", f"The lock of run {run} was removed while its traffic was moving.")
+            raise failed(host, run, error)
         _, state = host.held(run)
         rollout = state.rollout
         if rollout is None or (rollout.step == "begin" and rollout.verb != "rollback"):
-            raise FailedError(f"Run {run} has nothing proven to shift to: `prove` comes first.")
+            raise FailedError("not_proven", f"Run {run} has no proven candidate: `prove` has to come first.")
         if _unproven(rollout):
             return rollout
         with host.step(run, "shifted" if rollout.step in {"shifted", "confirm"} else "shift"):
@@ -138,17 +139,18 @@ def _live(host: Host, run: str, rollout: Rollout, rehearse: bool) -> Outcome:
             traffic_shift.go(rehearse and rollout.verb == "upgrade")
         elif traffic_shift.monitor.percent != 100:
             raise FailedError(
-                f"{rollout.slot} had all traffic and has {traffic_shift.monitor.percent}% now: it was given back while "
-                "nothing could be written, or moved by hand while no pilot kept watch."
+                "traffic_mismatch",
+                f"The candidate ({rollout.slot}) had all traffic and has {traffic_shift.monitor.percent}% now: it was "
+                "moved back while the disk was full, or by hand while no shift monitored it.",
             )
         _tell(host, run, traffic_shift)
         return _until_decided(host, run, traffic_shift)
-    except LostError:
+    except SupersededError:
         state = host.store.state()
         if state.last and state.last.run == run:
             return _ended(state, run)
         if _orphan(host, run):
-            error = FailedError(f"The lock of run {run} was removed before it was confirmed.")
+            error = FailedError("lock_removed", f"The lock of run {run} was removed before it was confirmed.")
             raise failed(host, run, error) from None
         raise
     except PilotError as error:
@@ -156,19 +158,19 @@ def _live(host: Host, run: str, rollout: Rollout, rehearse: bool) -> Outcome:
 
 
 def _tell(host: Host, run: str, traffic_shift: TrafficShift) -> None:
-    """Tell whoever looks on that all traffic has moved, in the words of `await`."""
+    """Report that all traffic has moved, with the answer that `await` gives."""
     rollout = host.store.state().rollout
     if rollout and rollout.run == run:
         traffic_shift.monitor.recorder.end(moved(rollout))
 
 
 def _unproven(rollout: Rollout) -> bool:
-    """Return whether the proof is still to come: on the way back, where one pilot more would take a second more."""
+    """Return whether the gates are still to run: in a rollback, where a separate pilot would cost a second."""
     return rollout.verb == "rollback" and rollout.step in {"begin", "prove"}
 
 
 def _plan(host: Host, rollout: Rollout) -> Plan:
-    """Return the plan: in one step where nobody else serves, and on the way back."""
+    """Return the plan: one step where no other slot serves, and in a rollback."""
     plan = host.settings.plan
     leaving = host.engine.container(host.settings.container(other(rollout.slot))) if rollout.origin else None
     if rollout.verb == "rollback":
@@ -177,32 +179,33 @@ def _plan(host: Host, rollout: Rollout) -> Plan:
 
 
 def _until_decided(host: Host, run: str, traffic_shift: TrafficShift) -> Outcome:
-    """Keep watch until the run is confirmed or undone; FailedError at the deadline."""
+    """Monitor until the run is confirmed or undone; FailedError at the deadline."""
     while True:
         state = host.store.state()
         rollout = state.rollout
         if rollout is None or rollout.run != run or rollout.traffic is None:
             return _ended(state, run)
-        traffic_shift.look()
+        traffic_shift.check()
         by = rollout.traffic.confirm_by
         if by is None or host.clock.monotonic() >= by:
             raise FailedError(
-                f"{rollout.slot} ({rollout.release}) had all traffic for {rollout.confirm_seconds:g} s and nobody "
-                "confirmed it."
+                "confirmation_expired",
+                f"{rollout.release} ({rollout.slot}) had all traffic for {rollout.confirm_seconds:g} s and was not "
+                "confirmed.",
             )
         host.clock.sleep(HOLD_POLL_SECONDS)
 
 
 def _ended(state: HostState, run: str) -> Outcome:
     if state.last is None or state.last.run != run:
-        raise LostError(f"Run {run} ends here: another one took this host over. `./invoke status` says what serves.")
+        raise SupersededError(run, "another run took over")
     if state.last.result == "confirmed":
-        return Outcome(0, f"Confirmed: {serving(state)}", True)
-    return Outcome(1, f"{(state.last.why or '').rstrip('.')}. Reverted: {serving(state)}", True)
+        return Outcome("confirmed", f"Confirmed. {serving(state)}", True)
+    return Outcome("reverted", f"{(state.last.why or '').rstrip('.')}. Reverted. {serving(state)}", True)
 
 
 def _orphan(host: Host, run: str) -> bool:
-    """Return whether this run's rollout is left without any lock: by hand, or by an `end` out of order."""
+    """Return whether this run's rollout has no lock: it was removed by hand, or by an `end` out of order."""
     try:
         rollout = host.store.state().rollout
         return bool(rollout and rollout.run == run and rollout.moving and host.store.lock() is None)
@@ -211,10 +214,10 @@ def _orphan(host: Host, run: str) -> bool:
 
 
 def _let_end(host: Host, run: str, over: Outcome | None) -> None:
-    """Let the container stay ended once its run is over; otherwise the engine starts it again, to finish.
+    """Let the container stay ended once its run is over; otherwise the engine restarts it, to finish.
 
-    Whoever looks on is told `over`, or has to find out where there is none.
-    A revert that was killed right before it freed its lock has that done here.
+    Reports `over` as the end; without it, `await` finds the result on disk. A revert that was killed right before it
+    released its lock is finished here.
     """
     with suppress(PilotError):
         with host.store.guard():

@@ -1,11 +1,11 @@
-"""`waiver`: why a rollback may leave the host as it found it, if it may. Changes nothing."""
+"""`waiver`: why a rollback need not reach readiness, where it has a reason. Changes nothing."""
 
 from __future__ import annotations
 
 import argparse
 
 from eduhub_pilot.adapters.host import Host
-from eduhub_pilot.gates.waiver import excuse
+from eduhub_pilot.gates.waiver import waiver_of
 from eduhub_pilot.model.outcome import Outcome
 
 
@@ -16,15 +16,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(host: Host, options: argparse.Namespace) -> Outcome:
     """Run the command."""
-    return excused(host, options.run)
+    return waiver(host, options.run)
 
 
-def excused(host: Host, run: str) -> Outcome:
-    """Return the excuse of `run` as data, None where there is none; a run that rolled nothing can give nothing back."""
+def waiver(host: Host, run: str) -> Outcome:
+    """Return the waiver of `run` as data, None where there is none; a run without a rollout needs no readiness."""
     rollout = host.store.state().rollout
     if rollout is None or rollout.run != run:
-        say = "This run moved nothing that it could give back."
-        return Outcome(0, say, False, {"excused": say})
-    why = excuse(host, rollout)
-    say = f"Gone back all the same, since {why}." if why else "What is left is ready."
-    return Outcome(0, say, False, {"excused": why})
+        message = f"Run {run} has no rollout."
+        return Outcome("waived", message, False, {"waiver": message})
+    why = waiver_of(host, rollout)
+    if why is None:
+        return Outcome("no_waiver", "The release before the rollback is ready.", False, {"waiver": None})
+    return Outcome("waived", f"The rollback need not reach readiness: {why}.", False, {"waiver": why})

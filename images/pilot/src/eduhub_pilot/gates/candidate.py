@@ -1,4 +1,4 @@
-"""What a gate is given, and what it gives back when there is nothing that it could judge."""
+"""The input of a gate, and its result when it has nothing to judge."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from eduhub_pilot.model.state import Rollout
 
 @dataclass(frozen=True)
 class Candidate:
-    """A slot on which a gate looks: `record` is of the release in it, `blue` of the live one, None where none is.
+    """The slot that a gate judges: `record` is of the candidate, `live` of the live release, None where there is none.
 
-    `live_runs`: whether the live release answers through its own door, so that it can be compared with.
+    `live_runs`: whether the live release answers at its private endpoint, so that it is a baseline.
 
-    A gate calls `between` every few seconds at most: it keeps the run's lock fresh, and ends a run that lost the host.
+    A gate calls `between` every few seconds at most: it keeps the run's lock valid, and ends a superseded run.
     """
 
     host: Host
     rollout: Rollout
     record: Record
-    blue: Record | None
+    live: Record | None
     criteria: Criteria
     between: Callable[[], None]
     live_runs: bool = True
 
     @property
     def container(self) -> str:
-        """The name of the container that is judged."""
+        """The name of the candidate's container."""
         return self.host.settings.container(self.rollout.slot)
 
     @property
     def endpoint(self) -> str:
-        """The address of the slot that is judged."""
+        """The address of the candidate's private endpoint."""
         return self.host.settings.private_endpoints[self.rollout.slot]
 
     @property
@@ -50,7 +50,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Skipped:
-    """The gate has nothing to judge here. No verdict: a `pass` would say that something was looked at."""
+    """The gate has nothing to judge. Not a verdict: a `pass` would claim that something was checked."""
 
     gate: str
     reason: str

@@ -1,7 +1,7 @@
-"""By what each gate judges, from the inventory's values. Pure; what makes no sense is refused by name.
+"""The criteria of each gate, from the inventory's values. Pure; an invalid value is refused by name.
 
-A gate that is on and has no criterion would pass everything, so that is refused too: at preflight and again when a
-run begins, before anything is touched.
+A gate that is on and has no criterion would pass everything, so it is refused too: at preflight, and again when a run
+begins, before anything is changed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Literal, cast
 from eduhub_pilot.gates.contract.allow_list import Allowance, parse_allowed
 from eduhub_pilot.gates.contract.requests import ContractCriteria, contract_criteria
 from eduhub_pilot.model.described import SETTINGS, default, setting, unknown
-from eduhub_pilot.model.errors import RefusedError
+from eduhub_pilot.model.errors import RefusedError, SettingError
 from eduhub_pilot.model.release import Spec
 
 Mode = Literal["off", "observe", "enforce"]
@@ -36,16 +36,16 @@ class RuntimeCriteria:
     allowed: tuple[Allowance, ...] = ()
 
 
-# How many times blue's a value may be. Latency and CPU of the middle are sharp; a tail, and whatever Plone takes part
-# in, move by a quarter between two measurements of the same bridge.
+# The largest ratio of candidate to baseline. Median latency and CPU are precise; a tail, and whatever Plone takes part
+# in, vary by a quarter between two measurements of the same bridge.
 BUDGET: Mapping[str, float] = default("pilot_performance_budget")
-# What our bridge is asked that it must ask Plone for: `{number}` is another one each time, so no cache answers.
+# A request of our bridge that reaches Plone: `{number}` differs each time, so no cache answers.
 READS = ("/plone/@search?sort_on=path&b_size=10&gate={number}",)
 
 
 @dataclass(frozen=True)
 class PerformanceCriteria:
-    """`budget`: how many times blue's each may be; `rate` and `read_rate` are requests a second on both slots in all.
+    """`budget`: the largest ratio of candidate to baseline for each; `rate`, `read_rate`: requests a second in all.
 
     `seconds` is the most that measuring may take, `rest` how long the slots are left alone, in multiples of the work.
     """
@@ -60,7 +60,7 @@ class PerformanceCriteria:
 
 @dataclass(frozen=True)
 class Criteria:
-    """The mode of each gate, and what it judges by."""
+    """The mode of each gate, and its criteria."""
 
     modes: Mapping[str, Mode]
     runtime: RuntimeCriteria = field(default_factory=RuntimeCriteria)
@@ -69,25 +69,25 @@ class Criteria:
 
 
 def criteria(given: Mapping[str, Any], spec: Spec | None = None) -> Criteria:
-    """Return the criteria in the inventory's values; RefusedError says what to correct.
+    """Return the criteria in the inventory's values; SettingError names what to correct.
 
     Whether every gate has a criterion is only known with the `spec` of the release; without it that is not judged.
     """
     if strange := unknown(given):
-        raise RefusedError(
-            f"This pilot has no setting {strange[0]}: it is older than the checkout. `./invoke images.build --names "
-            "pilot` builds the one that knows it."
+        raise SettingError(
+            f"This pilot has no setting {strange[0]}: its image is older than the checkout. Build the pilot's image.",
+            ["./invoke", "images.build", "--names", "pilot"],
         )
     found = Criteria(
         {name: _mode(given, name) for name in NAMES}, _runtime(given), _contract(given, spec), _performance(given, spec)
     )
     if missing := [] if spec is None else without_criterion(found, spec):
-        raise RefusedError(" ".join(missing))
+        raise SettingError(" ".join(missing))
     return found
 
 
 def for_verb(given: Mapping[str, Any], verb: str, spec: Spec) -> Criteria:
-    """Return the criteria of a run. On the way back only whether the slot answers, whatever else is misspelt."""
+    """Return the criteria of a run. A rollback runs the smoke gate alone, whatever other settings are invalid."""
     if verb != "rollback":
         return criteria(given, spec)
     try:
@@ -97,7 +97,7 @@ def for_verb(given: Mapping[str, Any], verb: str, spec: Spec) -> Criteria:
 
 
 def without_criterion(found: Criteria, spec: Spec) -> list[str]:
-    """Return a sentence for each gate that is on and has nothing to judge by."""
+    """Return a sentence for each gate that is on and has no criterion."""
     empty = {
         "smoke": (not spec.paths, "bridge_health_path and bridge_smoke_paths name no page"),
         "runtime": (not found.runtime.kinds, "pilot_runtime_findings is empty"),
@@ -108,7 +108,7 @@ def without_criterion(found: Criteria, spec: Spec) -> list[str]:
         "performance": (not found.performance.budget, "pilot_performance_budget is empty"),
     }
     return [
-        f"The gate {name} has no criterion, since {why}: it would pass whatever comes. Give it one, or set "
+        f"Gate {name} has no criterion, since {why}: it would pass everything. Give it one, or set "
         f"pilot_gate_{name}: \"off\"."
         for name, (bare, why) in empty.items()
         if bare and found.modes[name] != "off"
@@ -136,9 +136,9 @@ def _contract(given: Mapping[str, Any], spec: Spec | None) -> ContractCriteria:
 def _performance(given: Mapping[str, Any], spec: Spec | None) -> PerformanceCriteria:
     own = setting(given, "pilot_performance_paths")
     if bad := [path for path in own if not PATH.fullmatch(path)]:
-        raise RefusedError(
-            f"pilot_performance_paths has {bad[0]!r:.80}, which is no path: it starts with / and what is not ASCII is "
-            "percent-encoded."
+        raise SettingError(
+            f"pilot_performance_paths has {bad[0]!r:.80}, which is not a path: it starts with /, and non-ASCII "
+            "characters are percent-encoded."
         )
     shipped = [*spec.paths, *(READS if spec.python else ())] if spec else []
     return PerformanceCriteria(
@@ -150,5 +150,5 @@ def _performance(given: Mapping[str, Any], spec: Spec | None) -> PerformanceCrit
 def _memory(given: Mapping[str, Any]) -> str:
     value = str(setting(given, "pilot_runtime_memory"))
     if not re.fullmatch(r"[1-9]\d*[bkmg]?", value):
-        raise RefusedError(f"pilot_runtime_memory is {value!r}, not a size like {default('pilot_runtime_memory')}.")
+        raise SettingError(f"pilot_runtime_memory is {value!r}, not a size like {default('pilot_runtime_memory')}.")
     return value

@@ -1,4 +1,4 @@
-"""Asks the gates in their order and turns verdicts into what they mean for the run."""
+"""Runs the gates in their order and turns verdicts into their consequences for the run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EVENTS = {"pass": "passed", "fail": "failed", "inconclusive": "inconclusive", "e
 
 @dataclass(frozen=True)
 class Gate:
-    """A gate; `on_rollback`: asked on the way back too, which nothing but a slot that does not answer may close."""
+    """A gate; `on_rollback`: it runs in a rollback too, which only a slot that does not answer may stop."""
 
     name: str
     run: Callable[[Candidate], Verdict | Skipped]
@@ -37,41 +37,41 @@ GATES = (
 
 @dataclass(frozen=True)
 class Asked:
-    """What a gate said, and in which mode it was asked."""
+    """A gate's result, and the mode in which it ran."""
 
     found: Verdict | Skipped
     mode: Mode
 
     @property
     def stops(self) -> bool:
-        """Whether the run may not go on."""
+        """Whether the gate stops the run."""
         return self.mode == "enforce" and isinstance(self.found, Verdict) and self.found.consequence != "go on"
 
     @property
     def document(self) -> dict[str, Any]:
-        """The verdict as the journal holds it, and the mode; of a gate with nothing to judge, why."""
+        """The verdict as the journal holds it, and the mode; for a skipped gate, the reason."""
         if isinstance(self.found, Skipped):
             return {"gate": self.found.gate, "skipped": self.found.reason, "mode": self.mode}
         return {**self.found.document(), "mode": self.mode}
 
     @property
-    def say(self) -> str:
+    def message(self) -> str:
         """One line for the operator."""
         if isinstance(self.found, Skipped):
-            return f"{self.found.gate} skipped: {self.found.reason}"
-        watched = ", only observed" if self.mode == "observe" else ""
-        return f"{self.found.gate} {EVENTS[self.found.verdict]}{watched}: {self.found.reason}"
+            return f"Gate {self.found.gate} skipped: {self.found.reason}"
+        observed = " (observed)" if self.mode == "observe" else ""
+        return f"Gate {self.found.gate} {EVENTS[self.found.verdict]}{observed}: {self.found.reason}"
 
     @property
     def details(self) -> list[str]:
-        """The findings of a verdict that is no pass, one a line."""
+        """The findings of a verdict other than pass, one a line."""
         if isinstance(self.found, Skipped) or self.found.verdict == "pass":
             return []
         return [str(each) for each in self.found.measured.get("findings", [])]
 
 
 def ask(candidate: Candidate, gates: tuple[Gate, ...] = GATES) -> Iterator[Asked]:
-    """Yield what each gate says, in order, the last one being one that stops the run, if any does."""
+    """Yield the result of each gate, in order; the first one that stops the run is the last."""
     for gate in gates:
         if candidate.rollout.verb == "rollback" and not gate.on_rollback:
             continue

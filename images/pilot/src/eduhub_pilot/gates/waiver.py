@@ -1,25 +1,25 @@
-"""On the way back a release need not do better than the one it replaces: with Plone away, neither is ready.
+"""The waiver of a rollback: its target need not do better than the release that it replaces.
 
-The new release may be what Plone suffers from, so a rollback that waited for Plone would keep the cause in place. It is
-enough then that the old release runs and answers for itself.
+With Plone down neither is ready, and the replaced release may be the cause, so a rollback that waited for Plone would
+keep the cause in place. It is then enough that the rollback target is alive.
 """
 
 from __future__ import annotations
 
 from eduhub_pilot.adapters.host import Host
-from eduhub_pilot.model.facts import Answer, other
+from eduhub_pilot.model.facts import Answer, answered, other
 from eduhub_pilot.model.release import Record
 from eduhub_pilot.model.state import Rollout
 
-# A release that runs already is given so long to be ready; one that was just started half of pilot_start_seconds.
-PATIENCE_SECONDS = 3.0
-# A bridge that nobody has asked for a while may still answer as it did then (ours looks at Plone once a second at most,
-# and takes one failure for a hiccup), and one bad answer may be one of a busy host.
+# The time to become ready of a release that runs already; one that was just started has half of pilot_start_seconds.
+GRACE_SECONDS = 3.0
+# An idle bridge may answer from its last check (ours checks Plone once a second at most, and tolerates one failure),
+# and one bad answer may be due to a busy host.
 ASKED, APART_SECONDS, BAD_IN_A_ROW = 4, 1.1, 2
 
 
-def excuse(host: Host, rollout: Rollout) -> str | None:
-    """Return why the slot of `rollout` may be unready: it is a way back, and what it leaves is not ready either."""
+def waiver_of(host: Host, rollout: Rollout) -> str | None:
+    """Return why the slot of `rollout` need not be ready: it is a rollback, and the replaced release is not ready."""
     record = host.known(rollout.origin)
     if rollout.verb != "rollback" or record is None:
         return None
@@ -29,18 +29,13 @@ def excuse(host: Host, rollout: Rollout) -> str | None:
         answer = host.ask(host.settings.private_endpoints[left], path, host.settings.probe_seconds)
         bad = 0 if answer.good else bad + 1
         if bad == BAD_IN_A_ROW:
-            return f"{left}, which is left, is not ready either: {path} {_said(answer)}"
+            return f"the release to replace ({left}) is not ready either: {path} {answered(answer)}"
     return None
 
 
 def alive(host: Host, rollout: Rollout, record: Record, last: Answer) -> bool:
-    """Return whether the slot answers for itself: on its liveness path, or where it has none, `last` was its own."""
+    """Return whether the slot is alive: its liveness path answers, or, where it has none, `last` was its own answer."""
     path = record.spec.fields.get("live_path")
     if not path:
         return last.trouble is None
     return host.ask(host.settings.private_endpoints[rollout.slot], str(path), host.settings.probe_seconds).good
-
-
-def _said(answer: Answer) -> str:
-    words = {"door": "is out of reach", "nobody": "finds nobody", "closed": "is cut off", "hangs": "gets no answer"}
-    return words[answer.trouble] if answer.trouble else f"answers {answer.status}"

@@ -1,4 +1,4 @@
-"""The drain ledger: which connections a slot still has, as HAProxy 2.6 lists them. Pure.
+"""The drain ledger: the connections that a slot has left, as HAProxy 2.6 lists them. Pure.
 
 `show sess all` names neither path nor age in seconds: the path comes from the stick table `inflight`, whose keys are
 "address:port path" of the requests that are not over, and the age from the time at which the stream began.
@@ -14,16 +14,16 @@ from typing import Any, Literal
 from eduhub_pilot.model.facts import Slot
 
 Kind = Literal["request", "stream", "websocket"]
-# More go into the next line of the journal, which stays one that can be read; an answer counts them.
+# The connections in one line of the journal; more go into further lines.
 LISTED = 50
 UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
 @dataclass(frozen=True)
 class Connection:
-    """One connection of the public at a slot. `path` is None where HAProxy does not tell it; `seconds` its age.
+    """One connection of the public at a slot. `path` is None where HAProxy does not list it; `seconds` is its age.
 
-    `request`: its answer has not begun; `stream`: the answer is on its way; `websocket`: both sides talk.
+    `request`: its answer has not begun; `stream`: the answer is being sent; `websocket`: both sides send.
     """
 
     path: str | None
@@ -60,7 +60,7 @@ def _seconds(age: str) -> int:
 
 
 def pages(found: Sequence[Connection]) -> list[list[dict[str, Any]]]:
-    """Return the ledger for the journal, LISTED a line; one empty line for nobody."""
+    """Return the ledger for the journal, LISTED a line; one empty line for no connection."""
     return [[asdict(each) for each in found[at : at + LISTED]] for at in range(0, len(found), LISTED)] or [[]]
 
 

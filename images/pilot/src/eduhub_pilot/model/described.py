@@ -1,6 +1,6 @@
-"""The description of the pilot's settings (settings.json, which `./invoke settings` makes), and values held against it.
+"""The description of the pilot's settings (settings.json, from `./invoke settings`), and the check of values by it.
 
-By hand, without a library: a container starts for each command, and its start is waited for (docs/decisions/0009).
+Without a library: each command starts a container, and people wait for that start (docs/decisions/0009).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from eduhub_pilot.model.errors import RefusedError
+from eduhub_pilot.model.errors import SettingError
 
 SETTINGS: Mapping[str, Mapping[str, Any]] = json.loads(Path(__file__).with_name("settings.json").read_bytes())
 REMEDY = "correct it in the inventory"
@@ -29,7 +29,7 @@ def default(name: str, field: str | None = None) -> Any:
 def setting(given: Mapping[str, Any], name: str) -> Any:
     """Return the value of a setting in an inventory's values, checked, its default without one.
 
-    RefusedError names the setting, its value, and its type, range and unit.
+    SettingError names the setting, its value, and its type, range and unit.
     """
     described = SETTINGS[name]
     value = given.get(name)
@@ -37,7 +37,7 @@ def setting(given: Mapping[str, Any], name: str) -> Any:
 
 
 def checked(name: str, value: Any, described: Mapping[str, Any]) -> Any:
-    """Return `value` in the type of its description; RefusedError where it is none, or out of its range."""
+    """Return `value` in the type of its description; SettingError for another type, or out of range."""
     kind = described["type"]
     if kind == "list":
         return _listed(name, value, described)
@@ -46,7 +46,7 @@ def checked(name: str, value: Any, described: Mapping[str, Any]) -> Any:
     parsed = _scalar(value, kind, described)
     if parsed is None:
         like = f", like {described['default']}" if described.get("default") not in {None, ""} else ""
-        raise RefusedError(f"{name} is {shown(value)}, not {wanted(described)}{like}: {REMEDY}.")
+        raise SettingError(f"{name} is {shown(value)}, not {wanted(described)}{like}: {REMEDY}.")
     return parsed
 
 
@@ -81,27 +81,27 @@ def shown(value: Any) -> str:
 
 def _listed(name: str, value: Any, described: Mapping[str, Any]) -> list[Any]:
     if not isinstance(value, list):
-        raise RefusedError(f"{name} is {shown(value)}, not a list: {REMEDY}.")
+        raise SettingError(f"{name} is {shown(value)}, not a list: {REMEDY}.")
     each = {**described, "type": described.get("elements", "str")}
     parsed = [_scalar(part, each["type"], each) if each["type"] != "dict" else part for part in value]
     if bad := [part for part, found in zip(value, parsed, strict=True) if found is None or found == ""]:
-        raise RefusedError(f"{name} holds {shown(bad[0])}, where {wanted(each)} belongs: {REMEDY}.")
+        raise SettingError(f"{name} holds {shown(bad[0])}, instead of {wanted(each)}: {REMEDY}.")
     return parsed
 
 
 def _mapped(name: str, value: Any, described: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise RefusedError(f"{name} is {shown(value)}, not a mapping: {REMEDY}.")
+        raise SettingError(f"{name} is {shown(value)}, not a mapping: {REMEDY}.")
     fields = described.get("fields")
     if fields is None:
         return value
     for key in value:
         if key not in fields:
-            import difflib  # noqa: PLC0415 - which takes longer to import than all else here
+            import difflib  # noqa: PLC0415 - it takes longer to import than all the rest of this module
 
             near = difflib.get_close_matches(str(key), fields, n=1)
             guess = f"did you mean {near[0]}" if near else f"there are {', '.join(fields)}"
-            raise RefusedError(f"{name} has no {key!r}; {guess}? Correct it in the inventory.")
+            raise SettingError(f"{name} has no {key!r}; {guess}? Correct it in the inventory.")
     return {key: checked(f"{name}.{key}", part, fields[key]) for key, part in value.items()}
 
 

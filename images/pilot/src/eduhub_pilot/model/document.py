@@ -1,10 +1,10 @@
-"""Reading a state file's JSON with errors that name the file, the field and the remedy."""
+"""Reads the JSON of a state file; errors name the file, the field and the remedy."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,36 +16,51 @@ RELEASE_ID = re.compile(r"\d{8}T\d{6}Z-py[0-9a-z.]+-[0-9a-f]{8}")
 
 
 @dataclass(frozen=True)
-class Document:
-    """A JSON object out of `file`; the readers return a field's value or raise RefusedError."""
+class Source:
+    """Where a document is from, and the code, remedy and next commands of an error in it."""
 
     file: str
+    code: str
     remedy: str
+    next: tuple[Sequence[str], ...] = ()
+
+    def refused(self, what: str) -> RefusedError:
+        """Return the error for this source, `what` being a predicate."""
+        return RefusedError(self.code, f"{self.file} {what}. {self.remedy}".rstrip(), *self.next)
+
+
+@dataclass(frozen=True)
+class Document:
+    """A JSON object; the readers return a field's value or raise RefusedError."""
+
+    source: Source
     fields: Mapping[str, Any]
 
     @classmethod
-    def parse(cls, text: str, file: str, remedy: str) -> Document:
-        """Return the document in `text`; RefusedError when it is no JSON object of a schema known here."""
+    def parse(cls, text: str, source: Source) -> Document:
+        """Return the document in `text`; RefusedError when it is not a JSON object of a known schema."""
         try:
             fields = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise RefusedError(f"{file} is not readable as JSON ({error}). {remedy}") from None
+            raise source.refused(f"is not valid JSON ({error})") from None
         if not isinstance(fields, dict):
-            raise RefusedError(f"{file} holds {json.dumps(fields)[:40]} instead of an object. {remedy}")
+            raise source.refused(f"holds {json.dumps(fields)[:40]} instead of an object")
         schema = fields.get("schema")
         if isinstance(schema, int) and not isinstance(schema, bool) and schema > SCHEMA:
             raise RefusedError(
-                f"{file} was written by a newer pilot (schema {schema}; this one knows {SCHEMA}). "
-                "Use the checkout that wrote it: `./invoke images.build --names pilot` there builds its pilot."
+                "state_newer",
+                f"{source.file} was written by a newer pilot (schema {schema}; this one reads {SCHEMA}). Use the "
+                "checkout that wrote it, and build its pilot there.",
+                ["./invoke", "images.build", "--names", "pilot"],
             )
         if schema != SCHEMA or isinstance(schema, bool):
-            raise RefusedError(f"{file} has schema {schema!r}, not {SCHEMA}. {remedy}")
-        return cls(file, remedy, fields)
+            raise source.refused(f"has schema {schema!r}, not {SCHEMA}")
+        return cls(source, fields)
 
     def wrong(self, name: str, wanted: str) -> RefusedError:
-        """Return the error that says what field `name` should hold."""
+        """Return the error of a field `name` that should hold `wanted`."""
         held = f"{json.dumps(self.fields[name])[:60]}" if name in self.fields else "nothing"
-        return RefusedError(f"{self.file} holds {held} in {name!r}, where {wanted} belongs. {self.remedy}")
+        return self.source.refused(f"holds {held} in {name!r} instead of {wanted}")
 
     def part(self, name: str) -> Document | None:
         """Return the object in `name` as a document of its own, or None for null."""
@@ -54,7 +69,7 @@ class Document:
             return None
         if not isinstance(value, dict):
             raise self.wrong(name, "an object or null")
-        return Document(self.file, self.remedy, value)
+        return Document(self.source, value)
 
     def needed(self, name: str) -> Document:
         """Return the object in `name`."""

@@ -1,4 +1,4 @@
-"""What the doing modules report and the knowing ones judge. Plain values, no behaviour that touches the host."""
+"""The facts that adapters return and analysis judges. Plain values."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Literal
 Slot = Literal["blue", "green"]
 # How the edge reaches the bridge in a slot: by the socket in their shared directory, or by a published port.
 Transport = Literal["socket", "tcp"]
-Trouble = Literal["door", "nobody", "closed", "hangs"]
-# The part that the container plays in which a shift lives.
+Trouble = Literal["refused", "nobody", "closed", "timeout"]
+# The name of the part that the shift's container plays.
 SHIFT = "shift"
 SLOTS: tuple[Slot, Slot] = ("blue", "green")
 
@@ -21,13 +21,13 @@ def other(slot: Slot) -> Slot:
 
 
 def weight_of(slot: Slot) -> int:
-    """Return green's share of the public requests, in percent, when `slot` gets all of them."""
+    """Return green's traffic weight, in percent, when `slot` gets all public requests."""
     return 100 if slot == "green" else 0
 
 
-def slot_of(share: int) -> Slot:
+def slot_of(weight: int) -> Slot:
     """Return the slot that gets at least half of the public requests."""
-    return "green" if share >= 50 else "blue"
+    return "green" if weight >= 50 else "blue"
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,9 @@ class Counts:
 class Answer:
     """One answer, or why there was none. Times in seconds.
 
-    `trouble` is None for an HTTP answer, else `door` (the edge itself does not answer), `nobody` (HAProxy found
-    nobody listening), `closed` (connection closed without an answer) or `hangs` (no answer in time). `slot` and
-    `release` are the edge's headers, absent where HAProxy answered by itself.
+    `trouble` is None for an HTTP answer, else `refused` (the edge refused the connection), `nobody` (no process listens
+    in the slot), `closed` (connection closed without an answer) or `timeout`. `slot` and `release` are the edge's
+    headers, absent where HAProxy answered by itself.
     """
 
     status: int | None
@@ -134,3 +134,14 @@ class Answer:
     @property
     def good(self) -> bool:
         return self.trouble is None and self.status is not None and 200 <= self.status < 300
+
+
+SILENT: Mapping[Trouble, str] = {
+    "refused": "refused the connection", "nobody": "has no process listening", "closed": "closed the connection",
+    "timeout": "did not answer before the timeout",
+}  # fmt: skip
+
+
+def answered(answer: Answer | Reply) -> str:
+    """Return in words what came back: a predicate without its subject."""
+    return SILENT[answer.trouble] if answer.trouble else f"answered {answer.status}"

@@ -1,4 +1,4 @@
-"""The journal's lines: what one holds, and what becomes of a last line that a crash cut short."""
+"""The journal's lines: their fields, and a truncated last line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def line(now: datetime, host: str, run: str | None, step: str, event: str, **mor
 
 
 def cut(tail: bytes) -> bytes:
-    """Return what stands after the last newline of `tail`: empty for a whole journal."""
+    """Return the part of `tail` after its last newline: empty for a complete journal."""
     return tail[tail.rfind(b"\n") + 1 :]
 
 

@@ -1,4 +1,4 @@
-"""A release's record and the specification that it is made from. The same specification and image: the same release."""
+"""A release's record and its specification. The same specification and image are the same release."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from eduhub_pilot.model.document import SCHEMA, Document
-from eduhub_pilot.model.errors import RefusedError
+from eduhub_pilot.model.document import SCHEMA, Document, Source
 from eduhub_pilot.model.facts import Image
 from eduhub_pilot.model.state import stamp
 
-# The fields that the pilot itself reads; whatever else a specification holds is kept and hashed as it is given.
+# The fields that the pilot reads; all other fields of a specification are kept and hashed as they are.
 TEXTS = ("image", "health_path")
 MAYBE_TEXTS = ("python", "live_path")
 KEPT = "eduhub/kept"
+SPECIFICATION = Source(
+    "The specification", "specification_invalid", "Check the bridge_* variables of the inventory."
+)
 
 
 @dataclass(frozen=True)
 class Spec:
-    """What a slot should run, as role bridge says it."""
+    """What a slot has to run, from role bridge."""
 
     fields: dict[str, Any]
 
@@ -31,7 +33,7 @@ class Spec:
 
     @property
     def python(self) -> str | None:
-        """The Python to run, as "3.11"; None for an image of somebody else."""
+        """The Python to run, as "3.11"; None for a foreign image."""
         return self.fields.get("python")
 
     @property
@@ -40,7 +42,7 @@ class Spec:
 
     @property
     def paths(self) -> list[str]:
-        """What the smoke gate asks: readiness, liveness where there is one, then the given pages."""
+        """The paths of the smoke gate: readiness, liveness where there is one, then the given pages."""
         given = [self.health_path, self.fields.get("live_path"), *(self.fields.get("smoke_paths") or [])]
         return list(dict.fromkeys(path for path in given if path))
 
@@ -59,19 +61,19 @@ class Spec:
 
 
 def parse_spec(fields: Any) -> Spec:
-    """Return the specification given on standard input; RefusedError when it is none."""
+    """Return the specification that standard input held; RefusedError for an invalid one."""
     if not isinstance(fields, dict):
-        raise RefusedError("The specification on standard input is no object.")
-    document = Document("The specification", "Check the bridge_* variables of the inventory.", fields)
+        raise SPECIFICATION.refused("is not a JSON object")
+    document = Document(SPECIFICATION, fields)
     _check(document)
     paths = [fields["health_path"], fields.get("live_path") or "/", *_texts(document, "smoke_paths")]
     if bad := next((path for path in paths if not path.startswith("/") or not path.isprintable() or " " in path), None):
-        raise RefusedError(f"The specification asks for {bad!r}: a path starts with / and holds no blank.")
+        raise SPECIFICATION.refused(f"holds the path {bad!r}: a path starts with / and holds no blank")
     return Spec(fields)
 
 
 def _check(document: Document) -> None:
-    """Raise RefusedError for a field that the pilot reads and that is not what it should be."""
+    """Raise RefusedError for an invalid field that the pilot reads."""
     for name in TEXTS:
         document.text(name)
     for name in MAYBE_TEXTS:
@@ -112,7 +114,7 @@ class Record:
 
     @property
     def intact(self) -> bool:
-        """Whether specification and image are still what the hash was made of."""
+        """Whether the hash still matches the specification and the image."""
         return self.hash == _hash(self.spec, self.image_id)
 
     def named(self) -> str:
@@ -155,9 +157,9 @@ def _hash(spec: Spec, image: str) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def parse_record(text: str, file: str, remedy: str) -> Record:
-    """Return the record in `text`; RefusedError names `file`, what is wrong and `remedy`."""
-    document = Document.parse(text, file, remedy)
+def parse_record(text: str, source: Source) -> Record:
+    """Return the record in `text`; RefusedError for an invalid one."""
+    document = Document.parse(text, source)
     image, spec = document.needed("image"), document.needed("spec")
     _check(spec)
     return Record(

@@ -1,4 +1,4 @@
-"""The pilot's settings: the inventory's values, as role pilot hands them over, held against their description."""
+"""The pilot's settings: the inventory's values, as role pilot sends them, checked against their description."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from eduhub_pilot.model.described import REMEDY, default, setting, shown, unknown
-from eduhub_pilot.model.errors import RefusedError
+from eduhub_pilot.model.errors import SettingError
 from eduhub_pilot.model.facts import SLOTS, Slot
 from eduhub_pilot.model.shift_plan import Plan, parse_plan
 
@@ -26,9 +26,8 @@ SLACK_SECONDS = 120.0
 class Settings:
     """Names, addresses and budgets; all budgets in seconds.
 
-    `given` holds the inventory's values as they came, `gates` those of the gates and what this pilot does not know:
-    what is wrong with one of these keeps a rollout from beginning, but nobody from asking what serves or from going
-    back.
+    `given` holds the inventory's values as received, `gates` those of the gates and those that this pilot does not
+    know: an invalid one of these refuses a rollout, but neither `status` nor a rollback.
     """
 
     stack: str
@@ -73,7 +72,7 @@ class Settings:
 
 
 def parse_settings(given: Mapping[str, Any], root: Path, config: Path) -> Settings:
-    """Return the settings in the inventory's values; RefusedError names the one that makes no sense.
+    """Return the settings in the inventory's values; SettingError names an invalid one.
 
     `root` and `config` are where this container has the host's state and configuration.
     """
@@ -102,5 +101,5 @@ def _url(given: Mapping[str, Any], name: str) -> str:
     except ValueError:
         sound = False
     if not sound:
-        raise RefusedError(f"{name} is {shown(value)}, which is no address like {default(name)}: {REMEDY}.")
+        raise SettingError(f"{name} is {shown(value)}, which is no address like {default(name)}: {REMEDY}.")
     return value.rstrip("/")

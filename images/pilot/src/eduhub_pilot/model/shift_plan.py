@@ -1,4 +1,4 @@
-"""How traffic moves: the steps, how long each is watched, and the limits that end a shift. Pure."""
+"""The plan of a shift: its canary steps, their duration, and the limits that end it. Pure."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from eduhub_pilot.model.described import REMEDY, SETTINGS, default, setting, shown, wanted
-from eduhub_pilot.model.errors import RefusedError
+from eduhub_pilot.model.errors import SettingError
 from eduhub_pilot.model.facts import Slot
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the new slot may do worse than the other in the same window before traffic goes back.
+    """How much worse the candidate may do than the baseline in the same window before traffic is moved back.
 
     `errors_percent`: 5xx beyond the other's, in percent of its answers; `alone_errors_percent`: 5xx in percent where
     the other answers nothing; `errors_in_a_row`: 5xx with no good answer between; `connection_errors`: connections that
@@ -36,7 +36,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Plan:
-    """`steps` are the new slot's share of the public requests, in percent; each is watched for `seconds`."""
+    """`steps` are the candidate's traffic weights, in percent; each is monitored for `seconds`."""
 
     steps: tuple[int, ...] = default("pilot_shift_steps")
     seconds: float = default("pilot_watch_seconds")
@@ -44,21 +44,21 @@ class Plan:
     cut: Literal["allow", "forbid"] = default("pilot_drain_cut")
 
     def ahead(self, reached: int) -> tuple[int, ...]:
-        """Return the steps still to go where the new slot has `reached` percent: no step goes back."""
+        """Return the remaining steps where the candidate has `reached` percent: no step goes back."""
         return tuple(step for step in self.steps if step >= reached) or (100,)
 
     def at_once(self, seconds: float) -> Plan:
-        """Return the plan in one step, watched for no longer than `seconds`."""
+        """Return the plan in one step, monitored for at most `seconds`."""
         return Plan((100,), min(self.seconds, seconds), self.limits, self.cut)
 
 
 def weight_at(slot: Slot, percent: int) -> int:
-    """Return green's share when `slot` gets `percent` of the public requests, or the other way round."""
+    """Return green's traffic weight when `slot` gets `percent` of the public requests, or the reverse."""
     return percent if slot == "green" else 100 - percent
 
 
 def parse_plan(given: Mapping[str, Any]) -> Plan:
-    """Return the plan in the inventory's values; RefusedError says which variable to correct."""
+    """Return the plan in the inventory's values; SettingError says which variable to correct."""
     limits = Limits(**setting(given, "pilot_shift_limits"))
     return Plan(_steps(given), setting(given, "pilot_watch_seconds"), limits, setting(given, "pilot_drain_cut"))
 
@@ -68,14 +68,14 @@ def _steps(given: Mapping[str, Any]) -> tuple[int, ...]:
     steps = setting(given, name)
     said = f"{name} is {shown(steps)}"
     if sorted(set(steps)) != steps:
-        raise RefusedError(f"{said}, but each step must be more than the one before: {REMEDY}.")
+        raise SettingError(f"{said}, but each step must be more than the one before: {REMEDY}.")
     if steps[-1:] != [100]:
-        raise RefusedError(f"{said}, but the last step must be 100, all traffic: {REMEDY}.")
+        raise SettingError(f"{said}, but the last step must be 100, all traffic: {REMEDY}.")
     return tuple(steps)
 
 
 def confirm_seconds(text: str, default: float) -> float:
-    """Return the seconds of `--confirm-within`, `default` for none; RefusedError for what is no sensible number."""
+    """Return the seconds of `--confirm-within`, `default` for none; SettingError for what is no sensible number."""
     if not text:
         return default
     try:
@@ -84,5 +84,5 @@ def confirm_seconds(text: str, default: float) -> float:
         seconds = math.nan
     allowed = SETTINGS["pilot_confirm_seconds"]
     if not allowed["least"] <= seconds <= allowed["most"]:
-        raise RefusedError(f"--confirm-within is {text!r}, not {wanted(allowed)}. Nothing was touched.")
+        raise SettingError(f"--confirm-within is {text!r}, not {wanted(allowed)}. Nothing was changed.")
     return seconds

@@ -1,4 +1,4 @@
-"""release.json and lock.json: what they hold, which of it is legal, and how each step changes it."""
+"""release.json and lock.json: their fields, their legal values, and how each step changes them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from eduhub_pilot.model.document import RELEASE_ID, SCHEMA, Document
+from eduhub_pilot.model.document import RELEASE_ID, SCHEMA, Document, Source
 from eduhub_pilot.model.facts import SLOTS, Process, Slot
 
 CONFIRM_SECONDS = 600.0
 RESULTS: tuple[Literal["confirmed"], Literal["reverted"]] = ("confirmed", "reverted")
-# From the first on, traffic may be on the new slot, and a pilot must be watching.
+# At these steps traffic may be on the candidate, and a shift must monitor it.
 MOVING = ("shift", "shifted", "confirm")
 
 
@@ -41,11 +41,11 @@ class Serving:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What a shift has done so far, for a pilot that comes after one that was killed.
+    """What a shift has done so far, for a pilot that continues after one that was killed.
 
-    `process` is HAProxy when traffic first moved: another one has forgotten the move, after a reboot too. `confirm_by`
-    counts as the monotonic clock of this boot does, None until all traffic has moved. `drained_seconds` and `left` are
-    how long the other slot took to empty, and how many connections it still had then.
+    `process` is the HAProxy in which traffic first moved: another one does not know of the move. `confirm_by` is in the
+    monotonic clock of this boot, None until all traffic has moved. `drained_seconds` and `left` are the duration of the
+    previous slot's drain and the connections it had left then.
     """
 
     process: Process
@@ -58,7 +58,7 @@ class Traffic:
 class Rollout:
     """A run that has begun and is neither confirmed nor reverted; `origin` is the release that was live then.
 
-    Once all traffic has moved it is to be confirmed within `confirm_seconds`: by the run, or with `hold` by a person.
+    Once all traffic has moved, the run, or with `hold` a person, confirms it within `confirm_seconds`.
     """
 
     run: str
@@ -73,13 +73,13 @@ class Rollout:
 
     @property
     def moving(self) -> bool:
-        """Whether public traffic may be on the new slot."""
+        """Whether public traffic may be on the candidate."""
         return self.step in MOVING
 
 
 @dataclass(frozen=True)
 class Last:
-    """How the last finished run ended, when (UTC, RFC 3339), and for one that was reverted why."""
+    """The last finished run: its result, when it ended (UTC, RFC 3339), and why it was reverted."""
 
     run: str
     verb: str
@@ -91,10 +91,10 @@ class Last:
 
 @dataclass(frozen=True)
 class HostState:
-    """release.json. `good`: releases once confirmed here and not rolled back from, in the order of confirmation.
+    """release.json. `good`: releases confirmed here and not rolled back from, in the order of confirmation.
 
-    `last_good` is where `rollback` goes by itself: the newest good one that is not live, or None. `last` is how the
-    last run ended, so that status can say it, and reverting a reverted run says so instead of refusing.
+    `last_good` is the default rollback target: the newest good release that is not live, or None. `last` is the last
+    finished run, for status and for repeating a revert.
     """
 
     live: Serving | None = None
@@ -102,12 +102,12 @@ class HostState:
     good: tuple[str, ...] = ()
     slots: dict[Slot, str | None] = field(default_factory=lambda: dict.fromkeys(SLOTS))
     rollout: Rollout | None = None
-    way_back_seconds: float | None = None
+    rollback_seconds: float | None = None
     last: Last | None = None
 
     @property
     def reverted(self) -> str | None:
-        """The run that was reverted last, unless another one was confirmed since."""
+        """The last finished run, if it was reverted."""
         return self.last.run if self.last and self.last.result == "reverted" else None
 
     @property
@@ -120,16 +120,15 @@ class HostState:
         return replace(self, rollout=rollout, slots={**self.slots, rollout.slot: rollout.release})
 
     def at(self, rollout: Rollout, step: str) -> HostState:
-        """Return the state with `rollout` at `step`; traffic may be on the new slot from `shift` on."""
+        """Return the state with `rollout` at `step`; traffic may be on the candidate from `shift` on."""
         confirmed = self.confirmed and step not in MOVING
         return replace(self, rollout=replace(rollout, step=step), confirmed=confirmed)
 
     def committed(self, rollout: Rollout, now: datetime) -> HostState:
         """Return the state once `rollout`'s release is the live one.
 
-        A rollback to a good release goes back to that point: what was confirmed after it is no longer good, so that
-        a second rollback goes further back instead of returning to what was left for a reason. Going to any
-        other release, by whatever verb, adds it and takes nothing out.
+        A rollback to a good release drops the releases confirmed after it, so that a second rollback goes further back
+        instead of returning to a release that was left for a reason. Any other release is added to the good ones.
         """
         kept = self.good
         if rollout.verb == "rollback" and rollout.release in kept:
@@ -145,13 +144,13 @@ class HostState:
         )
 
     def undone(self, rollout: Rollout, why: str, now: datetime) -> HostState:
-        """Return the state once `rollout` is undone and its container gone."""
+        """Return the state once `rollout` is undone and its container removed."""
         slots = {**self.slots, rollout.slot: None}
         last = Last(rollout.run, rollout.verb, rollout.release, "reverted", stamp(now), why or None)
         return replace(self, rollout=None, confirmed=True, slots=slots, last=last)
 
     def without(self, releases: set[str]) -> HostState:
-        """Return the state with `releases`, whose records are gone, forgotten."""
+        """Return the state without `releases`, whose records were removed."""
         return replace(self, good=tuple(release for release in self.good if release not in releases))
 
     def text(self) -> str:
@@ -166,16 +165,16 @@ class HostState:
             "last_good": self.last_good,
             "slots": self.slots,
             "rollout": rolling,
-            "way_back_seconds": self.way_back_seconds,
+            "rollback_seconds": self.rollback_seconds,
             "good": list(self.good),
             "last": asdict(self.last) if self.last else None,
         }
         return json.dumps(document, indent=1) + "\n"
 
 
-def parse_state(text: str, file: str, remedy: str) -> HostState:
-    """Return the state in `text`; RefusedError names `file`, what is wrong and `remedy`."""
-    document = Document.parse(text, file, remedy)
+def parse_state(text: str, source: Source) -> HostState:
+    """Return the state in `text`; RefusedError for an invalid one."""
+    document = Document.parse(text, source)
     live, rolling, slots = document.part("live"), document.part("rollout"), document.needed("slots")
     last = document.part("last")
     good = document.fields.get("good", [])
@@ -187,11 +186,11 @@ def parse_state(text: str, file: str, remedy: str) -> HostState:
         good=tuple(good),
         slots={slot: slots.maybe_release(slot) for slot in SLOTS},
         rollout=parse_rollout(rolling) if rolling else None,
-        way_back_seconds=document.maybe_number("way_back_seconds"),
+        rollback_seconds=document.maybe_number("rollback_seconds"),
         last=parse_last(last) if last else None,
     )
     if state.live and state.rollout and state.live.slot == state.rollout.slot:
-        # Undoing such a rollout would remove the container that serves.
+        # Undoing such a rollout would remove the live container.
         raise document.wrong("rollout", f"a rollout to the slot that is not live (live is {state.live.slot})")
     return state
 
@@ -227,7 +226,7 @@ def parse_last(part: Document) -> Last:
 
 @dataclass(frozen=True)
 class Lock:
-    """lock.json: who is at work on this host. Times in UTC, `ttl_seconds` after the last heartbeat it is stale."""
+    """lock.json: the run that holds this host. Times in UTC; it expires `ttl_seconds` after its last heartbeat."""
 
     owner: str
     run: str
@@ -237,10 +236,10 @@ class Lock:
     heartbeat: datetime
     ttl_seconds: float
 
-    def stale(self, now: datetime) -> bool:
-        """Return whether nobody refreshed it in time.
+    def expired(self, now: datetime) -> bool:
+        """Return whether the last heartbeat is too old.
 
-        A heartbeat far in the future is stale too: the clock jumped back, and waiting for it could take years.
+        A heartbeat far in the future is expired too: the clock jumped back, and waiting for it could take years.
         """
         return abs((now - self.heartbeat).total_seconds()) > self.ttl_seconds
 
@@ -254,9 +253,9 @@ class Lock:
         return json.dumps(self.document(), indent=1) + "\n"
 
 
-def parse_lock(text: str, file: str, remedy: str) -> Lock:
-    """Return the lock in `text`; RefusedError names `file`, what is wrong and `remedy`."""
-    document = Document.parse(text, file, remedy)
+def parse_lock(text: str, source: Source) -> Lock:
+    """Return the lock in `text`; RefusedError for an invalid one."""
+    document = Document.parse(text, source)
     return Lock(
         owner=document.text("owner"),
         run=document.text("run"),

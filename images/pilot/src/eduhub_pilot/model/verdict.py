@@ -1,4 +1,4 @@
-"""A gate's verdict and the one consequence that each has."""
+"""A gate's verdict and the one consequence of each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONSEQUENCES: Mapping[Word, Consequence] = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a gate found: `reason` is one sentence, `measured` and `budget` compare by name, `seconds` it took."""
+    """A gate's result: `reason` is one sentence, `measured` and `budget` compare by name, `seconds` is its duration."""
 
     gate: str
     verdict: Word

@@ -1,4 +1,4 @@
-"""Deciding: may this run begin, to which release, in which slot; or why not, in words. Pure."""
+"""Whether a run may begin, to which release and in which slot. Pure."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from eduhub_pilot.model.release import Record, Spec
 from eduhub_pilot.model.state import HostState, Lock, Rollout, stamp
 
 KEPT_RELEASES = 5
+LIST = ["./invoke", "rollback", "--list"]
 
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What the operator typed."""
+    """What the operator requested."""
 
     run: str
     owner: str
@@ -31,17 +32,17 @@ class RunRequest:
     confirm_within: str = ""
 
     @property
-    def typed(self) -> str:
-        """The command as it would be typed again."""
-        options = [f"--python {self.python}" if self.python else "", f"--to {self.to}" if self.to else ""]
-        return " ".join(word for word in ["./invoke", self.verb, *options] if word)
+    def command(self) -> list[str]:
+        """The argument list that repeats the request."""
+        python, to = ["--python", self.python] if self.python else [], ["--to", self.to] if self.to else []
+        return ["./invoke", self.verb, *python, *to]
 
 
 @dataclass(frozen=True)
 class Admission:
-    """How a run may begin: `enter` a free host, `undo` first what another run left, or `resume` that run.
+    """How a run may begin: `enter` a free host, `undo` an interrupted run first, or `resume` it.
 
-    `why` says, where there is something to say, what was found.
+    `why` is what was found, for the operator; empty on a free host.
     """
 
     way: Literal["enter", "undo", "resume"]
@@ -53,91 +54,95 @@ def admit(
 ) -> Admission:
     """Return how `request` may begin on a host with this lock and unfinished rollout; RefusedError when it may not.
 
-    A fresh lock is respected unless its own run asks again (a begin that was killed), its owner resumes, or the
-    operator takes it over. A stale one, or a rollout that nobody holds, is undone, or gone on with by --resume. Where
-    the lock's shift keeps watch (`watched`) it is fresh, whatever the clock says: that was set.
+    A valid lock is respected unless its own run asks again (a begin that was killed), its owner resumes, or the
+    operator takes it over. A run with an expired lock, or without one, is undone, or resumed with --resume. While the
+    lock's shift monitors traffic (`watched`) the lock is valid, whatever the clock says: the clock was set.
     """
     if lock and lock.run == request.run:
         return Admission("resume" if rollout and rollout.run == request.run else "undo" if rollout else "enter")
     found = ""
     if lock:
-        if lock.stale(now) and not watched:
-            found = f"{lock.owner} left run {lock.run} at step {lock.step}, last heard of {stamp(lock.heartbeat)}"
-        elif rollout and rollout.hold and goes_back(request, rollout) and rollout.step == "shifted":
-            found = f"{lock.owner}'s run {lock.run} waited for its confirmation"
+        if lock.expired(now) and not watched:
+            found = (
+                f"The lock of {lock.owner} expired: run {lock.run} at step {lock.step}, last heartbeat "
+                f"{stamp(lock.heartbeat)}"
+            )
+        elif rollout and rollout.hold and is_undo(request, rollout) and rollout.step == "shifted":
+            found = f"Run {lock.run} of {lock.owner} awaited its confirmation"
         elif request.take_over or (request.resume and rollout and lock.owner == request.owner):
-            found = f"{lock.owner}'s run {lock.run} was at step {lock.step}"
+            found = f"Run {lock.run} of {lock.owner} was at step {lock.step}"
         else:
             waits = bool(rollout and rollout.hold and rollout.step == "shifted")
-            raise RefusedError(held(request, lock, now, waits))
+            raise held(request, lock, now, waits)
     if not rollout:
-        return Admission("enter", f"Took the lock over: {found}." if found else "")
+        return Admission("enter", f"{found}. The lock was taken over." if found else "")
     found = found or f"Run {rollout.run} was interrupted at step {rollout.step}"
     if not request.resume:
-        return Admission("undo", f"{found}; undid what it left.")
-    return Admission("resume", f"{found}; going on with it.")
+        return Admission("undo", f"{found}. It was undone.")
+    return Admission("resume", f"{found}. It is resumed.")
 
 
-def goes_back(request: RunRequest, rollout: Rollout) -> bool:
-    """Return whether undoing `rollout` is all that a rollback asks for: what served before it is back, or still serves.
+def is_undo(request: RunRequest, rollout: Rollout) -> bool:
+    """Return whether undoing `rollout` is all that a rollback requests: the live release before it is live again.
 
-    Whoever wants to be rid of a run that stopped does not mean the release before the one that serves.
+    An operator who rolls back an interrupted run does not mean the release before the live one.
     """
     return request.verb == "rollback" and request.to is None and rollout.verb != "rollback"
 
 
-def goes_nowhere(request: RunRequest, state: HostState) -> bool:
-    """Return whether a rollback has nothing before the live release to go to: to end an interrupted one was all."""
+def has_no_target(request: RunRequest, state: HostState) -> bool:
+    """Return whether a rollback has no target before the live release: ending an interrupted rollback was all."""
     return request.verb == "rollback" and request.to is None and state.live is not None and state.last_good is None
 
 
-def held(request: RunRequest, lock: Lock, now: datetime, waits: bool) -> str:
-    """Return the words of a lock that is respected: who, since when, which step, and what to type.
+def held(request: RunRequest, lock: Lock, now: datetime, waits: bool) -> RefusedError:
+    """Return the refusal because of a valid lock: its holder, since when, its step, and what to type.
 
-    `waits`: its run has moved all traffic and waits for a person.
+    `waits`: its run has moved all traffic and awaits its confirmation.
     """
     silent = max(0, round((now - lock.heartbeat).total_seconds()))
-    resume = (
-        f"`{request.typed} --resume` goes on with it; "
-        if lock.owner == request.owner and request.verb == "upgrade"
-        else ""
-    )
-    keep = "`./invoke confirm` keeps what it did, `./invoke rollback` does not; " if waits else ""
-    return (
+    following = [["./invoke", "confirm"], ["./invoke", "rollback"]] if waits else []
+    if lock.owner == request.owner and request.verb == "upgrade":
+        following.append([*request.command, "--resume"])
+    following.append([*request.command, "--take-over"])
+    return RefusedError(
+        "lock_held",
         f"{lock.owner} holds the lock of this host since {stamp(lock.since)}: run {lock.run}, verb {lock.verb}, "
-        f"step {lock.step}, last heard of {silent} s ago. Nothing was touched. Wait for it; {keep}{resume}"
-        f"`{request.typed} --take-over` undoes what it did and takes the lock."
+        f"step {lock.step}, last heartbeat {silent} s ago. Nothing was changed. Taking the lock over undoes that run.",
+        *following,
     )
 
 
 def python_of(request: RunRequest, live: Record | None, spec: Spec) -> str | None:
-    """Return the Python to run: the one asked for, else the live one, else the inventory's; None where foreign."""
+    """Return the Python to run: the requested, else the live, else the inventory's; None for a foreign image."""
     if spec.python is None:
         if request.python:
             raise RefusedError(
-                f"--python {request.python} means nothing for {spec.image}, an image of somebody else "
-                "(bridge_python is null). Leave --python out, or set bridge_python."
+                "python_not_selectable",
+                f"--python {request.python} does not apply to {spec.image}, a foreign image (bridge_python is null). "
+                "Leave --python out, or set bridge_python.",
             )
         return None
     return request.python or (live.python if live else None) or spec.python
 
 
 def no_image(spec: Spec, near: Sequence[str]) -> RefusedError:
-    """Return the refusal of a release whose image is not on the engine, with what is there instead."""
-    there = f" There is {', '.join(near)}." if near else ""
+    """Return the refusal of a release whose image is not on the host, with the images that are."""
+    there = f" Present: {', '.join(near)}." if near else ""
     return RefusedError(
-        f"The image {spec.image} is not on this host's engine.{there} `./invoke images.build` makes ours; "
-        "one of somebody else is brought here by `docker load` or `docker pull`. Nothing was touched."
-    )
+        "image_missing", f"The image {spec.image} is not on this host.{there} Nothing was changed.",
+        ["./invoke", "images.build"], ["docker", "pull", spec.image],
+    )  # fmt: skip
 
 
 def wrong_python(spec: Spec, says: str | None) -> RefusedError | None:
-    """Return the refusal of an image whose label names another Python than the one chosen, or None."""
+    """Return the refusal of an image whose label names another Python than the chosen one, or None."""
     if not spec.python or not says or says == spec.python or says.startswith(f"{spec.python}."):
         return None
     return RefusedError(
-        f"The image {spec.image} holds Python {says}, not {spec.python}: let bridge_image name the image by "
-        "{python}, or correct bridge_python. Nothing was touched."
+        "image_python_mismatch",
+        f"The image {spec.image} contains Python {says}, not {spec.python}. Write {{python}} into bridge_image, or "
+        "correct bridge_python. Nothing was changed.",
     )
 
 
@@ -147,54 +152,60 @@ def same(record: Record, records: Iterable[Record]) -> Record:
     return known[-1] if known else record
 
 
-def way_back(request: RunRequest, state: HostState, records: Mapping[str, Record]) -> Record:
-    """Return the release that a rollback goes to: the one named, else the last known-good; RefusedError for none."""
+def rollback_target(request: RunRequest, state: HostState, records: Mapping[str, Record]) -> Record:
+    """Return the rollback target: the named release, else the last known-good one; RefusedError for none."""
     listed = "; ".join(record.named() for record in sorted(records.values(), key=lambda each: each.id, reverse=True))
-    there = f"Kept here: {listed}." if listed else "No release is kept here: `./invoke deploy` makes the first."
+    there = f"Kept on this host: {listed}." if listed else "This host keeps no release."
     if not state.live:
-        raise RefusedError("Nothing is deployed on this host, so there is no way back. `./invoke deploy` begins.")
+        message = "Nothing is deployed on this host, so there is no rollback target."
+        raise RefusedError("nothing_deployed", message, ["./invoke", "deploy"])
     wanted = request.to or state.last_good
     if wanted is None:
         raise RefusedError(
-            f"There is no last known-good release to go back to from {state.live.release}. {there} "
-            "Name one: `./invoke rollback --to ID`."
+            "no_rollback_target",
+            f"There is no last known-good release before {state.live.release}. {there} A release can be named with "
+            "--to.",
+            LIST,
         )
     if wanted not in records:
         near = difflib.get_close_matches(wanted, records, n=1)
         guess = f"Did you mean {near[0]}? " if near else ""
-        raise RefusedError(
-            f"No release {wanted} is kept on this host. {guess}{there} `./invoke rollback --list` lists them."
-        )
+        raise RefusedError("release_unknown", f"This host does not keep release {wanted}. {guess}{there}", LIST)
     return records[wanted]
 
 
 def image_gone(record: Record) -> RefusedError:
-    """Return the refusal of a rollback whose image somebody removed."""
+    """Return the refusal of a rollback whose image was removed."""
     return RefusedError(
-        f"The image of release {record.id} ({record.image_name}, {record.image_id[:19]}) is gone from this host's "
-        "engine. `./invoke rollback --list` lists the releases; `--to ID` names another. Nothing was touched."
+        "image_gone",
+        f"The image of release {record.id} ({record.image_name}, {record.image_id[:19]}) is no longer on this host. "
+        "Another release can be named with --to. Nothing was changed.",
+        LIST,
     )
 
 
 def changed(record: Record) -> RefusedError:
-    """Return the refusal of a release whose record somebody edited: what it starts is not what was proven."""
+    """Return the refusal of a release whose record was edited: it would start something that was not proven."""
     return RefusedError(
-        f"The record of release {record.id} was changed since it was written, and what it says now was never proven. "
-        "`./invoke rollback --list` lists the others, and `./invoke upgrade` makes it anew. Nothing was touched."
+        "record_changed",
+        f"The record of release {record.id} was changed after it was written, so the release is not the proven one. "
+        "Nothing was changed.",
+        LIST, ["./invoke", "upgrade"],
     )
 
 
 def nothing_live(request: RunRequest) -> RefusedError:
-    """Return the refusal of an upgrade of nothing."""
-    python = f" --python {request.python}" if request.python else ""
-    return RefusedError(f"Nothing is deployed on this host to upgrade. Type `./invoke deploy{python}` first.")
+    """Return the refusal of an upgrade on a host without a live release."""
+    python = ["--python", request.python] if request.python else []
+    message = "Nothing is deployed on this host, so there is nothing to upgrade."
+    return RefusedError("nothing_deployed", message, ["./invoke", "deploy", *python])
 
 
 def slot_for(state: HostState, record: Record, live_runs: bool) -> Slot | None:
     """Return the slot to start `record` in; None when it is live and running already.
 
     The slot is always the one that is not live, also when the live container is stopped or gone (a host that was
-    destroyed and is deployed again): then too, traffic moves only to what was proven. On a fresh host it is blue.
+    destroyed and is deployed again): then too, traffic moves only to a proven candidate. On a fresh host it is blue.
     """
     if live_runs and state.live and state.live.release == record.id:
         return None
@@ -207,12 +218,14 @@ def idle(state: HostState) -> Slot:
 
 
 def same_target(request: RunRequest, rollout: Rollout, record: Record) -> None:
-    """Raise RefusedError when a run is resumed with a target that is not its own."""
+    """Raise RefusedError when a run is resumed with another target."""
     if (request.python and request.python != record.python) or (request.to and request.to != record.id):
         asked = f"--python {request.python}" if request.python else f"--to {request.to}"
         raise RefusedError(
-            f"The interrupted run {rollout.run} goes to {record.named()}, which is not what {asked} asks for. Leave "
-            "one out: --resume goes on with that run, without it the run is undone and yours begins."
+            "resume_target_differs",
+            f"The interrupted run {rollout.run} has the target {record.named()}, not {asked}. With --resume alone that "
+            "run continues; without --resume it is undone first.",
+            ["./invoke", rollout.verb, "--resume"], request.command,
         )
 
 

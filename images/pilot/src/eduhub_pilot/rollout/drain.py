@@ -9,26 +9,26 @@ from eduhub_pilot.adapters.host import Host
 from eduhub_pilot.model.errors import ProxyDownError
 from eduhub_pilot.model.facts import Slot
 
-# Those who listen for changes would stay for ever: our bridge sends them to the slot that traffic has moved to.
-GOODBYE = "/api/v1/live/goodbye"
-GOODBYE_SECONDS = 2.0
+# Clients of event streams never leave by themselves: our bridge closes the streams, and clients reconnect elsewhere.
+CLOSE_STREAMS = "/api/v1/live/goodbye"
+CLOSE_STREAMS_SECONDS = 2.0
 POLL_SECONDS = 0.1
-# HAProxy then lists every connection, not one number.
+# HAProxy lists every connection for this, not one number.
 STREAM_POLL_SECONDS = 1.0
 
 
 def drained(
     host: Host, slot: Slot, seconds: float, between: Callable[[], None], stream_seconds: float = 0
 ) -> int:
-    """Return the public requests still at `slot`: 0 as soon as there is none, else how many when the time is over.
+    """Return the public requests left at `slot`: 0 as soon as there is none, else their number at the drain timeout.
 
-    That is after `seconds`, or after `stream_seconds` if those are more and streams or WebSockets are still there: of
-    requests that are not answered by then nobody expects anything. `between` is called after each look. A HAProxy
-    that is down has no request: 0.
+    The timeout is `seconds`, or `stream_seconds` if that is longer and streams or WebSockets are left. `between` is
+    called after each poll. A HAProxy that is down has no request: 0.
     """
     began = host.clock.monotonic()
     if _sessions(host, slot):
-        host.fetch(host.settings.private_endpoints[slot], GOODBYE, GOODBYE_SECONDS, "POST", {})  # any answer will do
+        # Any answer will do.
+        host.fetch(host.settings.private_endpoints[slot], CLOSE_STREAMS, CLOSE_STREAMS_SECONDS, "POST", {})
     left = _until(host, began + seconds, POLL_SECONDS, lambda: _sessions(host, slot), between)
     if left and stream_seconds > seconds:
         _until(host, began + stream_seconds, STREAM_POLL_SECONDS, lambda: _streams(host, slot), between)

@@ -1,4 +1,4 @@
-"""Looking at a host without changing it: the disk, HAProxy and the engine, and what could not be found out."""
+"""The state of a host without changing it: the disk, HAProxy, the engine, and what could not be determined."""
 
 from __future__ import annotations
 
@@ -10,82 +10,85 @@ from eduhub_pilot.adapters.host import Host
 from eduhub_pilot.adapters.memory import MEMORY, available
 from eduhub_pilot.model.errors import EngineDownError, ProxyDownError, RefusedError
 from eduhub_pilot.model.facts import SHIFT, SLOTS, Container, Image, Slot, slot_of, weight_of
+from eduhub_pilot.model.outcome import Finding, finding_of
 from eduhub_pilot.model.release import Record
 from eduhub_pilot.model.state import HostState, Lock, stamp
 
-# A status is wanted now; it also has to survive a HAProxy that is just being restarted.
+# A status is urgent, but has to survive a HAProxy that is being restarted.
 PATIENCE_SECONDS = 1.0
 
 
 @dataclass
 class Inspection:
-    """What could be found out, and in `notes` what could not and what does not agree.
+    """What was determined; `notes` hold what could not be, and what disagrees.
 
-    `goes_back`: when the host goes back by itself (UTC, RFC 3339), where all traffic has moved and is not confirmed.
-    `unwatched`: why it will not do that, where traffic has moved and the shift's container is not there to see to it.
-    `stale`: whether the lock is.
+    `deadline`: when the host reverts the run (UTC, RFC 3339), where all traffic has moved and is not confirmed.
+    `unmonitored`: why it will not, where traffic has moved and the shift's container does not run.
+    `expired`: whether the lock is.
     """
 
     state: HostState
     records: dict[str, Record]
     lock: Lock | None
-    share: int | None
+    weight: int | None
     containers: dict[Slot, Container | None] | None
-    way_back: Image | None
-    notes: list[str]
+    target_image: Image | None
+    notes: list[Finding]
     free_bytes: int | None = None
-    goes_back: str | None = None
-    unwatched: str | None = None
-    stale: bool = False
+    deadline: str | None = None
+    unmonitored: str | None = None
+    expired: bool = False
 
 
 def inspect(host: Host) -> Inspection:
     """Return what is true of the host now; only an unreadable release.json is an error (RefusedError)."""
-    notes: list[str] = []
+    notes: list[Finding] = []
     state, records = host.store.state(), host.store.records()
     with suppress(RefusedError):  # a traffic.map that cannot be read is noted below
         state = host.completed(state)
-    lock, share, containers, way_back = None, None, None, None
+    lock, weight, containers, target_image = None, None, None, None
     try:
         lock = host.store.lock()
     except RefusedError as error:
-        notes.append(error.say)
+        notes.append(finding_of(error))
     try:
-        share = host.proxy.now(PATIENCE_SECONDS).share
+        weight = host.proxy.now(PATIENCE_SECONDS).weight
     except ProxyDownError as error:
-        notes.append(f"{error.say} `live` is what it will come back with.")
-    if wrong := host.astray(state):
-        notes.append(wrong)
+        notes.append(finding_of(error, "The live slot shown is the one HAProxy will start with."))
+    if mismatch := host.map_mismatch(state):
+        notes.append(mismatch)
     try:
         containers = {slot: host.engine.container(host.settings.container(slot)) for slot in SLOTS}
         if record := records.get(state.last_good or ""):
-            way_back = host.engine.image(record.image_id)
+            target_image = host.engine.image(record.image_id)
     except EngineDownError as error:
-        notes.append(f"{error.say} What runs in the slots is not known.")
-    memory, unwatched = available(MEMORY.read_text()), _unwatched(host, state, share)
-    goes_back = None if unwatched else _goes_back(host, state, share)
-    stale = bool(lock and lock.stale(host.clock.now()))
-    return Inspection(state, records, lock, share, containers, way_back, notes, memory, goes_back, unwatched, stale)
+        notes.append(finding_of(error, "The state of the slots is unknown."))
+    memory, unmonitored = available(MEMORY.read_text()), _unmonitored(host, state, weight)
+    deadline = None if unmonitored else _deadline(host, state, weight)
+    expired = bool(lock and lock.expired(host.clock.now()))
+    return Inspection(
+        state, records, lock, weight, containers, target_image, notes, memory, deadline, unmonitored, expired
+    )
 
 
-def _unwatched(host: Host, state: HostState, share: int | None) -> str | None:
-    if not (state.live and state.rollout and state.rollout.moving) or share in {None, weight_of(state.live.slot)}:
+def _unmonitored(host: Host, state: HostState, weight: int | None) -> str | None:
+    if not (state.live and state.rollout and state.rollout.moving) or weight in {None, weight_of(state.live.slot)}:
         return None
     name = host.settings.container(SHIFT)
     with suppress(EngineDownError):
         container = host.engine.container(name)
         if container is None or container.state not in {"running", "restarting", "created"}:
-            return f"its container {name} is {container.state if container else 'absent'}"
+            return f"the container {name} is {container.state if container else 'absent'}"
     return None
 
 
-def _goes_back(host: Host, state: HostState, share: int | None) -> str | None:
+def _deadline(host: Host, state: HostState, weight: int | None) -> str | None:
     rollout = state.rollout
     if rollout is None or rollout.traffic is None or rollout.traffic.confirm_by is None:
         return None
-    if share not in {None, weight_of(rollout.slot)}:
-        return None  # it has gone back, or is about to: there was a restart
-    # Monotonic time of a boot before this one says nothing.
+    if weight not in {None, weight_of(rollout.slot)}:
+        return None  # traffic has returned, or is about to: HAProxy was restarted
+    # The monotonic time of an earlier boot means nothing.
     left = min(rollout.traffic.confirm_by - host.clock.monotonic(), rollout.confirm_seconds)
     return stamp(host.clock.now() + timedelta(seconds=max(0.0, left)))
 
@@ -94,4 +97,4 @@ def live_slot(inspection: Inspection) -> Slot | None:
     """Return the slot that gets the public traffic; the committed one while HAProxy is down; None before a deploy."""
     if not inspection.state.live:
         return None
-    return inspection.state.live.slot if inspection.share is None else slot_of(inspection.share)
+    return inspection.state.live.slot if inspection.weight is None else slot_of(inspection.weight)

@@ -1,4 +1,4 @@
-"""Sentences on the state of a host that several commands say."""
+"""Messages that several commands share."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from eduhub_pilot.model.state import HostState, Last, Rollout
 
 
 def serving(state: HostState) -> str:
-    """Return in one sentence what is committed to serve."""
+    """Return the live release in one sentence."""
     if not state.live:
-        return "Nothing serves on this host."
-    return f"{state.live.slot} serves {state.live.release}."
+        return "This host has no live release."
+    return f"Live release: {state.live.release} ({state.live.slot})."
 
 
 def ended(last: Last) -> str:
@@ -20,16 +20,13 @@ def ended(last: Last) -> str:
 
 
 def moved(rollout: Rollout) -> Outcome:
-    """Return the words of a shift that has moved all traffic and waits for the confirmation."""
+    """Return the outcome of a shift that has moved all traffic and awaits the confirmation."""
     traffic = rollout.traffic
     left = traffic.left if traffic else 0
     seconds = traffic.drained_seconds if traffic else None
-    still = f", {left} connections still there go on until it is confirmed" if left else ""
-    leaving = f"; the other slot was drained in {seconds:.1f} s{still}" if seconds is not None else ""
-    hold = (
-        f" Type `./invoke confirm` within {rollout.confirm_seconds:g} s; otherwise the host goes back by itself."
-        if rollout.hold
-        else ""
-    )
-    say = f"Traffic is on {rollout.slot} ({rollout.release}), not yet confirmed{leaving}.{hold}"
-    return Outcome(0, say, True, {"slot": rollout.slot, "seconds": seconds, "left": left})
+    still = f"; {left} connections left there continue until the run is confirmed" if left else ""
+    leaving = f" The previous slot was drained in {seconds:.1f} s{still}." if seconds is not None else ""
+    hold = f" It is reverted unless it is confirmed within {rollout.confirm_seconds:g} s." if rollout.hold else ""
+    message = f"All traffic is on {rollout.release} ({rollout.slot}), unconfirmed.{leaving}{hold}"
+    following = [["./invoke", "confirm"], ["./invoke", "rollback"]] if rollout.hold else []
+    return Outcome("shifted", message, True, {"slot": rollout.slot, "seconds": seconds, "left": left}, following)

@@ -1,4 +1,4 @@
-"""Keeping watch while traffic is on a new slot: is all as it was left, and does the slot do worse than the other."""
+"""Monitors a shift: whether HAProxy and the slot are as they were left, and whether the candidate does worse."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from eduhub_pilot.adapters.host import PATIENCE_SECONDS, Host
 from eduhub_pilot.adapters.sampling import sample
 from eduhub_pilot.analysis.canary import Sample, Side, judge, misbehaves, row, side
-from eduhub_pilot.gates.waiver import excuse
+from eduhub_pilot.gates.waiver import waiver_of
 from eduhub_pilot.model.errors import EngineDownError, FailedError, ProxyDownError
 from eduhub_pilot.model.facts import Container, Counts, Process, Slot, other, slot_of
 from eduhub_pilot.model.shift_plan import Plan, weight_at
@@ -17,12 +17,12 @@ from eduhub_pilot.model.verdict import Verdict
 from eduhub_pilot.rollout.recorder import Recorder
 from eduhub_pilot.rollout.slot_readiness import gone
 
-# A window of errors is renewed this often while a run waits for its confirmation, so that old answers hide nothing.
+# While a run awaits confirmation its error window is renewed this often, so that old answers hide no new errors.
 WINDOW_SECONDS = 10.0
 
 
 class TrafficMonitor:
-    """What one pilot knows of a rollout's traffic: how much was moved when, by which HAProxy, and what came of it.
+    """One pilot's view of a rollout's traffic: the weight, when it was set, in which HAProxy process, and the counters.
 
     `process` is None until traffic has moved first.
     """
@@ -35,60 +35,62 @@ class TrafficMonitor:
         self.heart = host.heart(run)
         now = host.proxy.now(PATIENCE_SECONDS)
         self.process: Process | None = rollout.traffic.process if rollout.traffic else None
-        self.percent = weight_at(self.slot, now.share)
+        self.percent = weight_at(self.slot, now.weight)
         self.moved_at = host.clock.monotonic()
         self.reference = Side()
         self.same(now.process)
         self.open_quickly()
         self.recorder = Recorder(host, run, self.slot, self.percent)
-        self.recorder.look(now.share, self.seen)
+        self.recorder.look(now.weight, self.counts)
 
-    def look(self) -> None:
-        """Look once: heart, HAProxy, container, errors. Raise FailedError for what ends a shift."""
+    def check(self) -> None:
+        """Check once: heartbeat, HAProxy, container, errors. Raise FailedError for what ends a shift."""
         self.heart.beat()
         try:
             now = self.host.proxy.now(PATIENCE_SECONDS)
         except ProxyDownError as error:
-            raise FailedError(f"HAProxy was gone {self._after()}, and is not back: {error.say}") from None
+            message = f"HAProxy went down {self._after()} and did not come back. {error.message}"
+            raise FailedError("haproxy_lost", message) from None
         self.same(now.process)
-        if now.share != weight_at(self.slot, self.percent):
-            raise FailedError(f"Traffic was moved to {slot_of(now.share)} by somebody else, {self._after()}.")
+        if now.weight != weight_at(self.slot, self.percent):
+            message = f"Traffic was moved to {slot_of(now.weight)} from outside this run, {self._after()}."
+            raise FailedError("traffic_mismatch", message)
         with suppress(EngineDownError):  # which says nothing about the slot
             found = self.host.engine.container(self.container.name)
             paused = f"{self.container.name} is paused" if found and found.state == "paused" else None
             if why := gone(found, self.container) or paused:
-                raise FailedError(f"{why}, {self._after()}.")
+                raise FailedError("container_lost", f"{why}, {self._after()}.")
         self._count()
-        self.recorder.look(now.share, self.seen)
+        self.recorder.look(now.weight, self.counts)
 
     def same(self, process: Process) -> None:
-        """Raise FailedError unless `process` is the HAProxy that traffic was moved in, if it was."""
+        """Raise FailedError unless `process` is the HAProxy in which traffic was moved, if it was."""
         if self.process and process != self.process:
             raise FailedError(
-                f"HAProxy was restarted {self._after()}; it came back with the committed slot, as it must."
+                "haproxy_restarted", f"HAProxy was restarted {self._after()}, and returned to the live release."
             )
 
     def moves(self, percent: int) -> None:
         """Note that traffic is about to move."""
         self.open_quickly()
         self.percent, self.moved_at = percent, self.host.clock.monotonic()
-        self.recorder.step(weight_at(self.slot, percent), percent, self.seen)
+        self.recorder.step(weight_at(self.slot, percent), percent, self.counts)
 
     def open_quickly(self) -> None:
         """Begin a window in which errors are counted and latencies are not."""
-        self._open(Sample(self._counts(self.slot)), Sample(self._counts(self.left)))
+        self._open(Sample(self._read(self.slot)), Sample(self._read(self.left)))
 
     def open(self) -> None:
         """Begin a window that is judged."""
         self._open(sample(self.host, self.slot), sample(self.host, self.left))
 
     def verdict(self) -> Verdict:
-        """Return the verdict on the window; at 100% the other slot is that of the window before."""
+        """Return the verdict on the window; at 100% the baseline is the other slot in the window before."""
         new = side(self.new, sample(self.host, self.slot), self.rows[self.slot])
         old = side(self.old, sample(self.host, self.left), self.rows[self.left])
         alone = self.percent == 100
         word, reason = judge(new, self.reference if alone else old, self.plan.limits, reference=alone)
-        if word == "fail" and (why := excuse(self.host, self.rollout)):
+        if word == "fail" and (why := waiver_of(self.host, self.rollout)):
             word, reason = "inconclusive", f"{reason}; but {why}"
         if not alone and old.answers >= self.reference.answers:
             self.reference = replace(old, faults=0, queued=0, row=0)
@@ -100,46 +102,47 @@ class TrafficMonitor:
     def _open(self, new: Sample, old: Sample) -> None:
         self.new, self.old, self.began = new, old, self.host.clock.monotonic()
         self.rows: dict[Slot, int] = {self.slot: 0, self.left: 0}
-        self.seen: dict[Slot, Counts] = {self.slot: new.counts, self.left: old.counts}
+        self.counts: dict[Slot, Counts] = {self.slot: new.counts, self.left: old.counts}
         self.answered_at, self.asked = self.began, new.counts.requests
 
     def _count(self) -> None:
         """Compare both slots' errors so far in this window."""
         sides = {}
         for slot, before in ((self.slot, self.new), (self.left, self.old)):
-            counts = self._counts(slot)
-            self.rows[slot] = row(self.rows[slot], self.seen[slot], counts)
+            counts = self._read(slot)
+            self.rows[slot] = row(self.rows[slot], self.counts[slot], counts)
             if slot == self.slot:
                 self._answering(counts)
-            self.seen[slot] = counts
+            self.counts[slot] = counts
             sides[slot] = side(Sample(before.counts), Sample(counts), self.rows[slot])
         old = self.reference if self.percent == 100 else sides[self.left]
         if why := misbehaves(sides[self.slot], old, self.plan.limits):
-            self._amiss(f"{self.slot} {why}, {self._after()}.")
+            self._fail("slot_errors", f"The candidate ({self.slot}) {why}, {self._after()}.")
         if self.host.clock.monotonic() - self.began > max(WINDOW_SECONDS, self.plan.seconds * 2):
             rows = self.rows
-            self._open(Sample(self.seen[self.slot]), Sample(self.seen[self.left]))
+            self._open(Sample(self.counts[self.slot]), Sample(self.counts[self.left]))
             self.rows = rows
 
     def _answering(self, counts: Counts) -> None:
-        """Raise FailedError when the new slot is asked again and again and answers nothing."""
+        """Raise FailedError when the candidate gets requests and answers none."""
         now = self.host.clock.monotonic()
-        if counts.answers != self.seen[self.slot].answers:
+        if counts.answers != self.counts[self.slot].answers:
             self.answered_at, self.asked = now, counts.requests
         silent, asked = now - self.answered_at, counts.requests - self.asked
         if asked >= self.plan.limits.answers and silent >= self.host.settings.probe_seconds:
-            self._amiss(f"{self.slot} answered none of {asked} requests within {silent:.1f} s, {self._after()}.")
+            message = f"The candidate ({self.slot}) answered none of {asked} requests within {silent:.1f} s"
+            self._fail("slot_silent", f"{message}, {self._after()}.")
 
-    def _amiss(self, words: str) -> None:
-        """Raise FailedError, unless the other slot would do no better; then begin a window anew."""
-        why = excuse(self.host, self.rollout)
+    def _fail(self, code: str, message: str) -> None:
+        """Raise FailedError, unless a waiver applies; then begin a new window."""
+        why = waiver_of(self.host, self.rollout)
         if why is None:
-            raise FailedError(words)
-        self.host.note(self.run, "shift", "excused", what=words, why=why)
+            raise FailedError(code, message)
+        self.host.note(self.run, "shift", "waived", what=message, why=why)
         self.open_quickly()
 
-    def _counts(self, slot: Slot) -> Counts:
+    def _read(self, slot: Slot) -> Counts:
         return self.host.proxy.counts(slot, PATIENCE_SECONDS)
 
     def _after(self) -> str:
-        return f"{self.host.clock.monotonic() - self.moved_at:.1f} s after traffic had moved to {self.slot}"
+        return f"{self.host.clock.monotonic() - self.moved_at:.1f} s after {self.percent}% of the traffic had moved"

@@ -1,9 +1,8 @@
-"""Writing down what both slots do while a shift keeps watch, and telling whoever looks on. Decides nothing.
+"""Records samples of both slots during a shift, and publishes its progress. Decides nothing.
 
 Two files in the state directory, below runs/<run>: samples.jsonl grows by a line a second, later more rarely (see
-`samples`); now.json is one line that is replaced once a second, so that its age says whether anybody keeps watch, until
-it says what became of the shift and stays. A disk that is full, or a slot that tells no latencies, leaves gaps in them
-and stops nobody.
+`samples`); now.json is one line that is replaced once a second, so its age shows whether the shift is alive, until it
+holds the shift's answer and stays. A full disk, or a slot without latencies, leaves gaps and stops no shift.
 """
 
 from __future__ import annotations
@@ -19,81 +18,81 @@ from eduhub_pilot.adapters.sampling import with_latencies
 from eduhub_pilot.analysis import samples
 from eduhub_pilot.analysis.canary import QUANTILE, Sample, bounds, side
 from eduhub_pilot.analysis.samples import Moment, Part
-from eduhub_pilot.model.facts import SLOTS, Counts, Slot
+from eduhub_pilot.model.facts import SHIFT, SLOTS, Counts, Slot
 from eduhub_pilot.model.outcome import Outcome
 
-# A bridge tells its latencies within milliseconds; the watch on everything else waits meanwhile.
+# A bridge returns its latencies within milliseconds; all other monitoring waits meanwhile.
 LATENCIES_SECONDS = 0.5
-# A slot that does not tell them in time, or has none, is not asked for so long.
+# A slot that does not return them before the timeout is not asked for this long.
 PAUSE_SECONDS = 10.0
-# Whoever looks on is told this often.
-TOLD_SECONDS = 1.0
-# Requests a second are those of the last so many samples.
+# Progress is published this often.
+PUBLISH_SECONDS = 1.0
+# Requests a second are averaged over this many samples.
 RECENT = 3
 
 
 class Recorder:
-    """Takes the samples of one pilot's watch over one run."""
+    """Takes the samples of one pilot during one run."""
 
     def __init__(self, host: Host, run: str, slot: Slot, percent: int) -> None:
         self.host, self.run, self.slot, self.percent = host, run, slot, percent
         self.before: dict[Slot, Sample] = {}
         self.lines = max(0, len(host.store.samples(run)) - 1)
         self.silent_until: dict[Slot, float] = dict.fromkeys(SLOTS, 0.0)
-        self.taken_at = self.moved_at = self.told_at = host.clock.monotonic()
+        self.taken_at = self.moved_at = self.published_at = host.clock.monotonic()
         self.over = False
         self.recent: deque[Moment] = deque(maxlen=RECENT)
         self.so_far: dict[Slot, Part] = {slot: Part() for slot in SLOTS}
 
-    def look(self, share: int, counts: Mapping[Slot, Counts]) -> None:
-        """Take a sample if it is time for one."""
+    def look(self, weight: int, counts: Mapping[Slot, Counts]) -> None:
+        """Take a sample when one is due."""
         now = self.host.clock.monotonic()
         if not self.before or now - self.taken_at >= samples.interval(self.lines):
-            self._take(share, counts, now)
-        elif now - self.told_at >= TOLD_SECONDS:
-            self._tell(now)
+            self._take(weight, counts, now)
+        elif now - self.published_at >= PUBLISH_SECONDS:
+            self._publish(now)
 
-    def step(self, share: int, percent: int, counts: Mapping[Slot, Counts]) -> None:
-        """End a sample, since traffic is about to move: what came before a step is not counted with it."""
+    def step(self, weight: int, percent: int, counts: Mapping[Slot, Counts]) -> None:
+        """End a sample, since traffic is about to move: a sample spans no move."""
         now = self.host.clock.monotonic()
-        self._take(self._share() if self.before else share, counts, now)
+        self._take(self._weight() if self.before else weight, counts, now)
         self.percent, self.moved_at = percent, now
         self.so_far = {slot: Part() for slot in SLOTS}
         self.recent.clear()
 
     def last(self, counts: Mapping[Slot, Counts]) -> None:
-        """Take a sample before its time, since no other may come."""
-        self._take(self._share(), counts, self.host.clock.monotonic())
+        """Take a sample early, since it may be the last one."""
+        self._take(self._weight(), counts, self.host.clock.monotonic())
 
     def end(self, outcome: Outcome) -> None:
-        """Tell whoever looks on how traffic moved. Nothing else is told from then on: they may look a while later."""
+        """Publish how traffic moved. Nothing else is published from then on: readers may look later."""
         self.over = True
         ended(self.host, self.run, outcome)
 
-    def _share(self) -> int:
+    def _weight(self) -> int:
         return self.percent if self.slot == "green" else 100 - self.percent
 
-    def _take(self, share: int, counts: Mapping[Slot, Counts], now: float) -> None:
+    def _take(self, weight: int, counts: Mapping[Slot, Counts], now: float) -> None:
         sampled = {slot: self._sample(slot, counts[slot], now) for slot in SLOTS}
         before, seconds = self.before, now - self.taken_at
         self.before, self.taken_at = sampled, now
         if not before or not seconds:
-            self._tell(now)
+            self._publish(now)
             return
         parts = {slot: samples.part(side(before[slot], sampled[slot])) for slot in SLOTS}
         time = self.host.clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        moment = Moment(time, seconds, share, parts)
+        moment = Moment(time, seconds, weight, parts)
         self.recent.append(moment)
         self.so_far = {slot: self.so_far[slot].plus(parts[slot]) for slot in SLOTS}
         with suppress(OSError):
             if self.lines < samples.MOST:
                 self.host.store.append_sample(self.run, samples.line(moment), samples.header(self.run))
             self.lines += 1
-        self._tell(now)
+        self._publish(now)
 
-    def _tell(self, now: float) -> None:
+    def _publish(self, now: float) -> None:
         if not self.over:
-            self.told_at = now
+            self.published_at = now
             with suppress(OSError):
                 self.host.store.save_now(self.run, _text(self.run, self.view(now)))
 
@@ -110,11 +109,11 @@ class Recorder:
         return taken
 
     def view(self, now: float) -> dict[str, Any]:
-        """Return how it stands: errors and p95 since traffic last moved, requests a second of the last seconds."""
+        """Return the progress: errors and p95 since traffic last moved, requests a second of the last seconds."""
         seconds = sum(each.seconds for each in self.recent)
         slots = {
             slot: {
-                "share": self._share() if slot == "green" else 100 - self._share(),
+                "weight": self._weight() if slot == "green" else 100 - self._weight(),
                 "per_second": round(samples.total(self.recent, slot).answers / seconds, 1) if seconds else 0.0,
                 "p95_seconds": bounds(samples.histogram(self.so_far[slot].requests), QUANTILE),
                 "errors": self.so_far[slot].errors + self.so_far[slot].faults,
@@ -126,8 +125,8 @@ class Recorder:
 
 
 def ended(host: Host, run: str, outcome: Outcome | None) -> None:
-    """Tell whoever looks on that there is no more to come: the answer, or None where `await` has to find it out."""
-    answer = outcome.document() if outcome else {}
+    """Publish the shift's answer as the end, or None where `await` has to determine it."""
+    answer = outcome.document(SHIFT) if outcome else {}
     with suppress(OSError):
         host.store.save_now(run, _text(run, {"over": True, **answer}))
 

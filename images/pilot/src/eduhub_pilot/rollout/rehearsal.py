@@ -1,7 +1,7 @@
-"""The rehearsal of the way back: all traffic returns to the slot that served before, and comes again.
+"""The rehearsal of the rollback: all traffic returns to the previous release, and moves to the candidate again.
 
-It is the only honest source of the time that `status` promises. It begins once every step was watched, so the public
-meets nothing that it has not met; its own questions come beside the public's requests.
+It measures the rollback time that `status` promises. It begins after every canary step, so public requests meet only
+slots that they met before; its own requests are additional.
 """
 
 from __future__ import annotations
@@ -14,29 +14,30 @@ from eduhub_pilot.rollout.drain import drained
 from eduhub_pilot.rollout.public_check import path_of
 
 IN_A_ROW = 20
-# A switch is one command: an address that is not answered by the old slot by then will not be later either.
+# A switch is one command: an address that the previous slot does not answer by then will not be answered later.
 SECONDS = 5.0
 PAUSE_SECONDS = 0.01
 
 
 def ready(host: Host, rollout: Rollout) -> None:
-    """Return once the old slot answers at its own door; FailedError where it does not: then nothing goes back to it."""
+    """Return once the previous slot answers at its private endpoint; FailedError where it does not."""
     old = other(rollout.slot)
     path = path_of(host.store.record(rollout.release))
     began = host.clock.monotonic()
     while not host.ask(host.settings.private_endpoints[old], path, host.settings.probe_seconds).good:
         if host.clock.monotonic() - began > SECONDS:
             raise FailedError(
-                f"The way back could not be shown: {old} did not answer {path} at its own door for {SECONDS:g} s, so "
-                "no traffic was given back to it."
+                "rehearsal_failed",
+                f"Rollback rehearsal failed: the previous slot ({old}) did not answer {path} at its private endpoint "
+                f"for {SECONDS:g} s. No traffic was moved to it.",
             )
         host.clock.sleep(PAUSE_SECONDS)
 
 
 def back(host: Host, run: str, rollout: Rollout, began: float) -> float:
-    """Return how many seconds after `began`, when traffic was given back, the new slot had nothing to do any more.
+    """Return the seconds from `began`, when traffic was moved back, until the candidate was drained.
 
-    FailedError where the public address is not answered by the old slot again: then there is no way back to promise.
+    FailedError where the previous slot does not answer the public address: then no rollback time can be promised.
     """
     old = other(rollout.slot)
     path = path_of(host.store.record(rollout.release))
@@ -44,8 +45,9 @@ def back(host: Host, run: str, rollout: Rollout, began: float) -> float:
     while row < IN_A_ROW:
         if host.clock.monotonic() - began > SECONDS:
             raise FailedError(
-                f"The way back could not be shown: {SECONDS:g} s after traffic was given back, {path} at the public "
-                f"address was answered by {last or 'nobody'}, not {IN_A_ROW} times in a row by {old}."
+                "rehearsal_failed",
+                f"Rollback rehearsal failed: {SECONDS:g} s after traffic was moved back, {path} at the public address "
+                f"was answered by {last or 'no slot'}, not {IN_A_ROW} times in a row by the previous slot ({old}).",
             )
         answer = host.ask(host.settings.edge, path, host.settings.probe_seconds)
         asked, last = asked + 1, answer.slot or ""
@@ -53,5 +55,5 @@ def back(host: Host, run: str, rollout: Rollout, began: float) -> float:
         host.clock.sleep(0 if row else PAUSE_SECONDS)
     left = drained(host, rollout.slot, host.settings.drain_seconds, lambda: None)
     seconds = round(host.clock.monotonic() - began, 3)
-    host.note(run, "rehearse", "back", slot=old, release=rollout.origin, seconds=seconds, left=left, asked=asked)
+    host.note(run, "rehearse", "rolled_back", slot=old, release=rollout.origin, seconds=seconds, left=left, asked=asked)
     return seconds

@@ -28,7 +28,7 @@ def start(host: Host, rollout: Rollout, record: Record) -> tuple[Container, bool
     host.engine.run(wanted)
     made = host.engine.container(wanted.name)
     if made is None:
-        raise FailedError(f"The container {wanted.name} is gone right after it was started: somebody removed it.")
+        raise FailedError("container_lost", f"The container {wanted.name} was removed right after it was started.")
     return made, False
 
 

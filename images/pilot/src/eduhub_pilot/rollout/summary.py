@@ -1,4 +1,4 @@
-"""What an operator's closing table and report tell of a run: its releases, verdicts, changes and result."""
+"""What the closing table and the report show of a run: its releases, verdicts, changes and result."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.model.release import Record
 from eduhub_pilot.rollout.status import status
 
-# As much of the journal's end as holds the run that has just ended.
+# The end of the journal that holds the run that has just ended.
 RECENT = 1 << 20
 
 
 def summed(host: Host, run: str, outcome: Outcome) -> Outcome:
-    """Return an answer about a run with what an operator's closing table tells: status, verdicts, what changed.
+    """Return an answer about a run with the data of the closing table: status, verdicts, what changed.
 
-    What cannot be found out is left out: a run that has ended does not fail for its summary.
+    What cannot be determined is left out: a finished run does not fail because of its summary.
     """
     data: dict[str, Any] = {}
     with suppress(PilotError, OSError):
@@ -36,8 +36,8 @@ def summed(host: Host, run: str, outcome: Outcome) -> Outcome:
 
 
 def _short(verdict: timeline.Entry) -> str:
-    watched = verdict["mode"] == "observe" and verdict["verdict"] != "pass"
-    return f"{verdict['verdict']}{', only observed' if watched else ''}"
+    observed = verdict["mode"] == "observe" and verdict["verdict"] != "pass"
+    return f"{verdict['verdict']}{', observed' if observed else ''}"
 
 
 def _reverted(run: Sequence[timeline.Entry]) -> bool:
@@ -71,4 +71,4 @@ def _at_work(host: Host, name: str) -> bool:
         lock = host.store.lock()
     except RefusedError:
         return False
-    return bool(lock and lock.run == name and not lock.stale(host.clock.now()))
+    return bool(lock and lock.run == name and not lock.expired(host.clock.now()))

@@ -1,7 +1,7 @@
-"""Undoing a run: traffic back first, then everything else. Safe to repeat, killed at any line.
+"""Undoes a run: traffic first, then everything else. Safe to repeat, and to kill at any line.
 
-The first deed writes nothing, so that a full disk cannot keep traffic on a slot that nobody vouches for. The rollout
-stays recorded until its container is gone, so whoever comes next goes on where a killed revert stopped.
+Moving traffic writes nothing, so a full disk cannot keep it on an unconfirmed slot. The rollout stays recorded until
+its container is removed, so the next pilot continues where a killed revert stopped.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class Undone:
 
 
 def give_back(host: Host, state: HostState) -> None:
-    """Let the committed slot have all traffic again; writes nothing to disk.
+    """Move all traffic to the committed slot; writes nothing to disk.
 
-    A HAProxy that is down comes back with the committed slot by itself. PersonError when one that runs cannot be told:
-    removing the new slot's container under it would fail requests.
+    A HAProxy that is down starts with the committed slot. PersonError when a running one does not accept the command:
+    removing the candidate's container under it would fail requests.
     """
     if not state.live:
         return
@@ -43,28 +43,30 @@ def give_back(host: Host, state: HostState) -> None:
             edge = host.engine.container(host.settings.container("edge"))
         if edge and edge.runs:
             raise PersonError(
-                f"{error.say} Its container {edge.name} runs, so traffic may still be on the unconfirmed slot, which "
-                f"was left alone. `docker restart {edge.name}` brings back {state.live.slot}; then type your "
-                "command again."
+                "traffic_not_restored",
+                f"{error.message} Its container {edge.name} runs, so traffic may be on the unconfirmed slot, "
+                f"which was left running. A restart of {edge.name} returns traffic to {state.live.slot}; then repeat "
+                "the command.",
+                ["docker", "restart", edge.name],
             ) from None
 
 
 def _committed(host: Host, state: HostState, live: Slot) -> int:
-    """Return green's committed share: that of the live slot, whatever has become of traffic.map.
+    """Return green's committed weight: that of the live slot, whatever traffic.map holds.
 
-    Only where a confirmation was cut in the middle traffic.map knows better: its rename is the commit.
+    Only for an interrupted confirmation traffic.map decides: its rename is the commit.
     """
-    share = None
+    weight = None
     if state.rollout and state.rollout.step == "confirm":
         with suppress(RefusedError):
-            share = host.store.kept_weight()
-    return weight_of(live) if share is None else share
+            weight = host.store.kept_weight()
+    return weight_of(live) if weight is None else weight
 
 
 def undo(host: Host, state: HostState, rollout: Rollout, why: str) -> Undone:
-    """Undo `rollout`, behind the guard: give traffic back, remove its container, forget it. The lock stays."""
+    """Undo `rollout`, holding the guard: restore traffic, remove its container, forget it. The lock stays."""
     give_back(host, state)
-    host.note(rollout.run, "revert", "given back", slot=state.live.slot if state.live else None, why=why)
+    host.note(rollout.run, "revert", "traffic_restored", slot=state.live.slot if state.live else None, why=why)
     if state.live and drained(host, rollout.slot, host.settings.drain_seconds, lambda: None):
         with suppress(ProxyDownError):
             host.note_connections(rollout.run, "revert", "cut", rollout.slot, host.proxy.left(rollout.slot, patience=2))
@@ -73,13 +75,11 @@ def undo(host: Host, state: HostState, rollout: Rollout, why: str) -> Undone:
         log = host.engine.log(name, LOG_LINES)
         host.engine.remove(name, _stop_seconds(host, rollout.release))
     except EngineDownError as error:
-        serving = f"{state.live.slot} serves {state.live.release}" if state.live else "Nothing serves"
-        raise PersonError(
-            f"{serving}, but {name} could not be removed: {error.say} Once the engine answers, the next run "
-            "removes it, or `docker rm -f` does."
-        ) from None
+        traffic = f"Traffic is on {state.live.release} ({state.live.slot})" if state.live else "No release is live"
+        message = f"{traffic}, but {name} could not be removed. {error.message} The next run removes it."
+        raise PersonError("container_not_removed", message, ["docker", "rm", "-f", name]) from None
     rename(host, rollout.slot, None)
-    # Before release.json forgets the rollout: a pilot killed in between says it twice, and nobody says nothing.
+    # Before release.json forgets the rollout: a pilot killed in between writes this line twice, never not at all.
     host.note(rollout.run, "revert", "reverted", slot=rollout.slot, release=rollout.release, why=why, log=log)
     state = state.undone(rollout, why, host.clock.now())
     host.store.save_state(state)
@@ -87,10 +87,10 @@ def undo(host: Host, state: HostState, rollout: Rollout, why: str) -> Undone:
 
 
 def rename(host: Host, slot: Slot, release: str | None) -> None:
-    """Let HAProxy name `release` in the answers of `slot`: on disk, then in the running one if there is one."""
+    """Let HAProxy name `release` in the answers of `slot`: on disk, then in the running process."""
     names = {**host.store.names(), slot: release}
     host.store.save_names(names)
-    with suppress(ProxyDownError):  # it reads the file when it is back
+    with suppress(ProxyDownError):  # it reads the file when it starts
         host.proxy.name(slot, release or EMPTY, patience=2)
 
 
@@ -101,11 +101,11 @@ def _stop_seconds(host: Host, release: str) -> int:
 
 
 def reset(host: Host, state: HostState) -> bool:
-    """Give traffic back to the committed slot where somebody moved it by hand; return whether it had to be."""
+    """Move traffic to the committed slot where it was moved by hand; return whether it had to be moved."""
     if not state.live:
         return False
-    with suppress(ProxyDownError):  # a HAProxy that is down comes back with it
-        if host.proxy.now(patience=2).share != weight_of(state.live.slot):
+    with suppress(ProxyDownError):  # a HAProxy that is down starts with it
+        if host.proxy.now(patience=2).weight != weight_of(state.live.slot):
             host.proxy.move(weight_of(state.live.slot), PATIENCE_SECONDS)
             return True
     return False

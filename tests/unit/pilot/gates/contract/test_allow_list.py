@@ -49,7 +49,7 @@ BAD = {
 def test_an_entry_that_makes_no_sense_is_refused(entries, words):
     with pytest.raises(RefusedError) as refused:
         parse_allowed(entries, "v")
-    assert words in refused.value.say
+    assert words in refused.value.message
 
 
 @given(st.lists(st.integers(-9, 9), min_size=1))

@@ -28,7 +28,7 @@ def found(blue: Reply, green: Reply, pairs: int = 3) -> list[tuple[str, str | No
     """What differs between two that always answer like this."""
     one, other = places(ASKED, blue, WANTED), places(ASKED, green, WANTED)
     differences = differing([one] * pairs, [other] * pairs)
-    return [(each.where, each.blue, each.green) for each, _ in gathered(differences, blue.status)]
+    return [(each.where, each.live, each.candidate) for each, _ in gathered(differences, blue.status)]
 
 
 DIFFERENT = {
@@ -128,7 +128,7 @@ def test_what_is_no_text_differs_as_a_whole():
 
 
 def test_no_answer_is_a_status_too():
-    assert found(reply("{}"), Reply(None, 5, "hangs")) == [("status", "200", "no answer in time")]
+    assert found(reply("{}"), Reply(None, 5, "timeout")) == [("status", "200", "no answer in time")]
 
 
 def test_a_place_may_be_ignored_with_all_rows_of_its_list():
@@ -140,7 +140,7 @@ def test_a_place_may_be_ignored_with_all_rows_of_its_list():
 
 def pairs(blue: list[str], green: list[str]) -> list[tuple[str | None, str | None]]:
     found = differing([{"x": value} for value in blue], [{"x": value} for value in green])
-    return [(each.blue, each.green) for each in found]
+    return [(each.live, each.candidate) for each in found]
 
 
 CHANGING = {
@@ -176,12 +176,12 @@ def test_a_header_that_differs_alike_on_several_requests_is_one_finding():
     several = [(each, difference, 1) for each in requests]
     said = [each.sentence for each in findings([*several, (requests[1], other, 3), (requests[2], other, 1)])]
     assert said == [
-        "GET /a: header vary is a on blue and absent on green, and the same on 2 more requests.",
-        "HEAD /b (text/html): body.x is 1 on blue and 2 on green (3 times).",
-        "GET /c (as editor): body.x is 1 on blue and 2 on green.",
+        "GET /a: header vary is a on the live release and absent on the candidate, and the same on 2 more requests.",
+        "HEAD /b (text/html): body.x is 1 on the live release and 2 on the candidate (3 times).",
+        "GET /c (as editor): body.x is 1 on the live release and 2 on the candidate.",
     ]
 
 
 def test_a_long_value_is_cut():
     sentence = Finding(Difference("body", "x" * 200, "y\n z"), (Request("/"),)).sentence
-    assert sentence == f"GET /: body is {'x' * 77}... on blue and y z on green."
+    assert sentence == f"GET /: body is {'x' * 77}... on the live release and y z on the candidate."

@@ -15,7 +15,7 @@ from eduhub_pilot.commands.preflight import preflight
 from eduhub_pilot.gates.candidate import Skipped
 from eduhub_pilot.gates.contract import gate as contract
 from eduhub_pilot.gates.contract.allow_list import covers
-from eduhub_pilot.gates.self_test.candidates import BLUE
+from eduhub_pilot.gates.self_test.candidates import LIVE_PAGES
 from eduhub_pilot.gates.self_test.server import serving
 from eduhub_pilot.model.facts import Reply
 from tests.unit.pilot.world import World
@@ -61,7 +61,7 @@ def test_a_green_that_answers_alike_passes(started):
     blue, green = Site(), Site()
     found = verdict(started, blue, green)
     assert (found.verdict, found.measured["findings"]) == ("pass", [])
-    assert found.reason == f"{len(blue.asked)} requests are answered as by blue."
+    assert found.reason == f"{len(blue.asked)} requests are answered as by the live release."
     assert [each[:2] for each in blue.asked] == [each[:2] for each in green.asked]
     assert {path for path, *_ in blue.asked} >= {*PAGES, "/plone/", "/health", "/plone/@search?sort_on=path&b_size=10"}
 
@@ -75,8 +75,8 @@ def test_one_changed_number_format_one_header_and_one_error_body_are_three_findi
     found = verdict(started, Site(), green)
     assert (found.verdict, found.consequence) == ("fail", "revert")
     assert found.measured["findings"] == [
-        "GET /courses: body.items[*].price is 1 on blue and 1.0 on green (2 times).",
-        "GET /teachers: header vary is Accept on blue and Accept, Cookie on green.",
+        "GET /courses: body.items[*].price is 1 on the live release and 1.0 on the candidate (2 times).",
+        "GET /teachers: header vary is Accept on the live release and Accept, Cookie on the candidate.",
         'GET /nowhere: body.type is "NotFound" on blue and "Missing" on green.',
     ]
     assert found.reason.endswith("(2 times). That is the first of 3 differences.")
@@ -85,14 +85,16 @@ def test_one_changed_number_format_one_header_and_one_error_body_are_three_findi
 def test_over_real_connections_the_same_three_changes_are_three_findings_and_no_more(started):
     courses = {"items": [{"id": 1, "price": 1.0}, {"id": 2, "price": 2.0}], "at": "10:tick", "next": None}
     changed = {
-        "/": replace(BLUE["/"], headers={"Vary": "Cookie"}),
-        "/courses": replace(BLUE["/courses"], body=json.dumps(courses)),
-        "/nowhere": replace(BLUE["/nowhere"], body='{"type": "Missing", "message": "Nothing to see.", "code": 4}'),
+        "/": replace(LIVE_PAGES["/"], headers={"Vary": "Cookie"}),
+        "/courses": replace(LIVE_PAGES["/courses"], body=json.dumps(courses)),
+        "/nowhere": replace(
+            LIVE_PAGES["/nowhere"], body='{"type": "Missing", "message": "Nothing to see.", "code": 4}'
+        ),
     }
-    candidate = started.candidate("run-2", contract_requests=[{"path": path} for path in BLUE])
+    candidate = started.candidate("run-2", contract_requests=[{"path": path} for path in LIVE_PAGES])
     with (
-        serving(BLUE, None, "blue", "old") as blue,
-        serving(BLUE, None, "green", "new") as same,
+        serving(LIVE_PAGES, None, "blue", "old") as blue,
+        serving(LIVE_PAGES, None, "green", "new") as same,
         serving(changed, None, "green", "new") as green,
     ):
         three = ["/ header vary", "/courses body.items[*].price", "/nowhere body.type"]
@@ -145,7 +147,7 @@ def test_a_green_that_is_wrong_now_and_then_is_found(started):
 
     started.replies.update(blue=Site(), green=by_turns)
     found = contract.run(started.candidate("run-2", contract_requests=REQUESTS))
-    assert (found.verdict, "on blue and absent on green" in found.reason) == ("fail", True)
+    assert (found.verdict, "on the live release and absent on the candidate" in found.reason) == ("fail", True)
 
 
 def test_python_and_uptime_on_the_health_page_are_expected_to_differ(started):
@@ -188,26 +190,26 @@ def test_the_place_of_a_finding_can_be_copied_into_an_allowance(started):
 
 
 def test_a_green_that_does_not_answer_is_a_difference(started):
-    started.replies.update(blue=Site(), green=lambda *_: Reply(None, 2, "hangs"))
+    started.replies.update(blue=Site(), green=lambda *_: Reply(None, 2, "timeout"))
     found = contract.run(started.candidate("run-2"))
     assert found.verdict == "fail"
-    assert "status is 200 on blue and no answer in time on green" in found.reason
+    assert "status is 200 on the live release and no answer before the timeout on the candidate" in found.reason
 
 
 def test_a_blue_that_does_not_answer_leaves_it_open(started):
     blue = Site()
     started.replies.update(
-        blue=lambda path, *rest: Reply(504, 2, "hangs") if path == "/courses" else blue(path, *rest), green=Site()
+        blue=lambda path, *rest: Reply(504, 2, "timeout") if path == "/courses" else blue(path, *rest), green=Site()
     )
     found = contract.run(started.candidate("run-2", contract_requests=REQUESTS))
     assert (found.verdict, found.consequence) == ("inconclusive", "wait for a person")
-    assert found.reason.endswith("requests were not compared: blue's answer to GET /courses is no answer in time.")
+    assert found.reason.endswith("not compared: the live release to GET /courses: no answer before the timeout.")
 
 
 def test_a_door_that_refuses_is_an_error(started):
-    started.replies.update(blue=Site(), green=lambda *_: Reply(None, 0, "door"))
+    started.replies.update(blue=Site(), green=lambda *_: Reply(None, 0, "refused"))
     found = contract.run(started.candidate("run-2"))
-    assert (found.verdict, found.reason) == ("error", "The door of green refused the connection.")
+    assert (found.verdict, found.reason) == ("error", "The private endpoint of the candidate refused the connection.")
 
 
 def test_what_is_not_asked_in_time_leaves_it_open(started):
@@ -219,7 +221,7 @@ def test_what_is_not_asked_in_time_leaves_it_open(started):
 
     started.replies.update(blue=slow, green=Site())
     found = contract.run(started.candidate("run-2", contract_seconds="5"))
-    assert (found.verdict, "was not asked within 5 s" in found.reason) == ("inconclusive", True)
+    assert (found.verdict, "was not sent within 5 s" in found.reason) == ("inconclusive", True)
     assert found.measured["requests"] == 3
 
 
@@ -246,7 +248,7 @@ def test_credentials_that_cannot_be_used_are_named_before_anything_is_touched(st
         (folder / "editor").write_text(content)
     started.settings.gates["pilot_contract_requests"] = [{"path": "/a", "credentials": "editor"}]
     outcome = preflight(started.host, "run-2")
-    assert (outcome.code, "credentials editor" in outcome.say) == (2, True)
+    assert (outcome.code, outcome.findings[0].code) == ("preflight_failed", "credentials_unreadable")
     assert contract.run(started.candidate("run-2", contract_requests=started.settings.gates[
         "pilot_contract_requests"])).verdict == "error"  # fmt: skip
 
@@ -295,7 +297,7 @@ def test_what_people_asked_for_and_cannot_be_compared_stops_nobody(started):
     class Slow(Site):
         def __call__(self, path, method, headers):
             reply = super().__call__(path, method, headers)
-            return reply.__class__(None, 5.0, "hangs", {}, b"") if path == "/plone/slow" else reply
+            return reply.__class__(None, 5.0, "timeout", {}, b"") if path == "/plone/slow" else reply
 
     found = verdict(started, Slow(), Slow(), contract_sampled="5")
     assert (found.verdict, found.measured["sampled"], found.measured["uncompared"]) == ("pass", 0, [])

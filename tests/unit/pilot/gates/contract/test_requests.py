@@ -54,7 +54,7 @@ BAD = {
 def test_an_entry_that_makes_no_sense_is_refused_by_name(entry, words):
     with pytest.raises(RefusedError) as refused:
         asked(OURS, entry)
-    assert words in refused.value.say
+    assert words in refused.value.message
 
 
 def test_a_place_or_header_that_makes_no_sense_is_refused_too():

@@ -143,8 +143,8 @@ def test_a_third_more_cpu_fails_though_nobody_waits_for_it(started):
     assert found.verdict == "fail"
     (line,) = found.measured["findings"]
     assert line == found.reason
-    assert line.startswith("green takes 1.3")
-    assert " times blue's CPU a request, and 1.15 is allowed; blue beside itself took " in line
+    assert line.startswith("CPU a request of the candidate is 1.3")
+    assert " of the baseline; budget 1.15x, A/A noise " in line
 
 
 def test_a_green_that_slows_plone_fails_for_that_alone(started):
@@ -152,7 +152,7 @@ def test_a_green_that_slows_plone_fails_for_that_alone(started):
         performance_budget={"p50": 1.1, "plone": 1.5}
     )
     assert (found.verdict, found.measured["judged"]) == ("fail", {"p50": "pass", "plone": "fail"})
-    assert "times blue's share of Plone's time for a read, and 1.5 is allowed" in found.reason
+    assert "Plone's time for a read of the candidate is " in found.reason
 
 
 def test_what_the_new_release_gains_is_told(started):
@@ -160,24 +160,24 @@ def test_what_the_new_release_gains_is_told(started):
     found = Slots(started, NOISES["calm"], times=better, cpu_times=better).verdict()
     assert found.verdict == "pass"
     assert found.reason == (
-        "green takes 0.80 (0.80 to 0.80) times blue's CPU a request and is not slower (p50 0.80, p95 0.80, "
-        "slow reads 0.97, Plone's time 1.00 times blue's; noise of this host ±0%)."
+        "the candidate takes 0.80x (95% CI 0.80 to 0.80) of the baseline's CPU a request and is not slower (p50 0.80x, "
+        "p95 0.80x, slow reads 0.97x, Plone's time 1.00x baseline; A/A noise ±0%)."
     )
-    assert found.measured["milliseconds"]["blue"]["p50"] == pytest.approx(1.0)
+    assert found.measured["milliseconds"]["live"]["p50"] == pytest.approx(1.0)
     assert found.measured["ratio"]["cpu"] == {"value": 0.8, "low": 0.8, "high": 0.8}
 
 
 def test_a_bridge_without_metrics_is_judged_by_the_rest(started):
     found = Slots(started, NOISES["jitter"], metrics=False).verdict()
     assert (found.verdict, found.measured["judged"]["plone"]) == ("pass", "absent")
-    assert found.reason.endswith("; not judged, since the bridge does not tell it: Plone's time.")
+    assert found.reason.endswith("; not judged, because the bridge does not report it: Plone's time.")
 
 
 def test_a_host_that_does_not_tell_cpu_time_is_inconclusive_with_the_way_out(started):
     slots = Slots(started, NOISES["jitter"], cpu_told=False)
     found = slots.verdict(performance_seconds="20")
     assert found.verdict == "inconclusive"
-    assert "blue's and green's CPU a request could not be measured. Take cpu out of pilot_perf" in found.reason
+    assert "CPU a request could not be measured. Remove cpu from pilot_perf" in found.reason
     assert Slots(started, NOISES["jitter"], cpu_told=False).verdict(
         performance_budget={"p50": 1.1}).verdict == "pass"  # fmt: skip
 
@@ -185,7 +185,7 @@ def test_a_host_that_does_not_tell_cpu_time_is_inconclusive_with_the_way_out(sta
 def test_noise_beyond_the_allowed_time_is_inconclusive(started):
     found = Slots(started, lambda r, _: min(r.lognormvariate(0, 1.5), 50)).verdict(performance_seconds="25")
     assert (found.verdict, found.consequence) == ("inconclusive", "wait for a person")
-    assert "Ask again when less runs here, or raise pilot_performance_seconds." in found.reason
+    assert "Repeat when the host is less busy, or raise pilot_performance_seconds." in found.reason
     assert 25 <= found.seconds < 27
 
 
@@ -262,14 +262,14 @@ def test_a_page_that_both_do_not_answer_alike_is_left_out_and_named(started):
         return 404 if (slot, path) == ("green", "/plone/") else 200
 
     found = Slots(started, NOISES["calm"], status=status).verdict()
-    assert (found.verdict, found.measured["unasked"]) == ("pass", ["/plone/ is answered 200 by blue and 404 by green"])
+    assert (found.verdict, found.measured["unasked"]) == ("pass", ["/plone/: 200 (live) and 404 (candidate)"])
     assert "/plone/" not in found.measured["paths"]
 
 
 def test_nothing_to_ask_for_is_inconclusive(started):
     found = Slots(started, NOISES["calm"], status=lambda slot, _: None if slot == "blue" else 200).verdict()
     assert found.verdict == "inconclusive"
-    assert found.reason.startswith("There is nothing to ask for: /health/ready is answered not by blue and 200 by gr")
+    assert found.reason.startswith("No path can be measured: /health/ready: no answer (live) and 200 (cand")
 
 
 def test_a_bridge_that_is_slow_throughout_is_asked_at_the_rate_of_reads(started):
@@ -306,4 +306,4 @@ def test_the_looks_are_whole_sets_of_orders():
     """Else what drifts would not cancel."""
     assert (load.FIRST % len(paired.ORDERS), load.STEP % len(paired.ORDERS)) == (0, 0)
     for order in paired.ORDERS:
-        assert [arm.split()[0] for arm in order] in (["blue", "green"] * 2, ["green", "blue"] * 2)
+        assert [arm.split()[0] for arm in order] in (["live", "candidate"] * 2, ["candidate", "live"] * 2)

@@ -93,9 +93,9 @@ def test_differences_of_distributions_are_listed_and_said():
     blue, green = {"a": "1", "b": "1", "c": "1"}, {"a": "1", "b": "2", "d": "4"}
     difference = differences(blue, green)
     assert difference == {"added": {"d": "4"}, "removed": {"c": "1"}, "changed": {"b": ["1", "2"]}}
-    assert named(difference) == "d 4 is new, c 1 is gone, b goes from 1 to 2"
-    assert named(differences(blue, blue)) == "the distributions are blue's"
-    assert named(differences({}, {str(n): "1" for n in range(9)})).endswith("2 1 is new, 6 more differ")
+    assert named(difference) == "d 4 is added, c 1 is removed, b changes from 1 to 2"
+    assert named(differences(blue, blue)) == "the distributions are unchanged"
+    assert named(differences({}, {str(n): "1" for n in range(9)})).endswith("2 1 is added, 6 more differ")
 
 
 def test_the_sentence_of_the_verdict():
@@ -108,7 +108,7 @@ def test_the_sentence_of_the_verdict():
     assert decide(report(), fine, "x is new") == ("pass", passed)
     left = Report("3.11.2", 9, 8, 7, {}, [], unexamined=["app.slow"])
     word, reason = decide(left, fine, "")
-    assert (word, "app.slow among them. Raise pilot_runtime_seconds." in reason) == ("inconclusive", True)
+    assert (word, "such as app.slow. Raise pilot_runtime_seconds." in reason) == ("inconclusive", True)
     assert decide(left, one, "")[0] == "fail"
 
 

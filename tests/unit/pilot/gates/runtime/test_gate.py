@@ -24,7 +24,8 @@ def started(live) -> World:
 def test_green_alone_is_looked_into_as_blue_was_when_it_was_proven(started):
     verdict = runtime.run(started.candidate("run-2"))
     assert (verdict.verdict, [like for like, _ in started.engine.looked]) == ("pass", ["eduhub-green"])
-    assert verdict.reason == "80 modules of 7 packages can be imported on Python 3.11.2; the distributions are blue's."
+    assert verdict.reason.startswith("80 modules of 7 packages can be imported on Python 3.11.2; ")
+    assert verdict.reason.endswith("the distributions are unchanged.")
     assert verdict.measured["compared_with"] == started.store.state().live.release
 
 
@@ -58,14 +59,14 @@ def test_an_allowed_finding_passes_and_is_told(started):
 def test_differences_of_distributions_to_blue_are_told(started):
     started.engine.looks["eduhub-green"] = looks(distributions={"click": "8.2"})
     verdict = runtime.run(started.candidate("run-2"))
-    assert verdict.reason.endswith("; click goes from 8.1.8 to 8.2.")
+    assert verdict.reason.endswith("; click changes from 8.1.8 to 8.2.")
     assert verdict.measured["dependencies"] == {"added": {}, "removed": {}, "changed": {"click": ["8.1.8", "8.2"]}}
 
 
 def test_another_python_than_the_release_says_fails(started):
     started.engine.looks["eduhub-green"] = looks(python="3.9.2")
     assert runtime.run(started.candidate("run-2")).reason == (
-        "On Python 3.9.2: the interpreter of the image is 3.9.2, and the release says 3.11."
+        "On Python 3.9.2: the interpreter of the image is 3.9.2, but the release names 3.11."
     )
 
 
@@ -73,7 +74,7 @@ NO_REPORT = {
     "too slow": (Look(137, "", "seconds"), "inconclusive", "took more than 120 s. Raise pilot_runtime_seconds."),
     "too large": (Look(137, "", "memory"), "inconclusive", "more memory than 512m. Raise pilot_runtime_memory."),
     "unexamined": (looks(unexamined=["app.x"]), "inconclusive", "app.x among them"),
-    "no report": (Look(1, "Traceback"), "error", "ended with code 1 and no report"),
+    "no report": (Look(1, "Traceback"), "error", "ended with exit code 1 and no report"),
     "no Python in an image that says it has one": (Look(127, "", "absent"), "fail", "no python3 nor python"),
 }
 
@@ -108,4 +109,4 @@ def test_a_first_deployment_has_nothing_to_compare_with(world):
     world.role_bridge(begun.data["slot"], begun.data["record"])
     verdict = runtime.run(world.candidate("run-1"))
     assert (verdict.verdict, verdict.measured["compared_with"]) == ("pass", None)
-    assert verdict.reason.endswith("; there is no blue to compare with.")
+    assert verdict.reason.endswith("; there is no live release to compare with.")

@@ -18,11 +18,11 @@ from eduhub_pilot.gates.performance import load
 from eduhub_pilot.gates.runner import GATES, Gate
 from eduhub_pilot.gates.runtime import gate as runtime
 from eduhub_pilot.gates.self_test import self_test as module
-from eduhub_pilot.gates.self_test.candidates import GREENS
+from eduhub_pilot.gates.self_test.candidates import CASES
 from eduhub_pilot.gates.self_test.self_test import self_test
-from eduhub_pilot.model.errors import RefusedError
 from eduhub_pilot.model.facts import Container, Image, Look
 from eduhub_pilot.model.verdict import Verdict
+from tests.unit.pilot.answers import ends
 from tests.unit.pilot.fakes import FakeEngine
 from tests.unit.pilot.world import World
 
@@ -63,26 +63,26 @@ class LocalEngine(FakeEngine):
 @pytest.fixture
 def host(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     (tmp_path / "containers").mkdir()
-    monkeypatch.setattr(module, "PROBE_SECONDS", 0.2)
+    monkeypatch.setattr(module, "PROBE_SECONDS", 2.0)
     # Shorter rounds are noisier ones, and these greens differ by a lot.
     for name, count in {"CHUNK": 5, "WARM": 1, "DISCARDED": 1}.items():
         monkeypatch.setattr(load, name, count)
-    world.settings.gates.clear()
+    world.settings.gates.clear()  # type: ignore[attr-defined]  # a dict, as World makes it
     return replace(world.host, engine=LocalEngine(tmp_path / "containers"), ask=ask, fetch=exchange)
 
 
 @pytest.mark.parametrize("gate", GATES, ids=lambda gate: gate.name)
 def test_the_gates_stop_every_known_bad_green_and_no_good_one(host, gate):
     outcome = self_test(host, IMAGE, (gate,))
-    assert outcome.code == 0, outcome.say
-    bad = sum(green.gate == gate.name and green.wrong is not None for green in GREENS)
-    assert outcome.say.startswith(f"All {bad} known-bad greens were stopped, and none that is fine, in ")
-    assert (len(outcome.data["greens"]), host.engine.containers) == (bad + 1, {})
+    assert outcome.code == "self_test_passed", outcome.message
+    bad = sum(green.gate == gate.name and green.wrong is not None for green in CASES)
+    assert outcome.message.startswith(f"All {bad} known-bad candidates were stopped, and every good one passed, in ")
+    assert (len(outcome.data["candidates"]), host.engine.containers) == (bad + 1, {})
 
 
 def test_every_gate_has_greens_that_it_must_stop_and_one_that_it_must_not():
     for gate in GATES:
-        wrong = [green.wrong for green in GREENS if green.gate == gate.name]
+        wrong = [green.wrong for green in CASES if green.gate == gate.name]
         assert (len(wrong) == len(set(wrong)) > 3, None in wrong) == (True, True)
 
 
@@ -91,10 +91,10 @@ def says(name: str, word: str) -> Gate:
 
 
 LYING = {
-    "pass": ("The gate smoke let a green pass of which this is wrong: it answers 500.", False),
-    "fail": ("The gate smoke said fail to a green that is fine: because.", True),
+    "pass": ("Gate smoke passed a known-bad candidate: it answers 500.", False),
+    "fail": ("Gate smoke returned fail for a good candidate: because.", True),
     "inconclusive": (
-        "The gate smoke said inconclusive to a green of which this is wrong: it answers 500: because.", False,
+        "Gate smoke returned inconclusive for a known-bad candidate (it answers 500): because.", False,
     ),
 }  # fmt: skip
 
@@ -102,21 +102,20 @@ LYING = {
 @pytest.mark.parametrize(("word", "sentence", "only"), [(word, *said) for word, said in LYING.items()], ids=LYING)
 def test_a_gate_that_lies_is_found(host, word, sentence, only):
     outcome = self_test(host, IMAGE, (says("smoke", word),))
-    assert (outcome.code, sentence in outcome.say.splitlines()) == (1, True)
-    assert (len(outcome.say.splitlines()) == 1) == only
+    assert (outcome.code, sentence in [each.message for each in outcome.findings]) == ("self_test_failed", True)
+    assert (len(outcome.findings) == 1) == only
 
 
 def test_a_gate_without_a_known_bad_green_is_found(host):
-    assert self_test(host, IMAGE, (says("speed", "pass"),)).say == (
-        "There is no known-bad green for the gate speed."
-    )
+    findings = self_test(host, IMAGE, (says("speed", "pass"),)).findings
+    assert [finding.code for finding in findings] == ["gate_missing_candidate"]
 
 
 def test_a_gate_that_would_not_stop_anything_here_is_told(host):
     host.settings.gates["pilot_gate_runtime"] = "observe"
     outcome = self_test(host, IMAGE, (Gate(smoke.GATE, smoke.run),))
-    assert outcome.code == 0
-    assert outcome.say.endswith(" On this host runtime would not stop them: pilot_gate_runtime is not enforce.")
+    assert outcome.code == "self_test_passed"
+    assert outcome.message.endswith(" On this host runtime would not stop them: pilot_gate_runtime is not enforce.")
 
 
 def test_nothing_of_the_stack_is_touched(live, host):
@@ -127,5 +126,5 @@ def test_nothing_of_the_stack_is_touched(live, host):
 
 
 def test_an_image_that_is_not_there_is_refused(host):
-    with pytest.raises(RefusedError, match=r"The image eduhub/pilot:py3.9 is not on this host's engine"):
+    with ends("image_missing"):
         self_test(host, "eduhub/pilot:py3.9", (Gate(runtime.GATE, runtime.run),))

@@ -8,7 +8,7 @@ from datetime import date
 from fnmatch import fnmatchcase
 from typing import Any
 
-from eduhub_pilot.model.errors import RefusedError
+from eduhub_pilot.model.errors import SettingError
 
 
 @dataclass(frozen=True)
@@ -41,22 +41,22 @@ def allowance(allowed: Iterable[Allowance], path: str, where: str, today: date) 
 
 
 def parse_allowed(entries: Any, variable: str) -> tuple[Allowance, ...]:
-    """Return the entries of an inventory variable; RefusedError names the one that makes no sense."""
+    """Return the entries of an inventory variable; SettingError names the one that makes no sense."""
     if not isinstance(entries, list):
-        raise RefusedError(f"{variable} is {entries!r:.60}, not a list of entries.")
+        raise SettingError(f"{variable} is {entries!r:.60}, not a list of entries.")
     return tuple(_entry(entry, variable) for entry in entries)
 
 
 def _entry(entry: Any, variable: str) -> Allowance:
     form = f"An entry of {variable} looks like {{path: /courses, where: body.total, until: 2027-01-31, why: reason}}"
     if not isinstance(entry, dict) or not isinstance(entry.get("path"), str):
-        raise RefusedError(f"{form}; {entry!r:.80} names no path.")
+        raise SettingError(f"{form}; {entry!r:.80} names no path.")
     if strange := sorted(set(entry) - {"path", "where", "until", "why"}):
-        raise RefusedError(f"{form}; it has no {strange[0]!r}.")
+        raise SettingError(f"{form}; it has no {strange[0]!r}.")
     try:
         until = date.fromisoformat(str(entry.get("until")))
     except ValueError:
-        raise RefusedError(
+        raise SettingError(
             f"{form}; the one for {entry['path']!r} has {entry.get('until')!r} as its last day. A difference is "
             "allowed for a time, not for ever."
         ) from None

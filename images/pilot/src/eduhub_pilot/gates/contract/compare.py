@@ -1,9 +1,9 @@
-"""Holds two answers against each other, place by place. Pure: replies in, differences and sentences out.
+"""Compares two answers, place by place. Pure: replies in, differences and sentences out.
 
 An answer becomes a mapping of places to texts: `status`, `header vary`, `body.items[0].price`, `body line 7`. Numbers
 stay as they were written, so 1 and 1.0 differ; the order of keys does not count. Content may change while it is asked,
-so what differs is asked again, and a place where blue does not even agree with itself is held against green by the
-*form* of its values only: digits, letters, and what stands between them.
+so a difference is requested again, and where the live release differs from itself, the candidate is compared by the
+*form* of its values only: digits, letters, and what is between them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LONGEST = 80
 WORD = re.compile(r"[0-9A-Za-z]*[A-Za-z][0-9A-Za-z]*")
 DIGITS = re.compile(r"[0-9]+")
 ROW = re.compile(r"\[\d+\]")
-SILENT = {"nobody": "nobody listens", "closed": "the connection is cut", "hangs": "no answer in time"}
+SILENT = {"nobody": "no process listens", "closed": "the connection is cut", "timeout": "no answer before the timeout"}
 
 
 class Written(str):
@@ -34,11 +34,11 @@ class Written(str):
 
 @dataclass(frozen=True)
 class Difference:
-    """What differs between blue and green in one place; None where that place is not there."""
+    """What differs between live release and candidate in one place; None where it lacks that place."""
 
     where: str
-    blue: str | None
-    green: str | None
+    live: str | None
+    candidate: str | None
 
 
 def places(request: Request, reply: Reply, wanted: ContractCriteria) -> Places:
@@ -96,25 +96,25 @@ def form(value: str | None) -> str | None:
     return None if value is None else DIGITS.sub("0", WORD.sub("a", value))
 
 
-def differing(blue: Sequence[Places], green: Sequence[Places]) -> list[Difference]:
+def differing(live: Sequence[Places], candidate: Sequence[Places]) -> list[Difference]:
     """Return what differs, from several pairs of answers, each asked close together; in the order of the places."""
     found = []
-    for where in dict.fromkeys(place for answer in [*blue, *green] for place in answer):
-        theirs, ours = [each.get(where) for each in blue], [each.get(where) for each in green]
+    for where in dict.fromkeys(place for answer in [*live, *candidate] for place in answer):
+        theirs, ours = [each.get(where) for each in live], [each.get(where) for each in candidate]
         if _differ(theirs, ours) or _forms_differ(theirs, ours):
             found.append(Difference(where, theirs[-1], next(each for each in reversed(ours) if each != theirs[-1])))
     return found
 
 
-def _differ(blue: Sequence[str | None], green: Sequence[str | None]) -> bool:
-    """Return whether green differs from a blue that is steady; it may be right by turns, as one of two workers is."""
-    return len(set(blue)) == 1 and set(blue) != set(green)
+def _differ(live: Sequence[str | None], candidate: Sequence[str | None]) -> bool:
+    """Return whether the candidate differs from a steady live release; one of two workers may be right by turns."""
+    return len(set(live)) == 1 and set(live) != set(candidate)
 
 
-def _forms_differ(blue: Sequence[str | None], green: Sequence[str | None]) -> bool:
-    """Return whether both change by themselves, but each always in a form of its own."""
-    forms = {*map(form, blue)}, {*map(form, green)}
-    return len(set(blue)) > 1 and len(forms[0]) == len(forms[1]) == 1 and forms[0] != forms[1]
+def _forms_differ(live: Sequence[str | None], candidate: Sequence[str | None]) -> bool:
+    """Return whether both vary, each in a form of its own."""
+    forms = {*map(form, live)}, {*map(form, candidate)}
+    return len(set(live)) > 1 and len(forms[0]) == len(forms[1]) == 1 and forms[0] != forms[1]
 
 
 def gathered(differences: Sequence[Difference], status: int | None) -> list[tuple[Difference, int]]:
@@ -130,7 +130,7 @@ def gathered(differences: Sequence[Difference], status: int | None) -> list[tupl
     found: dict[str, tuple[Difference, int]] = {}
     for each in differences:
         where = ROW.sub("[*]", each.where)
-        if where.startswith("body") and media and _media(media.blue) != _media(media.green):
+        if where.startswith("body") and media and _media(media.live) != _media(media.candidate):
             continue
         if where.startswith("body") and (where.startswith("body line") or (status or 0) >= 400):
             found.setdefault("body", (replace(each, where=where), 1))
@@ -154,15 +154,15 @@ class Finding:
 
     @property
     def sentence(self) -> str:
-        """Path, place, blue's value and green's."""
+        """Request, place, and both values."""
         first, *more = self.requests
         also = f", and the same on {len(more)} more requests" if more else ""
         often = f" ({self.times} times)" if self.times > 1 else ""
-        where, blue, green = self.difference.where, _said(self.difference.blue), _said(self.difference.green)
-        return f"{first.named}: {where} is {blue} on blue and {green} on green{often}{also}."
+        where, live, candidate = self.difference.where, _shown(self.difference.live), _shown(self.difference.candidate)
+        return f"{first.named}: {where} is {live} on the live release and {candidate} on the candidate{often}{also}."
 
 
-def _said(value: str | None) -> str:
+def _shown(value: str | None) -> str:
     if value is None:
         return "absent"
     shown = " ".join(value.split())

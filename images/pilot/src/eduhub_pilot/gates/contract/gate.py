@@ -22,16 +22,16 @@ from eduhub_pilot.model.release import Record
 from eduhub_pilot.model.verdict import Verdict, Word
 
 GATE = "contract"
-# A difference is one if it is there in each of so many pairs of answers.
+# A difference counts if each of this many pairs of answers has it.
 PAIRS = 3
-# Longer in all than a bridge caches: what differs since one cache is older has ended by then.
+# Longer in all than a bridge caches: a difference of cache age has ended by then.
 PAUSE_SECONDS = 0.6
 MOST = 50
 
 
 @dataclass
 class Comparison:
-    """What came of the requests: those that were compared, those that could not be, and what differs.
+    """The result of the requests: those compared, those that could not be, and the differences.
 
     `sampled`: how many of those compared are from the edge's log.
     """
@@ -45,15 +45,15 @@ class Comparison:
 
 
 def run(candidate: Candidate) -> Verdict | Skipped:
-    """Return the verdict on green's answers, or Skipped where there is no blue that should answer the same."""
+    """Return the verdict on the candidate's answers, or Skipped where no live release should answer the same."""
     started = candidate.host.clock.monotonic()
     if why := nothing_to_compare(candidate):
         return Skipped(GATE, why)
     try:
         secrets = {name: secret(candidate.host, name) for name in credentials_of(candidate.criteria.contract.requests)}
     except RefusedError as error:
-        return _verdict(candidate, started, "error", error.say, {})
-    comparison = _look(candidate, secrets)
+        return _verdict(candidate, started, "error", error.message, {})
+    comparison = _compare_all(candidate, secrets)
     stops, allowed = _judged(candidate, comparison)
     stops, allowed = ([_without(secrets, line) for line in lines] for lines in (stops, allowed))
     measured = {
@@ -66,14 +66,14 @@ def run(candidate: Candidate) -> Verdict | Skipped:
 
 
 def nothing_to_compare(candidate: Candidate) -> str | None:
-    """Return why there is nothing that green should answer like, or None."""
-    if candidate.blue is None:
-        return "nothing is live that could be compared with."
+    """Return why there is no baseline to compare with, or None."""
+    if candidate.live is None:
+        return "there is no live release to compare with."
     if not candidate.live_runs:
-        return "the live slot does not run, so there is nothing to compare with."
-    theirs, ours = repository(candidate.blue), repository(candidate.record)
+        return "the live slot does not run, so it cannot be compared with."
+    theirs, ours = repository(candidate.live), repository(candidate.record)
     if theirs != ours:
-        return f"{theirs} is live and {ours} is another bridge, which need not answer the same."
+        return f"the live release is {theirs} and the candidate is {ours}, another bridge."
     return None
 
 
@@ -84,9 +84,9 @@ def repository(record: Record) -> str:
 
 
 def decide(comparison: Comparison, stops: list[str], allowed: int) -> tuple[Word, str]:
-    """Return the verdict's word and its sentence."""
+    """Return the verdict and its reason."""
     if comparison.shut:
-        return "error", f"The door of {comparison.shut} refused the connection."
+        return "error", f"The private endpoint of {comparison.shut} refused the connection."
     if stops:
         several = f" That is the first of {len(stops)} differences." if len(stops) > 1 else ""
         return "fail", f"{stops[0]}{several}"
@@ -97,30 +97,30 @@ def decide(comparison: Comparison, stops: list[str], allowed: int) -> tuple[Word
             f"{count} of {comparison.compared + count} requests were not compared: {comparison.uncompared[0]}.",
         )
     if not comparison.compared:
-        return "inconclusive", "Nothing was compared: the edge's log names no request that can be asked again."
+        return "inconclusive", "Nothing was compared: the edge's log holds no request that can be repeated."
     known = f"; known differences: {allowed}" if allowed else ""
     beside = f", {comparison.sampled} of them from the edge's log" if comparison.sampled else ""
-    return "pass", f"{comparison.compared} requests{beside} are answered as by blue{known}."
+    return "pass", f"{comparison.compared} requests{beside} are answered as by the live release{known}."
 
 
-def _look(candidate: Candidate, secrets: Mapping[str, str]) -> Comparison:
+def _compare_all(candidate: Candidate, secrets: Mapping[str, str]) -> Comparison:
     comparison, clock, wanted = Comparison(), candidate.host.clock, candidate.criteria.contract
     deadline = clock.monotonic() + wanted.seconds
     for request in wanted.requests:
         if clock.monotonic() >= deadline:
-            comparison.uncompared.append(f"{request.named} was not asked within {wanted.seconds:g} s")
+            comparison.uncompared.append(f"{request.named} was not sent within {wanted.seconds:g} s")
             continue
         _compare(candidate, request, secrets, comparison)
         if comparison.shut:
             return comparison
-    _look_as_people_do(candidate, secrets, comparison, deadline)
+    _compare_sampled(candidate, secrets, comparison, deadline)
     return comparison
 
 
-def _look_as_people_do(
+def _compare_sampled(
     candidate: Candidate, secrets: Mapping[str, str], comparison: Comparison, deadline: float
 ) -> None:
-    """Compare what people asked for; what cannot be compared of that is left out, since nobody chose it."""
+    """Compare requests of the public; those that cannot be compared are left out, since no setting names them."""
     most, asked, count = (
         candidate.criteria.contract.sampled,
         set(candidate.criteria.contract.requests),
@@ -137,40 +137,40 @@ def _look_as_people_do(
 
 
 def _compare(candidate: Candidate, request: Request, secrets: Mapping[str, str], comparison: Comparison) -> None:
-    """Ask both, and again where they differ, and add what came of it to `comparison`."""
-    blue, green = [], []
+    """Send the request to both, again where they differ, and add the result to `comparison`."""
+    baseline, found_places = [], []
     status: int | None = None
     for pair in range(PAIRS):
         if pair:
             candidate.host.clock.sleep(PAUSE_SECONDS)
         candidate.between()
         theirs, ours = (
-            _reply(candidate, door, request, secrets) for door in (candidate.live_endpoint, candidate.endpoint)
+            _reply(candidate, address, request, secrets) for address in (candidate.live_endpoint, candidate.endpoint)
         )
-        for slot, reply in (("blue", theirs), ("green", ours)):
-            if reply.trouble == "door":
-                comparison.shut = slot
+        for role, reply in (("the live release", theirs), ("the candidate", ours)):
+            if reply.trouble == "refused":
+                comparison.shut = role
                 return
         status = theirs.status
-        blue.append(places(request, theirs, candidate.criteria.contract))
-        green.append(places(request, ours, candidate.criteria.contract))
+        baseline.append(places(request, theirs, candidate.criteria.contract))
+        found_places.append(places(request, ours, candidate.criteria.contract))
         if theirs.trouble and pair == PAIRS - 1:
-            comparison.uncompared.append(f"blue's answer to {request.named} is {SILENT[theirs.trouble]}")
+            comparison.uncompared.append(f"the live release to {request.named}: {SILENT[theirs.trouble]}")
             return
-        if pair == 0 and not theirs.trouble and not differing(blue, green):
+        if pair == 0 and not theirs.trouble and not differing(baseline, found_places):
             break
     comparison.compared += 1
-    found = differing(blue, green)
-    comparison.passing += len(blue) > 1 and not found
+    found = differing(baseline, found_places)
+    comparison.passing += len(baseline) > 1 and not found
     comparison.found += [(request, difference, times) for difference, times in gathered(found, status)]
 
 
-def _reply(candidate: Candidate, door: str, request: Request, secrets: Mapping[str, str]) -> Reply:
-    # The public's own name, so that links in the answers are those of the public, and the same from both.
+def _reply(candidate: Candidate, address: str, request: Request, secrets: Mapping[str, str]) -> Reply:
+    # The public host name, so that links in the answers are the public ones, and the same from both.
     headers = {"Host": urlsplit(candidate.host.settings.edge).netloc, **dict(request.headers)}
     if request.credentials:
         headers |= authorization(secrets[request.credentials])
-    return candidate.host.fetch(door, request.path, candidate.host.settings.probe_seconds, request.method, headers)
+    return candidate.host.fetch(address, request.path, candidate.host.settings.probe_seconds, request.method, headers)
 
 
 def secret(host: Host, name: str) -> str:
@@ -179,16 +179,17 @@ def secret(host: Host, name: str) -> str:
         text = (host.settings.config / "secrets" / name).read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise RefusedError(
-            f"The credentials {name} of pilot_contract_requests cannot be read ({getattr(error, 'strerror', error)}): "
-            f"put `user:password` or `Bearer TOKEN` into /etc/{host.settings.stack}/secrets/{name}, owned by root."
+            "credentials_unreadable",
+            f"The credentials {name} of pilot_contract_requests cannot be read ({getattr(error, 'strerror', error)}). "
+            f"Write user:password or Bearer TOKEN into /etc/{host.settings.stack}/secrets/{name}, owned by root.",
         ) from None
     if not text or not text.isprintable() or not text.isascii():
-        raise RefusedError(f"The credentials {name} are not one line of ASCII.")
+        raise RefusedError("credentials_unreadable", f"The credentials {name} are not one line of ASCII.")
     return text
 
 
 def _without(secrets: Mapping[str, str], line: str) -> str:
-    """Return a sentence without any secret that an answer repeated."""
+    """Return a sentence without the secrets that an answer repeated."""
     for text in secrets.values():
         for part in {text, *re.split(r"[\s:]", text)}:
             if len(part) > 3:
@@ -197,7 +198,7 @@ def _without(secrets: Mapping[str, str], line: str) -> str:
 
 
 def _judged(candidate: Candidate, comparison: Comparison) -> tuple[list[str], list[str]]:
-    """Return the differences that stop and those that are allowed for a time."""
+    """Return the differences that stop the run, and those that are allowed for a time."""
     stops, allowed = [], []
     today = candidate.host.clock.now().date()
     kept = []

@@ -11,7 +11,7 @@ from typing import Any
 
 from eduhub_pilot.gates.contract.allow_list import Allowance, covers, fits, parse_allowed
 from eduhub_pilot.model.described import default
-from eduhub_pilot.model.errors import RefusedError
+from eduhub_pilot.model.errors import SettingError
 from eduhub_pilot.model.release import Spec
 
 # A gate asks a release that real people use: it reads.
@@ -70,14 +70,14 @@ def contract_criteria(
     spec: Spec | None, requests: list[Any], headers: list[str], ignored: list[Any], allowed: list[Any], seconds: float,
     sampled: int = default("pilot_contract_sampled"),
 ) -> ContractCriteria:
-    """Return what is asked of a release of `spec`; RefusedError names the entry that makes no sense."""
+    """Return what is asked of a release of `spec`; SettingError names the entry that makes no sense."""
     shipped = json.loads(resources.files(__package__).joinpath("contract.json").read_text())
     own = [_request(each) for each in requests]
     pages = [Request(path) for path in (spec.fields.get("smoke_paths") or [])] if spec else []
     # An image whose Python is chosen here is ours, or made like ours; of others only the institution knows what to ask.
     ours = [_request(each) for each in shipped["requests"]] if spec and spec.python else []
     if bad := [name for name in headers if not HEADER.fullmatch(name)]:
-        raise RefusedError(f"pilot_contract_headers has {bad[0]!r}, which is no header's name.")
+        raise SettingError(f"pilot_contract_headers has {bad[0]!r}, which is no header's name.")
     return ContractCriteria(
         requests=tuple(dict.fromkeys([*pages, *ours, *own])),
         headers=tuple(dict.fromkeys(name.lower() for name in [*shipped["headers"], *headers])),
@@ -92,24 +92,24 @@ def contract_criteria(
 def _request(given: Any) -> Request:
     form = "An entry of pilot_contract_requests looks like {path: /courses?page=2, headers: {Accept: text/html}}"
     if not isinstance(given, dict) or not isinstance(given.get("path"), str):
-        raise RefusedError(f"{form}; {given!r:.80} names no path.")
+        raise SettingError(f"{form}; {given!r:.80} names no path.")
     path, method, headers = given["path"], given.get("method", "GET"), given.get("headers") or {}
     credentials = given.get("credentials")
     if strange := sorted(set(given) - {"path", "method", "headers", "credentials"}):
-        raise RefusedError(f"{form}; it has no {strange[0]!r}.")
+        raise SettingError(f"{form}; it has no {strange[0]!r}.")
     if not path.startswith("/") or not path.isascii() or not path.isprintable() or " " in path:
-        raise RefusedError(f"{form}; {path!r} is no path: it starts with / and what is not ASCII is percent-encoded.")
+        raise SettingError(f"{form}; {path!r} is no path: it starts with / and what is not ASCII is percent-encoded.")
     if method not in METHODS:
-        raise RefusedError(f"{form}; {method!r} is none of {', '.join(METHODS)}: a gate only reads.")
+        raise SettingError(f"{form}; {method!r} is none of {', '.join(METHODS)}: a gate only reads.")
     if not isinstance(headers, dict) or not all(_header(*pair) for pair in headers.items()):
-        raise RefusedError(f"{form}; the headers of {path!r} are no mapping of names to texts of one line.")
+        raise SettingError(f"{form}; the headers of {path!r} are no mapping of names to texts of one line.")
     if any(name.lower() == "authorization" for name in headers):
-        raise RefusedError(
+        raise SettingError(
             f"{form}; {path!r} has an Authorization header, which would stand in logs. Put `user:password` or "
             "`Bearer TOKEN` into a file below secrets/ of the configuration and name it: {credentials: FILE}."
         )
     if credentials is not None and not (isinstance(credentials, str) and CREDENTIALS.fullmatch(credentials)):
-        raise RefusedError(f"{form}; {credentials!r} is no name of a file.")
+        raise SettingError(f"{form}; {credentials!r} is no name of a file.")
     return Request(path, method, tuple(sorted(headers.items())), credentials)
 
 
@@ -119,7 +119,7 @@ def _header(name: Any, value: Any) -> bool:
 
 def _ignored(given: Any) -> Ignored:
     if not isinstance(given, dict) or not all(isinstance(given.get(name), str) for name in ("path", "where")):
-        raise RefusedError(
+        raise SettingError(
             f"An entry of pilot_contract_ignored looks like {{path: /courses*, where: body.token}}, not {given!r:.80}."
         )
     return Ignored(given["path"], given["where"])

@@ -1,6 +1,6 @@
-"""The gate `performance`: green is not slower than blue, takes no more CPU and does not slow Plone.
+"""The gate `performance`: the candidate is not slower than the live release, in latency, CPU and Plone's time.
 
-`load` measures; what may be concluded from it is in `paired`.
+`load` measures, `paired` judges.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from eduhub_pilot.gates.performance.load import EndedError, Load, Measurement
 from eduhub_pilot.model.verdict import Verdict, Word
 
 GATE = "performance"
-# What a bridge may not offer. CPU time every host can tell, so one that does not is a fault to be corrected.
+# A bridge may lack these. CPU time can be read on every host, so its absence is a fault.
 OPTIONAL = ("read", "plone")
 
 
 def run(candidate: Candidate) -> Verdict | Skipped:
-    """Return the verdict on green beside blue, or Skipped where there is no blue that does the same work."""
+    """Return the verdict on the candidate, or Skipped where no live release does the same work."""
     started = candidate.host.clock.monotonic()
     if why := nothing_to_compare(candidate):
         return Skipped(GATE, why)
@@ -36,35 +36,35 @@ def run(candidate: Candidate) -> Verdict | Skipped:
 
 
 def decide(measurement: Measurement, budget: Mapping[str, float]) -> tuple[Word, str, list[str]]:
-    """Return the verdict's word, its sentence and a line for each criterion that fails."""
+    """Return the verdict, its reason, and a line for each criterion that fails."""
     judged, found = measurement.judged, measurement.found
     if stops := [paired.too_much(name, found[name], budget[name]) for name, said in judged.items() if said == "fail"]:
         several = f" That is the first of {len(stops)} findings." if len(stops) > 1 else ""
         return "fail", f"{stops[0]}{several}", stops
     if "p50" not in found:
-        words = f"Only {len(measurement.rounds)} rounds could be measured. Raise pilot_performance_seconds."
-        return "inconclusive", words, []
+        reason = f"Only {len(measurement.rounds)} rounds could be measured. Raise pilot_performance_seconds."
+        return "inconclusive", reason, []
     missing = [name for name, said in judged.items() if said == "absent" and name not in OPTIONAL]
     left = missing + [name for name, said in judged.items() if said == "open"]
     if left:
         words = "; ".join(paired.unresolved(name, found.get(name), budget[name]) for name in left)
-        paused = f", {measurement.pauses} pauses for the public's sake among them" if measurement.pauses else ""
+        paused = f", {measurement.pauses} of them paused for public traffic" if measurement.pauses else ""
         remedy = (
-            f"Take {left[0]} out of pilot_performance_budget where that cannot be helped." if missing else
-            "Ask again when less runs here, or raise pilot_performance_seconds."
+            f"Remove {left[0]} from pilot_performance_budget if it cannot be measured." if missing else
+            "Repeat when the host is less busy, or raise pilot_performance_seconds."
         )  # fmt: skip
         return "inconclusive", f"After {len(measurement.rounds)} rounds{paused}, {words}. {remedy}", []
     absent = [name for name, said in judged.items() if said == "absent"]
-    without = f"; not judged, since {_why(measurement, absent)}" if absent else ""
+    without = f"; not judged, because {_why(measurement, absent)}" if absent else ""
     return "pass", f"{paired.good({name: found[name] for name in judged if name in found})}{without}.", []
 
 
 def _why(measurement: Measurement, absent: list[str]) -> str:
     if "read" in absent or not measurement.slow:
-        return "no page is slow enough to be one of Plone's: read and plone"
+        return "no page is slow enough to need Plone: read and plone"
     if not measurement.metrics:
-        return "the bridge does not tell it: Plone's time"
-    return "the public kept blue busy all the time: Plone's time"
+        return "the bridge does not report it: Plone's time"
+    return "public traffic kept the live release busy: Plone's time"
 
 
 def _verdict(

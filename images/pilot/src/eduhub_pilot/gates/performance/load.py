@@ -1,6 +1,7 @@
-"""The load of the gate `performance`: one request at a time, through the slots' own doors, with rests for the public.
+"""The load of the gate `performance`: one request at a time, at the private endpoints, with pauses for the public.
 
-In each round the same requests go to blue and to green, and to both again; some rounds only warm them.
+In each round the same requests go to the live release and to the candidate, and to both again; the first rounds only
+warm them.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ SLOW_SECONDS = 0.005
 SETTLE_SECONDS = 0.002
 PAUSE_SECONDS = 1.0
 NUMBER = "{number}"
-SORTED: tuple[Arm, Arm] = ("blue", "green")
+SORTED: tuple[Arm, Arm] = ("live", "candidate")
 BROKEN = 5
 TRIES = 3
 
@@ -71,8 +72,8 @@ class Load:
     def __init__(self, candidate: Candidate, measurement: Measurement, stack: ExitStack) -> None:
         self.candidate, self.measurement, self.host = candidate, measurement, candidate.host
         self.wanted = candidate.criteria.performance
-        self.green: Slot = candidate.rollout.slot
-        self.blue: Slot = other(candidate.rollout.slot)
+        self.new: Slot = candidate.rollout.slot
+        self.live: Slot = other(candidate.rollout.slot)
         # Others than a gate asked with a moment ago.
         self.numbers = count(int(self.host.clock.now().timestamp() * 1000))
         self.turns, self.reads = count(), count()
@@ -80,13 +81,13 @@ class Load:
         host = urlsplit(self.host.settings.edge).netloc
         self.lines: dict[Arm, Line] = {}
         for arm in ORDERS[0]:
-            door = self.host.settings.private_endpoints[self.slot(arm)]
-            self.lines[arm] = line = self.host.dial(door, host, self.host.settings.probe_seconds)
+            address = self.host.settings.private_endpoints[self.slot(arm)]
+            self.lines[arm] = line = self.host.dial(address, host, self.host.settings.probe_seconds)
             stack.callback(line.close)
         try:
             self.meters = {slot: self.host.cpu(slot) for slot in SLOTS}
         except EngineDownError as error:
-            raise EndedError("error", error.say) from None
+            raise EndedError("error", error.message) from None
 
     def run(self) -> None:
         """Measure until everything is decided, or the time is over."""
@@ -102,7 +103,7 @@ class Load:
             if round_began >= deadline and number > self.discarded:
                 break
             reads = bool(self.measurement.slow) and round_began >= read_due
-            before = self._counts(self.blue)
+            before = self._counts(self.live)
             measured = self._round(number, reads)
             took = self.host.clock.monotonic() - round_began
             if reads:
@@ -140,22 +141,22 @@ class Load:
             for _ in range(TRIES):
                 told = {arm: self._ask(arm, path) for arm in SORTED}
                 statuses = {arm: answer[0] if answer else None for arm, answer in told.items()}
-                answer = told["blue"]
+                answer = told["live"]
                 if answer is None or answer[0] >= 500 or len(set(statuses.values())) > 1:
-                    said = " and ".join(f"{statuses[arm] or 'not'} by {arm}" for arm in SORTED)
-                    self.measurement.unasked.append(f"{path} is answered {said}")
+                    shown = " and ".join(f"{statuses[arm] or 'no answer'} ({arm})" for arm in SORTED)
+                    self.measurement.unasked.append(f"{path}: {shown}")
                     break
                 times.append(answer[1])
             else:
                 # A page that a cache answers is slow once.
                 slow = NUMBER in path or min(times) >= SLOW_SECONDS
                 (self.measurement.slow if slow else self.measurement.quick).append(path)
-        self.measurement.metrics = self._plone(self.green) is not None and self._plone(self.blue) is not None
+        self.measurement.metrics = self._plone(self.new) is not None and self._plone(self.live) is not None
         if not self.measurement.quick:
             self.measurement.quick, self.measurement.slow = self.measurement.slow, []
             self.rate, self.length, self.warm, self.discarded = self.wanted.read_rate, 1, 0, 1
         if not self.measurement.quick:
-            raise EndedError("inconclusive", f"There is nothing to ask for: {'; '.join(self.measurement.unasked)}.")
+            raise EndedError("inconclusive", f"No path can be measured: {'; '.join(self.measurement.unasked)}.")
 
     def _round(self, number: int, reads: bool) -> Round | None:
         order = ORDERS[number % len(ORDERS)]
@@ -171,7 +172,7 @@ class Load:
         except BrokenError as error:
             self.measurement.broken.append(str(error))
             if len(self.measurement.broken) > BROKEN:
-                raise EndedError("error", f"Answers broke off {len(self.measurement.broken)} times: {error}.") from None
+                raise EndedError("error", f"{len(self.measurement.broken)} requests failed: {error}.") from None
             return None
         return chunks
 
@@ -217,13 +218,13 @@ class Load:
         clock = self.host.clock
         now = clock.monotonic()
         clock.sleep(max(due - now, (now - began) * self.wanted.rest, 0.0))
-        public = self._counts(self.blue)
+        public = self._counts(self.live)
         if public.queued or public.errors > before.errors or public.faults > before.faults:
             self.measurement.pauses += 1
             clock.sleep(PAUSE_SECONDS)
 
     def slot(self, arm: Arm) -> Slot:
-        return self.green if arm in {"green", "green again"} else self.blue
+        return self.new if arm in {"candidate", "candidate again"} else self.live
 
     def _counts(self, slot: Slot) -> Counts:
         try:

@@ -1,10 +1,11 @@
-"""What measured rounds say of green beside blue. Pure.
+"""Compares the candidate with the live release (the baseline) in measured rounds. Pure.
 
-A round measures each slot twice, by turns and close together in time. Green's two values are compared with blue's two
-(geometric means), and blue's second with its first: that is the noise of the host in these very rounds. Green is
-measured twice as well because a process that is asked more often finds its code in the processor's caches: with one
-green between two blues, the same release took 3.7% more CPU on green. The estimate is the median over rounds, so
-that a burst of other work in a few of them moves nothing, and whole rounds are what is resampled (statistics.ratio).
+A round measures each slot twice, by turns and close together in time. The candidate's two values are compared with the
+baseline's two (geometric means), and the baseline's second with its first: that is the A/A noise of the host in the
+same rounds. The candidate is measured twice as well because a process with more requests finds its code in the
+processor's caches: with one candidate between two baselines, the same release took 3.7% more CPU as the candidate. The
+estimate is the median over rounds, so bursts of other work in a few rounds do not move it; whole rounds are resampled
+(statistics.ratio).
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from typing import Any, Literal
 from eduhub_pilot.analysis import statistics
 from eduhub_pilot.analysis.statistics import Estimate
 
-Arm = Literal["blue", "green", "blue again", "green again"]
+Arm = Literal["live", "candidate", "live again", "candidate again"]
 Judged = Literal["pass", "fail", "open", "absent"]
 # Each follows the other slot, and what drifts steadily cancels over two rounds.
 ORDERS: tuple[tuple[Arm, ...], ...] = (
-    ("blue", "green", "blue again", "green again"), ("green again", "blue again", "green", "blue"),
+    ("live", "candidate", "live again", "candidate again"), ("candidate again", "live again", "candidate", "live"),
 )  # fmt: skip
-_SIDES: Mapping[str, tuple[Arm, Arm]] = {"blue": ("blue", "blue again"), "green": ("green", "green again")}
+_SIDES: Mapping[str, tuple[Arm, Arm]] = {"live": ("live", "live again"), "candidate": ("candidate", "candidate again")}
 CRITERIA = ("p50", "p95", "cpu", "read", "plone")
-SHARES = {"p50": 0.5, "p95": 0.95}
-# In words, of green.
+QUANTILES = {"p50": 0.5, "p95": 0.95}
+# In words, of the candidate.
 WORDS = {
     "p50": "time at p50", "p95": "time at p95", "cpu": "CPU a request", "read": "time for a slow read",
-    "plone": "share of Plone's time for a read",
+    "plone": "Plone's time for a read",
 }  # fmt: skip
 MILLISECONDS = 1000.0
 RESAMPLES = statistics.RESAMPLES
@@ -54,7 +55,7 @@ Round = Mapping[Arm, Chunk]
 
 @dataclass(frozen=True)
 class Measured:
-    """One criterion: how many times blue's green takes, and `noise`, how many times its own blue takes."""
+    """One criterion: the ratio of candidate to baseline, and the A/A `noise`: the baseline against itself."""
 
     ratio: Estimate
     noise: Estimate
@@ -74,8 +75,8 @@ def measured(rounds: Sequence[Round]) -> dict[str, Measured]:
         fours = [values for each in rounds if (values := _values(name, each, usual))]
         if len(fours) >= statistics.FEWEST_ROUNDS:
             found[name] = Measured(
-                _ratio([(math.sqrt(green * anew), math.sqrt(blue * again)) for blue, again, green, anew in fours]),
-                _ratio([(again, blue) for blue, again, *_ in fours]),
+                _ratio([(math.sqrt(new * anew), math.sqrt(live * again)) for live, again, new, anew in fours]),
+                _ratio([(again, live) for live, again, *_ in fours]),
                 len(fours),
             )
     return found
@@ -96,16 +97,16 @@ def _usual(rounds: Sequence[Round]) -> dict[str, float]:
 
 
 def _values(name: str, each: Round, usual: Mapping[str, float]) -> tuple[float, float, float, float] | None:
-    values = [_value(name, each[arm], usual) for arm in (*_SIDES["blue"], *_SIDES["green"])]
+    values = [_value(name, each[arm], usual) for arm in (*_SIDES["live"], *_SIDES["candidate"])]
     if any(value is None or value <= 0 for value in values):
         return None
-    blue, again, green, anew = (value for value in values if value is not None)
-    return blue, again, green, anew
+    live, again, new, anew = (value for value in values if value is not None)
+    return live, again, new, anew
 
 
 def _value(name: str, chunk: Chunk, usual: Mapping[str, float]) -> float | None:
-    if name in SHARES:
-        return statistics.quantile([seconds / usual[path] for path, seconds in chunk.asked], SHARES[name])
+    if name in QUANTILES:
+        return statistics.quantile([seconds / usual[path] for path, seconds in chunk.asked], QUANTILES[name])
     return _single(name, chunk)
 
 
@@ -114,10 +115,10 @@ def _single(name: str, chunk: Chunk) -> float | None:
 
 
 def judge(found: Mapping[str, Measured], budget: Mapping[str, float]) -> dict[str, Judged]:
-    """Return what is to be said of each criterion that has a budget, as yet.
+    """Return the judgement so far on each criterion that has a budget.
 
     `fail` needs the whole interval above the budget, and above what the noise explains; `pass` needs all of it below
-    the budget. A slowdown is neither excused by noise nor made of it: in between is `open`.
+    the budget. In between is `open`: noise neither hides a slowdown nor makes one.
     """
     return {name: _judge(found[name], limit) if name in found else "absent" for name, limit in budget.items()}
 
@@ -129,7 +130,7 @@ def _judge(found: Measured, limit: float) -> Judged:
 
 
 def sides(rounds: Sequence[Round]) -> dict[str, dict[str, float]]:
-    """Return what blue and green each took, in milliseconds: the median over rounds of each criterion's value."""
+    """Return what each release took, in milliseconds: the median over rounds of each criterion's value."""
     return {
         side: {name: round(MILLISECONDS * value, 4) for name in CRITERIA
                if (value := _middle(name, [each[arm] for each in rounds for arm in arms])) is not None}
@@ -140,8 +141,8 @@ def sides(rounds: Sequence[Round]) -> dict[str, dict[str, float]]:
 def _middle(name: str, chunks: Sequence[Chunk]) -> float | None:
     values = []
     for chunk in chunks:
-        if name in SHARES:
-            values.append(statistics.quantile([seconds for _, seconds in chunk.asked], SHARES[name]))
+        if name in QUANTILES:
+            values.append(statistics.quantile([seconds for _, seconds in chunk.asked], QUANTILES[name]))
         elif (value := _single(name, chunk)) is not None:
             values.append(value)
     return statistics.median(values) if values else None
@@ -160,27 +161,27 @@ def too_much(name: str, found: Measured, limit: float) -> str:
     """Return the sentence for a criterion that fails."""
     noise = found.noise
     return (
-        f"green takes {span(found.ratio)} times blue's {WORDS[name]}, and {limit:g} is allowed; blue beside itself "
-        f"took {span(noise)} times."
+        f"{WORDS[name]} of the candidate is {span(found.ratio)} of the baseline; budget {limit:g}x, A/A noise "
+        f"{span(noise)}."
     )
 
 
 def unresolved(name: str, found: Measured | None, limit: float) -> str:
-    """Return the words for a criterion that is still open."""
+    """Return the words for a criterion that is open."""
     if found is None:
-        return f"blue's and green's {WORDS[name]} could not be measured"
-    return f"green's {WORDS[name]} is {span(found.ratio)} times blue's, with {limit:g} allowed"
+        return f"{WORDS[name]} could not be measured"
+    return f"{WORDS[name]} of the candidate is {span(found.ratio)} of the baseline, budget {limit:g}x"
 
 
 def good(found: Mapping[str, Measured]) -> str:
-    """Return the sentence for a green that is within every budget: what it gains, and how sure that is."""
+    """Return the sentence for a candidate within every budget, with the confidence intervals."""
     times = {name: one for name, one in found.items() if name != "cpu"}
-    said = [f"takes {span(found['cpu'].ratio)} times blue's CPU a request"] if "cpu" in found else []
+    said = [f"takes {span(found['cpu'].ratio)} of the baseline's CPU a request"] if "cpu" in found else []
     if times:
         noise = max(one.beyond for name, one in found.items() if name in ("p50", "cpu")) - 1
-        shown = ", ".join(f"{_NAMES[name]} {one.ratio.value:.2f}" for name, one in times.items())
-        said.append(f"is not slower ({shown} times blue's; noise of this host ±{100 * noise:.0f}%)")
-    return f"green {' and '.join(said)}"
+        shown = ", ".join(f"{_NAMES[name]} {one.ratio.value:.2f}x" for name, one in times.items())
+        said.append(f"is not slower ({shown} baseline; A/A noise ±{100 * noise:.0f}%)")
+    return f"the candidate {' and '.join(said)}"
 
 
 _NAMES = {"p50": "p50", "p95": "p95", "read": "slow reads", "plone": "Plone's time"}
@@ -188,4 +189,4 @@ _NAMES = {"p50": "p50", "p95": "p95", "read": "slow reads", "plone": "Plone's ti
 
 def span(one: Estimate) -> str:
     """Return an estimate in words."""
-    return f"{one.value:.2f} ({one.low:.2f} to {one.high:.2f})"
+    return f"{one.value:.2f}x (95% CI {one.low:.2f} to {one.high:.2f})"

@@ -1,7 +1,7 @@
-"""What of an examined image stops an upgrade. Pure: from what was found under both Pythons to sentences.
+"""Which findings in an image stop an upgrade. Pure: from the findings under both Pythons to sentences.
 
-A library ships code that nobody imports: for other systems, for optional dependencies, for its own tests. So what
-fails in the same way under blue's Python is a note, and without a blue only what the application itself would meet.
+A library ships code that is never imported: for other systems, for optional dependencies, for its own tests. So a
+finding that the live release has too is a note, and without a live release only the application's own findings count.
 """
 
 from __future__ import annotations
@@ -105,16 +105,16 @@ class Judgement:
     notes: list[str] = field(default_factory=list)
 
 
-def judge(green: Report, blue: Report | None, wanted: RuntimeCriteria, today: date) -> Judgement:
-    """Return what of green's findings stops the upgrade, by the `wanted` criteria."""
-    known = {each.key for each in blue.findings} if blue else set()
+def judge(candidate: Report, live: Report | None, wanted: RuntimeCriteria, today: date) -> Judgement:
+    """Return which of the candidate's findings stop the upgrade, by the `wanted` criteria."""
+    known = {each.key for each in live.findings} if live else set()
     judgement = Judgement()
-    for finding in sorted(green.findings, key=lambda each: (not each.ours, each.path, each.line)):
+    for finding in sorted(candidate.findings, key=lambda each: (not each.ours, each.path, each.line)):
         if finding.key in known:
-            # Of what was as bad before, only the warnings say something: when it will break.
+            # Of known findings only a deprecation is worth a note: it names when the code will break.
             if finding.kind == "deprecated" and finding.ours:
                 judgement.notes.append(finding.sentence)
-        elif finding.kind not in wanted.kinds or not stops(finding, same(finding.owner, green, blue)):
+        elif finding.kind not in wanted.kinds or not stops(finding, same(finding.owner, candidate, live)):
             judgement.notes.append(finding.sentence)
         elif (entry := allowance(wanted.allowed, finding.path, finding.kind, today)) is None:
             judgement.stops.append(finding.sentence)
@@ -125,15 +125,15 @@ def judge(green: Report, blue: Report | None, wanted: RuntimeCriteria, today: da
     return judgement
 
 
-def same(owner: str | None, green: Report, blue: Report | None) -> bool:
-    """Return whether blue has the same version of a library, so that what fails only here is this Python's doing."""
-    if blue is None or owner is None:
+def same(owner: str | None, candidate: Report, live: Report | None) -> bool:
+    """Return whether the live release has the same version of a library, so that this Python causes the failure."""
+    if live is None or owner is None:
         return False
-    return green.distributions.get(owner) == blue.distributions.get(owner)
+    return candidate.distributions.get(owner) == live.distributions.get(owner)
 
 
 def stops(finding: Finding, compared: bool) -> bool:
-    """Return whether a finding that blue does not have would hurt what serves; `compared`: with the same library."""
+    """Return whether a finding that the live release lacks stops the run; `compared`: with the same library."""
     if finding.ours or finding.kind == "abi":
         return True
     if finding.kind == "removed":
@@ -144,13 +144,15 @@ def stops(finding: Finding, compared: bool) -> bool:
     return compared
 
 
-def differences(blue: Mapping[str, str], green: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Return how green's distributions differ from blue's: added, removed, and changed as [blue's, green's]."""
+def differences(live: Mapping[str, str], candidate: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Return how the candidate's distributions differ: added, removed, and changed as [live, candidate]."""
     return {
-        "added": {name: green[name] for name in sorted(green.keys() - blue.keys())},
-        "removed": {name: blue[name] for name in sorted(blue.keys() - green.keys())},
+        "added": {name: candidate[name] for name in sorted(candidate.keys() - live.keys())},
+        "removed": {name: live[name] for name in sorted(live.keys() - candidate.keys())},
         "changed": {
-            name: [blue[name], green[name]] for name in sorted(blue.keys() & green.keys()) if blue[name] != green[name]
+            name: [live[name], candidate[name]]
+            for name in sorted(live.keys() & candidate.keys())
+            if live[name] != candidate[name]
         },
     }
 
@@ -158,11 +160,11 @@ def differences(blue: Mapping[str, str], green: Mapping[str, str]) -> dict[str, 
 def named(difference: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the differences of distributions in words."""
     parts = [
-        *(f"{name} {version} is new" for name, version in difference["added"].items()),
-        *(f"{name} {version} is gone" for name, version in difference["removed"].items()),
-        *(f"{name} goes from {before} to {after}" for name, (before, after) in difference["changed"].items()),
+        *(f"{name} {version} is added" for name, version in difference["added"].items()),
+        *(f"{name} {version} is removed" for name, version in difference["removed"].items()),
+        *(f"{name} changes from {before} to {after}" for name, (before, after) in difference["changed"].items()),
     ]
     if not parts:
-        return "the distributions are blue's"
+        return "the distributions are unchanged"
     shown = parts if len(parts) <= 4 else [*parts[:3], f"{len(parts) - 3} more differ"]
     return ", ".join(shown)

@@ -1,7 +1,7 @@
-"""The gate `runtime`: will the code in this image run on that Python? Asked in the image, before any traffic.
+"""The gate `runtime`: whether the code in the image runs on its Python. Examined in the image, before any traffic.
 
-A container of the slot's image that can only look (no network, nothing to write, less of the processor than whatever
-serves) runs the files of `inside`. What it finds is held against the same of blue, kept since blue was proven.
+A read-only container of the slot's image (no network, nothing to write, fewer CPU shares than the live containers) runs
+the files of `inside`. Its findings are compared with those of the live release, kept since that was proven.
 """
 
 from __future__ import annotations
@@ -48,40 +48,41 @@ def run(candidate: Candidate) -> Verdict | Skipped:
     """Return the verdict on the image in the slot."""
     started = candidate.host.clock.monotonic()
     try:
-        green = _examined(candidate, candidate.container, candidate.record.id)
+        found = _examined(candidate, candidate.container, candidate.record.id)
     except NoReportError as none:
         if none.word is None and not candidate.record.python:
             return Skipped(GATE, none.reason)
         return _verdict(candidate, started, none.word or "fail", none.reason, {})
-    blue = _baseline(candidate)
-    judgement = judge(green, blue, candidate.criteria.runtime, candidate.host.clock.now().date())
-    difference = differences(blue.distributions, green.distributions) if blue else None
-    if wrong := _wrong_python(green, candidate.record.python):
+    baseline = _baseline(candidate)
+    judgement = judge(found, baseline, candidate.criteria.runtime, candidate.host.clock.now().date())
+    difference = differences(baseline.distributions, found.distributions) if baseline else None
+    if wrong := _wrong_python(found, candidate.record.python):
         judgement.stops.insert(0, wrong)
     measured = {
-        "python": green.python, "modules": green.modules, "packages": green.packages, "files": green.files,
-        "compared_with": candidate.blue.id if blue and candidate.blue else None,
+        "python": found.python, "modules": found.modules, "packages": found.packages, "files": found.files,
+        "compared_with": candidate.live.id if baseline and candidate.live else None,
         "findings": judgement.stops[:MOST], "allowed": judgement.allowed[:MOST], "notes": judgement.notes[:MOST],
-        "notes_in_all": len(judgement.notes) + green.dropped, "dependencies": difference,
+        "notes_in_all": len(judgement.notes) + found.dropped, "dependencies": difference,
     }  # fmt: skip
-    word, reason = decide(green, judgement, named(difference) if difference else "there is no blue to compare with")
+    dependencies = named(difference) if difference else "there is no live release to compare with"
+    word, reason = decide(found, judgement, dependencies)
     return _verdict(candidate, started, word, reason, measured)
 
 
-def decide(green: Report, judgement: Judgement, dependencies: str) -> tuple[Word, str]:
-    """Return the verdict's word and its sentence."""
-    what = f"{counted(green.modules, 'module')} of {counted(green.packages, 'package')}"
+def decide(found: Report, judgement: Judgement, dependencies: str) -> tuple[Word, str]:
+    """Return the verdict and its reason."""
+    what = f"{counted(found.modules, 'module')} of {counted(found.packages, 'package')}"
     if judgement.stops:
         count = len(judgement.stops)
         several = f" That is the first of {count} findings." if count > 1 else ""
-        return "fail", f"On Python {green.python}: {judgement.stops[0]}{several}"
-    if green.unexamined:
+        return "fail", f"On Python {found.python}: {judgement.stops[0]}{several}"
+    if found.unexamined:
         return "inconclusive", (
-            f"{len(green.unexamined)} of {what} were not examined in time, {green.unexamined[0]} among them. "
+            f"{len(found.unexamined)} of {what} were not examined before the timeout, such as {found.unexamined[0]}. "
             "Raise pilot_runtime_seconds."
         )
     allowed = f", allowed for a time: {counted(len(judgement.allowed), 'finding')}" if judgement.allowed else ""
-    return "pass", f"{what} can be imported on Python {green.python}{allowed}; {dependencies}."
+    return "pass", f"{what} can be imported on Python {found.python}{allowed}; {dependencies}."
 
 
 def counted(number: int, thing: str) -> str:
@@ -89,19 +90,19 @@ def counted(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
-def _wrong_python(green: Report, wanted: str | None) -> str | None:
-    if wanted and green.python != wanted and not green.python.startswith(f"{wanted}."):
-        return f"the interpreter of the image is {green.python}, and the release says {wanted}."
+def _wrong_python(found: Report, wanted: str | None) -> str | None:
+    if wanted and found.python != wanted and not found.python.startswith(f"{wanted}."):
+        return f"the interpreter of the image is {found.python}, but the release names {wanted}."
     return None
 
 
 def _examined(candidate: Candidate, name: str, release: str) -> Report:
-    """Look into a container's image, and keep the report with its release; NoReportError says why there is none."""
+    """Examine a container's image, and keep the report with its release; NoReportError when there is none."""
     wanted = candidate.criteria.runtime
     try:
         container = candidate.host.engine.container(name)
         if container is None:
-            raise NoReportError("error", f"There is no container {name} to look into.")
+            raise NoReportError("error", f"There is no container {name} to examine.")
         for interpreter in wanted.interpreters:
             look = candidate.host.engine.look(
                 name, [interpreter, *program(container, wanted.seconds)], wanted.memory,
@@ -110,21 +111,21 @@ def _examined(candidate: Candidate, name: str, release: str) -> Report:
             if look.trouble != "absent":
                 break
     except EngineDownError as error:
-        raise NoReportError("error", error.say) from None
+        raise NoReportError("error", error.message) from None
     if look.trouble == "absent":
         names = " nor ".join(wanted.interpreters)
         raise NoReportError(None, f"The image of {name} has no {names}: there is no Python to examine.")
     if look.trouble == "seconds":
-        raise NoReportError("inconclusive", f"Looking into {name} took more than {wanted.seconds:g} s. "
+        raise NoReportError("inconclusive", f"The examination of {name} took more than {wanted.seconds:g} s. "
                             "Raise pilot_runtime_seconds.")  # fmt: skip
     if look.trouble == "memory":
-        raise NoReportError("inconclusive", f"Looking into {name} took more memory than {wanted.memory}. "
+        raise NoReportError("inconclusive", f"The examination of {name} took more memory than {wanted.memory}. "
                             "Raise pilot_runtime_memory.")  # fmt: skip
     try:
         report = parse_report(look.output)
     except ValueError as error:
         raise NoReportError(
-            "error", f"Looking into {name} ended with code {look.code} and no report ({error})."
+            "error", f"The examination of {name} ended with exit code {look.code} and no report ({error})."
         ) from None
     if not report.unexamined and release in candidate.host.store.releases():
         candidate.host.store.save_evidence(release, EVIDENCE, look.output)
@@ -133,15 +134,15 @@ def _examined(candidate: Candidate, name: str, release: str) -> Report:
 
 def _baseline(candidate: Candidate) -> Report | None:
     """Return the report on the live release: the kept one, else one made now; None where there is nothing to make."""
-    if candidate.blue is None:
+    if candidate.live is None:
         return None
     try:
-        if kept := candidate.host.store.evidence(candidate.blue.id, EVIDENCE):
+        if kept := candidate.host.store.evidence(candidate.live.id, EVIDENCE):
             return parse_report(kept)
     except ValueError:
         pass  # of another pilot, or cut by a crash: made anew
     try:
-        return _examined(candidate, candidate.live_container, candidate.blue.id)
+        return _examined(candidate, candidate.live_container, candidate.live.id)
     except NoReportError:
         return None
 

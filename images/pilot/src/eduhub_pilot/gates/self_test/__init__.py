@@ -1,1 +1,1 @@
-"""Known-bad greens, each of which some gate must stop: a gate that lets one pass is no gate."""
+"""Known-bad candidates, each of which a gate must stop."""

@@ -1,4 +1,4 @@
-"""The greens that the gates are tried on, as data: what they answer, or what code is in their image."""
+"""The candidates of the self-test, as data: what they answer, or the code in their image."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Green:
-    """One green: what is `wrong` with it, None for one that must pass; `pages` and `trick`, or `code` by file name.
+class Case:
+    """One candidate: what is `wrong` with it, None for one that must pass; `pages` and `trick`, or `code` by file name.
 
     `work` is what its answers cost, for a gate that measures.
     """
@@ -46,7 +46,7 @@ class Green:
 
 READ = "/search"
 COURSES = {"items": [{"id": 1, "price": 1}, {"id": 2, "price": 2}], "at": "10:tick", "next": None}
-BLUE: Mapping[str, Page] = {
+LIVE_PAGES: Mapping[str, Page] = {
     "/": Page("<html>\n<p>Courses</p>\n</html>", kind="text/html; charset=utf-8"),
     "/courses": Page(json.dumps(COURSES), headers={"Vary": "Accept", "Cache-Control": "no-store"}),
     "/nowhere": Page('{"type": "NotFound", "message": "Nothing is here."}', 404),
@@ -54,37 +54,37 @@ BLUE: Mapping[str, Page] = {
 
 
 def _but(path: str, page: Page) -> dict[str, Page]:
-    return {**BLUE, path: page}
+    return {**LIVE_PAGES, path: page}
 
 
 def _courses(**changes: object) -> dict[str, Page]:
-    return _but("/courses", Page(json.dumps({**COURSES, **changes}), headers=BLUE["/courses"].headers))
+    return _but("/courses", Page(json.dumps({**COURSES, **changes}), headers=LIVE_PAGES["/courses"].headers))
 
 
-def _smoke(wrong: str | None, page: Page | None = None, trick: Trick | None = None) -> Green:
-    return Green("smoke", wrong, _but("/", page) if page else BLUE, trick)
+def _smoke(wrong: str | None, page: Page | None = None, trick: Trick | None = None) -> Case:
+    return Case("smoke", wrong, _but("/", page) if page else LIVE_PAGES, trick)
 
 
-def _contract(wrong: str | None, pages: Mapping[str, Page], trick: Trick | None = None) -> Green:
-    return Green("contract", wrong, pages, trick)
+def _contract(wrong: str | None, pages: Mapping[str, Page], trick: Trick | None = None) -> Case:
+    return Case("contract", wrong, pages, trick)
 
 
-def _performance(wrong: str | None, work: Work | None = None, pages: Mapping[str, Page] | None = None) -> Green:
-    return Green("performance", wrong, pages or BLUE, work=work or Work())
+def _performance(wrong: str | None, work: Work | None = None, pages: Mapping[str, Page] | None = None) -> Case:
+    return Case("performance", wrong, pages or LIVE_PAGES, work=work or Work())
 
 
-def _runtime(wrong: str | None, source: str, **more: str) -> Green:
-    return Green("runtime", wrong, code={"app.py": source, **more})
+def _runtime(wrong: str | None, source: str, **more: str) -> Case:
+    return Case("runtime", wrong, code={"app.py": source, **more})
 
 
-GREENS: Sequence[Green] = (
+CASES: Sequence[Case] = (
     _smoke(None),
     _smoke("it answers 500", Page("{}", 500)),
     _smoke("it answers 500 by turns", trick="by turns"),
     _smoke("it redirects", Page("", 301, headers={"Location": "https://login.example.edu/"})),
     _smoke("it accepts connections and hangs", trick="hangs"),
     _smoke("it cuts connections", trick="cuts"),
-    _smoke("nobody listens", trick="nobody"),
+    _smoke("no process listens", trick="nobody"),
     _smoke("another release answers", trick="other release"),
     _smoke("the other slot answers", trick="other slot"),
     _runtime(None, "import json\n\n\ndef price(x):\n    return json.dumps(x)\n"),
@@ -97,9 +97,9 @@ GREENS: Sequence[Green] = (
              "", **{"speed.cpython-36m-x86_64-linux-gnu.so": ""}),
     _runtime("a module raises when it is imported", "raise RuntimeError('not on this Python')\n"),
     _runtime("a module crashes the interpreter", "import os\n\nos.abort()\n"),
-    _contract(None, {**BLUE, "/courses": Page(
+    _contract(None, {**LIVE_PAGES, "/courses": Page(
         '{"at": "10:tick", "next":null, "items": [{"price": 1, "id": 1}, {"id": 2, "price": 2}]}',
-        headers=BLUE["/courses"].headers)}),
+        headers=LIVE_PAGES["/courses"].headers)}),
     _contract("a number is written otherwise", _courses(items=[{"id": 1, "price": 1.0}, {"id": 2, "price": 2.0}])),
     _contract("a number has become a text", _courses(items=[{"id": "1", "price": 1}, {"id": "2", "price": 2}])),
     _contract("a field is gone", _courses(items=[{"id": 1, "price": 1}, {"id": 2}])),
@@ -110,11 +110,11 @@ GREENS: Sequence[Green] = (
     _contract("an error says something else", _but("/nowhere", Page('{"detail": "Not Found"}', 404))),
     _contract("an error has another status", _but("/nowhere", Page('{"type": "NotFound"}', 410))),
     _contract("a text differs", _but("/", Page("<html>\n<p>Kurse</p>\n</html>", kind="text/html; charset=utf-8"))),
-    _contract("it answers otherwise by turns", BLUE, "by turns"),
-    _contract("it accepts connections and hangs", BLUE, "hangs"),
+    _contract("it answers otherwise by turns", LIVE_PAGES, "by turns"),
+    _contract("it accepts connections and hangs", LIVE_PAGES, "hangs"),
     _performance(None),
     # Beside its work an answer takes 0.4 ms to be sent and received.
     _performance("it answers a fifth later", Work(wait=0.8 + 0.28)),
     _performance("it computes more, in the same time", Work(wait=0.65, compute=0.35)),
-    _performance("it keeps Plone busy for twice as long", Work(plone=16.0)),
+    _performance("it keeps Plone busy twice as long", Work(plone=16.0)),
 )  # fmt: skip

@@ -1,7 +1,7 @@
-"""`self-test`: let every gate judge its known-bad greens. Touches nothing of the stack: no state, no slot, no traffic.
+"""The self-test: every gate judges its known-bad candidates. Changes no state, no slot and no traffic.
 
-Greens that answer are servers on loopback ports of this process; greens that are examined are containers of the
-pilot's own image that are never started. Each is judged by the shipped criteria, whatever the inventory says.
+Candidates that answer are servers on loopback ports of this process; candidates that are examined are containers of the
+pilot's own image that are never started. Each is judged by the shipped criteria, not by the inventory's.
 """
 
 from __future__ import annotations
@@ -18,108 +18,116 @@ from eduhub_pilot.gates.candidate import Candidate, Skipped
 from eduhub_pilot.gates.criteria import Criteria, criteria
 from eduhub_pilot.gates.performance.load import NUMBER
 from eduhub_pilot.gates.runner import GATES, Gate, ask
-from eduhub_pilot.gates.self_test.candidates import BLUE, GREENS, READ, Green, Work
+from eduhub_pilot.gates.self_test.candidates import CASES, LIVE_PAGES, READ, Case, Work
 from eduhub_pilot.gates.self_test.server import Site, serving
 from eduhub_pilot.model.errors import RefusedError
 from eduhub_pilot.model.facts import Image, Slot
-from eduhub_pilot.model.outcome import Outcome
+from eduhub_pilot.model.outcome import Finding, Outcome
 from eduhub_pilot.model.release import Record, Spec, make_record
 from eduhub_pilot.model.state import Rollout
 
 RUN = "self-test"
-# A green that hangs is one after this long: the servers are in this very process.
+# The timeout of a candidate that hangs; the servers are in this process.
 PROBE_SECONDS = 0.5
-FOLDER = "/green"
+FOLDER = "/candidate"
 
 
 @dataclass(frozen=True)
 class Tried:
-    """What a gate made of a green."""
+    """A gate's verdict on a case."""
 
-    green: Green
+    case: Case
     word: str
     reason: str
 
     @property
     def right(self) -> bool:
-        return self.word == ("fail" if self.green.wrong else "pass")
+        return self.word == ("fail" if self.case.wrong else "pass")
 
     @property
-    def sentence(self) -> str:
-        """What the gate did that it must not."""
-        if self.green.wrong and self.word == "pass":
-            return f"The gate {self.green.gate} let a green pass of which this is wrong: {self.green.wrong}."
-        what = f"a green of which this is wrong: {self.green.wrong}" if self.green.wrong else "a green that is fine"
-        return f"The gate {self.green.gate} said {self.word} to {what}: {self.reason}"
+    def finding(self) -> Finding:
+        """The wrong verdict."""
+        if self.case.wrong and self.word == "pass":
+            message = f"Gate {self.case.gate} passed a known-bad candidate: {self.case.wrong}."
+        else:
+            what = f"a known-bad candidate ({self.case.wrong})" if self.case.wrong else "a good candidate"
+            message = f"Gate {self.case.gate} returned {self.word} for {what}: {self.reason}"
+        return Finding("gate_wrong_verdict", message)
 
 
 def self_test(host: Host, image: str, gates: Sequence[Gate] = GATES) -> Outcome:
-    """Return 0 when every known-bad green fails its gate and every good one passes, else 1 and each that did not."""
+    """Return whether known-bad candidates fail and good ones pass, with a finding for each that does not."""
     found = host.engine.image(image)
     if found is None:
         raise RefusedError(
-            f"The image {image} is not on this host's engine: `./invoke images.build --names pilot` makes it."
-        )
+            "image_missing", f"The image {image} is not on this host.",
+            ["./invoke", "images.build", "--names", "pilot"],
+        )  # fmt: skip
     started = host.clock.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "releases").mkdir()
         host = replace(host, store=Store(Path(folder), folder))
-        tried = [_try(host, gate, green, found) for gate in gates for green in GREENS if green.gate == gate.name]
+        tried = [_try(host, gate, case, found) for gate in gates for case in CASES if case.gate == gate.name]
     off = [name for name, mode in criteria(host.settings.gates).modes.items() if mode != "enforce"]
     wrong = [each for each in tried if not each.right]
-    untried = [gate.name for gate in gates if not any(each.green.gate == gate.name for each in tried)]
-    lines = [each.sentence for each in wrong]
-    lines += [f"There is no known-bad green for the gate {name}." for name in untried]
-    bad = sum(each.green.wrong is not None for each in tried)
+    untried = [gate.name for gate in gates if not any(each.case.gate == gate.name for each in tried)]
+    findings = [each.finding for each in wrong]
+    findings += [
+        Finding("gate_missing_candidate", f"The self-test has no known-bad candidate for gate {name}.")
+        for name in untried
+    ]
+    bad = sum(each.case.wrong is not None for each in tried)
     seconds = host.clock.monotonic() - started
-    say = "\n".join(lines) or f"All {bad} known-bad greens were stopped, and none that is fine, in {seconds:.0f} s."
+    message = f"All {bad} known-bad candidates were stopped, and every good one passed, in {seconds:.0f} s."
+    if findings:
+        message = f"The self-test has {len(findings)} finding{'' if len(findings) == 1 else 's'}."
     if off:
-        say += f" On this host {' and '.join(off)} would not stop them: pilot_gate_{off[0]} is not enforce."
-    data = {"greens": [{"gate": each.green.gate, "wrong": each.green.wrong, "verdict": each.word,
-                        "reason": each.reason} for each in tried]}  # fmt: skip
-    return Outcome(1 if lines else 0, say, False, data)
+        message += f" On this host {' and '.join(off)} would not stop them: pilot_gate_{off[0]} is not enforce."
+    data = {"candidates": [{"gate": each.case.gate, "wrong": each.case.wrong, "verdict": each.word,
+                            "reason": each.reason} for each in tried]}  # fmt: skip
+    return Outcome("self_test_failed" if findings else "self_test_passed", message, False, data, findings=findings)
 
 
-def _try(host: Host, gate: Gate, green: Green, image: Image) -> Tried:
+def _try(host: Host, gate: Gate, case: Case, image: Image) -> Tried:
     with ExitStack() as stack:
         record = make_record(_spec(), image, RUN, host.clock.now())
-        blue = replace(record, id=f"{record.id[:-1]}{'1' if record.id.endswith('0') else '0'}")
-        rollout = Rollout(RUN, "green", record.id, blue.id, "prove", "upgrade")
+        before = replace(record, id=f"{record.id[:-1]}{'1' if record.id.endswith('0') else '0'}")
+        rollout = Rollout(RUN, "green", record.id, before.id, "prove", "upgrade")
         settings = replace(host.settings, probe_seconds=PROBE_SECONDS)
-        if green.code:
+        if case.code:
             name = f"{host.settings.stack}-selftest"
             host = replace(host, settings=replace(settings, stack=name))
             container = host.settings.container("green")
             stack.callback(host.engine.discard, container)
-            host.engine.lay(container, image.id, FOLDER, green.code, {"PYTHONPATH": FOLDER}, settings.stack)
+            host.engine.lay(container, image.id, FOLDER, case.code, {"PYTHONPATH": FOLDER}, settings.stack)
             live: Record | None = None
         else:
-            usual = green.work and Work()
+            usual = case.work and Work()
             sites: dict[Slot, Site] = {
-                "blue": stack.enter_context(serving(BLUE, None, "blue", blue.id, usual)),
-                "green": stack.enter_context(serving(green.pages, green.trick, "green", record.id, green.work)),
+                "blue": stack.enter_context(serving(LIVE_PAGES, None, "blue", before.id, usual)),
+                "green": stack.enter_context(serving(case.pages, case.trick, "green", record.id, case.work)),
             }
             settings = replace(settings, private_endpoints={slot: site.address for slot, site in sites.items()})
             host = replace(host, settings=settings, meter=lambda slot: lambda: sites[slot].cpu)
-            live = blue
+            live = before
         (asked,) = ask(Candidate(host, rollout, record, live, _criteria(), lambda: None), (gate,))
     found = asked.found
     if isinstance(found, Skipped):
-        return Tried(green, "skipped", found.reason)
-    return Tried(green, found.verdict, found.reason)
+        return Tried(case, "skipped", found.reason)
+    return Tried(case, found.verdict, found.reason)
 
 
 def _spec() -> Spec:
-    # No Python of its own to choose, so that the contract asks these pages alone.
+    # Without a Python of its own, the contract gate requests these pages alone.
     return Spec({"image": "eduhub/selftest", "health_path": "/", "smoke_paths": ["/courses"]})
 
 
 def _criteria() -> Criteria:
     given = {
-        "pilot_contract_requests": [{"path": path} for path in BLUE],
+        "pilot_contract_requests": [{"path": path} for path in LIVE_PAGES],
         "pilot_performance_paths": [f"{READ}?number={NUMBER}"],
         "pilot_performance_rate": 2000, "pilot_performance_read_rate": 500, "pilot_performance_seconds": 20,
     }  # fmt: skip
     found = criteria(given, _spec())
-    # Nobody else is served by these.
+    # These servers have no public traffic.
     return replace(found, performance=replace(found.performance, rest=0.0))

@@ -1,4 +1,4 @@
-"""A slot and its door in one, for the self-test: a small server on a loopback port of its own."""
+"""A slot and its private endpoint for the self-test: a small server on a loopback port of its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from eduhub_pilot.adapters.sampling import PLONE
 from eduhub_pilot.gates.self_test.candidates import READ, Page, Trick, Work
 
-# Of a door whose slot nobody listens in, as HAProxy answers by itself.
+# HAProxy's answer for a slot in which no process listens.
 NOBODY = Page("<html><body><h1>503 Service Unavailable</h1></body></html>", 503, "text/html")
 NOT_FOUND = Page("{}", 404)
 

@@ -1,4 +1,4 @@
-"""`report` as it is typed: what could be asked is written, what could not is said, and no traceback."""
+"""`report` as it is typed: what could be asked is written, what could not is named, and no traceback."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import re
 import pytest
 
 from tests.browser import told
-from tests.unit.front.test_callback import HOSTS
+from tests.unit.front.conftest import HOSTS
 
 PLAYBOOK = """
-- name: Tell the last rollout of each host
+- name: Report the last rollout of each host
   hosts: all
   gather_facts: false
   vars: {phase: report}
@@ -23,7 +23,6 @@ PLAYBOOK = """
     - name: Ask
       tell: {stdout: "{{ lookup('ansible.builtin.file', inventory_hostname ~ '.json') }}"}
 """
-NONE = "No rollout has happened on this host yet: `./invoke deploy` begins."
 
 
 @pytest.fixture
@@ -37,11 +36,11 @@ def asked(checkout, front):
     found = told.report(told.upgrade(), told.lines(), told.STATUS)
     # As a gate's sentence may hold it: nothing of it is a template.
     found["rollout"]["verdicts"][0]["reason"] = told.HOSTILE
-    none = {**found, "rollout": None, "notes": [NONE]}
+    none = {**found, "rollout": None, "notes": [told.NO_ROLLOUT]}
     for name, report in (("right", found), ("refused", none)):
         folder = checkout / "ansible/playbooks/files"
         folder.mkdir(exist_ok=True)
-        answer = {"code": 0, "say": (report["notes"] or ["confirmed."])[0], "report": report}
+        answer = {"code": "report_made", "exit": 0, "message": "Reported.", "report": report}
         (folder / f"{name}.json").write_text(json.dumps(answer))
     return front
 
@@ -52,12 +51,12 @@ def test_the_hosts_that_answer_are_written_and_the_others_named(asked, checkout)
     assert re.search(r"✗ lost +report +Reach it: .*no route", printed)
     assert printed.splitlines()[-2:] == [
         "Written: reports/rollout/RUN.html (any browser, no network) and the same as .json.",
-        "Next: look at it; ./invoke status says what each host serves now.",
+        "Next: ./invoke status",
     ]
     data = json.loads((checkout / "reports/rollout/20260101T093000Z-201b.json").read_text())
     assert data["hosts"]["right"]["report"]["rollout"]["verdicts"][0]["reason"] == told.HOSTILE
-    assert data["hosts"]["refused"]["report"]["notes"] == [NONE]
-    assert "no route" in data["hosts"]["lost"]["says"][0]
+    assert data["hosts"]["refused"]["report"]["notes"] == [told.NO_ROLLOUT]
+    assert data["hosts"]["lost"]["messages"][0]["code"] == "host_unreachable"
     text = (checkout / "reports/rollout/20260101T093000Z-201b.html").read_text()
     assert ("no route" in text, "<script" in text) == (True, False)
 
@@ -67,7 +66,7 @@ def test_json_is_one_document_on_stdout(asked):
     assert (code, errors, list(json.loads(printed)["hosts"])) == (0, "", ["right"])
 
 
-def test_where_nobody_had_a_rollout_none_is_written(asked, checkout):
+def test_without_a_rollout_no_file_is_written(asked, checkout):
     code, _, errors = asked.run("report", "--limit", "refused")
     assert (code, (checkout / "reports").exists()) == (2, False)
-    assert errors == "invoke: There is no rollout to report, so no file was written.\n"
+    assert errors.startswith("invoke: ")

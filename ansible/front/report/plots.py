@@ -133,13 +133,13 @@ def extent(points: Sequence[Mapping[str, Any]], began: str) -> tuple[float, floa
     return seconds_at(points[0]["time"], began) - points[0]["seconds"], seconds_at(points[-1]["time"], began)
 
 
-def share(size: str, points: Sequence[Mapping[str, Any]], began: str) -> Plot:
-    """Return green's share of the traffic over time, as an area below a step line."""
+def weight(size: str, points: Sequence[Mapping[str, Any]], began: str) -> Plot:
+    """Return green's traffic weight over time, as an area below a step line."""
     scale = Scale(size, 120, *extent(points, began), 100.0)
     edge = []
     for point in points:
         end = seconds_at(point["time"], began)
-        y = scale.y(point["share"])
+        y = scale.y(point["weight"])
         edge.append(f"H{scale.x(end - point['seconds'])}V{y}H{scale.x(end)}")
     floor, ceiling = scale.y(0), scale.y(100)
     first, last = scale.x(scale.start), scale.x(scale.start + scale.span)
@@ -154,7 +154,7 @@ def share(size: str, points: Sequence[Mapping[str, Any]], began: str) -> Plot:
 
 def rates(size: str, points: Sequence[Mapping[str, Any]], began: str) -> Plot:
     """Return the requests a second of both slots over time, with a mark where there were errors."""
-    # The pilot asks 200 times within a moment when traffic has moved: that says nothing of the public's requests.
+    # The public check sends 200 requests at once after a move of traffic: they say nothing of the public's rate.
     whole = [point for point in points if point["seconds"] >= WHOLE_SECONDS]
     ticks = nice(max((point[slot]["per_second"] or 0.0 for point in whole for slot in SLOTS), default=0.0))
     scale = Scale(size, 220, *extent(points, began), ticks[-1])
@@ -190,8 +190,8 @@ def latencies(size: str, points: Sequence[Mapping[str, Any]], began: str) -> Plo
     return Plot(size, scale.width, scale.height, LEFT, scale.times(), shown, drawn)
 
 
-def course(size: str, rollout: Mapping[str, Any]) -> Plot | None:
-    """Return what took its time in the run, a row each, and when traffic moved; None where nothing took any."""
+def timeline(size: str, rollout: Mapping[str, Any]) -> Plot | None:
+    """Return how long each gate and step took, a row each, and when traffic moved; None where nothing was timed."""
     began = rollout["began"]
     verdicts = {(each["time"], each["step"]): each for each in rollout["verdicts"]}
     spans = []
@@ -200,8 +200,12 @@ def course(size: str, rollout: Mapping[str, Any]) -> Plot | None:
         at, took = seconds_at(each["time"], began), each["seconds"]
         if took is None or took <= 0 or each["event"] == "moved":
             continue
-        label = judged["gate"] if judged else {"ready": "start", "back": "rehearsal"}.get(each["event"], each["event"])
-        spans.append((label, judged["verdict"] if judged else "plain", at, took, each["says"]))
+        label = (
+            judged["gate"]
+            if judged
+            else {"ready": "start", "rolled_back": "rehearsal"}.get(each["event"], each["event"])
+        )
+        spans.append((label, judged["verdict"] if judged else "plain", at, took, each["message"]))
     if not spans:
         return None
     left = {"wide": 150, "narrow": 14}[size]
@@ -214,7 +218,7 @@ def course(size: str, rollout: Mapping[str, Any]) -> Plot | None:
         y = TOP + 10 + row * (number + 1) - ROW + 5
         bars.append(Bar(f"{label}, {took:.3g} s", x, y, max(scale.x(at) - x, LEAST), kind, words))
     moves = [
-        (scale.x(seconds_at(each["time"], began)), each["says"])
+        (scale.x(seconds_at(each["time"], began)), each["message"])
         for each in rollout["timeline"] if each["event"] == "moved"
     ]  # fmt: skip
     return Plot(size, scale.width, scale.height, left, scale.times(), bars=bars, moves=moves)

@@ -11,8 +11,8 @@ SLOTS = ("blue", "green")
 
 
 @dataclass(frozen=True)
-class View:
-    """`percent` of the traffic are at slot `to` for `seconds`; `rows` are each slot's cells, in words."""
+class TrafficView:
+    """`percent` of the traffic are at slot `to` for `seconds`; `rows` are each slot's cells, as text."""
 
     to: str
     percent: int
@@ -21,6 +21,7 @@ class View:
 
     @property
     def title(self) -> str:
+        """What the shift is at."""
         return f"{self.percent}% of the traffic to {self.to} for {self.seconds:.0f} s"
 
     @property
@@ -35,29 +36,29 @@ class View:
         return ["  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in self.rows]
 
 
-def view_of(result: Mapping[str, Any]) -> View | None:
+def traffic_in(result: Mapping[str, Any]) -> TrafficView | None:
     """Return how traffic stands, where the output of a task holds it; None for anything else."""
     try:
-        told = json.loads(str(result.get("stdout") or ""))
-        to = SLOTS[SLOTS.index(told["to"])]
-        # The new one first: it is what must not be cut off where a line is too long.
+        now = json.loads(str(result.get("stdout") or ""))
+        to = SLOTS[SLOTS.index(now["to"])]
+        # The candidate first: it must not be cut off where a line is too long.
         slots = sorted(SLOTS, key=lambda slot: slot != to)
-        rows = [cells(slot, told["slots"][slot]) for slot in slots if busy(told["slots"][slot])]
-        return View(to, int(told["percent"]), float(told["seconds"]), rows)
+        rows = [cells(slot, now["slots"][slot]) for slot in slots if has_traffic(now["slots"][slot])]
+        return TrafficView(to, int(now["percent"]), float(now["seconds"]), rows)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def busy(told: Mapping[str, Any]) -> bool:
-    """Whether there is anything to say of a slot: one that nobody asks may not even be there."""
-    return any(told[name] for name in ("share", "per_second", "p95_seconds", "errors"))
+def has_traffic(slot: Mapping[str, Any]) -> bool:
+    """Whether there is anything to show of a slot; without requests and weight it may not even exist."""
+    return any(slot[name] for name in ("weight", "per_second", "p95_seconds", "errors"))
 
 
-def cells(slot: str, told: Mapping[str, Any]) -> list[str]:
-    """Return a slot's name, share, requests a second, p95 (empty where nothing was timed) and errors."""
-    errors = int(told["errors"])
+def cells(name: str, slot: Mapping[str, Any]) -> list[str]:
+    """Return a slot's name, traffic weight, requests a second, p95 (empty where nothing was timed) and errors."""
+    errors = int(slot["errors"])
     return [
-        slot, f"{int(told['share'])}%", f"{float(told['per_second']):.1f}/s", p95(told["p95_seconds"]),
+        name, f"{int(slot['weight'])}%", f"{float(slot['per_second']):.1f}/s", p95(slot["p95_seconds"]),
         f"{errors} error{'s' * (errors != 1)}",
     ]  # fmt: skip
 
@@ -68,8 +69,3 @@ def p95(bounds: Sequence[float | None] | None) -> str:
         return ""
     least, most = bounds
     return f"p95 > {float(least or 0) * 1000:g} ms" if most is None else f"p95 ≤ {float(most) * 1000:g} ms"
-
-
-def cut(line: str, width: int) -> str:
-    """Return a line that fits into `width` characters, and shows where it was cut."""
-    return line if len(line) <= width else f"{line[: max(width - 1, 0)]}…"

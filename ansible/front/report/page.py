@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
 
-from front import plots
 from front.outcome import Host
+from front.output.messages import Message
+from front.report import plots
+from front.request import Request
 
 SCHEMA = 1
 NONE = "\N{EN DASH}"
-CODE = re.compile(r"`([^`]*)`")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}")
 SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "error": "!", "skipped": "-"}
 RESULTS = {
@@ -25,71 +25,84 @@ RESULTS = {
 }  # fmt: skip
 
 
-def document(inventory: str, time: str, hosts: Mapping[str, Host | None]) -> dict[str, Any]:
-    """Return what docs/reference/report.md describes: each host's own report, or in `says` why there is none."""
+def document(request: Request, time: str, hosts: Mapping[str, Host | None]) -> dict[str, Any]:
+    """Return what docs/reference/report.md describes: each host's report, or in `messages` why there is none."""
     return {
-        "schema": SCHEMA, "time": time, "inventory": inventory,
+        "schema": SCHEMA, "time": time, "inventory": request.inventory, "limit": request.limit,
         "hosts": {name: _host(host) for name, host in hosts.items()},
     }  # fmt: skip
 
 
 def _host(host: Host | None) -> dict[str, Any]:
     if host is None:
-        return {"report": None, "says": ["It is not in the group bridge, so it has no rollouts."]}
-    says = list(host.says)
+        return _without(Message("not_a_bridge", "The host is not in the group bridge, so it has no rollouts."))
     found = host.report if isinstance(host.report, Mapping) else None
     if found is not None and found.get("schema") != SCHEMA:
-        says.append(f"Its pilot tells reports of schema {found.get('schema')!r}, and this checkout knows {SCHEMA}: "
-                    "report from the checkout that deployed it.")  # fmt: skip
-        found = None
-    return {"report": found, "says": says or ([] if found else ["It did not say anything of its last rollout."])}
+        known = f"schema {found.get('schema')!r}, and this checkout reads schema {SCHEMA}"
+        text = f"The pilot of the host reports {known}. Use the checkout that deployed it."
+        return _without(*host.messages, Message("report_schema_unknown", text))
+    if found is None:
+        return _without(*(host.messages or [Message("report_missing", "The host reported nothing of a rollout.")]))
+    return {"report": found, "messages": [each.document() for each in host.messages]}
 
 
-def rollouts(told: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _without(*messages: Message) -> dict[str, Any]:
+    return {"report": None, "messages": [each.document() for each in messages]}
+
+
+def rollouts(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the rollouts of all hosts that had one."""
-    reports = [host["report"] for host in told["hosts"].values()]
+    reports = [host["report"] for host in report["hosts"].values()]
     return [each["rollout"] for each in reports if each and each["rollout"]]
 
 
-def name(told: Mapping[str, Any]) -> str:
+def name(report: Mapping[str, Any]) -> str:
     """Return the name of the report's files: that of the newest run."""
-    newest = max(rollouts(told), key=lambda each: str(each["began"]))
+    newest = max(rollouts(report), key=lambda each: str(each["began"]))
     return str(newest["run"]) if NAME.fullmatch(str(newest["run"])) else "rollout"
 
 
-def render(told: Mapping[str, Any]) -> str:
+def render(report: Mapping[str, Any]) -> str:
     """Return the page."""
+    request = Request("report", report["inventory"], report["limit"])
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {"ms": milliseconds, "seconds": seconds, "clock": plots.clock, "day": day}
-    environment.filters |= {"short": short, "said": said}
+    environment.filters |= {"short": short, "command": request.same_hosts}
     environment.globals |= {"signs": SIGNS, "results": RESULTS, "at": plots.seconds_at}
     template = environment.get_template("page.html.j2")
-    newest = max(rollouts(told), key=lambda each: str(each["began"]))
+    newest = max(rollouts(report), key=lambda each: str(each["began"]))
     sections = [
-        {"name": name, "id": f"host-{number}", "says": host["says"], **section(host["report"])}
-        for number, (name, host) in enumerate(told["hosts"].items(), start=1)
+        {"name": name, "id": f"host-{number}", "messages": host["messages"], **section(host["report"])}
+        for number, (name, host) in enumerate(report["hosts"].items(), start=1)
     ]
-    ended = Counter(each["result"] for each in rollouts(told)).most_common()
-    return template.render(told=told, newest=newest, sections=sections, ended=ended)
+    ended = Counter(each["result"] for each in rollouts(report)).most_common()
+    return template.render(document=report, newest=newest, sections=sections, ended=ended)
 
 
 def section(report: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return what one host's section shows: its report, and the drawings in both widths."""
     rollout: Mapping[str, Any] | None = report["rollout"] if report else None
-    drawn: dict[str, list[plots.Plot | None]] = {"share": [], "rates": [], "latencies": [], "course": []}
+    drawn: dict[str, list[plots.Plot | None]] = {"weight": [], "rates": [], "latencies": [], "timeline": []}
     for size in plots.WIDTHS:
         if not rollout:
             break
-        drawn["course"].append(plots.course(size, rollout))
+        drawn["timeline"].append(plots.timeline(size, rollout))
         if points := rollout["points"]:
-            drawn["share"].append(plots.share(size, points, rollout["began"]))
+            drawn["weight"].append(plots.weight(size, points, rollout["began"]))
             drawn["rates"].append(plots.rates(size, points, rollout["began"]))
             drawn["latencies"].append(plots.latencies(size, points, rollout["began"]))
     shown = {name: [plot for plot in found if plot] for name, found in drawn.items()}
-    return {"report": report, "rollout": rollout, "now": report["now"] if report else None, "plots": shown}
+    notes = [note(each) for each in report["notes"]] if report else []
+    now = report["now"] if report else None
+    return {"report": report, "rollout": rollout, "now": now, "notes": notes, "plots": shown}
+
+
+def note(given: str | Mapping[str, Any]) -> dict[str, Any]:
+    """Return a note of a host's report as a message; one without a next command is a plain text."""
+    return (Message("note", given) if isinstance(given, str) else Message.from_fields(given)).document()
 
 
 def short(verdicts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -100,11 +113,6 @@ def short(verdicts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 def day(time: str) -> str:
     """Return an RFC 3339 time as people write it."""
     return f"{str(time)[:19].replace('T', ' ')} UTC"
-
-
-def said(sentence: str) -> Markup:
-    """Return a sentence with what stands in backticks as code."""
-    return Markup(CODE.sub(r"<code>\1</code>", str(escape(sentence))))  # noqa: S704 - escaped before
 
 
 def milliseconds(value: float | None) -> str:

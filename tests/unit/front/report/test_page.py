@@ -1,4 +1,4 @@
-"""The page of the last rollout: whole without anything else, hostile texts harmless, whatever is missing said."""
+"""The page of the last rollout: whole without anything else, hostile texts harmless, anything missing named."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from xml.etree import ElementTree
 
 import pytest
 
-from front import keep, page, plots
 from front.outcome import Host, Outcome
+from front.output.messages import Message
 from front.refusal import RefusalError
+from front.report import files, page, plots
+from front.request import Request
 from tests.browser import told
+
+REPORT = Request("report")
 
 
 def lines(checkout, *, data: bool = False, **hosts: Host) -> list[str]:
     outcome = Outcome(hosts, ended=True)
-    return keep.lines("local", list(hosts), outcome, checkout, "./invoke status", data=data)
+    return files.written(REPORT, list(hosts), outcome, checkout, data=data)
 
 
 @pytest.fixture
@@ -29,7 +33,7 @@ def test_page_and_data_are_written_and_the_operator_is_told_where(tmp_path, done
     assert lines(tmp_path, a=done) == [
         "",
         f"Written: {name}.html (any browser, no network) and the same as .json.",
-        "Next: look at it; ./invoke status says what each host serves now.",
+        "Next: ./invoke status",
     ]
     assert sorted(path.name for path in (tmp_path / "reports/rollout").iterdir()) == [
         "20260101T093000Z-201b.html", "20260101T093000Z-201b.json",
@@ -40,19 +44,19 @@ def test_page_and_data_are_written_and_the_operator_is_told_where(tmp_path, done
 
 def test_json_is_the_document_alone(tmp_path, done):
     (text,) = lines(tmp_path, data=True, a=done)
-    assert json.loads(text)["hosts"]["a"]["says"] == []
+    assert json.loads(text)["hosts"]["a"]["messages"] == []
     assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_rollout_no_file_is_written(tmp_path):
-    with pytest.raises(RefusalError, match="There is no rollout to report"):
-        lines(tmp_path, a=Host(says=["no route"]))
+    with pytest.raises(RefusalError, match="no report was written"):
+        lines(tmp_path, a=Host(messages=[Message("host_unreachable", "no route")]))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_with_a_strange_name_gets_a_plain_file_name(done):
     done.report["rollout"]["run"] = "../../etc/cron.d/x"
-    assert page.name(page.document("local", "T", {"a": done})) == "rollout"
+    assert page.name(page.document(REPORT, "T", {"a": done})) == "rollout"
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, done):
@@ -63,16 +67,17 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, done):
 
 def test_a_report_of_another_form_is_one_sentence_and_kept_as_data(tmp_path, done):
     del done.report["rollout"]["verdicts"]
-    with pytest.raises(RefusalError, match="in a form that cannot be drawn"):
+    with pytest.raises(RefusalError, match="cannot be drawn") as refusal:
         lines(tmp_path, a=done)
+    assert refusal.value.next_commands == ["./invoke deploy"]
     assert [path.suffix for path in (tmp_path / "reports/rollout").iterdir()] == [".json"]
 
 
 def test_a_report_of_another_schema_is_not_read(done):
     done.report["schema"] = 2
-    host = page.document("local", "T", {"a": done})["hosts"]["a"]
+    host = page.document(REPORT, "T", {"a": done})["hosts"]["a"]
     assert host["report"] is None
-    assert host["says"][0].startswith("Its pilot tells reports of schema 2, and this checkout knows 1: ")
+    assert [each["code"] for each in host["messages"]] == ["report_schema_unknown"]
 
 
 def test_hostile_texts_stay_texts():
@@ -98,9 +103,12 @@ def test_every_drawing_is_well_formed_and_named():
         assert found.find("desc").text
 
 
-def test_what_stands_in_backticks_is_code_and_escaped():
-    assert page.said("`a<b` & `./invoke`") == "<code>a&lt;b</code> &amp; <code>./invoke</code>"
-    assert page.said("a lonely ` stays") == "a lonely ` stays"
+def test_a_next_command_is_code_and_about_the_same_hosts():
+    assert "Next: <code>./invoke deploy --inventory example</code>" in page.render(told.document())
+
+
+def test_a_note_is_a_text_or_a_message_with_next_commands():
+    assert [page.note("x")["message"], page.note(told.NO_ROLLOUT)] == ["x", told.NO_ROLLOUT]
 
 
 @pytest.mark.parametrize(
@@ -117,9 +125,9 @@ def test_a_line_is_broken_at_a_gap_and_where_nothing_is_known():
     assert [re.sub(r"[\d. ]+", "", each.path) for each in (line, dots)] == ["ML", "MhMh"]
 
 
-def test_the_pilots_own_questions_within_a_moment_are_no_rate():
+def test_the_public_check_is_no_request_rate():
     slot = {"answers": 200, "errors": 0, "per_second": 10.0, "p50_seconds": None, "p95_seconds": None}
-    point = {"time": told.time(5), "seconds": 1.0, "share": 5, "blue": slot, "green": slot}
+    point = {"time": told.time(5), "seconds": 1.0, "weight": 5, "blue": slot, "green": slot}
     many = {**slot, "per_second": 600.0}
     moment = {**point, "time": told.time(5.3), "seconds": 0.3, "blue": many, "green": many}
     assert plots.rates("wide", [point, moment], told.time(0)).y_ticks[-1][1] == "10/s"
@@ -127,13 +135,13 @@ def test_the_pilots_own_questions_within_a_moment_are_no_rate():
 
 def test_a_quiet_host_has_no_latencies_to_draw():
     quiet = {"answers": 0, "errors": 0, "per_second": 0.0, "p50_seconds": None, "p95_seconds": None}
-    points = [{"time": told.time(n), "seconds": 1.0, "share": 5, "blue": quiet, "green": quiet} for n in range(3)]
+    points = [{"time": told.time(n), "seconds": 1.0, "weight": 5, "blue": quiet, "green": quiet} for n in range(3)]
     assert plots.latencies("wide", points, told.time(0)) is None
     assert plots.rates("wide", points, told.time(0)).y_ticks[-1][1] == "1/s"
 
 
 @pytest.mark.parametrize(("p95", "top"), [(0.07, "80 ms"), (0.76, "800 ms"), (0.95, "1 s"), (3.1, "4 s")])
-def test_latencies_are_told_in_a_unit_that_leaves_room(p95, top):
+def test_latencies_are_shown_in_a_unit_that_leaves_room(p95, top):
     slot = {"answers": 9, "errors": 0, "per_second": 9.0, "p50_seconds": p95 / 2, "p95_seconds": p95}
-    point = {"time": told.time(5), "seconds": 1.0, "share": 5, "blue": slot, "green": slot}
+    point = {"time": told.time(5), "seconds": 1.0, "weight": 5, "blue": slot, "green": slot}
     assert plots.latencies("wide", [point], told.time(0)).y_ticks[-1][1] == top

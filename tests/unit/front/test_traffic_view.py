@@ -1,4 +1,4 @@
-"""Looking on while traffic moves: the real role, and a stand-in for docker whose shift tells what the pilot's would."""
+"""Showing how traffic shifts: the real role, and a stand-in for docker whose shift writes what the pilot's would."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from front.view import view_of
+from front.output.traffic import traffic_in
 from tests.unit.front.conftest import ROOT
 
-# Stands for docker: a shift is a process that tells its views, one after the other; `await` has an answer of its own.
+# Stands for docker: a shift is a process that writes its views, one after the other; `await` has an answer of its own.
 DOCKER = """\
 #!/bin/sh
 echo "$@" >> {here}/called
@@ -22,7 +22,7 @@ case "$*" in
 *" shift --run "*)
   ( for view in {here}/views/*; do sleep 0.7; cp "$view" {here}/new && mv {here}/new {here}/now.json; done ) \\
   >/dev/null 2>&1 & ;;
-*" await --run "*) cat >/dev/null; echo '{{"code":0,"say":"Waited for.","changed":true}}' ;;
+*" await --run "*) cat >/dev/null; echo '{{"code":"shifted","exit":0,"message":"Waited for.","changed":true}}' ;;
 esac
 """
 
@@ -35,22 +35,23 @@ PLAYBOOK = """
     - name: Shift the traffic
       ansible.builtin.import_role: {{name: pilot, tasks_from: shift}}
       vars: {{pilot_run: run-1, pilot_view: "{view}"}}
-    - name: Say what the answer was
-      ansible.builtin.debug: {{msg: "{{{{ pilot_answer.say }}}}"}}
-      vars: {{phase: verify, say: true}}
+    - name: Show what the answer was
+      ansible.builtin.debug: {{msg: "{{{{ pilot_answer.message }}}}"}}
+      vars: {{phase: verify, show: true}}
 """
 
 
 def view(percent: int) -> dict[str, Any]:
     slots = {
-        "blue": {"share": 100 - percent, "per_second": 120.44, "p95_seconds": [0.025, 0.05], "errors": 0},
-        "green": {"share": percent, "per_second": 40.0 if percent else 0.0, "p95_seconds": None, "errors": 0},
+        "blue": {"weight": 100 - percent, "per_second": 120.44, "p95_seconds": [0.025, 0.05], "errors": 0},
+        "green": {"weight": percent, "per_second": 40.0 if percent else 0.0, "p95_seconds": None, "errors": 0},
     }
     return {"schema": 1, "run": "run-1", "to": "green", "percent": percent, "seconds": 1.0, "slots": slots}
 
 
-MOVED = {"schema": 1, "run": "run-1", "over": True, "code": 0, "say": "Traffic is on green.", "changed": True}
-FAILED = {**MOVED, "code": 1, "say": "green is slower. Reverted: blue serves."}
+MOVED = {"schema": 1, "run": "run-1", "over": True, "code": "shifted", "exit": 0, "phase": "shift",
+         "message": "Traffic is on green.", "next": [], "findings": [], "changed": True}  # fmt: skip
+FAILED = {**MOVED, "code": "canary_failed", "exit": 1, "message": "green is slower. Reverted: blue is live."}
 
 
 @pytest.fixture
@@ -90,24 +91,33 @@ def test_without_a_terminal_each_step_is_a_line_and_the_shifts_own_answer_ends_i
     assert (code, errors, waited(front)) == (0, "", False)
 
 
-def test_a_shift_that_fails_ends_the_run_with_its_sentence(shifting):
+def test_a_shift_that_fails_ends_the_run_with_its_message(shifting):
     front = shifting(view(25), FAILED)
     code, printed, _ = front.run("deploy")
-    assert "  ✗ localhost  shift      green is slower. Reverted: blue serves.  N s\n" in printed
+    assert "  ✗ localhost  shift      green is slower. Reverted: blue is live.  N s\n" in printed
     assert (printed.count("green is slower"), code, waited(front)) == (1, 3, False)
 
 
+def test_lines_that_a_login_script_prints_are_no_view(shifting):
+    front = shifting(view(25), MOVED)
+    role = front.checkout / "ansible/roles/pilot/tasks/shift.yml"
+    role.write_text(role.read_text().replace("    find {{ pilot_view", "    echo Welcome to VM-7; find {{ pilot_view"))
+    code, printed, _ = front.run("deploy")
+    assert "  ● localhost  shift      Traffic is on green.  N s\n" in printed
+    assert (code, waited(front)) == (0, False)
+
+
 @pytest.mark.parametrize("views", [(), (view(25),)], ids=["an older pilot", "a pilot that is gone"])
-def test_who_tells_nothing_is_waited_for_as_ever(shifting, views):
+def test_a_shift_without_a_view_is_awaited(shifting, views):
     front = shifting(*views)
     with (front.checkout / "ansible/roles/pilot/vars/main.yml").open("a") as variables:
-        variables.write("\n_pilot_look_seconds: 0.1\n_pilot_silent_seconds: 1\n")
+        variables.write("\n_pilot_view_seconds: 0.1\n_pilot_view_max_age_seconds: 1\n")
     code, printed, _ = front.run("deploy")
     assert "  ● localhost  shift      Waited for.  N s\n" in printed
     assert (code, waited(front)) == (0, True)
 
 
-def test_verbose_waits_without_looking_on(shifting):
+def test_verbose_waits_without_a_view(shifting):
     front = shifting(view(25), MOVED)
     code, printed, _ = front.run("deploy", "--verbose")
     assert (code, waited(front), "RETRYING" in printed) == (0, True, False)
@@ -117,7 +127,7 @@ def test_a_terminal_shows_both_slots_in_lines_that_are_rewritten(shifting):
     seen = shifting(*[view(25)] * 5, MOVED).on_a_terminal("deploy", TERM="xterm", NO_COLOR="1")
     frames = seen.split("\r\x1b[J")
     wanted = (
-        r"  … localhost  shift      \d s  25% of the traffic to green for 1 s\r\n"
+        r"  … localhost  shift      \d+ s  25% of the traffic to green for 1 s\r\n"
         r"               green  25%   40.0/s               0 errors\r\n"
         r"                blue  75%  120.4/s  p95 ≤ 50 ms  0 errors\x1b\[2A"
     )
@@ -152,7 +162,7 @@ def test_of_several_hosts_each_is_a_line_cut_where_the_terminal_ends(callback):
     one._terminal = True
     for number in range(5):
         run = one._hosts[f"host{number}"]
-        run.phase, run.view = "shift", view_of({"stdout": json.dumps(view(25))})
-    one._transient(*one._living())
+        run.phase, run.traffic = "shift", traffic_in({"stdout": json.dumps(view(25))})
+    one._transient(*one._progress())
     lines = [f"  … host{number}      shift      0 s  green 25% 40.0/s 0 errors ·…" for number in range(3)]
     assert seen == ["\r\x1b[J" + "\n".join(lines) + "\x1b[2A"]

@@ -1,4 +1,4 @@
-"""How traffic stands, in lines: from what a shift writes down; whatever else a host says is nothing."""
+"""How traffic stands, in lines: from what a shift writes down; any other output is no view of it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from front.view import cut, view_of
+from front.output.traffic import traffic_in
 
-BLUE = {"share": 75, "per_second": 120.44, "p95_seconds": [0.025, 0.05], "errors": 0}
-GREEN = {"share": 25, "per_second": 9.0, "p95_seconds": [2.5, None], "errors": 1}
-IDLE = {"share": 0, "per_second": 0.0, "p95_seconds": None, "errors": 0}
+BLUE = {"weight": 75, "per_second": 120.44, "p95_seconds": [0.025, 0.05], "errors": 0}
+GREEN = {"weight": 25, "per_second": 9.0, "p95_seconds": [2.5, None], "errors": 1}
+IDLE = {"weight": 0, "per_second": 0.0, "p95_seconds": None, "errors": 0}
 
 
 def told(blue: object = BLUE, green: object = GREEN, **more: object) -> dict[str, str]:
@@ -19,8 +19,8 @@ def told(blue: object = BLUE, green: object = GREEN, **more: object) -> dict[str
     return {"stdout": json.dumps(document) + "\r\n"}
 
 
-def test_both_slots_are_told_with_share_rate_p95_and_errors():
-    view = view_of(told())
+def test_both_slots_are_shown_with_weight_rate_p95_and_errors():
+    view = traffic_in(told())
     assert view
     assert view.title == "25% of the traffic to green for 3 s"
     assert view.line == "green 25% 9.0/s p95 > 2500 ms 1 error · blue 75% 120.4/s p95 ≤ 50 ms 0 errors"
@@ -30,27 +30,23 @@ def test_both_slots_are_told_with_share_rate_p95_and_errors():
     ]
 
 
-def test_a_slot_that_nobody_asks_is_left_out_and_so_is_a_p95_that_is_not_known():
-    view = view_of(told(blue={**BLUE, "p95_seconds": None}, green=IDLE))
+def test_a_slot_without_requests_is_left_out_and_so_is_an_unknown_p95():
+    view = traffic_in(told(blue={**BLUE, "p95_seconds": None}, green=IDLE))
     assert view
     assert (view.line, len(view.table)) == ("blue 75% 120.4/s 0 errors", 1)
 
 
-def test_with_nobody_asking_there_are_no_lines():
-    view = view_of(told(blue=IDLE, green=IDLE))
+def test_without_requests_there_are_no_lines():
+    view = traffic_in(told(blue=IDLE, green=IDLE))
     assert view
     assert (view.line, view.table) == ("", [])
 
 
 @pytest.mark.parametrize(
     "result",
-    [{}, {"stdout": ""}, {"stdout": "[]"}, {"stdout": "7"}, {"stdout": '{"over":true,"code":0,"say":"x"}'},
+    [{}, {"stdout": ""}, {"stdout": "[]"}, {"stdout": "7"}, {"stdout": '{"over":true,"code":"shifted","exit":0}'},
      told(green=None), told(green={}), told(to="\x1b[2J"), told(percent="x"), told(blue={**BLUE, "errors": "many"}),
      told(blue={**BLUE, "p95_seconds": [1]}), told(seconds=None), {"msg": "no route", "unreachable": True}],
 )  # fmt: skip
 def test_anything_else_is_no_view(result):
-    assert view_of(result) is None
-
-
-def test_a_line_that_does_not_fit_shows_where_it_was_cut():
-    assert [cut("green 25%", width) for width in (9, 8, 1)] == ["green 25%", "green 2…", "…"]
+    assert traffic_in(result) is None

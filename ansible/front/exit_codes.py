@@ -1,0 +1,85 @@
+"""The exit code of a run and of each host: the one place on the control machine that decides it. Pure.
+
+It reads fields alone: the `exit` of each host's answers by phase, in which phase a host failed, whether it was
+unreachable, and whether the playbook ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from front.outcome import Host, Outcome
+
+DONE, REVERTED, REFUSED, NEEDS_PERSON = 0, 1, 2, 3
+WORST_FIRST = (NEEDS_PERSON, REVERTED, REFUSED, DONE)
+WORDS = {REVERTED: "reverted", REFUSED: "refused", NEEDS_PERSON: "failed"}
+
+# The exit code of a phase that failed without an answer of the pilot: an Ansible module did, or no pilot could start.
+# Nothing of what serves was touched in these; after any other, a person has to look. "setup" is what the callback
+# calls tasks without a phase.
+PHASES_WITHOUT_ANSWER = dict.fromkeys(
+    ("setup", "preflight", "engine", "stage", "begin", "status", "releases", "report", "self-test"), REFUSED
+)
+# An answer of 1 in any other phase says that its run is about to be reverted; only an answer of `revert` says it was.
+REVERTED_ALREADY = frozenset({"confirm", "self-test"})
+
+
+def host_exit(host: Host) -> int:
+    """Return the exit code that one host's part of the run asks for."""
+    if host.unreachable:
+        return NEEDS_PERSON if disconnected(host) else REFUSED
+    if "revert" in host.exits:
+        # Confirmed and with its lock free, a run was over: that there is nothing to undo refuses nothing.
+        over = host.exits["revert"] == REFUSED and host.exits.get("confirm") == DONE
+        return DONE if over else worst([host.exits["revert"]])  # 0 where it found the release confirmed already
+    if host.failed is None:
+        return worst(host.exits.values())
+    given = host.exits.get(host.failed, DONE)
+    if given in {REFUSED, NEEDS_PERSON} or (given == REVERTED and host.failed in REVERTED_ALREADY):
+        return given
+    return NEEDS_PERSON if touched(host) else REFUSED
+
+
+def run_exit(returned: int, outcome: Outcome | None) -> int:
+    """Return the exit code of a run, from ansible-playbook's own (`returned`) and what the callback wrote.
+
+    An Ansible that ended early, or badly though no host did, died of something that no playbook expected: 3. A
+    playbook that came to none of the hosts did nothing: 2.
+    """
+    hosts = outcome.hosts.values() if outcome else ()
+    explained = any(host.failed or host.unreachable for host in hosts)
+    if outcome is None or not outcome.ended or (returned and not explained):
+        return NEEDS_PERSON
+    if not hosts:
+        return REFUSED
+    return worst(host_exit(host) for host in hosts)
+
+
+def touched(host: Host) -> bool:
+    """Whether a phase began that may change what the host serves."""
+    return not PHASES_WITHOUT_ANSWER.keys() >= set(host.phases)
+
+
+def disconnected(host: Host) -> bool:
+    """Whether the connection was lost when the host may have been touched, and nobody can ask what it serves.
+
+    Disconnected in the middle of begin, it may hold the lock and a release to go on with.
+    """
+    return host.unreachable and (touched(host) or host.begun)
+
+
+def worst(codes: Iterable[int]) -> int:
+    """Return the worst of some exit codes (a person is needed, reverted, refused, done); 3 for any other."""
+    found = set(codes)
+    if found - set(WORST_FIRST):
+        return NEEDS_PERSON
+    return next((code for code in WORST_FIRST if code in found), DONE)
+
+
+def result_of(host: Host | None) -> str:
+    """Return the word for one host in the closing table; None stands for a host that the run did not come to."""
+    if host is None:
+        return "untouched"
+    if host.unreachable:
+        return "unreachable"
+    return WORDS.get(host_exit(host)) or ("changed" if host.changed else "unchanged")

@@ -1,0 +1,1 @@
+"""What an operator reads of a run, as lines: messages, traffic, the table of hosts, the next commands."""

@@ -1,0 +1,113 @@
+"""What opens and closes a run: header, result as JSON, what it leaves, the next command. Pure: returns lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from front.exit_codes import DONE, NEEDS_PERSON, REFUSED, REVERTED, disconnected, host_exit, result_of
+from front.outcome import Host, Outcome
+from front.output.disconnected import disconnected_messages
+from front.output.host_table import host_table, is_worth_showing
+from front.output.layout import next_lines, rendered, wrapped
+from front.request import Request
+
+CHANGING = frozenset({"deploy", "upgrade", "rollback", "confirm", "destroy"})
+LAST_LINES = 8  # shown of what Ansible printed as its own error
+
+
+def header(request: Request, hosts: Sequence[str], run: str, *, check: bool = False) -> str:
+    """Return the line that opens a run."""
+    where = hosts[0] if len(hosts) == 1 else f"{len(hosts)} hosts"
+    changing = ", changing nothing" if check else ""
+    return f"{request.verb}: {where} of inventory {request.inventory}, run {run}{changing}"
+
+
+def document(verb: str, outcome: Outcome, code: int) -> dict[str, Any]:
+    """Return what `--json` prints: for status each host's status object, for other verbs the result of each host."""
+    if verb == "status":
+        return {"hosts": {name: host.status for name, host in outcome.hosts.items() if host.status is not None}}
+    hosts = {
+        name: {
+            "result": result_of(host), "exit": host_exit(host), "changed": host.changed, "failed": host.failed,
+            "messages": [message.document() for message in host.messages], "status": host.status,
+        }
+        for name, host in outcome.hosts.items()
+    }  # fmt: skip
+    return {"hosts": hosts, "exit": code}
+
+
+def failure_lines(outcome: Outcome, request: Request, width: int) -> list[str]:
+    """Return why hosts failed, each message below the name of its host."""
+    return [
+        f"{name}: {line}" if not number else f"  {line}"
+        for name, host in outcome.hosts.items()
+        for message in host.messages
+        for number, line in enumerate(rendered(message, request, width - 2))
+    ]
+
+
+def closing(
+    request: Request, names: Sequence[str], outcome: Outcome, code: int, width: int, *, interrupted: bool = False
+) -> list[str]:
+    """Return what ends a run: table, announcements, and the next command where something went wrong.
+
+    `names` are all hosts that were asked for.
+    """
+    hosts = {name: outcome.hosts.get(name) for name in names}
+    if not outcome.hosts:
+        return [f"No host of the group bridge was asked for, and {request.verb} plays on no other: {', '.join(names)}."]
+    lines = ["", *host_table(request, hosts, width)] if is_worth_showing(hosts) else []
+    for block in announcements(outcome.hosts):
+        lines += ["", block]
+    if code == DONE and request.verb in CHANGING and not any(host.changed for host in outcome.hosts.values()):
+        lines += ["", "Nothing to change: everything is as the inventory says."]
+    gone = {name: host for name, host in outcome.hosts.items() if disconnected(host)}
+    for text, commands in disconnected_messages(gone, request, alone=list(gone) == list(names)):
+        lines += ["", *wrapped(text, width), "When the host is reachable again:", *next_lines(commands)]
+    if gone and all(disconnected(host) for host in outcome.hosts.values() if host_exit(host) == code):
+        return lines  # nothing is left to say
+    return lines + (["", *result_lines(code, request, width, interrupted=interrupted)] if code or interrupted else [])
+
+
+def result_lines(code: int, request: Request, width: int, *, interrupted: bool = False) -> list[str]:
+    """Return what a run that did not succeed leaves, and what to type next."""
+    text, command = _result(code, request, interrupted=interrupted)
+    return [*wrapped(text, width), *next_lines([command] if command else [])]
+
+
+def _result(code: int, request: Request, *, interrupted: bool) -> tuple[str, str]:
+    fix = "" if interrupted else " Fix the cause, then try again."
+    if code == REVERTED and request.verb not in CHANGING:
+        return "Failed: nothing was touched. Start no rollout before the cause is fixed.", request.command
+    if code == REVERTED and request.verb == "confirm":  # nothing is left that could be confirmed
+        return "Reverted: the previous release is live again. Fix the cause, then start a new rollout.", request.status
+    return {
+        DONE: ("The release had been confirmed before the interruption, and is live.", ""),
+        REVERTED: (f"Reverted: the previous release is live again.{fix}", request.command),
+        REFUSED: (f"{'Interrupted' if interrupted else 'Refused'}: nothing was touched.{fix}", request.command),
+        NEEDS_PERSON: ("A person is needed: the status shows what each host serves.", request.status),
+    }[code]
+
+
+def last_words(stderr: str) -> list[str]:
+    """Return the end of what Ansible printed as its own error: no traceback, no empty line, no label.
+
+    Of an Ansible that died before its callback wrote anything, this text is all that there is.
+    """
+    lines, inside = [], False
+    for line in stderr.splitlines():
+        inside = line.startswith("Traceback ") or (inside and line[:1] in {" ", ""})
+        if line.strip() and not inside:
+            lines.append(line.removeprefix("[ERROR]: "))
+    return lines[-LAST_LINES:]
+
+
+def announcements(hosts: Mapping[str, Host]) -> Iterable[str]:
+    """Yield each announced block once, with the hosts that announced it where there are several."""
+    found: dict[str, list[str]] = {}
+    for name, host in hosts.items():
+        for block in host.announced:
+            found.setdefault(block, []).append(name)
+    for block, names in found.items():
+        yield block if len(hosts) == 1 else f"{', '.join(names)}:\n{block}"

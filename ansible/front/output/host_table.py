@@ -1,0 +1,108 @@
+"""The closing table: a line a host, and below it what its rollout proved and changed. Pure: returns lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from front.exit_codes import result_of
+from front.outcome import Host
+from front.output.layout import wrapped
+from front.request import Request
+
+NONE = "-"
+LABEL = 10  # columns of a label below a host's line, with its margin
+
+
+def is_worth_showing(hosts: Mapping[str, Host | None]) -> bool:
+    """Whether the hosts' lines say more than the phases' lines already did."""
+    return len(hosts) > 1 or any(host is None or host.status is not None for host in hosts.values())
+
+
+def host_table(request: Request, hosts: Mapping[str, Host | None], width: int) -> list[str]:
+    """Return a line a host, under headings; columns in which no host has anything are left out.
+
+    Where that is wider than `width`, each host is a block of lines: its name, then a line for each of its columns.
+    """
+    rows = [{"host": name, **status_cells(host.status if host else None)} for name, host in hosts.items()]
+    for row, host in zip(rows, hosts.values(), strict=True):
+        # status changes nothing, so there the state is the result.
+        row["result"] = NONE if request.verb == "status" and host and not host.failed else result_of(host)
+    columns = [name for name in rows[0] if any(row[name] != NONE for row in rows)]
+    details = [detail_cells(host, request) for host in hosts.values()]
+    if any(details):  # they name the rollback with its command
+        columns = [name for name in columns if name != "rollback"]
+    widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in columns}
+    if sum(widths.values()) + 2 * (len(widths) - 1) > width:
+        return [line for row, more in zip(rows, details, strict=True) for line in block(row, columns, more, width)]
+    heads, *lines = [
+        "  ".join(f"{line[name]:<{widths[name]}}" for name in columns).rstrip()
+        for line in [{name: name.upper() for name in columns}, *rows]
+    ]  # fmt: skip
+    below = [list(labelled(each, width)) for each in details]
+    return [heads, *(each for line, more in zip(lines, below, strict=True) for each in (line, *more))]
+
+
+def block(row: Mapping[str, str], columns: Sequence[str], details: Mapping[str, str], width: int) -> Iterable[str]:
+    """Yield one host's cells below each other."""
+    yield row["host"]
+    cells = {name: row[name] for name in columns if name != "host" and row[name] != NONE}
+    yield from labelled({**cells, **details}, width)
+
+
+def labelled(cells: Mapping[str, str], width: int) -> Iterable[str]:
+    """Yield a line for each cell: its label and its text, wrapped; nothing for an empty cell."""
+    for name, text in cells.items():
+        for number, line in enumerate(wrapped(text, max(width - LABEL - 2, 20))):
+            yield f"  {'' if number else name:<{LABEL}}{line}"
+
+
+def status_cells(status: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return the cells that a status object fills."""
+    given = status or {}
+    lock, rollback = given.get("lock") or {}, given.get("rollback") or {}
+    confirmed = {True: "confirmed", False: "unconfirmed", None: NONE}[given.get("confirmed")]
+    seconds = rollback.get("seconds")
+    target = f"{rollback.get('to')}{f' in {seconds:.1f} s' if seconds is not None else ''}"
+    return {
+        "release": str(given.get("release") or NONE),
+        "python": str(given.get("python") or NONE),
+        "live": str(given.get("live") or NONE),
+        "state": confirmed if given.get("release") else NONE,
+        "rollback": target if rollback.get("ready") else NONE,
+        "lock": lock_cell(lock) if lock else NONE,
+    }
+
+
+def lock_cell(lock: Mapping[str, Any]) -> str:
+    """Return who holds a lock, at which step, since when; and whether it has expired."""
+    expired = ", expired" if lock.get("expired") else ""
+    return f"{lock.get('owner')} at {lock.get('step')} since {lock.get('since')}{expired}"
+
+
+def detail_cells(host: Host | None, request: Request) -> dict[str, str]:
+    """Return what a rollout's row has no room for: gates, changes, the deadline of a held release, the rollback."""
+    if host is None or host.rolled is None:
+        return {}
+    by_verdict: dict[str, list[str]] = {}
+    for gate, verdict in (host.rolled.get("gates") or {}).items():
+        by_verdict.setdefault(verdict, []).append(gate)
+    status = host.status or {}
+    rollout = status.get("rollout") or {}
+    deadline = rollout.get("deadline") if rollout.get("hold") else None
+    cells = {
+        "gates": "; ".join(f"{', '.join(gates)}: {verdict}" for verdict, gates in by_verdict.items()),
+        "changed": "; ".join(host.rolled.get("changed") or ()),
+        "hold": f"{request.invoke('confirm')} until {deadline}, else the host rolls back" if deadline else "",
+        "rollback": rollback_cell(status.get("rollback") or {}, request),
+    }
+    return {name: text for name, text in cells.items() if text}
+
+
+def rollback_cell(rollback: Mapping[str, Any], request: Request) -> str:
+    """Return whether a rollback is ready or blocked: to which release by which command, or why not."""
+    if rollback.get("ready"):
+        seconds = rollback.get("seconds")
+        measured = "" if seconds is None else f", {seconds:.2g} s when last measured"
+        return f"ready: {request.invoke('rollback')}, to {rollback.get('to')}{measured}"
+    return f"blocked: {rollback.get('why')}" if rollback.get("why") else ""

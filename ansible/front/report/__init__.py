@@ -1,0 +1,1 @@
+"""The last rollout of each host as a page with plots, and as JSON."""

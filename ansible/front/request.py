@@ -1,0 +1,83 @@
+"""What the operator asked for, and command lines about the same hosts. Pure."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+DEFAULT_INVENTORY = "local"
+# Playbooks that are no verb of their own: what is typed to play them.
+TYPED_AS = {"engine": ["deploy"], "releases": ["rollback", "--list"]}
+# Verbs that take neither --inventory nor --limit.
+WITHOUT_HOSTS = frozenset({"images.build", "images.verify", "bench", "check", "test", "lock"})
+
+
+@dataclass(frozen=True)
+class Request:
+    """The verb and options of one command line. `values`: the variables that its options set (`eduhub_python`)."""
+
+    verb: str
+    inventory: str = DEFAULT_INVENTORY
+    limit: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, text: str) -> Request:
+        """Return the request that `to_json` wrote. Raises ValueError or TypeError for another text."""
+        return cls(**json.loads(text))
+
+    def to_json(self) -> str:
+        """Return the request as JSON, for the callback's environment."""
+        return json.dumps(asdict(self))
+
+    @property
+    def command(self) -> str:
+        """The command line that asks for the same again."""
+        return shlex.join(["./invoke", *TYPED_AS.get(self.verb, [self.verb]), *self._options(), *self._hosts()])
+
+    def without_recovery(self, option: str) -> str:
+        """Return the same command line with `option` (`--resume` or `--take-over`) as its only way to deal with an
+        earlier run.
+        """
+        kept = {name: value for name, value in self.values.items() if name not in {"eduhub_resume", "eduhub_take_over"}}
+        request = Request(self.verb, self.inventory, self.limit, kept)
+        words = ["./invoke", *TYPED_AS.get(self.verb, [self.verb]), *request._options(), option, *self._hosts()]
+        return shlex.join(words)
+
+    def same_hosts(self, arguments: Sequence[str], *, limit: str | None = None) -> str:
+        """Return the command of an argument list; `./invoke` gets this request's --inventory and --limit.
+
+        `limit` replaces the request's own; "" leaves it out. A verb without hosts, and an option that is given
+        already, stay as they are.
+        """
+        words = list(arguments)
+        if words[:1] == ["./invoke"] and len(words) > 1 and words[1] not in WITHOUT_HOSTS and words[1][:1] != "-":
+            words += [word for pair in self._pairs(limit) if pair[0] not in words for word in pair]
+        return shlex.join(words)
+
+    def invoke(self, *arguments: str, limit: str | None = None) -> str:
+        """Return `./invoke` with `arguments`, for the same hosts or those of `limit`."""
+        return self.same_hosts(["./invoke", *arguments], limit=limit)
+
+    @property
+    def status(self) -> str:
+        """The command line that shows the state of all hosts of the inventory."""
+        return self.invoke("status", limit="")
+
+    def _options(self) -> list[str]:
+        words: list[str] = []
+        for name, value in self.values.items():
+            option = f"--{name.removeprefix('eduhub_').replace('_', '-')}"
+            words += [option] if value is True else [option, str(value)]
+        return words
+
+    def _hosts(self) -> list[str]:
+        return [word for pair in self._pairs(None) for word in pair]
+
+    def _pairs(self, limit: str | None) -> list[tuple[str, str]]:
+        hosts = self.limit if limit is None else limit
+        pairs = [("--inventory", self.inventory)] if self.inventory != DEFAULT_INVENTORY else []
+        return pairs + ([("--limit", hosts)] if hosts else [])

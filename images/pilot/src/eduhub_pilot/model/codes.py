@@ -1,0 +1,143 @@
+"""The codes of the pilot's answers and findings: the one table from a code to its exit code and its meaning.
+
+Exit 0: done; 1: failed and reverted, the previous release is live; 2: refused, nothing was changed; 3: a person has to
+decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Exit = Literal[0, 1, 2, 3]
+# A failure of the host's own services: its exit code says how far the phase had come.
+BY_PHASE: Mapping[str, Exit] = {
+    "prove": 1, "shift": 1, "await": 1, "confirm": 1, "hold": 3, "revert": 3, "end": 3,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Code:
+    """`exit` is an exit code, `phase` where BY_PHASE decides (2 in every other phase), `finding` for findings alone."""
+
+    exit: Exit | Literal["phase", "finding"]
+    meaning: str
+
+
+CODES: Mapping[str, Code] = {
+    # Done
+    "already_confirmed": Code(0, "The run had confirmed its release before."),
+    "already_initialized": Code(0, "All state files exist."),
+    "awaiting_confirmation": Code(0, "All traffic is on the candidate; a person confirms it before the deadline."),
+    "begun": Code(0, "The run holds the lock, and its release is recorded."),
+    "confirmed": Code(0, "The candidate is the live release."),
+    "initialized": Code(0, "Missing state files were created."),
+    "interrupted_run_undone": Code(0, "The rollback only had to undo an interrupted run."),
+    "lock_released": Code(0, "The run's lock is released."),
+    "no_lock_to_release": Code(0, "The run holds no lock on this host."),
+    "no_rollout_recorded": Code(0, "The journal holds no rollout to report."),
+    "no_waiver": Code(0, "The rollback has no waiver: the slot must be ready."),
+    "nothing_to_change": Code(0, "The requested release is live already."),
+    "preflight_passed": Code(0, "Preflight has no finding."),
+    "proven": Code(0, "The candidate is ready and passed its gates."),
+    "releases_listed": Code(0, "The releases that this host keeps."),
+    "report_made": Code(0, "The report of the last rollout."),
+    "resumed": Code(0, "The run continues an interrupted run."),
+    "revert_refused_confirmed": Code(0, "The run to undo is confirmed, so it was not undone."),
+    "self_test_passed": Code(0, "Every gate stopped its known-bad candidates and passed its good one."),
+    "shifted": Code(0, "All traffic is on the candidate, unconfirmed."),
+    "status_reported": Code(0, "The status of the host."),
+    "waived": Code(0, "The rollback need not reach readiness, for the stated reason."),
+    # Failed; the previous release is live, or will be once the run is reverted
+    "already_reverted": Code(1, "The run was reverted before."),
+    "candidate_not_running": Code(1, "The candidate's container does not run."),
+    "canary_failed": Code(1, "The candidate failed the analysis of a canary step."),
+    "confirmation_expired": Code(1, "The candidate was not confirmed before the deadline."),
+    "container_lost": Code(1, "The candidate's container exited, was paused or was removed during the shift."),
+    "container_missing": Code(1, "The slot has no container to prove."),
+    "container_mismatch": Code(1, "The slot's container does not run the candidate."),
+    "drain_incomplete": Code(1, "Connections are left after the drain timeout, and cutting them is forbidden."),
+    "gate_error": Code(1, "A gate could not be evaluated, twice."),
+    "gate_failed": Code(1, "A gate failed."),
+    "haproxy_lost": Code(1, "HAProxy did not come back during the shift."),
+    "haproxy_restarted": Code(1, "HAProxy was restarted during the shift and returned to the live release."),
+    "hold_over": Code(1, "The run no longer awaits a confirmation."),
+    "lock_removed": Code(1, "The run's lock was removed while its traffic was on the candidate."),
+    "no_finished_shift": Code(1, "The run has no finished shift to confirm."),
+    "not_begun": Code(1, "The run has no rollout to prove."),
+    "not_proven": Code(1, "The run has no proven candidate to shift traffic to."),
+    "nothing_to_revert": Code(1, "The run had changed nothing; its lock is released."),
+    "public_check_failed": Code(1, "The public address was not answered by the candidate."),
+    "rehearsal_failed": Code(1, "The rehearsal of the rollback failed."),
+    "reverted": Code(1, "The run was undone; the previous release is live."),
+    "run_superseded": Code(1, "Another run reverted this run or took its lock."),
+    "self_test_failed": Code(1, "A gate passed a known-bad candidate, or stopped a good one."),
+    "shift_container_lost": Code(1, "The shift's container ended before its run."),
+    "shift_timeout": Code(1, "The shift exceeded its deadline."),
+    "slot_errors": Code(1, "The candidate answered with more errors than its limits allow."),
+    "slot_not_ready": Code(1, "The candidate's slot did not become ready before its deadline."),
+    "slot_silent": Code(1, "The candidate stopped answering requests."),
+    "stopped": Code(1, "The pilot received SIGTERM or SIGINT."),
+    "traffic_mismatch": Code(1, "The traffic weight is not what the shift set."),
+    "traffic_unknown": Code(1, "HAProxy did not say which slot has the traffic."),
+    # Refused; nothing was changed
+    "credentials_unreadable": Code(2, "A credentials file of the contract gate cannot be used."),
+    "host_busy": Code(2, "Another pilot is writing the state of this host."),
+    "input_invalid": Code(2, "Standard input is not the document that the pilot expects."),
+    "image_gone": Code(2, "The image of the rollback target is no longer on the host."),
+    "image_missing": Code(2, "The image is not on the host."),
+    "image_python_mismatch": Code(2, "The image contains another Python version than requested."),
+    "lock_held": Code(2, "Another run holds the lock."),
+    "lock_taken": Code(2, "Another run took the lock at the same moment."),
+    "lock_unreadable": Code(2, "lock.json cannot be read."),
+    "no_rollback_target": Code(2, "The host has no last known-good release to roll back to."),
+    "not_awaiting_confirmation": Code(2, "No run awaits a confirmation."),
+    "not_lock_holder": Code(2, "The run does not hold the lock."),
+    "nothing_deployed": Code(2, "No release is live on this host."),
+    "preflight_failed": Code(2, "Preflight has findings."),
+    "python_not_selectable": Code(2, "--python was given for an image without a Python of its own choice."),
+    "record_changed": Code(2, "The record of a release was changed after it was written."),
+    "record_missing": Code(2, "The record of a release is missing."),
+    "record_unreadable": Code(2, "The record of a release cannot be read."),
+    "release_unknown": Code(2, "The requested release is not kept on this host."),
+    "resume_target_differs": Code(2, "--resume was given with another target than the interrupted run has."),
+    "run_unknown": Code(2, "The run to undo is not known on this host."),
+    "setting_invalid": Code(2, "A setting has an invalid value."),
+    "settings_unreadable": Code(2, "The settings that a run began with cannot be read."),
+    "specification_invalid": Code(2, "The specification of the release is invalid."),
+    "specification_missing": Code(2, "The specification of the release is missing on standard input."),
+    "state_newer": Code(2, "A state file was written by a newer pilot."),
+    "state_unreadable": Code(2, "release.json cannot be read."),
+    "traffic_map_unreadable": Code(2, "traffic.map cannot be read."),
+    # A person has to decide
+    "container_not_removed": Code(3, "The candidate has no traffic, but its container could not be removed."),
+    "gate_inconclusive": Code(3, "A gate could not decide; the candidate stays up without traffic."),
+    "traffic_not_restored": Code(3, "HAProxy runs but does not accept the move back to the live release."),
+    # The host's own services
+    "disk_error": Code("phase", "A file of the pilot could not be read or written."),
+    "engine_down": Code("phase", "The Docker Engine did not answer or refused a request."),
+    "haproxy_down": Code("phase", "HAProxy's admin socket did not answer."),
+    # Findings
+    "gate_missing_candidate": Code("finding", "The self-test has no known-bad candidate for a gate."),
+    "gate_wrong_verdict": Code("finding", "A gate gave a wrong verdict in the self-test."),
+    "live_container_down": Code("finding", "The container of the live slot does not run."),
+    "live_record_unreadable": Code("finding", "The record of the live release is missing or cannot be read."),
+    "live_unhealthy": Code("finding", "The live slot fails its health check."),
+    "memory_short": Code("finding", "The host has too little free memory for a second slot."),
+    "plone_container_down": Code("finding", "Plone's container does not run or is unhealthy."),
+    "plone_unreachable": Code("finding", "Plone does not answer."),
+    "run_interrupted": Code("finding", "A run was interrupted."),
+    "traffic_map_mismatch": Code("finding", "traffic.map does not name the live slot."),
+    "traffic_uncommitted": Code("finding", "Traffic is on a slot that no run has committed."),
+    "unconfirmed": Code("finding", "The candidate has traffic and is not confirmed."),
+    "unmonitored": Code("finding", "The candidate has traffic, and no shift monitors it."),
+}
+
+
+def exit_of(code: str, phase: str) -> int:
+    """Return the exit code of an answer with `code` in `phase`; KeyError for an unknown code."""
+    known = CODES[code].exit
+    if known == "finding":
+        raise KeyError(code)
+    return BY_PHASE.get(phase, 2) if known == "phase" else known

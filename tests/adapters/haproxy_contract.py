@@ -1,0 +1,136 @@
+"""What the pilot's client of HAProxy does, whichever HAProxy it is: the fake of the unit tests, or a real one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol, cast
+
+import pytest
+
+from eduhub_pilot.adapters.haproxy import Proxy
+from eduhub_pilot.model.errors import ProxyDownError
+from eduhub_pilot.model.facts import SLOTS, Slot, other
+
+# Seconds that only a hang takes.
+PATIENCE = 60.0
+NO_SLOT = cast(Slot, "purple")
+
+
+class Stage(Protocol):
+    """A HAProxy with two slots behind it, and what a test does around it."""
+
+    proxy: Proxy
+
+    def map(self, name: str) -> dict[str, str]:
+        """Return what HAProxy has in the map of that file name."""
+
+    def asked(self, slot: Slot, good: int, failed: int) -> None:
+        """Let the public ask `slot` and get so many answers 200, and so many 500."""
+
+    def holding(self, slot: Slot, count: int) -> AbstractContextManager[None]:
+        """Let requests for /plone/0, /plone/1 ... wait for their answers in `slot` until the block ends."""
+
+    def killed(self, share: int) -> None:
+        """Kill HAProxy; it is started again in a moment and finds `share` in its map."""
+
+    def nobody(self) -> Proxy:
+        """Return a client of a HAProxy that is down."""
+
+    def elsewhere(self) -> Proxy:
+        """Return a client that looks for the maps where HAProxy has none."""
+
+
+ASKED: dict[str, Callable[[Proxy, float], object]] = {
+    "move": lambda proxy, patience: proxy.move(25, patience),
+    "now": lambda proxy, patience: proxy.now(patience),
+    "name": lambda proxy, patience: proxy.name("green", "r-1", patience),
+    "reach": lambda proxy, patience: proxy.reach("green", "tcp", patience),
+    "counts": lambda proxy, patience: proxy.counts("green", patience),
+    "left": lambda proxy, patience: proxy.left("green", patience),
+    "cut": lambda proxy, patience: proxy.cut("green", patience),
+}
+
+
+class ProxyContract:
+    """Inherited by one test class for each HAProxy, which has a fixture `stage`; traffic is on blue at first."""
+
+    @pytest.mark.parametrize("share", [0, 5, 100])
+    def test_traffic_is_moved_and_the_answer_says_so(self, stage: Stage, share: int) -> None:
+        moved = stage.proxy.move(share, PATIENCE)
+        assert moved.share == share
+        assert moved == stage.proxy.now(PATIENCE)
+        assert stage.map("traffic.map") == {"green": str(share)}
+
+    @pytest.mark.parametrize("slot", SLOTS)
+    def test_a_slots_release_and_transport_are_set_and_the_others_stay(self, stage: Stage, slot: Slot) -> None:
+        before = stage.map("releases.map"), stage.map("transport.map")
+        stage.proxy.name(slot, "20260101T000000Z-py3.9-00000000", PATIENCE)
+        stage.proxy.reach(slot, "tcp", PATIENCE)
+        assert stage.map("releases.map") == {**before[0], slot: "20260101T000000Z-py3.9-00000000"}
+        assert stage.map("transport.map") == {**before[1], slot: "tcp"}
+
+    @pytest.mark.parametrize("slot", SLOTS)
+    def test_the_publics_answers_are_counted_for_the_slot_that_gave_them(self, stage: Stage, slot: Slot) -> None:
+        before = {each: stage.proxy.counts(each, PATIENCE) for each in SLOTS}
+        stage.asked(slot, good=3, failed=2)
+        after = stage.proxy.counts(slot, PATIENCE)
+        assert after.requests - before[slot].requests == 5
+        assert after.answers - before[slot].answers == 5
+        assert after.errors - before[slot].errors == 2
+        assert (after.sessions, after.queued) == (0, 0)
+        assert stage.proxy.counts(other(slot), PATIENCE) == before[other(slot)]
+
+    @pytest.mark.parametrize("slot", SLOTS)
+    def test_requests_that_wait_for_their_answers_are_listed_and_cut(self, stage: Stage, slot: Slot) -> None:
+        with stage.holding(slot, 2):
+            found = stage.proxy.left(slot, PATIENCE)
+            assert sorted(each.path or "" for each in found) == ["/plone/0", "/plone/1"]
+            assert {each.kind for each in found} == {"request"}
+            assert stage.proxy.counts(slot, PATIENCE).sessions == 2
+            assert stage.proxy.left(other(slot), PATIENCE) == []
+            assert len(stage.proxy.cut(other(slot), PATIENCE)) == 0
+            assert len(stage.proxy.left(slot, PATIENCE)) == 2
+            cut = stage.proxy.cut(slot, PATIENCE)
+            assert sorted(each.path or "" for each in cut) == ["/plone/0", "/plone/1"]
+            gone(stage, slot)
+        assert stage.proxy.cut(slot, PATIENCE) == []
+
+    def test_a_haproxy_that_was_killed_is_waited_for_and_told_from_the_one_before(self, stage: Stage) -> None:
+        before = stage.proxy.move(100, PATIENCE)
+        stage.killed(share=25)
+        after = stage.proxy.now(PATIENCE)
+        assert after.share == 25
+        assert after.process != before.process
+        assert stage.proxy.move(50, PATIENCE).process == after.process
+        assert stage.proxy.counts("blue", PATIENCE).requests == 0
+
+    @pytest.mark.parametrize("patience", [0.0, 0.3])
+    @pytest.mark.parametrize("asked", ASKED)
+    def test_a_haproxy_that_is_down_is_one_error_whatever_it_is_asked(
+        self, stage: Stage, asked: str, patience: float
+    ) -> None:
+        with pytest.raises(ProxyDownError, match="does not answer on its admin socket"):
+            ASKED[asked](stage.nobody(), patience)
+
+    @pytest.mark.parametrize("asked", ["move", "now", "name", "reach"])
+    def test_a_map_that_haproxy_does_not_have_is_an_error(self, stage: Stage, asked: str) -> None:
+        with pytest.raises(ProxyDownError):
+            ASKED[asked](stage.elsewhere(), 0)
+
+    def test_a_slot_that_haproxy_does_not_have_is_an_error(self, stage: Stage) -> None:
+        with pytest.raises(ProxyDownError):
+            stage.proxy.counts(NO_SLOT, 0)
+        with pytest.raises(ProxyDownError):
+            stage.proxy.name(NO_SLOT, "r-1", 0)
+        with pytest.raises(ProxyDownError):
+            stage.proxy.cut(NO_SLOT, 0)
+        assert stage.proxy.left(NO_SLOT, 0) == []
+
+
+def gone(stage: Stage, slot: Slot) -> None:
+    """Wait until the connections that were cut are gone: HAProxy ends them right after its answer."""
+    deadline = stage.proxy.clock.monotonic() + PATIENCE
+    while stage.proxy.left(slot, PATIENCE) or stage.proxy.counts(slot, PATIENCE).sessions:
+        assert stage.proxy.clock.monotonic() < deadline
+        stage.proxy.clock.sleep(0.02)

@@ -1,0 +1,103 @@
+"""What opens and closes a run: the header, the result, and what to type next."""
+
+from __future__ import annotations
+
+import pytest
+
+from front.outcome import Host, Outcome
+from front.output import closing
+from front.output.messages import Message
+from front.request import Request
+
+STATUS = {"live": "green", "confirmed": True, "release": "r2"}
+
+
+def test_the_header_names_verb_hosts_inventory_and_run():
+    assert [
+        closing.header(Request("deploy"), ["a"], "R"),
+        closing.header(Request("deploy", "/x"), ["a", "b"], "R"),
+    ] == ["deploy: a of inventory local, run R", "deploy: 2 hosts of inventory /x, run R"]
+
+
+def test_status_is_the_contracts_document():
+    outcome = Outcome({"a": Host(status=STATUS), "b": Host(failed="status")}, ended=True)
+    assert closing.document("status", outcome, 2) == {"hosts": {"a": STATUS}}
+
+
+def test_other_verbs_are_a_document_of_results_exit_codes_and_messages():
+    message = Message("lock_held", "ana holds the lock.", (("./invoke", "status"),))
+    outcome = Outcome(
+        {"a": Host(phases=("begin",), failed="begin", exits={"begin": 2}, messages=[message])}, ended=True
+    )
+    fields = {"code": "lock_held", "message": "ana holds the lock.", "next": [["./invoke", "status"]]}
+    host = {"result": "refused", "exit": 2, "changed": 0, "failed": "begin", "messages": [fields], "status": None}
+    assert closing.document("deploy", outcome, 2) == {"hosts": {"a": host}, "exit": 2}
+    assert closing.failure_lines(outcome, Request("deploy", "x"), 80) == [
+        "a: ana holds the lock.", "  Next: ./invoke status --inventory x",
+    ]  # fmt: skip
+
+
+def ending(verb: str, code: int, *, interrupted: bool = False, **hosts: Host) -> list[str]:
+    outcome = Outcome(hosts, ended=True)
+    return closing.closing(Request(verb), list(hosts), outcome, code, 100, interrupted=interrupted)
+
+
+def test_a_single_host_without_a_status_needs_no_table():
+    assert ending("deploy", 0, a=Host(changed=1)) == []
+
+
+def test_what_hosts_announce_alike_is_shown_once():
+    assert ending("verify", 0, a=Host(announced=["x"], changed=1), b=Host(announced=["x", "y"], changed=1))[4:] == [
+        "",
+        "a, b:\nx",
+        "",
+        "b:\ny",
+    ]
+
+
+def test_nothing_to_change_is_said_only_where_something_might_have_changed():
+    assert [
+        ending("deploy", 0, a=Host()),
+        ending("verify", 0, a=Host()),
+    ] == [["", "Nothing to change: everything is as the inventory says."], []]
+
+
+# This is where the wording of results is tested; elsewhere codes and commands are.
+@pytest.mark.parametrize(
+    ("verb", "code", "interrupted", "lines"),
+    [
+        ("deploy", 1, False, ["Reverted: the previous release is live again. Fix the cause, then try again.",
+                              "Next: ./invoke deploy"]),
+        ("deploy", 1, True, ["Reverted: the previous release is live again.", "Next: ./invoke deploy"]),
+        ("deploy", 2, False, ["Refused: nothing was touched. Fix the cause, then try again.", "Next: ./invoke deploy"]),
+        ("deploy", 2, True, ["Interrupted: nothing was touched.", "Next: ./invoke deploy"]),
+        ("deploy", 3, False, ["A person is needed: the status shows what each host serves.", "Next: ./invoke status"]),
+        ("deploy", 0, True, ["", "The release had been confirmed before the interruption, and is live."]),
+        ("confirm", 1, False,
+         ["Reverted: the previous release is live again. Fix the cause, then start a new rollout.",
+          "Next: ./invoke status"]),
+        ("preflight", 1, False,
+         ["Failed: nothing was touched. Start no rollout before the cause is fixed.", "Next: ./invoke preflight"]),
+    ],
+)  # fmt: skip
+def test_a_run_that_did_not_succeed_ends_with_its_result_and_the_next_command(verb, code, interrupted, lines):
+    assert lines == ending(verb, code, interrupted=interrupted, a=Host(changed=1))[-2:]
+
+
+def test_ansibles_last_words_are_shown_without_label_and_traceback():
+    stderr = """
+[WARNING]: something
+Traceback (most recent call last):
+  File "x", line 1, in y
+    z
+KeyError: 'z'
+
+[ERROR]: no such module
+Origin: deploy.yml:3
+"""
+    words = closing.last_words(stderr)
+    assert words == ["[WARNING]: something", "KeyError: 'z'", "no such module", "Origin: deploy.yml:3"]
+
+
+def test_only_the_end_of_many_last_words_is_shown():
+    assert [str(number) for number in range(12, 20)] == closing.last_words("\n".join(map(str, range(20))))

@@ -1,0 +1,104 @@
+"""From what the callback wrote to an exit code: 0 done, 1 reverted, 2 refused, 3 a person is needed."""
+
+from __future__ import annotations
+
+import pytest
+
+from front.exit_codes import host_exit, result_of, run_exit, worst
+from front.outcome import Host, Outcome
+from front.output.messages import Message
+
+ROLLED = ("preflight", "begin", "prove")
+
+# name: what one host did, its exit code, its word in the table
+HOSTS = {
+    "went well": (Host(phases=ROLLED, changed=3, exits={"begin": 0, "prove": 0}), 0, "changed"),
+    "had nothing to do": (Host(phases=("preflight", "begin"), exits={"begin": 0}), 0, "unchanged"),
+    "failed in preflight": (Host(phases=("preflight",), failed="preflight"), 2, "refused"),
+    "failed before any phase": (Host(phases=("setup",), failed="setup"), 2, "refused"),
+    "was refused by begin": (Host(phases=("begin",), failed="begin", exits={"begin": 2}), 2, "refused"),
+    "failed and was reverted": (
+        Host(phases=(*ROLLED, "revert"), failed="prove", exits={"prove": 1, "revert": 1}), 1, "reverted",
+    ),
+    "failed, and held nothing to revert": (
+        Host(phases=("begin", "edge", "revert"), failed="edge", exits={"revert": 2}), 2, "refused",
+    ),
+    "failed, and could not be reverted": (
+        Host(phases=(*ROLLED, "revert"), failed="prove", exits={"prove": 1, "revert": 3}), 3, "failed",
+    ),
+    "failed, and was confirmed already": (
+        Host(phases=(*ROLLED, "revert"), failed="confirm", changed=1, exits={"revert": 0}), 0, "changed",
+    ),
+    "was interrupted when it was confirmed and over": (
+        Host(phases=(*ROLLED, "confirm", "end", "revert"), changed=1, exits={"confirm": 0, "revert": 2}), 0, "changed",
+    ),
+    "failed with nobody to revert it": (Host(phases=ROLLED, failed="prove", exits={"prove": 1}), 3, "failed"),
+    "failed, and the pilot calls a person": (Host(phases=ROLLED, failed="prove", exits={"prove": 3}), 3, "failed"),
+    "failed in a module of Ansible": (Host(phases=("preflight", "plone"), failed="plone"), 3, "failed"),
+    "failed while its engine was installed": (Host(phases=("preflight", "engine"), failed="engine"), 2, "refused"),
+    "was to be confirmed, and did not await it": (
+        Host(phases=("confirm",), failed="confirm", exits={"confirm": 2}), 2, "refused",
+    ),
+    "was to be confirmed, and was reverted": (
+        Host(phases=("confirm",), failed="confirm", exits={"confirm": 1}), 1, "reverted",
+    ),
+    "failed its self-test": (Host(phases=("preflight", "self-test"), failed="self-test", exits={"self-test": 1}), 1,
+                             "reverted"),
+    "could not start its self-test": (Host(phases=("preflight", "self-test"), failed="self-test"), 2, "refused"),
+    "could not start the pilot that asks its status": (Host(phases=("status",), failed="status"), 2, "refused"),
+    "was not as it should be when it was verified": (Host(phases=("status", "verify"), failed="verify"), 3, "failed"),
+    "answered with a number that is no exit code": (Host(phases=ROLLED, exits={"revert": 7}), 3, "failed"),
+    "was reverted by a recovery that did not fail": (Host(phases=("revert",), exits={"revert": 1}), 1, "reverted"),
+    "was never reached": (Host(phases=("preflight",), failed="preflight", unreachable=True), 2, "unreachable"),
+    "was disconnected while it took the lock": (
+        Host(phase="begin", phases=("preflight", "begin"), failed="begin", unreachable=True), 3, "unreachable",
+    ),
+    "was disconnected in the middle": (Host(phases=ROLLED, failed="prove", unreachable=True), 3, "unreachable"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("host", "code", "said"), HOSTS.values(), ids=HOSTS)
+def test_a_host_that(host, code, said):
+    assert (code, said) == (host_exit(host), result_of(host))
+
+
+@pytest.mark.parametrize(
+    ("codes", "code"),
+    [([], 0), ([0, 0], 0), ([0, 2], 2), ([2, 1, 0], 1), ([1, 3, 2], 3), ([0, 7], 3)],
+)
+def test_the_worst_host_decides(codes, code):
+    assert code == worst(codes)
+
+
+FINE, REFUSED = Host(phases=("begin",)), Host(phases=("begin",), failed="begin")
+RUNS = {
+    "all is well": (0, Outcome({"a": FINE}, ended=True), 0),
+    "one of two hosts was refused": (2, Outcome({"a": FINE, "b": REFUSED}, ended=True), 2),
+    "Ansible died before its callback was loaded": (4, None, 3),
+    "Ansible died in the middle": (250, Outcome({"a": FINE}, ended=False), 3),
+    "Ansible ended early, however well": (0, Outcome({"a": FINE}, ended=False), 3),
+    "no host was in the groups of the playbook": (0, Outcome({}, ended=True), 2),
+    "Ansible failed though no host did": (1, Outcome({"a": FINE}, ended=True), 3),
+}
+
+
+@pytest.mark.parametrize(("returned", "outcome", "code"), RUNS.values(), ids=RUNS)
+def test_a_run_in_which(returned, outcome, code):
+    assert code == run_exit(returned, outcome)
+
+
+def test_a_host_that_has_entered_begin_may_hold_a_lock():
+    assert [
+        Host(phase="begin").begun,
+        Host(phase="prove", phases=("begin",)).begun,
+        Host(phase="preflight").begun,
+    ] == [True, True, False]
+
+
+def test_an_outcome_is_read_back_from_the_callbacks_document():
+    held = {"code": "lock_held", "message": "ana holds the lock.", "next": [["./invoke", "status"]]}
+    part = {"phases": ["begin"], "failed": "begin", "exits": {"begin": 2}, "messages": [held]}
+    read = Outcome.from_json({"hosts": {"a": part}, "ended": True})
+    message = Message("lock_held", "ana holds the lock.", (("./invoke", "status"),))
+    host = Host(phases=["begin"], failed="begin", exits={"begin": 2}, messages=[message])
+    assert read == Outcome({"a": host}, ended=True)

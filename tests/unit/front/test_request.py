@@ -1,0 +1,58 @@
+"""Command lines as they are typed: the one that was, and others about the same hosts."""
+
+from __future__ import annotations
+
+import pytest
+
+from front.request import Request
+
+
+@pytest.mark.parametrize(
+    ("request_", "line"),
+    [
+        (Request("deploy"), "./invoke deploy"),
+        (Request("engine"), "./invoke deploy"),
+        (Request("releases"), "./invoke rollback --list"),
+        (Request("deploy", "my hosts", "a,b"), "./invoke deploy --inventory 'my hosts' --limit a,b"),
+        (
+            Request("upgrade", values={"eduhub_python": "3.11", "eduhub_take_over": True}),
+            "./invoke upgrade --python 3.11 --take-over",
+        ),
+    ],
+)
+def test_the_same_command_can_be_typed_again(request_, line):
+    assert request_.command == line
+
+
+def test_a_request_survives_its_way_through_the_environment():
+    request = Request("upgrade", "campus", "a", {"eduhub_python": "3.11"})
+    assert Request.from_json(request.to_json()) == request
+
+
+def test_a_run_is_dealt_with_in_one_way():
+    request = Request("upgrade", "campus", values={"eduhub_resume": True, "eduhub_python": "3.11"})
+    assert request.without_recovery("--take-over") == "./invoke upgrade --python 3.11 --take-over --inventory campus"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["./invoke", "rollback"], "./invoke rollback --inventory 'my x' --limit a"),
+        (
+            ["./invoke", "rollback", "--to", "it's"],
+            """./invoke rollback --to 'it'"'"'s' --inventory 'my x' --limit a""",
+        ),
+        (["./invoke", "status", "--inventory", "other"], "./invoke status --inventory other --limit a"),
+        (["./invoke", "images.build"], "./invoke images.build"),
+        (["./invoke", "--list"], "./invoke --list"),
+        (["docker", "logs", "x"], "docker logs x"),
+    ],
+)
+def test_a_next_command_is_about_the_same_hosts(arguments, line):
+    assert Request("upgrade", "my x", "a").same_hosts(arguments) == line
+
+
+def test_the_state_is_that_of_the_whole_inventory_and_a_limit_can_be_another():
+    request = Request("upgrade", "campus", "a,b", {"eduhub_python": "3.9"})
+    assert request.status == "./invoke status --inventory campus"
+    assert request.invoke("confirm", limit="a") == "./invoke confirm --inventory campus --limit a"
