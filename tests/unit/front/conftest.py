@@ -29,7 +29,7 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         return super().run(tmp, task_vars) | self._task.args
 """,
-    "ansible/roles/edge/meta/argument_specs.yml": "argument_specs: {run: {options: {edge_port: {type: int}}}}\n",
+    "ansible/roles/edge/tasks/main.yml": "[]\n",
     "ansible/playbooks/group_vars/all.yml": "eduhub_stack: eduhub\n",
     "images/images.yml": "images: {bridge: {pythons: ['3.9', '3.11']}}\n",
     "inventories/local/hosts.yml": """\
@@ -64,8 +64,8 @@ def checkout(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "ansible/front", tree / "ansible/front", ignore=ignore)
-    shutil.copytree(ROOT / "ansible/plugins", tree / "ansible/plugins", ignore=ignore)
+    for name in ("front", "plugins", "settings"):
+        shutil.copytree(ROOT / "ansible" / name, tree / "ansible" / name, ignore=ignore)
     return tree
 
 

@@ -84,10 +84,10 @@ CODES: Mapping[str, Code] = {
     # Refused; nothing was changed
     "credentials_unreadable": Code(2, "A credentials file of the contract gate cannot be used."),
     "host_busy": Code(2, "Another pilot is writing the state of this host."),
-    "input_invalid": Code(2, "Standard input is not the document that the pilot expects."),
     "image_gone": Code(2, "The image of the rollback target is no longer on the host."),
     "image_missing": Code(2, "The image is not on the host."),
     "image_python_mismatch": Code(2, "The image contains another Python version than requested."),
+    "input_invalid": Code(2, "Standard input is not the document that the pilot expects."),
     "lock_held": Code(2, "Another run holds the lock."),
     "lock_taken": Code(2, "Another run took the lock at the same moment."),
     "lock_unreadable": Code(2, "lock.json cannot be read."),
