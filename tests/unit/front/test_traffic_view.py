@@ -58,6 +58,9 @@ FAILED = {**MOVED, "code": "canary_failed", "exit": 1, "message": "green is slow
 def shifting(checkout, front):
     """Let a front play a shift that tells `views`, or none; called with the views."""
     shutil.copytree(ROOT / "ansible/roles/pilot", checkout / "ansible/roles/pilot")
+    described = "images/pilot/src/eduhub_pilot/model/settings.json"
+    (checkout / described).parent.mkdir(parents=True)
+    shutil.copy(ROOT / described, checkout / described)
     (checkout / "ansible/ansible.cfg").write_text("[defaults]\nroles_path = roles\n[connection]\npipelining = true\n")
     (checkout / "bin").mkdir()
     (checkout / "bin/docker").write_text(DOCKER.format(here=checkout))

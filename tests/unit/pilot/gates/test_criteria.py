@@ -65,7 +65,7 @@ BAD = {
     "no criterion, observed": (
         {"runtime_findings": [], "gate_runtime": "observe"}, 'or set pilot_gate_runtime: "off"',
     ),
-    "a setting of a newer checkout": ({"gate_beauty": "enforce"}, "This pilot has no setting pilot_gate_beauty: its image"),
+    "a setting of a newer checkout": ({"gate_beauty": "enforce"}, "This pilot has no setting pilot_gate_beauty: its"),
 }  # fmt: skip
 
 
