@@ -58,7 +58,7 @@ class ProxyContract:
     @pytest.mark.parametrize("share", [0, 5, 100])
     def test_traffic_is_moved_and_the_answer_says_so(self, stage: Stage, share: int) -> None:
         moved = stage.proxy.move(share, PATIENCE)
-        assert moved.share == share
+        assert moved.weight == share
         assert moved == stage.proxy.now(PATIENCE)
         assert stage.map("traffic.map") == {"green": str(share)}
 
@@ -100,7 +100,7 @@ class ProxyContract:
         before = stage.proxy.move(100, PATIENCE)
         stage.killed(share=25)
         after = stage.proxy.now(PATIENCE)
-        assert after.share == 25
+        assert after.weight == 25
         assert after.process != before.process
         assert stage.proxy.move(50, PATIENCE).process == after.process
         assert stage.proxy.counts("blue", PATIENCE).requests == 0

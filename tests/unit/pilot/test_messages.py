@@ -22,5 +22,6 @@ def test_a_held_shift_names_the_candidate_and_the_deadline(held):
 
 def test_no_message_holds_a_command_line(held):
     outcomes = [status(held.host), preflight(held.host, "next", "upgrade"), moved(held.store.state().rollout)]
-    messages = [each.message for outcome in outcomes for each in (outcome, *outcome.findings)]
+    messages = [outcome.message for outcome in outcomes]
+    messages += [finding.message for outcome in outcomes for finding in outcome.findings]
     assert [message for message in messages if "`" in message or "./invoke" in message] == []

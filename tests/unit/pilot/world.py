@@ -182,7 +182,7 @@ class World:
         """Start it, and await what becomes of it: it waits for a confirmation then, or has ended."""
         name = self.settings.container(SHIFT)
         if self.lives() and self.watching != run:
-            raise RefusedError(f"The container name {name} is already in use.")
+            raise RefusedError("engine_down", f"The container name {name} is already in use.")
         self.engine.containers[name] = Container(name, "running", "sha256:pilot")
         self.engine.lasting.discard(name)
         self.watching, self.rehearses = run, rehearse

@@ -74,7 +74,7 @@ def test_nobody_confirms_and_the_host_goes_back_by_itself(held):
     assert not held.lives()
     last = held.store.state().last
     assert (last.run, last.result) == ("run-2", "reverted")
-    assert last.why.endswith("had all traffic for 60 s and nobody confirmed it.")
+    assert last.why.endswith("had all traffic for 60 s and was not confirmed.")
     assert "was reverted at 2026-" in status(held.host).message
     assert status(held.host).data["status"]["last"]["result"] == "reverted"
 

@@ -55,8 +55,6 @@ CODES: Mapping[str, Code] = {
     "canary_failed": Code(1, "The candidate failed the analysis of a canary step."),
     "confirmation_expired": Code(1, "The candidate was not confirmed before the deadline."),
     "container_lost": Code(1, "The candidate's container exited, was paused or was removed during the shift."),
-    "container_missing": Code(1, "The slot has no container to prove."),
-    "container_mismatch": Code(1, "The slot's container does not run the candidate."),
     "drain_incomplete": Code(1, "Connections are left after the drain timeout, and cutting them is forbidden."),
     "gate_error": Code(1, "A gate could not be evaluated, twice."),
     "gate_failed": Code(1, "A gate failed."),

@@ -128,7 +128,7 @@ def test_what_is_no_text_differs_as_a_whole():
 
 
 def test_no_answer_is_a_status_too():
-    assert found(reply("{}"), Reply(None, 5, "timeout")) == [("status", "200", "no answer in time")]
+    assert found(reply("{}"), Reply(None, 5, "timeout")) == [("status", "200", "no answer before the timeout")]
 
 
 def test_a_place_may_be_ignored_with_all_rows_of_its_list():

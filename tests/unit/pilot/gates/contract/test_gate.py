@@ -77,7 +77,7 @@ def test_one_changed_number_format_one_header_and_one_error_body_are_three_findi
     assert found.measured["findings"] == [
         "GET /courses: body.items[*].price is 1 on the live release and 1.0 on the candidate (2 times).",
         "GET /teachers: header vary is Accept on the live release and Accept, Cookie on the candidate.",
-        'GET /nowhere: body.type is "NotFound" on blue and "Missing" on green.',
+        'GET /nowhere: body.type is "NotFound" on the live release and "Missing" on the candidate.',
     ]
     assert found.reason.endswith("(2 times). That is the first of 3 differences.")
 
@@ -256,7 +256,7 @@ def test_credentials_that_cannot_be_used_are_named_before_anything_is_touched(st
 def test_where_nothing_is_live_there_is_nothing_to_compare_with(world):
     begun = world.begin("run-1")
     world.role_bridge(begun.data["slot"], begun.data["record"])
-    assert contract.run(world.candidate("run-1")) == Skipped("contract", "nothing is live that could be compared with.")
+    assert contract.run(world.candidate("run-1")) == Skipped("contract", "there is no live release to compare with.")
 
 
 def test_a_live_slot_that_is_stopped_is_nothing_to_compare_with(started):
@@ -274,7 +274,7 @@ def test_another_bridge_need_not_answer_the_same_and_another_version_must(live, 
     assert isinstance(found, Skipped) == skipped
     if skipped:
         assert found.reason == (
-            "eduhub/bridge is live and example.edu:5000/bridge is another bridge, which need not answer the same."
+            "the live release is eduhub/bridge and the candidate is example.edu:5000/bridge, another bridge."
         )
 
 

@@ -299,7 +299,7 @@ def test_without_a_blue_there_is_nothing_to_compare_with(world):
     begun = world.begin("run-2", python="3.11")
     world.role_bridge(begun.data["slot"], begun.data["record"])
     found = performance.run(world.candidate("run-2"))
-    assert found == Skipped("performance", "nothing is live that could be compared with.")
+    assert found == Skipped("performance", "there is no live release to compare with.")
 
 
 def test_the_looks_are_whole_sets_of_orders():

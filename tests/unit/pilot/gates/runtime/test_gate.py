@@ -73,7 +73,7 @@ def test_another_python_than_the_release_says_fails(started):
 NO_REPORT = {
     "too slow": (Look(137, "", "seconds"), "inconclusive", "took more than 120 s. Raise pilot_runtime_seconds."),
     "too large": (Look(137, "", "memory"), "inconclusive", "more memory than 512m. Raise pilot_runtime_memory."),
-    "unexamined": (looks(unexamined=["app.x"]), "inconclusive", "app.x among them"),
+    "unexamined": (looks(unexamined=["app.x"]), "inconclusive", "such as app.x"),
     "no report": (Look(1, "Traceback"), "error", "ended with exit code 1 and no report"),
     "no Python in an image that says it has one": (Look(127, "", "absent"), "fail", "no python3 nor python"),
 }

@@ -39,14 +39,15 @@ class LocalEngine(FakeEngine):
     def lay(
         self, name: str, image: str, folder: str, files: Mapping[str, str], environment: Mapping[str, str], stack: str
     ) -> None:
-        assert (folder, environment, stack) == ("/green", {"PYTHONPATH": "/green"}, "eduhub")
+        assert (folder, environment, stack) == ("/candidate", {"PYTHONPATH": "/candidate"}, "eduhub")
         (self.root / name).mkdir()
         for file, text in files.items():
             (self.root / name / file).write_text(text)
         self.containers[name] = Container(name, "created", image, command=("python3", "-m", "eduhub_pilot"))
 
     def discard(self, name: str) -> None:
-        self.containers.pop(name, None)
+        if self.containers.pop(name, None) is None:
+            return
         (self.root / name).rename(self.root / f"was-{len(list(self.root.iterdir()))}")
 
     def look(
