@@ -9,7 +9,7 @@ from tests.unit.bridge.api.restapi import ITEM, ask
 from tests.unit.bridge.helpers import USER, metric, until
 from tests.unit.bridge.metrics_page import document
 
-PAGE = Path(__file__).resolve().parents[3] / "docs/reference/metrics.md"
+PAGE = Path(__file__).resolve().parents[4] / "docs/reference/metrics.md"
 
 
 def test_the_page_is_what_the_instruments_say():
