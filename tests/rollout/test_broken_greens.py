@@ -10,11 +10,11 @@ from tests.rollout.operator import STACK, answered_by, docker
 
 # What the stranger does, and what the operator must read about it; the last words are from its own log.
 BROKEN = {
-    "never": ["nothing listens", "pilot_start_seconds", "will behave as 'never'"],
+    "never": ["no process listens", "pilot_start_seconds", "will behave as 'never'"],
     "exits": ["exited", "the database password is wrong", "will behave as 'exits'"],
     "301": ["301", "https://login.example.edu/", "bridge_health_path", '"GET /health/ready HTTP/1.1" 301'],
     "503": ["it answers 503", "pilot_start_seconds", '"GET /health/ready HTTP/1.1" 503'],
-    "hangs": ["hangs", "pilot_probe_seconds", "will behave as 'hangs'"],
+    "hangs": ["does not answer within", "pilot_probe_seconds", "will behave as 'hangs'"],
 }
 
 
