@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+# How a response of unknown length ends (RFC 9112, section 7.1).
+LAST_CHUNK = b"\r\n0\r\n\r\n"
+
 
 class Events:
     """A server-sent event stream."""
@@ -47,6 +50,9 @@ class Events:
                 if data:
                     return json.loads(data[0][6:])
                 continue
+            if self._data.endswith(LAST_CHUNK):  # the stream is over, the connection may be used again
+                self.ended = True
+                return None
             self._socket.settimeout(max(0.001, deadline - time.monotonic()))
             try:
                 block = self._socket.recv(65536)
