@@ -186,7 +186,7 @@ TROUBLES = """
 - name: Fail in ways that no message was written for
   hosts: all
   gather_facts: false
-  vars: {phase: ground}
+  vars: {phase: prepare}
   tasks:
     - name: Copy it
       ansible.builtin.command: sh -c 'echo out; echo err >&2; exit 7'
@@ -229,7 +229,7 @@ def test_every_failure_is_a_line(front, checkout):
     (checkout / "ansible/playbooks/deploy.yml").write_text(TROUBLES)
     code, printed, errors = front.run("deploy")
     assert (code, errors) == (3, "")
-    lines = [f"  ✗ {host:<7}  ground     {text.format(' ' * 26, ' ' * 26)}" for host, text in TROUBLE.items()]
+    lines = [f"  ✗ {host:<7}  prepare    {text.format(' ' * 26, ' ' * 26)}" for host, text in TROUBLE.items()]
     assert [line for line in lines if f"{line}\n" not in printed] == []
     assert [word for word in ("Traceback", "a-planted-secret", "invocation") if word in printed] == []
 

@@ -16,7 +16,7 @@ from eduhub_pilot.model.shift_plan import Plan, parse_plan
 # A setting that begins so is one of the gates'.
 GATES = ("pilot_gate_", "pilot_runtime_", "pilot_contract_", "pilot_performance_")
 
-# A shift drains after its last step; with a rehearsal also on the way back and after it.
+# A shift drains after its last step; with a rehearsal also when traffic returns, and after it.
 DRAINS = 3
 # Beyond what start, steps and drains take: asking the public address, waiting for a HAProxy.
 SLACK_SECONDS = 120.0
