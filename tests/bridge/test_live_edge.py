@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from eduhub_pilot.model import connections
-from eduhub_pilot.rollout.drain import GOODBYE
+from eduhub_pilot.rollout.drain import CLOSE_STREAMS
 from tests.bridge import stack
 from tests.templates.edge import Edge
 from tests.templates.render import value
@@ -209,8 +209,8 @@ def stop(site: Site, slot: str) -> None:
 
 def send_away(site: Site, slot: str) -> None:
     """As the pilot does when it drains."""
-    assert site.edge.ask(GOODBYE, method="POST").status == 404  # the public cannot
-    assert json.loads(site.edge.ask(GOODBYE, f"edge_{slot}_port", "POST").body) == {"listeners": 2}
+    assert site.edge.ask(CLOSE_STREAMS, method="POST").status == 404  # the public cannot
+    assert json.loads(site.edge.ask(CLOSE_STREAMS, f"edge_{slot}_port", "POST").body) == {"listeners": 2}
 
 
 @pytest.mark.parametrize("how", [stop, send_away])
