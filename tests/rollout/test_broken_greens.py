@@ -47,8 +47,8 @@ def test_a_broken_green_is_refused_and_blue_serves_on(operator, stranger, tmp_pa
     said = " ".join(refused.stdout.split())
     assert [word for word in words if word not in said] == []
     assert "Traceback" not in refused.stdout
-    # Why it stopped, then what serves now, and in the end what to type next.
-    ending = [words[0], f"{live['live']} serves {live['release']}.", "Mend the cause, then: ./invoke upgrade"]
+    # Why it stopped, then the live release, and in the end what to type next.
+    ending = [words[0], f"Live release: {live['release']} ({live['live']}).", "Reverted: the previous release is live"]
     assert (places := [said.index(each) for each in ending]) == sorted(places)
     assert refused.stdout.strip().splitlines()[-1].startswith("Next: ./invoke ")
     assert set(answers) == {live["live"]}
