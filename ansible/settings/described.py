@@ -104,17 +104,17 @@ def parsed(path: Path) -> Any:
 
 def _file(path: Path) -> Described:
     text = parsed(path)
-    doors = text.get("entry_points") or {}
-    role = path.stem if doors else None
-    told = {name: each for door in doors.values() for name, each in (door.get("settings") or {}).items()}
+    entries = text.get("entry_points") or {}
+    role = path.stem if entries else None
+    told = {name: each for entry in entries.values() for name, each in (entry.get("settings") or {}).items()}
     told |= text.get("environment") or {}
     settings = {name: Setting(name, role, each, str(each.get("since", text["since"]))) for name, each in told.items()}
     wrong = [f"{path.name}: {name} {what}" for name, each in settings.items() for what in _incomplete(each.told)]
-    wrong += [f"{path.name}: {name} of {door} is described nowhere" for door, body in doors.items()
+    wrong += [f"{path.name}: {name} of {entry} is described nowhere" for entry, body in entries.items()
               for name in body.get("also") or [] if name not in settings]  # fmt: skip
     if wrong:
         raise DescriptionError("\n".join(wrong))
-    return Described(role, settings, doors, text.get("packaged"))
+    return Described(role, settings, entries, text.get("packaged"))
 
 
 def _incomplete(told: Mapping[str, Any]) -> Iterator[str]:

@@ -56,10 +56,10 @@ def made(checkout: Path, files: Sequence[Described], groups: Sequence[Group]) ->
 def argument_specs(told: Described) -> str:
     """Return a role's meta/argument_specs.yml."""
     specs: dict[str, Any] = {}
-    for door, body in told.entry_points.items():
+    for entry, body in told.entry_points.items():
         names = [*(body.get("settings") or {}), *(body.get("also") or [])]
         spec = {key: body[key] for key in ("short_description", "description") if key in body}
-        specs[door] = spec | {"options": {name: _option(told.settings[name]) for name in names}}
+        specs[entry] = spec | {"options": {name: _option(told.settings[name]) for name in names}}
     head = f"---\n# {FROM.format(name=f'{told.role}.yml')}\n"
     return head + _dump({"argument_specs": specs})
 

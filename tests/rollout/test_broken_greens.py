@@ -49,7 +49,7 @@ def test_a_broken_green_is_refused_and_blue_serves_on(operator, stranger, tmp_pa
     assert "Traceback" not in refused.stdout
     # Why it stopped, then the live release, and in the end what to type next.
     ending = [words[0], f"Live release: {live['release']} ({live['live']}).", "Reverted: the previous release is live"]
-    assert (places := [said.index(each) for each in ending]) == sorted(places)
+    assert (places := [said.rindex(each) for each in ending]) == sorted(places)
     assert refused.stdout.strip().splitlines()[-1].startswith("Next: ./invoke ")
     assert set(answers) == {live["live"]}
     after = operator.status()

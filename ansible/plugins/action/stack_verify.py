@@ -42,7 +42,7 @@ class Connection(BaseBackend):  # type: ignore[misc] # its base has no types
         """Run a command on the host. A connection that is lost is kept in `lost`, for Ansible to hear of it."""
         command = self.get_command(command, *args)
         try:
-            done = self._action._low_level_execute_command(command)  # the door that Ansible gives action plugins
+            done = self._action._low_level_execute_command(command)  # what Ansible offers action plugins
         except Exception as error:
             self.lost = error
             raise
