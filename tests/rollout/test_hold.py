@@ -17,9 +17,8 @@ def at_rest(operator, before: dict) -> None:
 
 
 def below_the_row(printed: str) -> dict[str, str]:
-    """What the closing table says below the host's row, the first line of each."""
-    table = printed.partition("\nHOST ")[2]
-    return dict(re.findall(r"^  (gates|changed|hold|rollback) +(.*)$", table, flags=re.MULTILINE))
+    """Return the details of the closing table, which stand below the host's row or, where it is wide, in its list."""
+    return dict(re.findall(r"^  (gates|changed|hold|rollback) +(.*)$", printed, flags=re.MULTILINE))
 
 
 def watch_is_over() -> bool:
