@@ -48,8 +48,9 @@ def test_a_broken_green_is_refused_and_blue_serves_on(operator, stranger, tmp_pa
     assert [word for word in words if word not in said] == []
     assert "Traceback" not in refused.stdout
     # Why it stopped, then the live release, and in the end what to type next.
-    ending = [words[0], f"Live release: {live['release']} ({live['live']}).", "Reverted: the previous release is live"]
-    assert (places := [said.rindex(each) for each in ending]) == sorted(places)
+    live_again = f"Live release: {live['release']} ({live['live']})."  # `begin` names it too
+    places = said.index(words[0]), said.rindex(live_again), said.rindex("Reverted: the previous release is live")
+    assert places == tuple(sorted(places))
     assert refused.stdout.strip().splitlines()[-1].startswith("Next: ./invoke ")
     assert set(answers) == {live["live"]}
     after = operator.status()
