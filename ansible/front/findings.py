@@ -15,6 +15,7 @@ from ansible.module_utils.errors import (  # type: ignore[import-untyped] # the 
 )
 
 from front.documented import MEASURE, Documented, is_template
+from module_utils.host_readiness.upstream import wrong_address
 from settings.made import span
 
 KINDS = {
@@ -90,6 +91,8 @@ def worded(error: Exception, value: Any, kind: str, option: Mapping[str, Any]) -
 
 def out_of_range(name: str, value: Any, option: Mapping[str, Any]) -> str | None:
     """Return how a value, or one of a list, breaks the range of its description; None when it does not."""
+    if name == "plone_url" and value:
+        return wrong_address(value)
     if name.endswith("_proxies"):
         bad = next((each for each in value if not is_network(each)), None)
         return f"holds {shown(bad)}, but must hold addresses and networks, such as 192.0.2.0/24" if bad else None

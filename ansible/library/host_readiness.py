@@ -52,6 +52,24 @@ options:
   controller_time:
     description: The control machine's clock, in seconds since 1970. Without it the clocks are not compared.
     type: float
+  plone:
+    description: >-
+      The institution's own Plone, which is asked for one page with the trust that a slot of the bridge has. Without a
+      C(url) there is none.
+    type: dict
+    suboptions:
+      url:
+        description: Address of the site.
+        type: str
+        required: true
+      ca:
+        description: Certificates in PEM that are trusted; the public authorities when empty.
+        type: str
+        default: ""
+      page:
+        description: Page below the site that has to answer 200; when empty, the site itself any status below 500.
+        type: str
+        default: ""
 attributes:
   check_mode:
     description: Does the same in check mode.
@@ -112,8 +130,9 @@ findings:
     code:
       description: >-
         Stable name of the finding: V(not_root), V(engine_not_installable), V(engine_missing), V(engine_too_old),
-        V(address_foreign), V(port_conflict), V(port_taken), V(disk_short), V(memory_short), V(clock_skewed) or
-        V(prune_scheduled).
+        V(address_foreign), V(port_conflict), V(port_taken), V(disk_short), V(memory_short), V(clock_skewed),
+        V(prune_scheduled), V(plone_address_unusable), V(plone_ca_unusable), V(plone_untrusted), V(plone_unreachable)
+        or V(plone_site_missing).
       type: str
       sample: port_taken
     message:
@@ -159,11 +178,17 @@ from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-unty
 from ansible.module_utils.host_readiness.findings import findings
 from ansible.module_utils.host_readiness.model import Port, Requirements
 from ansible.module_utils.host_readiness.observe import install_facts, observe
+from ansible.module_utils.host_readiness.upstream import Upstream
 
 PORT = {
     "variable": {"type": "str", "required": True},
     "address": {"type": "str", "required": True},
     "port": {"type": "int", "required": True},
+}
+PLONE = {
+    "url": {"type": "str", "required": True},
+    "ca": {"type": "str", "default": ""},
+    "page": {"type": "str", "default": ""},
 }
 ARGUMENTS = {
     "stack": {"type": "str", "required": True},
@@ -173,6 +198,7 @@ ARGUMENTS = {
     "memory_mb": {"type": "int", "default": 0},
     "engine_required": {"type": "bool", "default": True},
     "controller_time": {"type": "float"},
+    "plone": {"type": "dict", "options": PLONE},
 }
 
 
@@ -180,7 +206,8 @@ def requirements(given: dict[str, Any]) -> Requirements:
     """Return the module's parameters as requirements. Raises ValueError for a size that is not a whole number."""
     ports = [Port(**port) for port in given["ports"]]
     disk_mb = {path: int(needed) for path, needed in given["disk_mb"].items()}
-    return Requirements(**{**given, "ports": ports, "disk_mb": disk_mb})
+    plone = Upstream(**given["plone"]) if given["plone"] and given["plone"]["url"] else None
+    return Requirements(**{**given, "ports": ports, "disk_mb": disk_mb, "plone": plone})
 
 
 def result(host: Any, required: Requirements) -> dict[str, Any]:

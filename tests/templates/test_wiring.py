@@ -50,6 +50,18 @@ def test_the_bridge_stands_before_our_plone_or_the_institutions():
     assert told == ["http://eduhub-plone:8080/Plone", "http://cms:1/P"]
 
 
+def test_the_authority_of_plone_reaches_preflight_host_and_slot(tmp_path):
+    (tmp_path / "ca.pem").write_text("one\n")
+    given = {"plone_url": "https://cms/P", "plone_ca_file": "ca.pem", "inventory_dir": str(tmp_path)}
+    assert value("docker_host_plone", **given) == {"url": "https://cms/P", "ca": "one\n", "page": "ok"}
+    file, spec = value("release_plone_ca_file", **given), value("bridge_spec", **given)
+    assert spec["secrets"] == {"/run/secrets/plone_ca": file}
+    assert spec["environment"]["EDUHUB_PLONE_CA_FILE"] == "/run/secrets/plone_ca"
+    (tmp_path / "ca.pem").write_text("two\n")
+    assert value("release_plone_ca_file", **given) != file
+    assert value("bridge_spec")["secrets"] == {}
+
+
 def test_both_slots_share_jobs_and_the_key_to_them():
     settings = Settings("two", Path(), {}, "")
     both = [slot_container(settings, slot, RECORD).mounts for slot in SLOTS]

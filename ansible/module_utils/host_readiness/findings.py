@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from .model import FileSystem, Host, Listener, Port, Prune, Requirements
+from .upstream import EXPIRED, WRONG_NAMES, Answer, Certificate, Upstream, wrong_address
 
 OLDEST_ENGINE = (20, 10)
 # Beyond this, release ids and the journals of two hosts are out of order, and tokens expire at the wrong time.
@@ -23,6 +24,11 @@ CODES = {
     "memory_short": "Too little memory is available.",
     "clock_skewed": "The clocks of host and control machine differ.",
     "prune_scheduled": "A scheduled job removes images or volumes.",
+    "plone_address_unusable": "No bridge can stand before the address in plone_url.",
+    "plone_ca_unusable": "plone_ca_file holds no certificate that can be read.",
+    "plone_untrusted": "The certificate of an institution's own Plone is not trusted.",
+    "plone_unreachable": "An institution's own Plone does not answer.",
+    "plone_site_missing": "Plone answers, but not as a site does.",
 }
 
 
@@ -49,6 +55,7 @@ def findings(host: Host, required: Requirements) -> list[Finding]:
         *(() if host.deployed else about_memory(host.memory_mb, required.memory_mb)),
         *about_clock(host.clock_offset),
         *about_prunes(host.prunes),
+        *about_plone(host.plone, required.plone),
     ]
 
 
@@ -126,6 +133,45 @@ def about_prunes(prunes: Iterable[Prune]) -> Iterator[Finding]:
             f"{each.path}:{each.line} runs `{each.command}`, which can remove the rollback target",
             "remove --all, --volumes and volume prune from it, or remove the job",
         )
+
+
+def about_plone(answer: Answer | None, plone: Upstream | None) -> Iterator[Finding]:
+    if plone is None:
+        return
+    if wrong := wrong_address(plone.url):
+        what, _, remedy = wrong.partition("; ")  # the value is not repeated: it may hold a password
+        yield Finding("plone_address_unusable", f"plone_url {what}", remedy)
+    elif answer is None:
+        yield Finding(
+            "plone_ca_unusable", "plone_ca_file holds no certificate that can be read",
+            "give the certificate of the authority that signed Plone's, in PEM",
+        )  # fmt: skip
+    elif answer.certificate:
+        yield untrusted(plone, answer.certificate)
+    elif answer.status is None or answer.status >= 500:
+        told = answer.trouble or f"answered {answer.status}"
+        yield Finding("plone_unreachable", f"Plone at {plone.url} {told}", "start it, or correct plone_url")
+    elif plone.page and answer.status != 200:
+        yield Finding(
+            "plone_site_missing",
+            f"Plone at {plone.url} answered {answer.status} on {plone.path}, where a site answers 200",
+            "correct the site's id at the end of plone_url, or set EDUHUB_READY_PATH in bridge_environment",
+        )
+
+
+def untrusted(plone: Upstream, certificate: Certificate) -> Finding:
+    """Return the finding for a certificate, with the names that it holds and what would make it trusted."""
+    held = f", subject {certificate.subject}, issuer {certificate.issuer}" if certificate.subject else ""
+    if certificate.number in WRONG_NAMES:
+        remedy = "set plone_url to a name that the certificate holds, or renew it with that name"
+    elif certificate.number == EXPIRED:
+        remedy = "renew it"
+    elif plone.ca:
+        remedy = "put the certificate of the authority that signed it into plone_ca_file"
+    else:
+        remedy = "set plone_ca_file to the certificate of the authority that signed it"
+    what = f"The certificate of Plone at {plone.url} is not trusted ({certificate.reason}{held})"
+    return Finding("plone_untrusted", what, remedy)
 
 
 def overlap(one: Port | Listener, other: Port | Listener) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from .upstream import Answer, Upstream
+
 
 @dataclass(frozen=True)
 class Port:
@@ -20,7 +22,7 @@ class Requirements:
 
     `disk_mb`: free space below each path before the first deployment. `next_disk_mb`: free space below each of these
     paths once the stack is deployed, for one more release. `controller_time`: the control machine's clock, in seconds
-    since 1970; None skips the comparison.
+    since 1970; None skips the comparison. `plone`: the institution's own, None for ours.
     """
 
     stack: str
@@ -30,6 +32,7 @@ class Requirements:
     memory_mb: int = 0
     engine_required: bool = True
     controller_time: float | None = None
+    plone: Upstream | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ class Host:
     """What was observed.
 
     `engine`: version of the Docker Engine that answers, None when none does. `clock_offset`: seconds by which the
-    host's clock is ahead of the control machine's.
+    host's clock is ahead of the control machine's. `plone`: what the institution's own answered; None where it was not
+    asked, because its address or its certificate authority cannot be used.
     """
 
     root: bool = True
@@ -80,3 +84,4 @@ class Host:
     memory_mb: int = 1 << 20
     clock_offset: float = 0
     prunes: list[Prune] = field(default_factory=list)
+    plone: Answer | None = None

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 import shutil
+import ssl
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from .findings import installable
 from .model import FileSystem, Host, Prune, Requirements
 from .programs import read, run
 from .sockets import bindable, taken
+from .upstream import Answer, Upstream, asked, wrong_address
 
 SCHEDULES = (
     "/etc/crontab", "/etc/cron.d/*", "/etc/cron.hourly/*", "/etc/cron.daily/*", "/etc/cron.weekly/*",
@@ -47,7 +49,18 @@ def observe(required: Requirements) -> Host:
         memory_mb=int(available[1]) // 1024 if available else 1 << 20,
         clock_offset=time.time() - required.controller_time if required.controller_time is not None else 0,
         prunes=list(scheduled(SCHEDULES)),
+        plone=answered(required.plone),
     )
+
+
+def answered(plone: Upstream | None) -> Answer | None:
+    """Return what the institution's own Plone answers; None where its address or authority cannot be used."""
+    if plone is None or wrong_address(plone.url):
+        return None
+    try:
+        return asked(plone)
+    except (ssl.SSLError, ValueError):
+        return None
 
 
 def scheduled(places: Iterable[str], root: Path = Path("/")) -> Iterator[Prune]:

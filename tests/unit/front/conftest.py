@@ -64,7 +64,7 @@ def checkout(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     ignore = shutil.ignore_patterns("__pycache__")
-    for name in ("front", "plugins", "settings"):
+    for name in ("front", "module_utils", "plugins", "settings"):
         shutil.copytree(ROOT / "ansible" / name, tree / "ansible" / name, ignore=ignore)
     return tree
 

@@ -18,8 +18,9 @@ KNOWN = Documented(
         "bridge_mounts": {"type": "list", "elements": "dict", "options": {"path": {"type": "str"}}},
         "pilot_start_seconds": {"type": "float", "unit": "seconds", "least": 0.1, "most": 86400},
         "eduhub_stack": {"type": "str"},
+        "plone_url": {"type": "str"},
     },
-    ("edge_", "bridge_", "pilot_", "eduhub_"),
+    ("edge_", "bridge_", "pilot_", "eduhub_", "plone_"),
     frozenset({"edge_name"}),
 )
 
@@ -29,7 +30,16 @@ def found(**variables: object) -> list[str]:
     return findings(settings, KNOWN, lambda *_: "all.yml:1")
 
 
+LOOPBACK = "is the loopback address, which is a slot's own inside its container; give an address of the host"
 WRONG = {
+    "an address with a password": (
+        {"plone_url": "http://ana:secret@cms.example.edu/Plone"},
+        "plone_url (all.yml:1) holds a user name; leave it out, since clients bring their own credentials.",
+    ),
+    "an address that a container has itself": (
+        {"plone_url": "http://127.0.0.1:8080/Plone"},
+        f"plone_url (all.yml:1) {LOOPBACK}.",
+    ),
     "a misspelt name": ({"edge_prot": 1}, "There is no variable edge_prot (all.yml:1); did you mean edge_port?"),
     "a misspelt prefix": (
         {"egde_port": 1}, "There is no variable egde_port (all.yml:1); did you mean edge_port?",

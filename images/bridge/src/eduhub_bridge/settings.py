@@ -59,6 +59,7 @@ class Settings:
     listen: Listen
     plone_origin: str
     plone_path: str
+    plone_ca: Optional[str] = field(repr=False)
     grace_seconds: float
     plone_connections: int
     plone_connect_seconds: float
@@ -97,6 +98,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         listen=listen_on(environment),
         plone_origin=origin,
         plone_path=path,
+        plone_ca=_authorities(_text(environment, "EDUHUB_PLONE_CA")),
         plone_connections=_connections(environment, numbers["plone_reads"]),
         ready_path=_ready_path(_text(environment, "EDUHUB_READY_PATH") or default("EDUHUB_READY_PATH")),
         state_dir=_state_dir(_text(environment, "EDUHUB_STATE_DIR")),
@@ -217,6 +219,16 @@ def _plone(url: str) -> tuple[str, str]:
     if "VirtualHostBase" in segments:
         raise SettingsError(f"PLONE_URL {url!r} holds a rewrite rule: {example}.")
     return f"{parts.scheme}://{parts.netloc}", path
+
+
+def _authorities(pem: str) -> Optional[str]:
+    import ssl  # noqa: PLC0415 - 15 ms that the health check, which imports this, need not take
+
+    try:
+        ssl.create_default_context(cadata=pem or None)
+    except (ssl.SSLError, ValueError):
+        raise SettingsError("EDUHUB_PLONE_CA_FILE holds no certificate in PEM that can be read.") from None
+    return pem or None
 
 
 def _ready_path(path: str) -> str:

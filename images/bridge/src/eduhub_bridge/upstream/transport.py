@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import ssl
 import sys
-from typing import AsyncIterator, Optional, Union
+from typing import Any, AsyncIterator, Optional, Union
 
 import aiohttp
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, ClientSession
@@ -78,6 +79,9 @@ class Transport:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._timeout = self._timeouts(settings.plone_seconds)
+        ca = settings.plone_ca
+        # True: the public authorities.
+        self._trust: Union[ssl.SSLContext, bool] = ssl.create_default_context(cadata=ca) if ca else True
 
     async def open(self) -> None:
         """Make the sessions, in the loop that will use them; nothing is connected yet."""
@@ -93,9 +97,9 @@ class Transport:
             await session.close()
 
     def _session(self, limit: int, *, force_close: bool) -> ClientSession:
-        keep = {} if force_close else {"keepalive_timeout": _IDLE_SECONDS}
+        keep: dict[str, Any] = {} if force_close else {"keepalive_timeout": _IDLE_SECONDS}
         return ClientSession(
-            connector=aiohttp.TCPConnector(limit=limit, force_close=force_close, **keep),  # type: ignore[arg-type]
+            connector=aiohttp.TCPConnector(limit=limit, force_close=force_close, ssl=self._trust, **keep),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
             auto_decompress=False,
@@ -152,6 +156,11 @@ class Transport:
     def _named(self, error: Exception, seconds: float) -> UpstreamError:
         if isinstance(error, aiohttp.ConnectionTimeoutError):
             return UpstreamError("connect_timeout", 504, "Plone accepted no connection in time.")
+        if isinstance(error, aiohttp.ClientConnectorCertificateError):
+            reason = getattr(error.certificate_error, "verify_message", "") or "it was refused"
+            return UpstreamError("connect", 502, f"Plone's certificate is not trusted: {reason.rstrip('.')}.")
+        if isinstance(error, aiohttp.ClientConnectorSSLError):
+            return UpstreamError("connect", 502, "Plone does not speak TLS at its https address.")
         if isinstance(error, aiohttp.ClientConnectorError):
             # By its number: the text names addresses, which are none of the client's business.
             number = error.errno or 0

@@ -228,6 +228,7 @@ def _create_slot(client: APIClient, wanted: SlotContainer) -> None:
         host_config=client.create_host_config(
             network_mode=first,
             port_bindings={inner: ("127.0.0.1", outer)} if inner else None,
+            extra_hosts=dict(wanted.hosts) or None,
             restart_policy={"Name": "always"},
             mounts=[Mount(each.target, each.source, each.type, each.read_only) for each in wanted.mounts],
             mem_limit=wanted.memory,

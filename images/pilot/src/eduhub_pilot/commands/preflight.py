@@ -17,8 +17,6 @@ from eduhub_pilot.model.outcome import Finding, Outcome, finding_of
 from eduhub_pilot.model.release import Record, Spec, parse_spec
 from eduhub_pilot.model.state import HostState, stamp
 
-PLONE_SECONDS = 20.0
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
@@ -41,7 +39,8 @@ def preflight(
     The data holds `python`, the live one, as "3.11"; None where nothing is live, or a foreign image is.
 
     Left out is what the run itself resolves: a lock that it holds or may `take_over`; and for `verb` deploy, which
-    starts what is stopped, an edge, a live slot or a Plone of ours that does not answer.
+    starts what is stopped, an edge, a live slot or a Plone of ours that does not answer. The institution's own Plone is
+    asked by the module host_readiness.
     """
     findings = [*_gates(host, spec), *_files(host), *(() if take_over else _lock(host, run))]
     python = None
@@ -53,7 +52,6 @@ def preflight(
         record = host.known(state.live.release if state.live else None)
         if verb != "deploy":
             findings += [*_map(host, state), *_engine(host, state), *_edge(host, state), *_live(host, state, record)]
-        findings += _plone(host)
         findings += _memory(MEMORY.read_text(), record)
         python = record.python if record else None
     if not findings:
@@ -167,18 +165,6 @@ def _live(host: Host, state: HostState, record: Record | None) -> Iterator[Findi
             f"The live slot {state.live.slot} fails its health check: {record.spec.health_path} "
             f"{answered(answer)}.",
             [["docker", "logs", host.settings.container(state.live.slot)]],
-        )
-
-
-def _plone(host: Host) -> Iterator[Finding]:
-    if not host.settings.plone:
-        return
-    answer = host.ask(host.settings.plone, "/", PLONE_SECONDS)
-    if answer.status is None or answer.status >= 500:
-        yield Finding(
-            "plone_unreachable",
-            f"Plone at {host.settings.plone} {answered(answer)}. Start it, or correct plone_url (or plone_address and "
-            "plone_port) in the inventory.",
         )
 
 

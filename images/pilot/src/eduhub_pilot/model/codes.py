@@ -124,7 +124,6 @@ CODES: Mapping[str, Code] = {
     "live_unhealthy": Code("finding", "The live slot fails its health check."),
     "memory_short": Code("finding", "The host has too little free memory for a second slot."),
     "plone_container_down": Code("finding", "Plone's container does not run or is unhealthy."),
-    "plone_unreachable": Code("finding", "Plone does not answer."),
     "run_interrupted": Code("finding", "A run was interrupted."),
     "traffic_map_mismatch": Code("finding", "traffic.map does not name the live slot."),
     "traffic_uncommitted": Code("finding", "Traffic is on a slot that no run has committed."),

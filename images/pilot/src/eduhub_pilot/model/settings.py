@@ -42,7 +42,6 @@ class Settings:
     lock_seconds: float = default("pilot_lock_seconds")
     confirm_seconds: float = default("pilot_confirm_seconds")
     plan: Plan = field(default_factory=Plan)
-    plone: str | None = None
     gates: Mapping[str, Any] = field(default_factory=dict)
     given: Mapping[str, Any] = field(default_factory=dict)
     config: Path = Path("/etc/eduhub")
@@ -83,7 +82,6 @@ def parse_settings(given: Mapping[str, Any], root: Path, config: Path) -> Settin
         root=root,
         private_endpoints={slot: _url(given, f"pilot_{slot}_url") for slot in SLOTS},
         edge=_url(given, "pilot_edge_url"),
-        plone=setting(given, "pilot_plone_url") or None,
         plan=parse_plan(given),
         gates={name: value for name, value in given.items() if name.startswith(GATES) or name in others},
         given=given,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from eduhub_pilot.model.facts import Slot
@@ -26,7 +26,7 @@ class SlotContainer:
     """A container to be made. `command` and `user` are the image's own where they are None.
 
     `memory` is a size as Docker writes it ("512m"); `published` maps a port of the container to one of the host's
-    loopback address; `stop_seconds` pass between SIGTERM and SIGKILL.
+    loopback address; `stop_seconds` pass between SIGTERM and SIGKILL. `hosts`: names and addresses for its /etc/hosts.
     """
 
     name: str
@@ -41,10 +41,13 @@ class SlotContainer:
     stop_seconds: int = 30
     read_only: bool = True
     published: tuple[int, int] | None = None
+    hosts: Mapping[str, str] = field(default_factory=dict)
 
 
-def slot_container(settings: Settings, slot: Slot, record: Record) -> SlotContainer:
-    """Return the container that runs `record` in `slot`.
+def slot_container(
+    settings: Settings, slot: Slot, record: Record, hosts: Mapping[str, str] | None = None
+) -> SlotContainer:
+    """Return the container that runs `record` in `slot`; `hosts` are the names that only the host knows.
 
     Everything about the release is from its record, so that a rollback starts what was live once; what is the host's
     (directories, ports) is from the settings.
@@ -67,6 +70,7 @@ def slot_container(settings: Settings, slot: Slot, record: Record) -> SlotContai
         stop_seconds=record.spec.stop_seconds,
         read_only=bool(fields.get("read_only", True)),
         published=(port, settings.published[slot]) if port else None,
+        hosts=hosts or {},
     )  # fmt: skip
 
 

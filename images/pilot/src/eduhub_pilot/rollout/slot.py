@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 
 from eduhub_pilot.adapters.host import PATIENCE_SECONDS, Host
 from eduhub_pilot.model.errors import FailedError, ProxyDownError
 from eduhub_pilot.model.facts import Container, Slot, Transport
+from eduhub_pilot.model.hosts_file import names
 from eduhub_pilot.model.release import Record
 from eduhub_pilot.model.slot_container import slot_container
 from eduhub_pilot.model.state import Rollout
+
+# The pilot shares the host's network, so the engine gives it the host's own file.
+HOSTS = Path("/etc/hosts")
 
 
 def start(host: Host, rollout: Rollout, record: Record) -> tuple[Container, bool]:
@@ -19,7 +24,7 @@ def start(host: Host, rollout: Rollout, record: Record) -> tuple[Container, bool
     EngineDownError when the engine cannot do that.
     """
     reach(host, rollout.slot, "tcp" if record.spec.port else "socket")
-    wanted = slot_container(host.settings, rollout.slot, record)
+    wanted = slot_container(host.settings, rollout.slot, record, names(HOSTS.read_text(errors="replace")))
     found = host.engine.container(wanted.name)
     if found and found.runs and (found.release, found.image) == (record.id, record.image_id):
         return found, True
