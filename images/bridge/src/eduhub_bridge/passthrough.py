@@ -8,7 +8,6 @@ from typing import Optional, Union
 import aiohttp
 from starlette.types import Receive, Scope, Send
 
-from eduhub_bridge.cache import freshness
 from eduhub_bridge.cache.anonymous import BY_METHOD, BYPASS, MISS, Alone, AnonymousReads, Found, Target
 from eduhub_bridge.cache.freshness import Asked
 from eduhub_bridge.settings import Settings
@@ -48,13 +47,11 @@ class PassThrough:
             if scope["method"] == "GET":
                 status = BYPASS
                 reads = self.anonymous
-                asked = freshness.asked(scope) if reads else None
+                asked = reads.asked(scope) if reads else None
                 if reads and asked:
                     status = MISS
                     if await self._answered(reads, asked, scope, receive, send):
                         return
-                elif reads:
-                    reads.count_bypass()
             await self._pass(scope, receive, send, status)
         except addresses.RefusedError as refusal:
             await problem(400, str(refusal))(scope, receive, send)

@@ -24,6 +24,9 @@ NUMBERS = {
 }
 DEFAULT_STATE_DIR = "/var/lib/eduhub-bridge"
 LEAST_KEY_BYTES = 32
+_SWITCH = {"": False, "true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_COOKIE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8})*")
 # Path characters that need no second thought in a request line.
 _PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 
@@ -77,6 +80,9 @@ class Settings:
     cache_error_seconds: float
     cache_mb: int
     cache_pages: int
+    cache_blanket_expires: bool
+    cache_cookies: tuple[str, ...]
+    cache_languages: tuple[str, ...]
     body_bytes: int
     upload_bytes: int
     state_dir: Optional[Path]
@@ -101,6 +107,9 @@ def read(environment: Mapping[str, str]) -> Settings:
         plone_ca=_authorities(_text(environment, "EDUHUB_PLONE_CA")),
         plone_connections=_connections(environment, numbers["plone_reads"]),
         ready_path=_ready_path(_text(environment, "EDUHUB_READY_PATH") or default("EDUHUB_READY_PATH")),
+        cache_blanket_expires=_switch(environment, "EDUHUB_CACHE_BLANKET_EXPIRES"),
+        cache_cookies=_cookies(_text(environment, "EDUHUB_CACHE_COOKIES")),
+        cache_languages=_languages(_text(environment, "EDUHUB_CACHE_LANGUAGES")),
         state_dir=_state_dir(_text(environment, "EDUHUB_STATE_DIR")),
         state_dsn=_secret(environment, "EDUHUB_STATE_DSN"),
         state_key=_state_key(environment),
@@ -155,6 +164,29 @@ def _state_key(environment: Mapping[str, str]) -> Optional[str]:
             "as `openssl rand -hex 32` prints them."
         )
     return key
+
+
+def _switch(environment: Mapping[str, str], name: str) -> bool:
+    text = _text(environment, name).lower()
+    if text not in _SWITCH:
+        raise SettingsError(f"{name} is {text!r}: give true or false.")
+    return _SWITCH[text] if text else bool(default(name))
+
+
+def _cookies(text: str) -> tuple[str, ...]:
+    names = tuple(text.replace(",", " ").split())
+    for name in names:
+        if not _COOKIE.fullmatch(name):
+            raise SettingsError(f"EDUHUB_CACHE_COOKIES holds {name!r}: give names of cookies, such as _shibsession_*.")
+    return names
+
+
+def _languages(text: str) -> tuple[str, ...]:
+    codes = tuple(text.replace(",", " ").split())
+    for code in codes:
+        if not _LANGUAGE.fullmatch(code):
+            raise SettingsError(f"EDUHUB_CACHE_LANGUAGES holds {code!r}: give codes as Plone does, such as en pt-br.")
+    return codes
 
 
 def _text(environment: Mapping[str, str], name: str) -> str:

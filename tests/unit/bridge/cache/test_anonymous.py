@@ -104,7 +104,8 @@ def test_who_asks_first_and_leaves_takes_nobody_with_it(fresh, page, plone):
 @pytest.mark.parametrize(
     "fields",
     [
-        ["Authorization: Basic eA=="], ["Authorization: Bearer x"], ["Cookie: __ac=x"], ["Cookie: anything=1"],
+        ["Authorization: Basic eA=="], ["Authorization: Bearer x"], ["Cookie: __ac=x"], ["Cookie: auth_token=x"],
+        ["Cookie: _ga=1", "Cookie: _pk_id=2; __ac=x"], ["Cookie: _ga=1,__ac"], ["Cookie: I18N_LANGUAGE=de; __cp=x"],
         ["Range: bytes=0-0"], ["Cache-Control: no-store"], ["If-Match: \"1\""], ["Content-Length: 0"],
     ],
 )  # fmt: skip
@@ -130,6 +131,64 @@ def test_requests_that_differ_in_what_may_change_the_answer_share_no_page(fresh,
     target = page + different.get("target", "/count")
     fresh.get(target, *different.get("fields", []), host=different.get("host", "b"))
     assert len(plone.seen) == 2
+
+
+CHROME = ["Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
+          "Accept-Encoding: gzip, deflate, br, zstd", "Accept-Language: de-DE,de;q=0.9", "User-Agent: Chrome",
+          "Cookie: _ga=GA1.1; _pk_id.1.1fff=7f; CookieConsent=\xe9", "Sec-Fetch-Mode: navigate", "Referer: http://b/1",
+          "X-Forwarded-For: 10.0.0.1", "X-Real-Ip: 10.0.0.1", "Forwarded: for=10.0.0.1", "Cf-Ray: 1", "Save-Data: on",
+          "X-Amzn-Trace-Id: Root=1", "Via: 1.1 cdn", "DNT: 1", "X-Request-Id: 7"]  # fmt: skip
+FIREFOX = ["Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "Accept-Encoding: gzip, br",
+           "Accept-Language: de-de, de;q=0.5", "User-Agent: Firefox", "Cookie: other=2", "Cookie: more",
+           "Referer: http://b/2", "X-Forwarded-For: 10.0.0.2", "traceparent: 00-1"]  # fmt: skip
+
+
+def test_browsers_share_a_page_and_plone_hears_nothing_that_is_one_readers_own(fresh, page, plone):
+    assert [fresh.get(f"{page}/count", *browser).body for browser in (CHROME, FIREFOX)] == [b"1"] * 2
+    (seen,) = plone.seen
+    assert dict(seen.fields) == {
+        "Host": seen.field("host")[0], "accept": FIREFOX[0].partition(": ")[2], "accept-encoding": "gzip",
+        "accept-language": "de-de,de;q=0.9", "via": "1.1 eduhub-bridge", "x-request-id": "7",
+    }  # fmt: skip
+
+
+def test_a_page_in_the_language_of_a_cookie_is_for_those_who_have_it(fresh, page, plone):
+    german = [fresh.get(f"{page}/whoami", f"Cookie: {other}; I18N_LANGUAGE=de").body for other in ("_ga=1", "_ga=2")]
+    assert (german, len(plone.seen)) == ([b"I18N_LANGUAGE=de"] * 2, 1)
+    assert fresh.get(f"{page}/whoami", "Cookie: _ga=1").body == b""
+
+
+def test_an_operator_says_which_other_cookies_and_which_languages_count(start, plone):
+    bridge = start(plone.url, EDUHUB_CACHE_COOKIES="_shibsession_*, cart", EDUHUB_CACHE_LANGUAGES="de en", **FRESH)
+    for cookie in ("_shibsession_7=ada", "_ga=1; cart=3"):
+        answer = bridge.get("/plone/whoami", f"Cookie: {cookie}")
+        assert (answer.body.decode(), said(answer)) == (cookie, "fwd=bypass")
+    assert bridge.get("/plone/count", "Cookie: _ga=1", "Accept-Language: de-CH,fr;q=0.3").body == b"1"
+    assert bridge.get("/plone/count", "Accept-Language: it, de;q=0.2").body == b"1"
+    assert bridge.get("/plone/count", "Accept-Language: it").body == b"2"
+
+
+BLANKET = "Expires: Sat, 1 Jan 2000 00:00:00 GMT"
+
+
+def test_a_page_for_which_plone_has_no_rule_is_stored_as_any_other(fresh, page, start, plone):
+    plone.says = [BLANKET, "Date: Wed, 25 Nov 2026 02:30:47 GMT"]
+    assert [fresh.get(f"{page}/count").body for _ in range(3)] == [b"1"] * 3
+    assert fresh.get(f"{page}/count").field("expires") == [BLANKET.partition(": ")[2]]  # browsers keep to it
+    strict = start(plone.url, EDUHUB_CACHE_BLANKET_EXPIRES="true", **FRESH)
+    assert len({strict.get(f"{page}/count").body for _ in range(3)}) == 3
+
+
+@pytest.mark.parametrize("status", [404, 410, 301, 302, 401])
+def test_addresses_where_there_is_no_page_cost_nobody_a_page(start, plone, status):
+    bridge = start(plone.url, EDUHUB_CACHE_PAGES="4", **FRESH)
+    for number in range(4):
+        bridge.get(f"/plone/count?{number}")
+    for number in range(40):
+        assert bridge.get(f"/plone/{number}/status?{status}").status == status
+    asked = len(plone.seen)
+    assert {said(bridge.get(f"/plone/count?{number}"))[:3] for number in range(4)} == {"hit"}
+    assert len(plone.seen) == asked
 
 
 def test_requests_that_differ_in_nothing_that_counts_share_one(fresh, page, plone):
@@ -169,7 +228,8 @@ def test_a_missing_page_is_remembered_briefly_and_a_refused_one_not_at_all(fresh
     assert len(plone.seen) == stored
 
 
-@pytest.mark.parametrize(("says", "asked"), [("max-age=0", 3), ("s-maxage=1, max-age=600", 1), ("max-age=600", 1)])
+@pytest.mark.parametrize(("says", "asked"), [("max-age=0", 3), ("s-maxage=1, max-age=600", 1), ("max-age=600", 1),
+                                              ("must-revalidate", 1), ("no-store", 3), ("private", 3)])  # fmt: skip
 def test_what_plone_says_about_freshness_shortens_it(fresh, page, plone, says, asked):
     plone.says = [f"Cache-Control: {says}"]
     for _ in range(3):
@@ -268,6 +328,16 @@ def test_pages_that_nobody_waits_for_are_asked_for_one_at_a_time(start, plone):
     assert plone.most["GET"] == 1
 
 
+def test_a_client_that_reloads_is_answered_from_the_page_that_plone_says_still_holds(fresh, page, plone):
+    plone.says = ['ETag: "1"']
+    fresh.get(f"{page}/count")
+    again = fresh.get(f"{page}/count", "Cache-Control: max-age=0", 'If-None-Match: "1"')
+    assert (again.status, said(again)) == (304, "fwd=request; stored")
+    assert plone.seen[1].field("if-none-match") == ['"1"']
+    other = fresh.get(f"{page}/count", "Cache-Control: max-age=0")
+    assert (other.status, other.body) == (200, b"1")
+
+
 def test_a_client_that_wants_it_new_gets_it_new(fresh, page, plone):
     fresh.get(f"{page}/count")
     for field in ("Cache-Control: no-cache", "Cache-Control: max-age=0", "Pragma: no-cache"):
@@ -311,11 +381,13 @@ def test_readers_see_nothing_of_a_plone_that_stands_still_and_it_is_not_stormed_
     own.release.set()
 
 
-def test_a_page_that_must_be_asked_for_is_not_given_out_for_want_of_better(start, own):
-    own.says = ["Cache-Control: max-age=0, must-revalidate"]
+@pytest.mark.parametrize("says", ["max-age=0, must-revalidate", "must-revalidate", "no-store"])
+def test_a_page_that_must_be_asked_for_is_not_given_out_for_want_of_better(start, own, says):
+    own.says = [f"Cache-Control: {says}"]
     bridge = start(own.url, **ERROR)
     bridge.get("/plone/count")
     own.stop()
+    time.sleep(0.02)
     assert bridge.get("/plone/count").status == 502
 
 

@@ -6,9 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eduhub_bridge.cache.freshness import Life, Limits, asked, for_everybody, life, seconds
+from eduhub_bridge.cache import freshness
+from eduhub_bridge.cache.freshness import Life, Limits, for_everybody, life, seconds
+from eduhub_bridge.cache.negotiation import Rules
 
 LIMITS = Limits(fresh=1.0, stale=10.0, error=100.0)
+# As plone.app.layout writes it.
+BLANKET = (b"expires", b"Sat, 1 Jan 2000 00:00:00 GMT")
 DATE = (b"date", b"Sat, 01 Jan 2000 00:00:00 GMT")
 
 
@@ -28,18 +32,29 @@ DATE = (b"date", b"Sat, 01 Jan 2000 00:00:00 GMT")
         ([(b"cache-control", b"max-age=0, s-maxage=20, must-revalidate")], Life(1, 11, 20)),
         ([(b"cache-control", b"max-age=0"), (b"cache-control", b"proxy-revalidate")], Life(0, 0, 0)),
         ([(b"expires", b"Sat, 01 Jan 2000 00:00:03 GMT"), DATE], Life(1, 3, 101)),
-        ([(b"expires", b"Sat, 1 Jan 2000 00:00:00 GMT"), (b"date", b"Wed, 25 Nov 2026 02:30:47 GMT")], Life(0, 0, 101)),
         ([(b"expires", b"0"), DATE], Life(0, 0, 101)),
         ([(b"expires", b"Sat, 01 Jan 2000 00:00:03 GMT")], Life(0, 0, 101)),  # since when, nobody knows
+        ([(b"cache-control", b"must-revalidate")], Life(1, 1, 1)),
+        ([(b"cache-control", b"max-age=5, must-revalidate")], Life(1, 5, 5)),
+        ([BLANKET, (b"date", b"Wed, 25 Nov 2026 02:30:47 GMT")], Life(1, 11, 101)),
+        ([BLANKET, (b"cache-control", b"must-revalidate"), DATE], Life(0, 0, 0)),
+        ([BLANKET, (b"cache-control", b"max-age=0, must-revalidate, private"), DATE], None),
+        ([(b"expires", b"Sun, 2 Jan 2000 00:00:00 GMT"), (b"date", b"Wed, 25 Nov 2026 02:30:47 GMT")], Life(0, 0, 101)),
         ([(b"vary", b"Accept, Cookie, Authorization")], Life(1, 11, 101)),
         ([(b"cache-control", b'private="x-secret"')], None),
         ([(b"cache-control", b"no-store")], None),
         ([(b"vary", b"Accept"), (b"vary", b"User-Agent")], None),
+        ([(b"vary", b"Sec-CH-UA")], None),
+        ([(b"vary", b"Referer")], None),
         ([(b"set-cookie", b"")], None),
     ],
 )
 def test_lifetimes_of_a_page(fields, expected):
     assert life(200, fields, LIMITS) == expected
+
+
+def test_an_operator_may_take_plones_blanket_expires_at_its_word():
+    assert life(200, [BLANKET], Limits(1.0, 10.0, 100.0, blanket=True)) == Life(0, 0, 101)
 
 
 @pytest.mark.parametrize(("status", "expected"), [(404, Life(1, 1, 1)), (206, None), (302, None), (500, None)])
@@ -70,6 +85,11 @@ def scope(*fields, path=b"/plone/x", query=b""):
     return {"raw_path": path, "query_string": query, "scheme": "http", "headers": list(fields)}
 
 
+def asked(scope, rules=Rules()):  # noqa: B008 - it does not change
+    """Return what a GET asks for where no operator has said anything."""
+    return freshness.asked(scope, rules)
+
+
 def test_the_order_of_different_fields_means_nothing_and_that_of_equal_ones_something():
     a, b, c = (b"accept", b"a/a"), (b"accept", b"b/b"), (b"host", b"h")
     assert asked(scope(a, b, c)).key == asked(scope(c, a, b)).key != asked(scope(b, a, c)).key
@@ -91,11 +111,69 @@ def test_a_query_that_says_who_asks_is_for_plone_alone(query, stored):
     assert (asked(scope(query=query)) is not None) == stored
 
 
-def test_a_referer_is_part_of_a_page_and_no_part_of_json():
+@pytest.mark.parametrize(
+    ("path", "query", "counts"),
+    [
+        (b"/plone/x", b"", False), (b"/plone/login", b"", True), (b"/plone/a/@@login", b"", True),
+        (b"/plone/require_login", b"", True), (b"/plone/author/ada", b"", True),
+        (b"/plone/x", b"form.widgets.a=1", True),
+        (b"/plone/p/@@image_view_fullscreen", b"", True), (b"/plone/blog", b"b_start=1", False),
+    ],
+)  # fmt: skip
+def test_a_referer_is_part_of_the_pages_for_which_plone_reads_it_and_no_part_of_json(path, query, counts):
     page, json, referer = (b"accept", b"text/html"), (b"accept", b"application/json"), (b"referer", b"/x")
-    sent = [("referer", "/x"), ("if-none-match", "*"), ("accept", "a")]
-    with_it, without = asked(scope(page, referer)).key, asked(scope(page)).key
-    assert with_it != without
-    assert for_everybody(with_it, sent) == [("referer", "/x"), ("accept", "a")]
-    assert asked(scope(referer, json)).key == asked(scope(json)).key
-    assert for_everybody(asked(scope(referer, json)).key, sent) == [("accept", "a")]
+    sent = [referer, (b"if-none-match", b"*"), page]
+    key = asked(scope(page, referer, path=path, query=query)).key
+    assert (key != asked(scope(page, path=path, query=query)).key) is counts
+    assert for_everybody(key, sent) == ([referer, page] if counts else [page])
+    assert asked(scope(referer, json, path=path, query=query)).key == asked(scope(json, path=path, query=query)).key
+
+
+NOISE = [
+    (b"user-agent", b"x"), (b"forwarded", b"for=1"), (b"x-forwarded-for", b"1"), (b"x-real-ip", b"1"), (b"dnt", b"1"),
+    (b"cf-ray", b"1"), (b"cf-connecting-ip", b"1"), (b"x-amzn-trace-id", b"1"), (b"traceparent", b"1"),
+    (b"sec-fetch-mode", b"navigate"), (b"sec-ch-ua-platform", b"x"), (b"sec-gpc", b"1"), (b"save-data", b"on"),
+    (b"via", b"1.1 cdn"), (b"x-forwarded-port", b"443"), (b"priority", b"u=0"), (b"cookie", b"_pk_id.1.1fff=7"),
+    (b"referer", b"https://search.example/"), (b"x-b3-traceid", b"1"), (b"cdn-loop", b"x"),
+]  # fmt: skip
+
+
+def test_what_is_no_part_of_a_page_is_not_sent_for_one_either():
+    host = (b"host", b"h")
+    plain = asked(scope(host))
+    for field in NOISE:
+        found = asked(scope(host, field))
+        assert (found and found.key) == plain.key, field
+    sent = for_everybody(plain.key, [host, *NOISE])
+    assert sent == [host, (b"traceparent", b"1")]  # which ties log lines together
+
+
+FIELDS = st.lists(
+    st.tuples(
+        st.sampled_from([b"host", b"accept", b"accept-language", b"accept-encoding", b"cookie", b"x-a", b"referer"])
+        | st.sampled_from(sorted({name for name, _ in NOISE})),
+        st.sampled_from([b"a", b"text/html, */*", b"de, en;q=0.5", b"gzip", b"I18N_LANGUAGE=de", b"x=1; y", b""]),
+    )
+)  # fmt: skip
+
+
+@given(FIELDS, FIELDS)
+def test_requests_that_share_a_page_ask_plone_for_it_alike(one, other):
+    first, second = asked(scope(*one)), asked(scope(*other))
+    if first and second and first.key == second.key:
+        asks = [for_everybody(first.key, each) for each in (one, other)]
+        told = [sorted(field for field in each if field[0] != b"traceparent") for each in asks]
+        assert told[0] == told[1]
+
+
+@pytest.mark.parametrize(
+    ("field", "again", "passed"),
+    [
+        (b"max-age=0", True, False), (b"no-cache", True, False), (b"max-age=60", False, False),
+        (b"no-store", False, True), (b"MAX-AGE=0", True, False), (b"only-if-cached", False, False),
+    ],
+)  # fmt: skip
+def test_what_a_client_says_about_freshness(field, again, passed):
+    found = asked(scope((b"cache-control", field)))
+    assert (found is None) is passed
+    assert passed or found.again is again

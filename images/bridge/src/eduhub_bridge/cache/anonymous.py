@@ -19,6 +19,7 @@ from starlette.types import Scope
 
 from eduhub_bridge.cache import freshness
 from eduhub_bridge.cache.freshness import Asked, Key, Limits
+from eduhub_bridge.cache.negotiation import Rules
 from eduhub_bridge.cache.pages import Page, Pages, Solitary
 from eduhub_bridge.patterns.single_flight import SingleFlight
 from eduhub_bridge.settings import Settings
@@ -98,7 +99,11 @@ class AnonymousReads:
     def __init__(
         self, settings: Settings, upstream: Upstream, metrics: Metrics, target: Callable[[Scope], Target]
     ) -> None:
-        self._limits = Limits(settings.cache_seconds, settings.cache_stale_seconds, settings.cache_error_seconds)
+        self._limits = Limits(
+            settings.cache_seconds, settings.cache_stale_seconds, settings.cache_error_seconds,
+            settings.cache_blanket_expires,
+        )  # fmt: skip
+        self._rules = Rules(settings.cache_cookies, settings.cache_languages)
         self._upstream, self._target = upstream, target
         self._cut = metrics.plone_errors.labels("cut")
         self._pages = Pages(settings.cache_pages, settings.cache_mb * 1024 * 1024)
@@ -116,6 +121,13 @@ class AnonymousReads:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def asked(self, scope: Scope) -> Optional[Asked]:
+        """Return what a GET asks for; None if it is for Plone alone to answer, which is counted."""
+        asked = freshness.asked(scope, self._rules)
+        if asked is None:
+            self._count["bypass"].inc()
+        return asked
 
     def at_hand(self, asked: Asked, scope: Scope) -> Optional[Found]:
         """Return a page that will do without asking Plone first, None if there is none."""
@@ -150,12 +162,8 @@ class AnonymousReads:
             return await self._first(asked, scope)
         return await self._renewed(asked, page, scope)
 
-    def count_bypass(self) -> None:
-        """Count a request that no page may answer."""
-        self._count["bypass"].inc()
-
     async def _first(self, asked: Asked, scope: Scope) -> Union[Found, Alone]:
-        target = self._target(scope)
+        target = self._target(_everybodys(asked.key, scope))
         flight = (asked.key, self._upstream.writes, _FROM_NOTHING)
         joined = flight in self._flights
         self._count["collapsed" if joined else "miss"].inc()
@@ -197,7 +205,7 @@ class AnonymousReads:
     async def _ask_again(self, key: Key, page: Page, scope: Scope) -> Union[Page, Alone, None]:
         """Return the new page, an Alone that is closed if there is none any more, or None if Plone failed."""
         try:
-            target = self._target(scope)
+            target = self._target(_everybodys(key, scope))
             flight = (key, self._upstream.writes, _FROM_OLD)
             got = await self._flights.run(flight, partial(self._ask, key, target, page))
         except (UpstreamError, RefusedError, _FailedError):
@@ -211,7 +219,7 @@ class AnonymousReads:
     async def _ask(self, key: Key, target: Target, page: Optional[Page]) -> Union[Page, Alone]:
         """Ask Plone, on condition if there is a `page`, and store what may be; raise UpstreamError or _FailedError."""
         asked_at, writes = time.monotonic(), self._upstream.writes
-        fields = freshness.for_everybody(key, target.fields)
+        fields = list(target.fields)
         if page is not None and page.etag:
             fields.append(("if-none-match", page.etag.decode("latin-1")))
         elif page is not None and page.modified:
@@ -268,6 +276,11 @@ class AnonymousReads:
             self._cut.inc()
             raise UpstreamError("cut", 502, "Plone's answer broke off.") from error
         return True, b"".join(chunks)
+
+
+def _everybodys(key: Key, scope: Scope) -> Scope:
+    """Return one client's request without what is its own."""
+    return {**scope, "headers": freshness.for_everybody(key, scope["headers"])}
 
 
 def _framed(fields: list[tuple[bytes, bytes]], body: bytes) -> list[tuple[bytes, bytes]]:

@@ -1,8 +1,9 @@
 """Which requests a stored page may answer, which answers may be stored, and for how long (RFC 9111, RFC 5861). Pure.
 
-Only what an anonymous client reads is stored: GET, without credentials and without cookies. Two requests share a page
-only if they are equal in everything that could change the answer. That is every field of the request but those listed
-here as meaningless to Plone, so an unknown field keeps pages apart rather than mixing them.
+Only what an anonymous client reads is stored: GET, without credentials. Two requests share a page only if they are
+equal in everything that could change the answer: an unknown field of the request keeps pages apart rather than mixing
+them. What is known to mean nothing for a page is no part of its key, and is not sent to Plone either when the answer
+is for everybody: then it cannot change the page whatever Plone does with it. See `for_everybody`.
 """
 
 from __future__ import annotations
@@ -10,30 +11,48 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from operator import itemgetter
-from typing import Any, Iterable, Optional, Tuple
+from typing import Any, Iterable, Iterator, Optional, Tuple
 
 from starlette.types import Scope
 
+from eduhub_bridge.cache.negotiation import Rules, accepted, encoding, languages
+
 # They say who asks, or ask for something else than the page: such a request goes to Plone, and its answer is not kept.
 _PERSONAL = frozenset(
-    {b"authorization", b"cookie", b"proxy-authorization", b"range", b"if-range", b"if-match", b"if-unmodified-since"}
+    {b"authorization", b"proxy-authorization", b"range", b"if-range", b"if-match", b"if-unmodified-since"}
     | {b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"x-http-method-override"}
-)
-# They change no answer of Plone's. An answer that names one of them in Vary is not stored.
-_MEANINGLESS = frozenset(
-    {b"user-agent", b"via", b"x-forwarded-for", b"x-real-ip", b"priority", b"dnt", b"save-data", b"from"}
-    | {b"x-request-id", b"x-correlation-id", b"traceparent", b"tracestate", b"baggage", b"upgrade-insecure-requests"}
-    | {b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest", b"sec-fetch-user", b"sec-gpc", b"keep-alive", b"te"}
-    | {b"sec-ch-ua", b"sec-ch-ua-mobile", b"sec-ch-ua-platform", b"cache-control", b"pragma", b"connection"}
-    | {b"if-none-match", b"if-modified-since"}
 )
 # They mean something to us.
 _OWN = frozenset({b"connection", b"cache-control", b"pragma", b"if-none-match", b"if-modified-since", b"referer"})
+# They are in the key as what they come to: see negotiation.
+_NEGOTIATED = frozenset({b"accept", b"accept-encoding", b"accept-language", b"cookie"})
+# They are no part of a page. An answer that names one of them in Vary is not stored.
+_MEANINGLESS = frozenset(
+    {b"user-agent", b"via", b"priority", b"dnt", b"save-data", b"from", b"purpose", b"x-purpose", b"x-wap-profile"}
+    | {b"keep-alive", b"te", b"max-forwards", b"proxy-connection", b"early-data", b"upgrade-insecure-requests"}
+    | {b"forwarded", b"x-forwarded-for", b"x-forwarded-port", b"x-forwarded-server", b"x-original-forwarded-for"}
+    | {b"x-real-ip", b"true-client-ip", b"client-ip", b"x-client-ip", b"x-cluster-client-ip", b"fastly-client-ip"}
+    | {b"x-request-id", b"x-correlation-id", b"x-trace-id", b"request-id", b"traceparent", b"tracestate", b"baggage"}
+    | {b"x-cloud-trace-context", b"b3", b"uber-trace-id", b"x-varnish", b"cdn-loop", b"x-unique-id"}
+    | {b"device-memory", b"dpr", b"viewport-width", b"width", b"downlink", b"ect", b"rtt"}
+)
+# The same, by how their names begin: browsers' hints and what networks in front of a site add.
+_MEANINGLESS_BEGINNINGS = (
+    b"sec-", b"cf-", b"x-amzn-", b"x-amz-cf-", b"x-azure-", b"x-b3-", b"x-datadog-", b"x-envoy-", b"akamai-",
+    b"x-akamai-", b"cloudfront-", b"cdn-", b"ot-tracer-",
+)  # fmt: skip
+# A page's text knows nothing of them, but the lines of Plone's logs may.
+_FOR_LOGS = frozenset({b"x-request-id", b"traceparent", b"tracestate"})
+# Plone reads a Referer in few places: where a login or a logout returns to, an author's page, an image's, and a form
+# that is filled in by its address, which it leaves empty for those who come from another site.
+_READS_REFERER = re.compile(
+    rb"/(?:@@)?(?:[^/]*login[^/]*|[^/]*logged[^/]*|logout|author|image_view_fullscreen|content_status_history)(?:/|$)"
+)
+_FORM = re.compile(rb"(?:^|&)form[._%]")
 _JSON = b"application/json"
-_CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 _NEUTRAL_CONNECTIONS = frozenset({b"keep-alive", b"close"})
-_PLAIN = _MEANINGLESS - _OWN
 _BRIEF = frozenset({301, 308, 404, 410})
 _ENTITY_TAG = re.compile(rb'(?:W/)?("[^"]*")')
 # A query that logs in (Plone takes these from a form as from a cookie), or that proves who asks (plone.protect).
@@ -42,6 +61,8 @@ _DIGITS = re.compile(rb"[0-9]+")
 # As long as anything lives (RFC 9111, section 1.2.2).
 _EVER = 2**31
 _DIRECTIVE = re.compile(r'([a-z-]+)(?:="?([^",]*)"?)?')
+# What Plone's layout says of every page for which nobody has decided anything (plone.app.layout, httpheaders).
+_BLANKET_EXPIRES = (b"sat, 1 jan 2000 00:00:00 gmt", b"sat, 01 jan 2000 00:00:00 gmt")
 # What a 304 says (RFC 9110, section 15.4.5): everything but what describes the body it does not have.
 _OF_THE_BODY = frozenset(
     {b"content-length", b"content-type", b"content-encoding", b"content-language", b"content-range", b"last-modified"}
@@ -62,11 +83,15 @@ class Asked:
 
 @dataclass(frozen=True)
 class Limits:
-    """What the operator allows, in seconds: fresh, then stale while Plone is asked, then stale while it fails."""
+    """What the operator allows, in seconds: fresh, then stale while Plone is asked, then stale while it fails.
+
+    `blanket` says whether the Expires that Plone gives every page, for want of a rule, is a statement about the page.
+    """
 
     fresh: float
     stale: float
     error: float
+    blanket: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,42 +103,75 @@ class Life:
     error: float
 
 
-def asked(scope: Scope) -> Optional[Asked]:
+@lru_cache(maxsize=4096)
+def _meaningless(name: bytes) -> bool:
+    return name in _MEANINGLESS or name.startswith(_MEANINGLESS_BEGINNINGS)
+
+
+def asked(scope: Scope, rules: Rules) -> Optional[Asked]:
     """Return what a GET asks for; None if it is for Plone alone to answer."""
     if _PERSONAL_QUERY.search(scope["query_string"]):
         return None
     telling: list[tuple[bytes, bytes]] = []
     own: dict[bytes, bytes] = {}
     for field in scope["headers"]:
-        name = field[0]
-        if name in _PLAIN:
+        name, value = field
+        if _meaningless(name):
             continue
         if name in _PERSONAL:
             return None
-        if name in _OWN:
-            own[name] = own[name] + b"," + field[1] if name in own else field[1]
+        if name in _OWN or name in _NEGOTIATED:
+            own[name] = own[name] + (b"; " if name == b"cookie" else b", ") + value if name in own else value
         else:
             telling.append(field)
-    again = False
-    if own:
-        wishes = own.get(b"cache-control", b"") + own.get(b"pragma", b"")
-        if b"no-store" in wishes or own.get(b"connection", b"close").lower() not in _NEUTRAL_CONNECTIONS:
-            return None
-        again = b"no-cache" in wishes or b"max-age=0" in wishes
-        if b"referer" in own and not any(name == b"accept" and _JSON in value for name, value in telling):
-            telling.append((b"referer", own[b"referer"]))  # the login form remembers it, JSON does not
+    wishes = _wishes(own)
+    language = rules.language_of(own[b"cookie"]) if b"cookie" in own else b""
+    if "no-store" in wishes or language is None or own.get(b"connection", b"close").lower() not in _NEUTRAL_CONNECTIONS:
+        return None
+    if language:
+        telling.append((b"cookie", language))
+    telling += _preferences(own, rules)
+    if b"referer" in own and _reads_referer(scope, own.get(b"accept", b"")):
+        telling.append((b"referer", own[b"referer"]))
     telling.sort(key=itemgetter(0))  # by name only: the order of repeated fields has a meaning
     key = (scope["raw_path"], scope["query_string"], scope["scheme"], *telling)
+    again = "no-cache" in wishes or ("max-age" in wishes and not seconds(wishes["max-age"].encode("latin-1")))
     return Asked(key, own.get(b"if-none-match"), own.get(b"if-modified-since"), again)
 
 
-def for_everybody(key: Key, fields: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return `fields` without the client's own conditions, and without a Referer that is not in `key`.
+def _wishes(own: dict[bytes, bytes]) -> dict[str, str]:
+    """Return the directives of a request."""
+    if b"cache-control" not in own and b"pragma" not in own:
+        return {}
+    text = own.get(b"cache-control", b"") + b"," + own.get(b"pragma", b"")
+    return dict(_DIRECTIVE.findall(text.decode("latin-1").lower()))
 
-    Nothing that tells one client's page from another's may reach Plone and not be in the key.
+
+def _preferences(own: dict[bytes, bytes], rules: Rules) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the fields by which a reader chooses among answers, as they are in a key."""
+    if b"accept" in own:
+        yield b"accept", accepted(own[b"accept"])
+    if b"accept-encoding" in own and (coding := encoding(own[b"accept-encoding"])):
+        yield b"accept-encoding", coding
+    if b"accept-language" in own and (tongues := languages(own[b"accept-language"], rules.languages)):
+        yield b"accept-language", tongues
+
+
+def _reads_referer(scope: Scope, accept: bytes) -> bool:
+    if _JSON in accept:
+        return False
+    return bool(_READS_REFERER.search(scope["raw_path"]) or _FORM.search(scope["query_string"]))
+
+
+def for_everybody(key: Key, fields: Fields) -> list[tuple[bytes, bytes]]:
+    """Return what of the `fields` of one client's request goes to Plone for an answer to all who ask for `key`.
+
+    Nothing that tells one client's page from another's may reach Plone and not be in the key. So that is what is in
+    the key, as it stands there, and what only ties the lines of logs together.
     """
-    dropped = _CONDITIONS if any(part[0] == b"referer" for part in key[3:]) else _CONDITIONS | {"referer"}
-    return [field for field in fields if field[0] not in dropped]
+    told = {name for name, _ in key[3:] if name not in _NEGOTIATED} | _FOR_LOGS
+    negotiated = [field for field in key[3:] if field[0] in _NEGOTIATED]
+    return [*(field for field in fields if field[0] in told), *negotiated]
 
 
 def life(status: int, fields: Fields, limits: Limits) -> Optional[Life]:
@@ -128,11 +186,13 @@ def life(status: int, fields: Fields, limits: Limits) -> Optional[Life]:
     if (status != 200 and status not in _BRIEF) or _personal(named, directives):
         return None
     fresh, stale, error = limits.fresh, limits.fresh + limits.stale, limits.fresh + limits.error
-    said = _said(named, directives)
+    said = _said(named, directives, limits)
     if said is not None:
         fresh, stale = min(fresh, said), min(stale, said)
-        if not directives.keys().isdisjoint(("must-revalidate", "proxy-revalidate", "s-maxage")):
-            error = min(error, said)
+    if not directives.keys().isdisjoint(("must-revalidate", "proxy-revalidate", "s-maxage")):
+        # Never shown once it is stale: without a number of Plone's own, that is what the operator calls fresh.
+        until = fresh if said is None else said
+        stale, error = min(stale, until), min(error, until)
     if status in _BRIEF:
         stale = error = fresh
     return Life(fresh, stale, error)
@@ -140,27 +200,29 @@ def life(status: int, fields: Fields, limits: Limits) -> Optional[Life]:
 
 def _personal(named: dict[bytes, bytes], directives: dict[str, str]) -> bool:
     """Return whether an answer is for one client only, or for one moment."""
-    varies = {each.strip() for each in named.get(b"vary", b"").lower().split(b",")}
+    varies = [each.strip() for each in named.get(b"vary", b"").lower().split(b",")]
     return (
         b"set-cookie" in named
         or named.get(b"content-type", b"").startswith(b"text/event-stream")
-        or b"*" in varies
-        or not varies.isdisjoint(_MEANINGLESS)
+        or any(each == b"*" or each in _OWN or _meaningless(each) for each in varies)
         or not directives.keys().isdisjoint(("no-store", "private", "no-cache"))
     )
 
 
-def _said(named: dict[bytes, bytes], directives: dict[str, str]) -> Optional[float]:
+def _said(named: dict[bytes, bytes], directives: dict[str, str], limits: Limits) -> Optional[float]:
     """Return for how many seconds more Plone calls it fresh (RFC 9111, section 4.2); None if it does not say."""
     for name in ("s-maxage", "max-age"):
         if name in directives:
             lifetime = float(seconds(directives[name].encode("latin-1")))
             break
     else:
-        if b"expires" not in named:
+        expires = named.get(b"expires")
+        if expires is None:
+            return None
+        if not limits.blanket and b"cache-control" not in named and expires.strip().lower() in _BLANKET_EXPIRES:
             return None
         try:
-            until = parsedate_to_datetime(named[b"expires"].decode("latin-1"))
+            until = parsedate_to_datetime(expires.decode("latin-1"))
             since = parsedate_to_datetime(named.get(b"date", b"").decode("latin-1"))
             lifetime = (until - since).total_seconds()
         except (TypeError, ValueError, IndexError, OverflowError):

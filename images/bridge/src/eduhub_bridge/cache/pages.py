@@ -1,8 +1,12 @@
-"""Stored pages: the least recently used go first, by number and by bytes."""
+"""Stored pages: the least recently used go first, by number and by bytes.
+
+What is found at an address where there is no page (nothing, a redirect, an answer for one client only) has a budget of
+its own: there are endless such addresses, and asking for many of them must not cost anybody a page.
+"""
 
 from __future__ import annotations
 
-from typing import Callable, Optional, Union
+from typing import Optional, Union
 
 from cachetools import LRUCache
 
@@ -13,6 +17,8 @@ LONGEST_BYTES = 1024 * 1024
 # What Python needs beside the bytes themselves, measured and rounded up: for a page, and for each of its fields.
 _PAGE_BYTES = 1500
 _FIELD_BYTES = 200
+# One part in so many of both budgets is for what is no page, and at least so many of those.
+_OTHERS, _LEAST_OTHERS = 8, 16
 
 
 class Page:
@@ -63,33 +69,47 @@ Stored = Union[Page, Solitary]
 
 
 class Pages:
-    """At most `most` pages of at most `most_bytes` together, kept by what was asked."""
+    """At most `most` pages, and an eighth of that of what is none, of `most_bytes` together, kept by what was asked."""
 
     def __init__(self, most: int, most_bytes: int) -> None:
-        self._most = most
         self.longest = min(LONGEST_BYTES, most_bytes // 8)
-        self._stored: LRUCache[Key, Stored] = LRUCache(most_bytes, getsizeof=_size)
-        self.get: Callable[[Key], Optional[Stored]] = self._stored.get
-        """Return what is stored under a key."""
+        others = most_bytes // _OTHERS
+        self._pages = _Budget(most, most_bytes - others)
+        self._others = _Budget(max(_LEAST_OTHERS, most // _OTHERS), others)
 
     def __len__(self) -> int:
-        return len(self._stored)
+        return len(self._pages) + len(self._others)
 
     @property
     def bytes(self) -> float:
         """Return how many bytes they take, those of Python's own housekeeping estimated."""
-        return self._stored.currsize
+        return self._pages.currsize + self._others.currsize
+
+    def get(self, key: Key) -> Optional[Stored]:
+        """Return what is stored under a key."""
+        return self._pages.get(key) or self._others.get(key)
 
     def put(self, key: Key, stored: Stored) -> None:
         """Store, and make room for it; what would take too much of it is not stored."""
         stored.size += sum(len(part) if isinstance(part, (bytes, str)) else sum(map(len, part)) for part in key)
-        if stored.size > self._stored.maxsize // 4:
-            self._stored.pop(key, None)
+        page = isinstance(stored, Page) and stored.status == 200
+        (self._others if page else self._pages).pop(key, None)
+        (self._pages if page else self._others).put(key, stored)
+
+
+class _Budget(LRUCache[Key, Stored]):
+    def __init__(self, most: int, most_bytes: int) -> None:
+        super().__init__(most_bytes, getsizeof=_size)
+        self._most = most
+
+    def put(self, key: Key, stored: Stored) -> None:
+        if stored.size > self.maxsize // 4:
+            self.pop(key, None)
             return
-        if key not in self._stored:
-            while len(self._stored) >= self._most:
-                self._stored.popitem()
-        self._stored[key] = stored
+        if key not in self:
+            while len(self) >= self._most:
+                self.popitem()
+        self[key] = stored
 
 
 def _size(stored: Stored) -> int:

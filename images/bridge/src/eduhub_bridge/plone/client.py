@@ -15,7 +15,6 @@ import orjson
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
-from eduhub_bridge.cache import freshness
 from eduhub_bridge.cache.anonymous import BYPASS, MISS, AnonymousReads, Found
 from eduhub_bridge.plone.answers import REDIRECTS, PloneAnswer, PloneError, Reply, good, moved, parsed, said_no
 from eduhub_bridge.settings import Settings
@@ -31,10 +30,9 @@ _CONTEXT = frozenset({"accept-language", "traceparent", "x-request-id"})
 _FROM_CLIENT = _CONTEXT | {"authorization", "via"}
 # What a stored page depends on, beside its address: see freshness. Conditions are about our answers, not Plone's.
 _OF_A_PAGE = _FROM_CLIENT | {
-    "host", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "cache-control", "pragma"
+    "host", "x-forwarded-host", "x-forwarded-proto", "cache-control", "pragma"
 }  # fmt: skip
 _ACCEPT = (b"accept", b"application/json")
-_VIA = ("via", "1.1 eduhub-bridge")
 # Where a request's scope says what a stored page did for it: a value of Cache-Status.
 CACHE_STATUS = "eduhub.cache_status"
 # Answers are read whole before they are checked; content is texts, files travel by other means.
@@ -130,7 +128,7 @@ class PloneClient:
         """Return the caller that gave this `context`, with the credential that it has now."""
         prefix = addresses.prefix(context["scheme"], context["host"], self._site_path)
         fields = [(name, value) for name, value in context.get("fields", ())]
-        fields.append(_VIA)
+        fields.append(headers.VIA)
         if authorization:
             fields.append(("authorization", authorization))
         return Caller(feature, context["scheme"], context["host"], prefix, fields)
@@ -173,9 +171,8 @@ class PloneClient:
         sent = [each for each in scope["headers"] if each[0].decode("latin-1") in _OF_A_PAGE]
         asks = {"method": "GET", "raw_path": raw_path, "query_string": query, "headers": [*sent, _ACCEPT]}
         page: Scope = {**scope, **asks}
-        asked = freshness.asked(page)
+        asked = self._anonymous.asked(page)
         if asked is None:
-            self._anonymous.count_bypass()
             scope[CACHE_STATUS] = BYPASS
             return None
         scope[CACHE_STATUS] = MISS

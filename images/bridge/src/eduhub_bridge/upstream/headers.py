@@ -18,7 +18,8 @@ _NOT_DROPPABLE = frozenset(
 )
 # Host is set for Plone's own address, Expect is answered by our own server, proxy credentials end here.
 _NOT_FOR_PLONE = HOP_BY_HOP | {b"host", b"expect", b"proxy-authorization"}
-_VIA = ("via", "1.1 eduhub-bridge")
+# What we say of ourselves.
+VIA = ("via", "1.1 eduhub-bridge")
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def request(raw: Raw, scheme: str) -> Request:
     named -= _NOT_DROPPABLE
     if named - HOP_BY_HOP:
         fields = [field for field in fields if field[0].encode() not in named]
-    fields.append(_VIA)
+    fields.append(VIA)
     host = single.get(b"x-forwarded-host") or single.get(b"host", b"")
     scheme = single.get(b"x-forwarded-proto", b"").decode("latin-1") or scheme
     return Request(fields, scheme.lower(), host.decode("latin-1"), has_body)
