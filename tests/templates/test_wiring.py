@@ -70,7 +70,7 @@ def test_both_slots_share_jobs_and_the_key_to_them():
         ("/var/lib/two/bridge", "/var/lib/eduhub-bridge"),
         ("/etc/two/bridge/state_key", "/run/secrets/bridge_state_key"),
     ]  # fmt: skip
-    made = {each["path"] for each in value("_release_rooms", eduhub_stack="two")}
+    made = {each["path"] for each in value("_release_directories", eduhub_stack="two")}
     assert {"/var/lib/two/bridge", "/etc/two/bridge"} <= made
     assert value("bridge_spec")["environment"]["EDUHUB_STATE_KEY_FILE"] == mounts[1][1]
 
