@@ -46,9 +46,9 @@ def builder(c: Context, *words: str) -> None:
     run(c, sys.executable, "-m", "builder", *words, PYTHONPATH="images")
 
 
-def pytest(c: Context, *words: str) -> None:
-    """Run pytest with `words`."""
-    run(c, sys.executable, "-m", "pytest", *words)
+def pytest(c: Context, *words: str, **env: str) -> None:
+    """Run pytest with `words`, and `env` added to its environment."""
+    run(c, sys.executable, "-m", "pytest", *words, **env)
 
 
 @task(help={
@@ -203,23 +203,27 @@ def check(c: Context) -> None:
 
 
 @task(help={
-    "stories": "only the rollout stories whose name contains this",
+    "stories": "only the tests whose name contains this, all their cases",
     "faults": "only the fault matrix, complete instead of a daily sample: about two hours",
+    "complete": "also the cases that a run leaves to other days",
 })  # fmt: skip
-def test(c: Context, stories: str = "", faults: bool = False) -> None:  # noqa: PT028 - a task, not a test
+def test(
+    c: Context, stories: str = "", faults: bool = False, complete: bool = False,
+) -> None:  # fmt: skip
     """Run everything: check, the images, the roles on hosts, and the rollout stories under load."""
     if not faults:
         check(c)
     play(c, "engine", inventory=c.config.test_inventory, limit="", verbose=False)
     builder(c, "--missing")
     if faults:
-        run(c, sys.executable, "-m", "pytest", "tests/rollout/faults", "-v", EDUHUB_FAULTS="all")
+        pytest(c, "tests/rollout/faults", "-v", EDUHUB_FAULTS="all")
         return
     for scenario in c.config.scenarios:
         molecule(c, scenario)
     # The templates again: before the images were built, a bare machine had no HAProxy to check them with.
     suites = ["tests/templates", "tests/adapters", "tests/images", "tests/bridge", "tests/browser", "tests/rollout"]
-    pytest(c, *suites, "-v", "--durations=25", "--durations-min=20", *(["-k", stories] if stories else []))
+    words = [*suites, "-v", "--durations=40", "--durations-min=20", *(["-k", stories] if stories else [])]
+    pytest(c, *words, **({"EDUHUB_TESTS": "all"} if complete or stories else {}))
 
 
 @task

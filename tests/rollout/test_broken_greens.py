@@ -18,6 +18,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.rotates(2)
 @pytest.mark.parametrize(("behaviour", "words"), BROKEN.items())
 def test_a_broken_green_is_refused_and_blue_serves_on(operator, stranger, tmp_path, behaviour, words):
     live = operator.status()

@@ -6,6 +6,8 @@ import pytest
 
 from tests.rollout.operator import STACK, STATE, answered_by, journal, kill_nine, until
 
+pytestmark = pytest.mark.rotates(2, by="module")
+
 
 def committed() -> str:
     """The slot on disk."""

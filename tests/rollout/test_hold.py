@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.rollout.operator import STACK, answered_by, docker, journal, until
+
+pytestmark = pytest.mark.rotates(2, by="module")
 
 WITHIN = 15
 

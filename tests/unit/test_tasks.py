@@ -89,6 +89,13 @@ def test_the_whole_fault_matrix_is_played_instead_of_everything():
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(("complete", "env"), [(False, {}), (True, {"EDUHUB_TESTS": "all"})])
+def test_a_run_leaves_cases_to_other_days_unless_it_is_complete(complete, env):
+    context = MockContext(config=Config(overrides=tasks.namespace.configuration()), run=Result(), repeat=True)
+    tasks.test(context, complete=complete)
+    assert context.run.call_args_list[-1].kwargs["env"] == env
+
+
 def test_removing_data_without_anybody_to_ask_is_refused(monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO())
     with pytest.raises(Exit) as refused:

@@ -12,6 +12,8 @@ import hashlib
 from dataclasses import dataclass
 from datetime import date
 
+from tests.rotation import of_the_day
+
 OUTCOMES = {
     "on": "continues: the new release is confirmed, as without the fault",
     "back": "is rolled back by the host: the old release is live, the new one's container and the lock are removed",
@@ -121,5 +123,4 @@ def chosen(of: str, count: int) -> list[Cell]:
     mixed = sorted(CELLS, key=lambda cell: hashlib.sha256(cell.id.encode()).digest())
     if of == "all":
         return mixed
-    first = date.fromisoformat(of).toordinal() * count % len(mixed)
-    return (mixed + mixed)[first : first + count]
+    return of_the_day(mixed, count, date.fromisoformat(of))
