@@ -244,6 +244,9 @@ def test_what_plone_says_about_freshness_shortens_it(fresh, page, plone, says, a
         ("POST", "/plone/broken", True), ("POST", "/plone/hang-up", True), ("POST", "/plone/silent", True),
         ("GET", "/plone/z/content_status_modify?workflow_action=retract&_authenticator=1", True),
         ("POST", "/plone/@querystring-search", False), ("POST", "/plone/@login", False), ("OPTIONS", "/plone/x", False),
+        ("PROPFIND", "/plone/x", False), *(("POST", f"/plone/status?{code}", False) for code in (401, 403, 404, 405)),
+        *(("POST", f"/plone/status?{code}", True) for code in (201, 204, 302, 400, 409, 500, 503)),
+        ("DELETE", "/plone/@users/status?404", True),
     ],
 )  # fmt: skip
 def test_nothing_that_was_read_before_a_write_is_used_after_it(fresh, page, method, target, writes):

@@ -40,6 +40,18 @@ def test_reads_and_writes_do_not_wait_for_each_other(bridge, plone):
     assert read_answer(writing).body == b"late"
 
 
+@pytest.mark.parametrize(
+    ("target", "fields"),
+    [("/plone/@login", []), ("/plone/login", ["Content-Type: application/x-www-form-urlencoded"])],
+)
+def test_a_login_waits_for_no_write(bridge, plone, target, fields):
+    writing = send(bridge, "/plone/wait", USER, method="POST")
+    until(lambda: plone.seen)
+    assert bridge.get(target, *fields, method="POST").body == b"hello"
+    plone.release.set()
+    assert read_answer(writing).body == b"late"
+
+
 def test_a_full_queue_is_503_with_a_time_to_come_again(start, plone):
     bridge = start(plone.url, EDUHUB_PLONE_READS="1", EDUHUB_PLONE_QUEUE="1", EDUHUB_PLONE_READ_WAIT_SECONDS="7")
     first = send(bridge, "/plone/wait", USER)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from eduhub_bridge.upstream.request_kind import Kind, kind
+from eduhub_bridge.upstream.request_kind import Kind, kind, refused
 
 
 @pytest.mark.parametrize(
@@ -15,9 +15,36 @@ from eduhub_bridge.upstream.request_kind import Kind, kind
         ("POST", "/@login", Kind.SESSION), ("POST", "/@login-renew", Kind.SESSION), ("POST", "/@logout", Kind.SESSION),
         ("POST", "/a/@login/b", Kind.WRITE), ("POST", "/a/%40querystring-search", Kind.WRITE),
         ("POST", "/a?x=/@login", Kind.WRITE), ("POST", "/a/@tus-upload", Kind.WRITE), ("PATCH", "/@login", Kind.WRITE),
-        ("PUT", "/a", Kind.WRITE), ("DELETE", "/a", Kind.WRITE), ("PROPFIND", "/a", Kind.WRITE),
+        ("PUT", "/a", Kind.WRITE), ("DELETE", "/a", Kind.WRITE), ("PROPFIND", "/a", Kind.READ),
+        ("PROPPATCH", "/a", Kind.WRITE), ("TRACE", "/a", Kind.READ),
+        ("POST", "/login", Kind.WRITE), ("PROPFIND", "/a?_authenticator=1", Kind.WRITE),
         ("get", "/a", Kind.WRITE), ("GET", "/a/content_status_modify?x=publish&_authenticator=1", Kind.WRITE),
     ],
 )  # fmt: skip
 def test_kinds(method, path, expected):
     assert kind(method, path) is expected
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type", "expected"),
+    [
+        ("/login", "application/x-www-form-urlencoded", Kind.SESSION),
+        ("/a/@@login?x", "multipart/form-data; boundary=x", Kind.SESSION),
+        ("/logout", "Application/X-WWW-Form-Urlencoded", Kind.SESSION),
+        ("/login", "application/json", Kind.WRITE), ("/my-login", "application/x-www-form-urlencoded", Kind.WRITE),
+        ("/login/x", "application/x-www-form-urlencoded", Kind.WRITE),
+    ],
+)  # fmt: skip
+def test_a_login_by_form_is_a_session_and_content_made_in_a_folder_of_that_name_is_none(path, content_type, expected):
+    assert kind("POST", path, content_type) is expected
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "expected"),
+    [
+        ("/wp-login.php", 404, True), ("/a", 401, True), ("/a", 403, True), ("/a", 405, True), ("/a", 200, False),
+        ("/a", 400, False), ("/a", 409, False), ("/a", 500, False), ("/a", 302, False), ("/@users/ada", 404, False),
+    ],
+)  # fmt: skip
+def test_a_refused_write_has_changed_nothing(path, status, expected):
+    assert refused(path, status) is expected

@@ -7,8 +7,9 @@
         answer.close()
 
 Plone computes a few reads at a time and one write, so that is all it is given (the write by both slots of a host
-together, see writes); the others wait in the order in which they came, and those who would wait too long are told so
-at once. A place is held for as long as Plone is busy, which is neither when the client is there nor when it is gone:
+together, see writes), and beside them one login, which waits for no write; the others wait in the order in which they
+came, and those who would wait too long are told so at once. A place is held for as long as Plone is busy, which is
+neither when the client is there nor when it is gone:
 
 - A read has its place until Plone's answer is whole. A client that leaves before leaves it to the bridge to wait:
   Plone computes on, and the next read would be one too many.
@@ -68,9 +69,14 @@ class Upstream:
         queue, late = settings.plone_queue, settings.plone_write_wait_seconds
         self._reads = Lane(settings.plone_reads, queue, settings.plone_read_wait_seconds, metrics.waited("reads"))
         self._writes = WriteLane(settings.state_dir, queue, late, metrics.waited("writes"))
+        self._sessions = Lane(1, queue, late, metrics.waited("sessions"))
         others = settings.plone_connections - settings.plone_reads - 1
         self._transfers = Lane(others, queue, late, metrics.waited("transfers"))
-        for name, lane in (("reads", self._reads), ("writes", self._writes), ("transfers", self._transfers)):
+        self._lanes = {Kind.READ: self._reads, Kind.SESSION: self._sessions, Kind.WRITE: self._writes}
+        for name, lane in (
+            ("reads", self._reads), ("writes", self._writes), ("sessions", self._sessions),
+            ("transfers", self._transfers),
+        ):  # fmt: skip
             _watch(metrics, name, lane)
         self._breaker = CircuitBreaker(settings.plone_failures, settings.plone_pause_seconds, self._turned)
         self._resting = False
@@ -134,8 +140,8 @@ class Upstream:
         not to be from then until the answer, and is spared the task that waits for Plone in its stead; `promise` is
         for those who are never cancelled.
         """
-        kind = request_kind.kind(method, path)
-        lane = self._reads if kind is Kind.READ else self._writes
+        kind = request_kind.kind(method, path, _content_type(fields) if method == "POST" else "")
+        lane = self._lanes[kind]
         seconds = seconds or self._settings.plone_seconds
         held = _Held(begins)
         if body is None or isinstance(body, bytes):
@@ -214,7 +220,7 @@ class Upstream:
         held: _Held, feature: str,
     ) -> ClientResponse:  # fmt: skip
         started = time.perf_counter()
-        sent = True
+        changed = True
         self._budget.earn()
         try:
             try:
@@ -224,16 +230,17 @@ class Upstream:
                 attempt = partial(self._attempt, method, path, fields, body, kind, seconds, held)
                 told = self._metrics.plone_retries.inc
                 answer = await retried(attempt, self._again, self._budget, failure=failure, told=told)
+            changed = not request_kind.refused(path, answer.status)
         except UpstreamError as error:
             held.free()
-            sent = error.sent
+            changed = error.sent
             raise (held.error or self._counted(error)) from error
         except BaseException:
             held.free()
             raise
         finally:
             # Before anybody can know of it. Also when it failed: a lost answer is no proof that nothing was written.
-            if kind is Kind.WRITE and held.begun and sent:
+            if kind is Kind.WRITE and held.begun and changed:
                 self._written.anew()
         self._metrics.plone_answered(feature, method, answer.status, time.perf_counter() - started)
         self._last_answer = time.monotonic()
@@ -343,6 +350,10 @@ class _Held:
 
 def _watch(metrics: Metrics, name: str, lane: Lane) -> None:
     metrics.watch_lane(name, lambda: lane.busy, lambda: lane.waiting)
+
+
+def _content_type(fields: list[tuple[str, str]]) -> str:
+    return next((value for name, value in fields if name == "content-type"), "")
 
 
 def _length(fields: list[tuple[str, str]]) -> Optional[int]:

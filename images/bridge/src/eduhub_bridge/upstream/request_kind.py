@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
-# Safe by their definition (RFC 9110, section 9.2.1), and plone.restapi keeps to it. PROPFIND and its like are safe
-# too, but rare: they queue with the writes.
-READING = frozenset({"GET", "HEAD", "OPTIONS"})
+# Safe by their definition (RFC 9110, section 9.2.1; RFC 4918, section 9.1), and plone.restapi keeps to it.
+READING = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND", "TRACE"})
 # But the classic interface publishes, cuts and pastes with a GET. Such a link brings the proof that no other site has
 # sent the user, without which Plone writes nothing (plone.protect).
 _PROOF = "_authenticator="
@@ -14,6 +13,14 @@ _PROOF = "_authenticator="
 _READING_POSTS = ("@querystring-search",)
 # These write, but no content: the time of a login, a token.
 _SESSION_POSTS = ("@login", "@login-renew", "@logout")
+# The same by the classic interface's forms. With JSON, a POST to such an address would make content in a folder.
+_SESSION_FORMS = ("login", "login_form", "failsafe_login", "failsafe_login_form", "logout")
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+# Answers of a Plone that has refused a request, and with that its whole transaction. Not 400 or 409: some services
+# report what went wrong in their middle so.
+_REFUSALS = frozenset({401, 403, 404, 405})
+# They answer 404 also when only one of several user folders knows how to delete.
+_HALF_DONE = ("/@users", "/@groups")
 
 
 class Kind(Enum):
@@ -24,7 +31,7 @@ class Kind(Enum):
     WRITE = "write"
 
 
-def kind(method: str, path: str) -> Kind:
+def kind(method: str, path: str, content_type: str = "") -> Kind:
     """Return what a request with this method and path, as sent to Plone, does; WRITE for what is not known."""
     if method in READING:
         return Kind.WRITE if _PROOF in path else Kind.READ
@@ -34,4 +41,11 @@ def kind(method: str, path: str) -> Kind:
             return Kind.READ
         if service in _SESSION_POSTS:
             return Kind.SESSION
+        if service.removeprefix("@@") in _SESSION_FORMS and content_type.lower().startswith(_FORMS):
+            return Kind.SESSION
     return Kind.WRITE
+
+
+def refused(path: str, status: int) -> bool:
+    """Return whether a write that was answered so has changed nothing."""
+    return status in _REFUSALS and not any(service in path for service in _HALF_DONE)
