@@ -96,12 +96,25 @@ def out_of_range(name: str, value: Any, option: Mapping[str, Any]) -> str | None
     if name.endswith("_proxies"):
         bad = next((each for each in value if not is_network(each)), None)
         return f"holds {shown(bad)}, but must hold addresses and networks, such as 192.0.2.0/24" if bad else None
+    if name == "edge_address":
+        bad = next((each for each in str(value).split(",") if not is_address(each)), None)
+        return f"holds {shown(bad.strip())}, which is no IP address, such as 0.0.0.0 or ::" if bad is not None else None
     numbers = [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, int | float)]
     least, most = option.get("least", option.get("above", -math.inf)), option.get("most", math.inf)
     bad = next((each for each in numbers if not least <= each <= most), None)
     if bad is None:
         return None
     return f"{'holds' if isinstance(value, list) else 'is'} {bad}, but must be {span(option)}"
+
+
+def is_address(text: str) -> bool:
+    """Whether `text` is an IP address; one of IPv6 may stand in brackets, as in a URL."""
+    bare = text.strip()
+    try:
+        found = ipaddress.ip_address(bare[1:-1] if bare.startswith("[") and bare.endswith("]") else bare)
+    except ValueError:
+        return False
+    return found.version == 6 or bare == str(found)
 
 
 def is_network(text: str) -> bool:

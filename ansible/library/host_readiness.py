@@ -26,7 +26,7 @@ options:
         type: str
         required: true
       address:
-        description: Address that the port is on.
+        description: Address that the port is on; several are separated by commas.
         type: str
         required: true
       port:
@@ -204,7 +204,11 @@ ARGUMENTS = {
 
 def requirements(given: dict[str, Any]) -> Requirements:
     """Return the module's parameters as requirements. Raises ValueError for a size that is not a whole number."""
-    ports = [Port(**port) for port in given["ports"]]
+    ports = [
+        Port(port["variable"], address.strip().strip("[]"), port["port"])
+        for port in given["ports"]
+        for address in port["address"].split(",")
+    ]
     disk_mb = {path: int(needed) for path, needed in given["disk_mb"].items()}
     plone = Upstream(**given["plone"]) if given["plone"] and given["plone"]["url"] else None
     return Requirements(**{**given, "ports": ports, "disk_mb": disk_mb, "plone": plone})

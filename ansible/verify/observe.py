@@ -93,7 +93,7 @@ def summary(container: dict[str, Any]) -> dict[str, Any]:
         "status": state["Status"],
         "exit_code": state["ExitCode"],
         "health": (state.get("Health") or {}).get("Status"),
-        "user": config["User"],
+        "user": running_as(state["Pid"]) or config["User"],
         "read_only": host["ReadonlyRootfs"],
         "privileged": host["Privileged"],
         "cap_drop": host["CapDrop"] or [],
@@ -103,6 +103,12 @@ def summary(container: dict[str, Any]) -> dict[str, Any]:
         "network": host["NetworkMode"],
         "mounts": [mount.get("Source", "") for mount in container["Mounts"]],
     }
+
+
+def running_as(pid: int) -> str:
+    """Return the user of a container's main process, which may have started as root; nothing where none runs."""
+    fields = dict(line.split(":", 1) for line in text(Path(f"/proc/{pid}/status")).splitlines() if ":" in line)
+    return ":".join(fields[name].split()[0] for name in ("Uid", "Gid")) if "Uid" in fields else ""
 
 
 def permissions(path: Path) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import subprocess
 from collections.abc import Iterator
@@ -17,9 +18,10 @@ from tests.templates.edge import Edge, Slot, ask, haproxy
     "given",
     [
         {}, {"edge_address": "0.0.0.0", "edge_port": 80}, {"eduhub_stack": "other", "edge_wait_seconds": 0},  # noqa: S104 - as an inventory says it
-        {"edge_trusted_proxies": ["192.0.2.1", "2001:db8::/32"]},
+        {"edge_trusted_proxies": ["192.0.2.1", "2001:db8::/32"]}, {"edge_address": "[::]"},
+        {"edge_address": "127.0.0.1, ::1, 192.0.2.7"}, {"edge_address": "0.0.0.0,::"},
     ],
-    ids=["default", "all addresses", "another stack", "behind proxies"],
+    ids=["default", "all addresses", "another stack", "behind proxies", "IPv6", "addresses", "all, by kind"],
 )
 def test_haproxy_accepts_the_configuration(tmp_path, given):
     path = Edge(tmp_path).write(**given)
@@ -214,3 +216,16 @@ def test_a_haproxy_that_starts_goes_by_the_file(tmp_path):
         slot = Slot("green", tmp_path / "run/green/bridge.sock")
         assert edge.ask().body == "green"
         slot.close()
+
+
+def by_address(edge: Edge, address: str) -> int:
+    """Return the status of the public's answer at one of the host's addresses."""
+    connection = http.client.HTTPConnection(address, edge.ports["edge_port"], timeout=60)
+    connection.request("GET", "/metrics")
+    return connection.getresponse().status
+
+
+@pytest.mark.parametrize("given", ["::", "[::]", "::1,127.0.0.1", "0.0.0.0,::"])
+def test_the_public_is_answered_on_every_address_that_is_set(tmp_path, given):
+    with Edge(tmp_path).running(edge_address=given) as edge:
+        assert [by_address(edge, address) for address in ("127.0.0.1", "::1")] == [404, 404]

@@ -98,8 +98,12 @@ ANY = "0.0.0.0"  # noqa: S104 - as an inventory says it
 
 
 @pytest.mark.parametrize(
-    ("address", "asked"), [("127.0.0.1", "127.0.0.1"), (ANY, "127.0.0.1"), ("10.0.0.7", "10.0.0.7")]
-)
+    ("address", "asked"), [
+        ("127.0.0.1", "127.0.0.1"), (ANY, "127.0.0.1"), ("10.0.0.7", "10.0.0.7"),
+        ("::", "[::1]"), ("[::]", "[::1]"), ("2001:db8::7", "[2001:db8::7]"), ("10.0.0.7, ::1", "10.0.0.7"),
+        ("::,0.0.0.0", "[::1]"),
+    ],
+)  # fmt: skip
 def test_the_pilot_asks_the_edge_where_it_listens(address, asked):
     assert value("pilot_edge_url", edge_address=address, edge_port=81) == f"http://{asked}:81"
 
@@ -114,8 +118,11 @@ def test_the_images_of_the_chosen_python_are_brought():
     ]
 
 
-def test_an_edge_below_port_1024_may_bind_it_and_no_other():
-    assert [value("_edge_capabilities", edge_port=port) for port in (80, 8080)] == [["NET_BIND_SERVICE"], []]
+def test_only_an_edge_below_port_1024_starts_as_root_with_what_it_needs_to_bind_and_to_stop_being_root():
+    names = ("_edge_user", "_edge_capabilities")
+    assert [[value(name, edge_port=port) for name in names] for port in (80, 8080)] == [
+        ["0:10002", ["NET_BIND_SERVICE", "SETGID", "SETUID"]], ["10002:10002", []],
+    ]  # fmt: skip
 
 
 def test_the_announcement_names_addresses_and_where_the_password_is_but_not_the_password():

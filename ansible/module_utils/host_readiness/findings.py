@@ -49,7 +49,7 @@ def findings(host: Host, required: Requirements) -> list[Finding]:
     return [
         *about_root(host),
         *about_engine(host, required),
-        *about_ports(host, required.ports),
+        *dict.fromkeys(about_ports(host, required.ports)),  # one port may be on several addresses
         *about_disk(host.file_systems),
         # A deployed stack already uses its memory; the pilot's preflight knows what the next release needs.
         *(() if host.deployed else about_memory(host.memory_mb, required.memory_mb)),
@@ -88,9 +88,9 @@ def about_ports(host: Host, ports: Iterable[Port]) -> Iterator[Finding]:
             yield Finding(
                 "address_foreign",
                 f"{port.address} is not an address of this host",
-                "set edge_address to one of its addresses",
+                f"set {port.variable.replace('_port', '_address')} to one of its addresses",
             )
-        if twin := next((other for other in earlier if overlap(port, other)), None):
+        if twin := next((other for other in earlier if other.variable != port.variable and overlap(port, other)), None):
             yield Finding("port_conflict", f"{port.variable} and {twin.variable} are both {port.port}", another)
         elif taken := next((each for each in host.listeners if overlap(port, each) and not each.own), None):
             yield Finding("port_taken", f"Port {port.port} is in use by {taken.holder}", f"stop it, or {another}")

@@ -19,7 +19,7 @@ from .conftest import Subject
 USERS = {"bridge": "10001:10001", "edge": "10002:10002", "pilot": "10003:10003", "plone": "500:500"}
 ENTRY_POINTS = {
     "bridge": ["python3", "-m", "eduhub_bridge"],
-    "edge": ["haproxy", "-W", "-db", "-f", "/etc/eduhub/edge/haproxy.cfg"],
+    "edge": ["/usr/lib/eduhub/start"],  # it execs HAProxy
     "pilot": ["python3", "-m", "eduhub_pilot"],
     "plone": ["python3", "-m", "eduhub_plone"],
 }

@@ -67,6 +67,13 @@ WRONG = {
         {"edge_trusted_proxies": ["192.0.2.0/24", "2001:db8::1", "a.b"]},
         "edge_trusted_proxies (all.yml:1) holds 'a.b', but must hold addresses and networks, such as 192.0.2.0/24.",
     ),
+    "a name to listen on": (
+        {"edge_address": "192.0.2.1, localhost"},
+        "edge_address (all.yml:1) holds 'localhost', which is no IP address, such as 0.0.0.0 or ::.",
+    ),
+    "no address at all": (
+        {"edge_address": ""}, "edge_address (all.yml:1) holds '', which is no IP address, such as 0.0.0.0 or ::.",
+    ),
     "a value that is no choice": (
         {"bridge_mode": "udp"}, "bridge_mode (all.yml:1) is 'udp', but must be one of tcp, socket.",
     ),
@@ -94,7 +101,7 @@ def test_an_unknown_part_of_a_value_is_named():
 
 
 RIGHT = {
-    "right values": {"edge_port": "8080", "edge_address": "::1", "bridge_python": "3.11", "bridge_mounts": []},
+    "right values": {"edge_port": "8080", "edge_address": "::1, [2001:db8::1],192.0.2.1", "bridge_python": "3.11", "bridge_mounts": []},
     "a number that is a text": {"bridge_python": 3.9},
     "no value": {"edge_port": None},
     "a template": {"edge_port": "{{ somewhere_else }}"},
