@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,13 @@ KINDS = {
 }  # fmt: skip
 # What of an option is for people, or has no place in Ansible's own specs.
 NOT_ANSIBLES = {"required", "default", "description", *MEASURE}
+
+
+# What each text of a list has to be like, and how that is said.
+TEXTS = {
+    "edge_hosts": (re.compile(r"(?=[^.])[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]+\]"), "names such as hub.example.edu"),
+    "edge_proxy_headers": (re.compile(r"[A-Za-z0-9_-]{1,100}"), "names of request headers such as X-Remote-User"),
+}
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,10 @@ def out_of_range(name: str, value: Any, option: Mapping[str, Any]) -> str | None
     if name.endswith("_proxies"):
         bad = next((each for each in value if not is_network(each)), None)
         return f"holds {shown(bad)}, but must hold addresses and networks, such as 192.0.2.0/24" if bad else None
+    if name in TEXTS:
+        form, example = TEXTS[name]
+        bad = next((each for each in value if not form.fullmatch(str(each))), None)
+        return f"holds {shown(bad)}, but must hold {example}" if bad is not None else None
     if name == "edge_address":
         bad = next((each for each in str(value).split(",") if not is_address(each)), None)
         return f"holds {shown(bad.strip())}, which is no IP address, such as 0.0.0.0 or ::" if bad is not None else None

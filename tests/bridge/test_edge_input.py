@@ -73,7 +73,8 @@ class Stack:
 @pytest.fixture(scope="module")
 def stacks(engine, tmp_path_factory) -> Iterator[dict[str, Stack]]:
     plone = Plone().start()
-    with Edge(tmp_path_factory.mktemp("edge")).running() as edge, ExitStack() as running:
+    names = ["x", "good.example", "evil.example"]
+    with Edge(tmp_path_factory.mktemp("edge")).running(edge_hosts=names) as edge, ExitStack() as running:
         stacks = {}
         for slot, python in SLOTS.items():
             container = running.enter_context(stack.slot(engine, plone.url, python, edge.folder / "run" / slot))

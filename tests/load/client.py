@@ -329,7 +329,7 @@ def _check(exchange: Exchange, expected: int) -> None:
 def encode(path: str, document: Any = None, **fields: str) -> bytes:
     """Return the bytes of a GET request, or of a POST of `document` as JSON; `fields` are further header fields."""
     body = b"" if document is None else json.dumps(document).encode()
-    lines = [f"{'POST' if body else 'GET'} {path} HTTP/1.1", "Host: bridge.test", "Accept: application/json"]
+    lines = [f"{'POST' if body else 'GET'} {path} HTTP/1.1", "Host: localhost", "Accept: application/json"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in fields.items()]
     if body:
         lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]

@@ -158,11 +158,12 @@ def ask(connection: http.client.HTTPConnection, path: str = "/", method: str = "
 
 
 class Slot:
-    """A bridge that answers with its name, hangs up on the first request for /broken, and remembers all requests."""
+    """A bridge that answers with its name, hangs up on the first request for `broken`, and remembers all requests."""
 
     def __init__(self, name: str, address: Path | int) -> None:
         self.seen: list[tuple[str, str]] = []
         self.headers = Message()
+        self.broken = "/broken"
         slot = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -171,7 +172,7 @@ class Slot:
             def do_GET(self) -> None:
                 slot.seen.append((self.command, self.path))
                 slot.headers = self.headers
-                if self.path == "/broken" and slot.seen.count((self.command, self.path)) == 1:
+                if self.path == slot.broken and slot.seen.count((self.command, self.path)) == 1:
                     self.close_connection = True
                     return
                 body = name.encode()

@@ -95,10 +95,12 @@ def test_where_nobody_listens_no_slot_is_named(edge):
 
 
 def test_a_client_cannot_speak_as_the_edge(edge, blue):
-    edge.ask(X_EduHub_Release="mine", X_Forwarded_For="192.0.2.1", X_Forwarded_Proto="https", Host="courses.example")
+    edge.ask(X_EduHub_Release="mine", X_Forwarded_For="192.0.2.1", X_Forwarded_Proto="https", X_Request_ID="mine-mine",
+             Host="localhost")  # fmt: skip
     ours = {name.lower(): value for name, value in blue.headers.items() if name.lower().startswith("x-")}
+    assert ours.pop("x-request-id") != "mine-mine"
     assert ours == {
-        "x-forwarded-for": "127.0.0.1", "x-forwarded-proto": "http", "x-forwarded-host": "courses.example",
+        "x-forwarded-for": "127.0.0.1", "x-forwarded-proto": "http", "x-forwarded-host": "localhost",
     }  # fmt: skip
 
 
@@ -111,7 +113,7 @@ def test_a_client_cannot_speak_as_the_edge(edge, blue):
 ], ids=["a proxy", "a proxy that says nothing", "somebody else"])  # fmt: skip
 def test_only_a_trusted_proxy_says_whom_it_speaks_for(tmp_path, proxies, given, told):
     edge = Edge(tmp_path)
-    with edge.running(edge_trusted_proxies=proxies):
+    with edge.running(edge_trusted_proxies=proxies, edge_hosts=["hub.example"]):
         slot = Slot("blue", tmp_path / "run/blue/bridge.sock")
         edge.ask(**given)
         slot.close()

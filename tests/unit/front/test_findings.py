@@ -12,6 +12,8 @@ KNOWN = Documented(
         "edge_port": {"type": "int", "required": True, "unit": "port", "least": 1, "most": 65535},
         "edge_address": {"type": "str", "default": "127.0.0.1"},
         "edge_trusted_proxies": {"type": "list", "elements": "str"},
+        "edge_hosts": {"type": "list", "elements": "str"},
+        "edge_proxy_headers": {"type": "list", "elements": "str"},
         "bridge_mode": {"choices": ["tcp", "socket"]},
         "bridge_python": {"type": "str", "choices": ["3.9", "3.11"]},
         "bridge_environment": {"type": "dict"},
@@ -71,6 +73,14 @@ WRONG = {
         {"edge_address": "192.0.2.1, localhost"},
         "edge_address (all.yml:1) holds 'localhost', which is no IP address, such as 0.0.0.0 or ::.",
     ),
+    "an address of a page for a name": (
+        {"edge_hosts": ["hub.example.edu", "https://hub.example.edu"]},
+        "edge_hosts (all.yml:1) holds 'https://hub.example.edu', but must hold names such as hub.example.edu.",
+    ),
+    "no name of a header": (
+        {"edge_proxy_headers": ["X-User:"]},
+        "edge_proxy_headers (all.yml:1) holds 'X-User:', but must hold names of request headers such as X-Remote-User.",
+    ),
     "no address at all": (
         {"edge_address": ""}, "edge_address (all.yml:1) holds '', which is no IP address, such as 0.0.0.0 or ::.",
     ),
@@ -101,7 +111,10 @@ def test_an_unknown_part_of_a_value_is_named():
 
 
 RIGHT = {
-    "right values": {"edge_port": "8080", "edge_address": "::1, [2001:db8::1],192.0.2.1", "bridge_python": "3.11", "bridge_mounts": []},
+    "right values": {
+        "edge_port": "8080", "edge_address": "::1, [2001:db8::1],192.0.2.1", "bridge_python": "3.11",
+        "bridge_mounts": [],
+    },
     "a number that is a text": {"bridge_python": 3.9},
     "no value": {"edge_port": None},
     "a template": {"edge_port": "{{ somewhere_else }}"},
