@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import shlex
 import sys
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from invoke.collection import Collection
 from invoke.context import Context
-from invoke.exceptions import Exit, ParseError
-from invoke.program import Program
+from invoke.exceptions import Exit
 from invoke.tasks import task
 
-PLAY = {
-    "inventory": "inventories/NAME, or the path of an inventory",
-    "limit": "only these hosts or groups",
-    "verbose": "show the output of Ansible",
-}
-ROLLOUT = {**PLAY, "take-over": "take the lock from the run that holds it, and undo that run"}
+from command_line import CommandLine, Hosts, LastingStream, on_hosts
+
+TAKE_OVER = "take the lock from the run that holds it, and undo that run"
 
 
 def run(c: Context, *words: str, **env: str) -> None:
@@ -31,13 +25,10 @@ def run(c: Context, *words: str, **env: str) -> None:
     c.run(shlex.join(words), env=env, pty=sys.stdout.isatty(), in_stream=False)
 
 
-def play(c: Context, verb: str, *flags: str, inventory: str, limit: str, verbose: bool, **values: Any) -> None:
-    """Play ansible/playbooks/`verb`.yml on the hosts of `inventory`, with `values` as its variables."""
+def play(c: Context, verb: str, hosts: Hosts, *flags: str, **values: Any) -> None:
+    """Play ansible/playbooks/`verb`.yml on `hosts`, with `values` as its variables."""
     given = {f"eduhub_{name}": value for name, value in values.items() if value}
-    words = ["--inventory", inventory, *flags]
-    words += ["--limit", limit] if limit else []
-    words += ["--values", json.dumps(given)] if given else []
-    words += ["--verbose"] if verbose else []
+    words = [*hosts.words(), *flags, *(["--values", json.dumps(given)] if given else [])]
     run(c, sys.executable, "-m", "front", verb, *words, PYTHONPATH="ansible")
 
 
@@ -51,91 +42,80 @@ def pytest(c: Context, *words: str, **env: str) -> None:
     run(c, sys.executable, "-m", "pytest", *words, **env)
 
 
-@task(help={
-    **ROLLOUT, "python": "Python of the bridge; default: that of the live release, bridge_python for the first one",
-    "check": "change nothing, show what would change",
-})  # fmt: skip
-def deploy(
-    c: Context, python: str = "", inventory: str = "local", limit: str = "", check: bool = False,
-    take_over: bool = False, verbose: bool = False,
-) -> None:  # fmt: skip
+@on_hosts(
+    python="Python of the bridge; default: that of the live release, bridge_python for the first one",
+    check="change nothing, show what would change", take_over=TAKE_OVER,
+)  # fmt: skip
+def deploy(c: Context, hosts: Hosts, python: str = "", check: bool = False, take_over: bool = False) -> None:
     """Deploy the stack as the inventory describes it: engine, images, Plone, edge, bridge."""
     flags = ["--check"] if check else []
-    play(c, "engine", *flags, inventory=inventory, limit=limit, verbose=verbose, python=python)
+    play(c, "engine", hosts, *flags, python=python)
     if not check:
         builder(c, "--missing")
-    play(c, "deploy", *flags, inventory=inventory, limit=limit, verbose=verbose, python=python, take_over=take_over)
+    play(c, "deploy", hosts, *flags, python=python, take_over=take_over)
 
 
-@task(help={
-    **ROLLOUT, "python": "target Python", "resume": "continue an interrupted run",
-    "hold": "leave the release unconfirmed until ./invoke confirm",
-    "confirm-within": "seconds after which an unconfirmed host rolls back; default: pilot_confirm_seconds",
-})  # fmt: skip
+@on_hosts(
+    python="target Python", resume="continue an interrupted run",
+    hold="leave the release unconfirmed until ./invoke confirm",
+    confirm_within="seconds after which an unconfirmed host rolls back; default: pilot_confirm_seconds",
+    take_over=TAKE_OVER,
+)  # fmt: skip
 def upgrade(
-    c: Context, python: str = "", hold: bool = False, confirm_within: str = "", inventory: str = "local",
-    limit: str = "", resume: bool = False, take_over: bool = False, verbose: bool = False,
+    c: Context, hosts: Hosts, python: str = "", hold: bool = False, confirm_within: str = "", resume: bool = False,
+    take_over: bool = False,
 ) -> None:  # fmt: skip
     """Upgrade the bridge to another Python, blue-green, without a failed request."""
     values = {"python": python, "hold": hold, "confirm_within": confirm_within, "resume": resume}
-    values |= {"take_over": take_over}
-    play(c, "upgrade", inventory=inventory, limit=limit, verbose=verbose, **values)
+    play(c, "upgrade", hosts, **values, take_over=take_over)
 
 
-@task(help=PLAY)
-def confirm(c: Context, inventory: str = "local", limit: str = "", verbose: bool = False) -> None:
+@on_hosts()
+def confirm(c: Context, hosts: Hosts) -> None:
     """Confirm the release of `upgrade --hold`."""
-    play(c, "confirm", inventory=inventory, limit=limit, verbose=verbose)
+    play(c, "confirm", hosts)
 
 
-@task(help={**ROLLOUT, "to": "id of the target release", "list": "list the releases of each host"})
-def rollback(
-    c: Context, to: str = "", inventory: str = "local", limit: str = "", list: bool = False, take_over: bool = False,
-    verbose: bool = False,
-) -> None:  # fmt: skip
+@on_hosts(to="id of the target release", list="list the releases of each host", take_over=TAKE_OVER)
+def rollback(c: Context, hosts: Hosts, to: str = "", list: bool = False, take_over: bool = False) -> None:
     """Roll back to the last known-good release of each host."""
-    verb = "releases" if list else "rollback"
-    play(c, verb, inventory=inventory, limit=limit, verbose=verbose, to=to, take_over=take_over)
+    play(c, "releases" if list else "rollback", hosts, to=to, take_over=take_over)
 
 
-@task(help={**PLAY, "json": "one JSON document instead of the table"})
-def status(c: Context, inventory: str = "local", limit: str = "", json: bool = False, verbose: bool = False) -> None:
+@on_hosts(json="one JSON document instead of the table")
+def status(c: Context, hosts: Hosts, json: bool = False) -> None:
     """Show the live release of each host, the lock holder, and whether a rollback is ready."""
-    play(c, "status", *(["--json"] if json else []), inventory=inventory, limit=limit, verbose=verbose)
+    play(c, "status", hosts, *(["--json"] if json else []))
 
 
-@task(help={**PLAY, "json": "print the report as JSON, write no files"})
-def report(c: Context, inventory: str = "local", limit: str = "", json: bool = False, verbose: bool = False) -> None:
+@on_hosts(json="print the report as JSON, write no files")
+def report(c: Context, hosts: Hosts, json: bool = False) -> None:
     """Write the last rollout of each host as a page with plots and as JSON, below reports/rollout."""
-    play(c, "report", *(["--json"] if json else []), inventory=inventory, limit=limit, verbose=verbose)
+    play(c, "report", hosts, *(["--json"] if json else []))
 
 
-@task(help=PLAY)
-def verify(c: Context, inventory: str = "local", limit: str = "", verbose: bool = False) -> None:
+@on_hosts()
+def verify(c: Context, hosts: Hosts) -> None:
     """Verify the deployed hosts with testinfra, without changing them."""
-    play(c, "verify", inventory=inventory, limit=limit, verbose=verbose)
+    play(c, "verify", hosts)
 
 
-@task(help={**PLAY, "self-test": "test every gate with releases that it must stop"})
-def preflight(
-    c: Context, self_test: bool = False, inventory: str = "local", limit: str = "", verbose: bool = False,
-) -> None:  # fmt: skip
+@on_hosts(self_test="test every gate with releases that it must stop")
+def preflight(c: Context, hosts: Hosts, self_test: bool = False) -> None:
     """Check everything that could stop a rollout; every finding comes with its remedy."""
-    play(c, "preflight", inventory=inventory, limit=limit, verbose=verbose, self_test=self_test)
+    play(c, "preflight", hosts, self_test=self_test)
 
 
-@task(help={
-    **PLAY, "data": "remove content, secrets and history too", "yes": "do not ask",
-    "take-over": "remove it even while a run is in progress",
-})  # fmt: skip
-def destroy(
-    c: Context, data: bool = False, yes: bool = False, inventory: str = "local", limit: str = "",
-    take_over: bool = False, verbose: bool = False,
-) -> None:  # fmt: skip
+@on_hosts(
+    data="remove content, secrets and history too", yes="do not ask",
+    take_over="remove it even while a run is in progress",
+)  # fmt: skip
+def destroy(c: Context, hosts: Hosts, data: bool = False, yes: bool = False, take_over: bool = False) -> None:
     """Remove the stack. Its data is kept without --data."""
     if data and not yes:
-        ask_for_consent(f"This removes content, secrets and history of every host of inventory {inventory!r} for good.")
-    play(c, "destroy", inventory=inventory, limit=limit, verbose=verbose, data=data, take_over=take_over)
+        what = f"content, secrets and history of every host of inventory {hosts.inventory!r}"
+        ask_for_consent(f"This removes {what} for good.")
+    play(c, "destroy", hosts, data=data, take_over=take_over)
 
 
 def ask_for_consent(warning: str) -> None:
@@ -213,7 +193,7 @@ def test(
     """Run everything: check, the images, the roles on hosts, and the rollout stories under load."""
     if not faults:
         check(c)
-    play(c, "engine", inventory=c.config.test_inventory, limit="", verbose=False)
+    play(c, "engine", Hosts(c.config.test_inventory))
     builder(c, "--missing")
     if faults:
         pytest(c, "tests/rollout/faults", "-v", EDUHUB_FAULTS="all")
@@ -237,43 +217,6 @@ def lock(c: Context) -> None:
 def settings(c: Context) -> None:
     """Generate specs, defaults, tables, example and the programs' files from the description of the settings."""
     run(c, sys.executable, "-m", "settings", PYTHONPATH="ansible")
-
-
-class CommandLine(Program):
-    """Invoke, but a mistyped command line is refused with exit code 2 and the next command."""
-
-    def parse_tasks(self) -> None:
-        """Parse the verbs and their options. Raises Exit for what cannot be parsed."""
-        try:
-            super().parse_tasks()
-        except ParseError as error:
-            verbs = [name for names in self.collection.task_names.items() for name in (names[0], *names[1])]
-            near = [match for word in self.argv[1:] for match in difflib.get_close_matches(word, verbs, n=1)]
-            flags = error.context.flags if error.context else {}
-            lone = [word for word, after in pairwise([*self.argv, "-"]) if word in flags and after[:1] == "-"]
-            empty = [word for word in lone if flags[word].takes_value]
-            what = f"{empty[0]} needs a value." if empty else str(error)
-            hint = f"Did you mean {near[0]}?" if near and near[0] not in self.argv else ""
-            commands = f"Next: ./invoke {near[0]}" if hint else "Next: ./invoke --list\n      ./invoke --help VERB"
-            raise Exit(f"invoke: {what} {hint}".rstrip() + f"\n{commands}", code=2) from None
-
-
-class LastingStream:
-    """Standard output that outlives its reader, as in `./invoke deploy | head`: the run and its exit code stay."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream or Path(os.devnull).open("w")  # noqa: SIM115 - Python has no stream that began closed
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def write(self, text: str) -> None:
-        """Write text at once; drop it where the reader is gone."""
-        try:
-            self._stream.write(text)
-            self._stream.flush()
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
 
 images = Collection("images", build, verify_images)

@@ -46,6 +46,9 @@ def parsed(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--verbose", action="store_true", help="show what Ansible does")
     parser.add_argument("--check", action="store_true", help="change nothing, say what would change")
     parser.add_argument("--json", action="store_true", help="print one JSON document, at the end")
+    parser.add_argument("--become-password-file", default="", help="file with the password of sudo on the hosts")
+    parser.add_argument("--vault-password-file", default="", help="file with the password of ansible-vault")
+    parser.add_argument("--asked", action="append", default=[], choices=["become", "vault"], help="was typed")
     return parser.parse_args(words)
 
 
@@ -70,13 +73,25 @@ def checked(options: argparse.Namespace) -> list[Target]:
         near = get_close_matches(options.verb, verbs, n=1)
         raise RefusalError(f"There is no playbook {options.verb!r}; {f'did you mean {near[0]}?' if near else verbs}")
     os.environ["ANSIBLE_CONFIG"] = str(CHECKOUT / "ansible/ansible.cfg")
+    give_passwords(options)
     options.path = inventory.find(options.inventory, CHECKOUT)
     options.values = values(options.values)
-    hosts = inventory.load(options.path, options.limit)
-    inventory.check(options.path, hosts, documented(CHECKOUT / "ansible"))
+    known = documented(CHECKOUT / "ansible")
+    hosts = inventory.load(options.path, options.limit, known.prefixes)
+    inventory.check(options.path, hosts, known)
     check_python(options, hosts)
     check_root(options, hosts)
     return hosts
+
+
+def give_passwords(options: argparse.Namespace) -> None:
+    """Tell Ansible, here and in the run, where its passwords are. Raises RefusalError for an unreadable file."""
+    for name in ("become", "vault"):
+        file = getattr(options, f"{name}_password_file")
+        if file and not os.access(file, os.R_OK):
+            raise RefusalError(f"--{name}-password-file {file!r} cannot be read: name a file that you may read.")
+        if file:
+            os.environ[f"ANSIBLE_{name.upper()}_PASSWORD_FILE"] = file
 
 
 def values(text: str) -> dict[str, Any]:
@@ -158,7 +173,10 @@ def closed(run: Run, names: Sequence[str], done: Played) -> int:
 
 def request_of(options: argparse.Namespace) -> Request:
     """Return what the operator asked for."""
-    return Request(options.verb, options.inventory, options.limit, options.values)
+    login: list[tuple[str, ...]] = [(f"--ask-{name}-pass",) for name in options.asked]
+    if options.vault_password_file and "vault" not in options.asked:
+        login.append(("--vault-password-file", options.vault_password_file))
+    return Request(options.verb, options.inventory, options.limit, options.values, tuple(login))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,11 @@ from ansible.cli import CLI  # type: ignore[import-untyped]
 from ansible.errors import AnsibleError  # type: ignore[import-untyped]
 from ansible.inventory.manager import InventoryManager, split_host_pattern  # type: ignore[import-untyped]
 from ansible.parsing.dataloader import DataLoader  # type: ignore[import-untyped]
-from ansible.parsing.vault import EncryptedString  # type: ignore[import-untyped]
+from ansible.parsing.vault import (  # type: ignore[import-untyped]
+    AnsibleVaultError,
+    EncryptedString,
+    VaultSecretsContext,
+)
 from ansible.plugins.loader import init_plugin_loader  # type: ignore[import-untyped]
 from ansible.utils.collection_loader import AnsibleCollectionConfig  # type: ignore[import-untyped]
 from ansible.vars.manager import VariableManager  # type: ignore[import-untyped]
@@ -20,18 +24,22 @@ from ansible.vars.manager import VariableManager  # type: ignore[import-untyped]
 from front.refusal import RefusalError, shown
 
 
-def read(inventory: Path, limit: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield name and variables of each host as Ansible's own managers see them. Raises RefusalError."""
+def read(inventory: Path, limit: str, needed: tuple[str, ...]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield name and variables of each host as Ansible's own managers see them. Raises RefusalError.
+
+    `needed`: what the names begin with whose encrypted values have to be readable; others' may stay unread.
+    """
     constants.INVENTORY_ANY_UNPARSED_IS_FAILED = True  # half an inventory would leave hosts out in silence
     if not AnsibleCollectionConfig.collection_finder:  # it may be set only once in a process
         init_plugin_loader()
+    secrets: list[Any] = []
     try:
         loader = DataLoader()
-        loader.set_vault_secrets(
-            CLI.setup_vault_secrets(
-                loader, list(constants.DEFAULT_VAULT_IDENTITY_LIST), auto_prompt=False, initialize_context=False
-            )
+        secrets = CLI.setup_vault_secrets(
+            loader, list(constants.DEFAULT_VAULT_IDENTITY_LIST), auto_prompt=False,
+            initialize_context=VaultSecretsContext.current(optional=True) is None,  # once in a process
         )
+        loader.set_vault_secrets(secrets)
         manager = InventoryManager(loader=loader, sources=[str(inventory)])
         if not manager.list_hosts("all"):
             raise RefusalError(f"The inventory {shown(inventory)} names no host; write at least one into it.")
@@ -39,10 +47,37 @@ def read(inventory: Path, limit: str) -> Iterator[tuple[str, Mapping[str, Any]]]
         manager.subset(limit or None)
         variables = VariableManager(loader=loader, inventory=manager)
         for host in manager.list_hosts("all"):
-            yield host.name, readable(variables.get_vars(host=host, include_hostvars=False))
+            found = variables.get_vars(host=host, include_hostvars=False)
+            decrypt({name: value for name, value in found.items() if name.startswith(needed)})
+            yield host.name, readable(found)
     except AnsibleError as error:
+        if vault_failed(error):
+            raise RefusalError(vault_message(inventory, given=bool(secrets))) from None
         why = str(error).splitlines()[0].rstrip(".")
         raise RefusalError(f"The inventory {shown(inventory)} cannot be used: {why}; correct it.") from None
+
+
+def vault_failed(error: BaseException | None) -> bool:
+    """Whether an error is one of ansible-vault, or came of one."""
+    return error is not None and (isinstance(error, AnsibleVaultError) or vault_failed(error.__context__))
+
+
+def vault_message(inventory: Path, *, given: bool) -> str:
+    """Return why what ansible-vault encrypted cannot be read."""
+    if given:
+        return f"The password given for ansible-vault does not fit what the inventory {shown(inventory)} encrypts."
+    return (
+        f"The inventory {shown(inventory)} holds values that ansible-vault encrypted, and no password was given: add "
+        "--ask-vault-pass, or --vault-password-file FILE."
+    )
+
+
+def decrypt(value: Any) -> None:
+    """Decrypt each encrypted text in `value`, and forget it. Raises AnsibleVaultError for one that cannot be."""
+    if isinstance(value, EncryptedString):
+        str(value)
+    for part in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
+        decrypt(part)
 
 
 def readable(value: Any) -> Any:

@@ -88,8 +88,11 @@ def unreadable(path: Path) -> str | None:
     return None
 
 
-def load(inventory: Path, limit: str) -> list[Target]:
-    """Return the hosts of an inventory that `limit` leaves (all without one). Raises RefusalError."""
+def load(inventory: Path, limit: str, ours: tuple[str, ...] = ()) -> list[Target]:
+    """Return the hosts of an inventory that `limit` leaves (all without one). Raises RefusalError.
+
+    `ours`: what the names of settings begin with; those, and Ansible's own, have to be readable if encrypted.
+    """
     broken = [why for path in files(inventory) if path.suffix in YAML for why in (unreadable(path),) if why]
     if broken:
         raise RefusalError(*broken)
@@ -97,7 +100,7 @@ def load(inventory: Path, limit: str) -> list[Target]:
     from front import hosts  # noqa: PLC0415 - Ansible reads its settings when it is imported
 
     with contextlib.redirect_stderr(io.StringIO()):  # Ansible warns there about what is a refusal here
-        return [Target(name, variables) for name, variables in hosts.read(inventory, limit)]
+        return [Target(name, variables) for name, variables in hosts.read(inventory, limit, ("ansible_", *ours))]
 
 
 def check(inventory: Path, hosts: list[Target], known: Documented) -> None:

@@ -17,17 +17,22 @@ WITHOUT_HOSTS = frozenset({"images.build", "images.verify", "bench", "check", "t
 
 @dataclass(frozen=True)
 class Request:
-    """The verb and options of one command line. `values`: the variables that its options set (`eduhub_python`)."""
+    """The verb and options of one command line.
+
+    `values`: the variables that its options set (`eduhub_python`). `login`: its options for passwords, as typed.
+    """
 
     verb: str
     inventory: str = DEFAULT_INVENTORY
     limit: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
+    login: Sequence[Sequence[str]] = ()
 
     @classmethod
     def from_json(cls, text: str) -> Request:
         """Return the request that `to_json` wrote. Raises ValueError or TypeError for another text."""
-        return cls(**json.loads(text))
+        given = json.loads(text)
+        return cls(**{**given, "login": tuple(map(tuple, given.get("login", ())))})
 
     def to_json(self) -> str:
         """Return the request as JSON, for the callback's environment."""
@@ -43,7 +48,7 @@ class Request:
         earlier run.
         """
         kept = {name: value for name, value in self.values.items() if name not in {"eduhub_resume", "eduhub_take_over"}}
-        request = Request(self.verb, self.inventory, self.limit, kept)
+        request = Request(self.verb, self.inventory, self.limit, kept, self.login)
         words = ["./invoke", *TYPED_AS.get(self.verb, [self.verb]), *request._options(), option, *self._hosts()]
         return shlex.join(words)
 
@@ -77,7 +82,8 @@ class Request:
     def _hosts(self) -> list[str]:
         return [word for pair in self._pairs(None) for word in pair]
 
-    def _pairs(self, limit: str | None) -> list[tuple[str, str]]:
+    def _pairs(self, limit: str | None) -> list[tuple[str, ...]]:
         hosts = self.limit if limit is None else limit
-        pairs = [("--inventory", self.inventory)] if self.inventory != DEFAULT_INVENTORY else []
-        return pairs + ([("--limit", hosts)] if hosts else [])
+        pairs: list[tuple[str, ...]] = [("--inventory", self.inventory)] if self.inventory != DEFAULT_INVENTORY else []
+        pairs += [("--limit", hosts)] if hosts else []
+        return [*pairs, *(tuple(words) for words in self.login)]

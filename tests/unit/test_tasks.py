@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from invoke import Config, Exit, MockContext, Result
 
+import command_line
 import tasks
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -171,3 +172,39 @@ def test_no_answer_is_no_consent(monkeypatch, answer):
     with pytest.raises(Exit) as refused:
         tasks.ask_for_consent("Gone for good.")
     assert refused.value.code == 2
+
+
+@pytest.fixture
+def typing(monkeypatch):
+    """Somebody at a terminal who types `secret` whenever a password is asked for; the prompts."""
+    asked: list[str] = []
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr("getpass.getpass", lambda prompt: (asked.append(prompt), "secret")[1])
+    command_line.typed_password.cache_clear()
+    yield asked
+    command_line.typed_password.cache_clear()
+
+
+def test_a_password_is_asked_for_once_and_goes_on_in_a_file_of_this_user_alone(typing):
+    lines = lines_of(tasks.deploy, ask_become_pass=True)
+    assert typing == ["Become password: "]
+    words = shlex.split(lines[0])
+    file = Path(words[words.index("--become-password-file") + 1])
+    assert (file.read_text(), file.parent.stat().st_mode & 0o777) == ("secret\n", 0o700)
+    assert all("secret" not in line for line in lines)
+    assert lines[2].split("--values")[0] == lines[0].replace("front engine", "front deploy").split("--values")[0]
+
+
+def test_a_vault_password_file_is_named_by_its_whole_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (line,) = lines_of(tasks.status, vault_password_file="vault.txt")  # noqa: S106 - a path
+    assert line == f"front status --inventory local --vault-password-file {tmp_path}/vault.txt"
+
+
+@pytest.mark.parametrize(("option", "variable"), [("become", "BECOME"), ("vault", "VAULT")])
+def test_without_a_terminal_nobody_is_asked_for_a_password(option, variable):
+    done = typed(f"status --ask-{option}-pass", "< /dev/null")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"ANSIBLE_{variable}_PASSWORD_FILE" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,8 @@ OWN_TEXT = frozenset({"fail", "assert", "validate_argument_spec"})  # actions wh
 TASK_FAILED, UNREACHABLE = "task_failed", "host_unreachable"  # codes of what Ansible itself reports
 # Ansible offers the names of its layers only as text before the reason: "Task failed: Module failed: No space left".
 LAYERS = ("Task failed: ", "Action failed: ", "Module failed: ")
+# All that it says where the password of privilege escalation is missing or wrong.
+PASSWORD = re.compile(r"(Missing|Incorrect) \w+ password")
 COMMAND_FAILED = "non-zero return code"  # all that Ansible says of a program that failed, beside its exit code
 
 
@@ -121,6 +124,8 @@ def reason(result: Mapping[str, Any]) -> str:
     printed = [line for key in ("stdout", "stderr") for line in str(result.get(key) or "").splitlines()]
     tail = [f"  | {line}" for line in printed[-TAIL_LINES:]] if result.get("rc") else []
     text = without_layers(text_of(result).strip()) or "it gave no reason; --verbose shows everything."
+    if PASSWORD.fullmatch(text):
+        text = f"{text}: add --ask-become-pass, or set ansible_become_password in an encrypted file of the inventory."
     if text == COMMAND_FAILED:
         text = f"it ended with exit code {result.get('rc')}."
     if result.get("exception") and "\n" in text:  # a module that died: its text is a traceback, which ends with why

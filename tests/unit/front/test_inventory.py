@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -156,3 +157,58 @@ def test_a_locale_that_ansible_refuses_is_no_hindrance(kept, checkout):
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.stdout, done.stderr) == ("2\n", "")
+
+
+SECRET = "ansible_become_password: sudo-secret\n"  # noqa: S105 - of this test alone
+
+
+@pytest.fixture
+def encrypted(kept, tmp_path):
+    """An inventory of which ansible-vault encrypted a whole file, and the file with the password."""
+    password, file = tmp_path / "password", kept / "group_vars/all.yml"
+    password.write_text("open\n")
+    file.write_text(SECRET)
+    vault = str(Path(sys.executable).with_name("ansible-vault"))
+    subprocess.run([vault, "encrypt", "--vault-password-file", str(password), str(file)], check=True, timeout=60)
+    assert "sudo-secret" not in file.read_text()
+    return kept, password
+
+
+def encrypted_value(kept, password) -> None:
+    """Encrypt the one value instead of the file."""
+    vault = [str(Path(sys.executable).with_name("ansible-vault")), "encrypt_string", "--vault-password-file"]
+    done = subprocess.run(
+        [*vault, str(password), "--name", "ansible_become_password", "sudo-secret"],
+        check=True, timeout=60, capture_output=True, text=True,
+    )  # fmt: skip
+    (kept / "group_vars/all.yml").write_text(done.stdout)
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["a file", "a value"])
+@pytest.mark.parametrize(
+    ("given", "code", "words"),
+    [
+        (None, 2, "holds values that ansible-vault encrypted, and no password was given: add --ask-vault-pass, or"),
+        ("shut", 2, "The password given for ansible-vault does not fit"),
+        ("open", 0, ""),
+    ],
+    ids=["no password", "another password", "the password"],
+)
+def test_what_ansible_vault_encrypted_is_read_with_its_password_alone(encrypted, front, whole, given, code, words):
+    kept, password = encrypted
+    if not whole:
+        encrypted_value(kept, password)
+    folder = front.checkout / "ansible/playbooks"
+    folder.mkdir(parents=True, exist_ok=True)
+    task = "{ansible.builtin.assert: {that: ansible_become_password == 'sudo-secret'}}"
+    (folder / "status.yml").write_text(
+        f"- {{hosts: two, gather_facts: false, connection: local, vars: {{phase: status}}, tasks: [{task}]}}\n"
+    )
+    words_given = []
+    if given:
+        (kept.parent / "given").write_text(given)
+        words_given = ["--vault-password-file", str(kept.parent / "given")]
+    returned, output, errors = front.run("status", "--inventory", str(kept), "--limit", "two", *words_given)
+    assert (returned, words in " ".join(errors.split())) == (code, True), output + errors
+    assert "Traceback" not in errors
+    assert "sudo-secret" not in output + errors

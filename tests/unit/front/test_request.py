@@ -56,3 +56,11 @@ def test_the_state_is_that_of_the_whole_inventory_and_a_limit_can_be_another():
     request = Request("upgrade", "campus", "a,b", {"eduhub_python": "3.9"})
     assert request.status == "./invoke status --inventory campus"
     assert request.invoke("confirm", limit="a") == "./invoke confirm --inventory campus --limit a"
+
+
+def test_next_commands_give_passwords_as_this_one_did():
+    request = Request("upgrade", "campus", login=(("--ask-become-pass",), ("--vault-password-file", "/v")))
+    login = "--ask-become-pass --vault-password-file /v"
+    assert request.invoke("rollback") == f"./invoke rollback --inventory campus {login}"
+    assert request.command == f"./invoke upgrade --inventory campus {login}"
+    assert Request.from_json(request.to_json()) == request

@@ -99,3 +99,10 @@ def test_of_much_output_the_end_is_shown():
     result = {"msg": "x", "rc": 1, "stdout": "\n".join(map(str, range(50)))}
     lines = messages.reason(result).splitlines()
     assert lines[1:] == [f"  | {number}" for number in range(30, 50)]
+
+
+@pytest.mark.parametrize("what", ["Missing", "Incorrect"])
+def test_a_password_that_sudo_needs_comes_with_how_to_give_it(what):
+    (message,) = messages.failures("Look", "stat", {"msg": f"Task failed: {what} sudo password", "failed": True}, {})
+    remedy = "add --ask-become-pass, or set ansible_become_password in an encrypted file of the inventory"
+    assert message.message == f"Look: {what} sudo password: {remedy}."

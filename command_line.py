@@ -1,0 +1,129 @@
+"""The command line that tasks.py gives its verbs: options common to all, passwords, refusals, streams."""
+
+from __future__ import annotations
+
+import atexit
+import difflib
+import functools
+import getpass
+import inspect
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from invoke.context import Context
+from invoke.exceptions import Exit, ParseError
+from invoke.program import Program
+from invoke.tasks import task
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """The options that every verb on hosts has: which hosts, and how to sign in."""
+
+    inventory: str = "local"
+    limit: str = ""
+    verbose: bool = False
+    ask_become_pass: bool = False
+    ask_vault_pass: bool = False
+    vault_password_file: str = ""
+
+    HELP = {  # noqa: RUF012 - of the options, by their names; no field
+        "inventory": "inventories/NAME, or the path of an inventory",
+        "limit": "only these hosts or groups",
+        "verbose": "show the output of Ansible",
+        "ask-become-pass": "ask for the password of sudo on the hosts",
+        "ask-vault-pass": "ask for the password of ansible-vault",
+        "vault-password-file": "file with the password of ansible-vault",
+    }
+
+    def words(self) -> list[str]:
+        """Return the options for the front; what is to be asked for is asked once."""
+        options = {"--inventory": self.inventory, "--limit": self.limit}
+        words = [word for pair in options.items() if pair[1] for word in pair]
+        if self.vault_password_file:
+            words += ["--vault-password-file", str(Path(self.vault_password_file).absolute())]
+        for name, wanted in (("vault", self.ask_vault_pass), ("become", self.ask_become_pass)):
+            words += ["--asked", name, f"--{name}-password-file", typed_password(name)] if wanted else []
+        return words + (["--verbose"] if self.verbose else [])
+
+
+@functools.cache
+def typed_password(name: str) -> str:
+    """Ask for a password; return the path of a file with it, which only this user can read and which ends with us."""
+    if sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty():
+        remedy = f"write it to a file that only you can read, and name that in ANSIBLE_{name.upper()}_PASSWORD_FILE"
+        raise Exit(f"Stdin is no terminal, so no {name} password can be asked for: {remedy}.", code=2)
+    try:
+        password = getpass.getpass(f"{name.capitalize()} password: ")
+    except (EOFError, KeyboardInterrupt):
+        raise Exit("Nothing was done: no password was given.", code=2) from None
+    folder = tempfile.mkdtemp(prefix="eduhub-")  # of mode 0700
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    file = Path(folder, name)
+    file.write_text(f"{password}\n", encoding="utf-8")
+    return str(file)
+
+
+def on_hosts(**own: str) -> Callable[[Callable[..., None]], Any]:
+    """Make a task of a verb that gets Hosts as its second argument; `own` is the help of its own options."""
+
+    def decorated(verb: Callable[..., None]) -> Any:
+        context, _, *mine = inspect.signature(verb).parameters.values()
+        common = [
+            inspect.Parameter(each.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=each.default)
+            for each in fields(Hosts)
+        ]
+
+        @functools.wraps(verb)
+        def called(c: Context, **options: Any) -> None:
+            hosts = Hosts(**{each.name: options.pop(each.name) for each in fields(Hosts) if each.name in options})
+            verb(c, hosts, **options)
+
+        called.__signature__ = inspect.Signature([context, *mine, *common])  # type: ignore[attr-defined]
+        return task(help={**{name.replace("_", "-"): text for name, text in own.items()}, **Hosts.HELP})(called)
+
+    return decorated
+
+
+class CommandLine(Program):
+    """Invoke, but a mistyped command line is refused with exit code 2 and the next command."""
+
+    def parse_tasks(self) -> None:
+        """Parse the verbs and their options. Raises Exit for what cannot be parsed."""
+        try:
+            super().parse_tasks()
+        except ParseError as error:
+            verbs = [name for names in self.collection.task_names.items() for name in (names[0], *names[1])]
+            near = [match for word in self.argv[1:] for match in difflib.get_close_matches(word, verbs, n=1)]
+            flags = error.context.flags if error.context else {}
+            lone = [word for word, after in pairwise([*self.argv, "-"]) if word in flags and after[:1] == "-"]
+            empty = [word for word in lone if flags[word].takes_value]
+            what = f"{empty[0]} needs a value." if empty else str(error)
+            hint = f"Did you mean {near[0]}?" if near and near[0] not in self.argv else ""
+            commands = f"Next: ./invoke {near[0]}" if hint else "Next: ./invoke --list\n      ./invoke --help VERB"
+            raise Exit(f"invoke: {what} {hint}".rstrip() + f"\n{commands}", code=2) from None
+
+
+class LastingStream:
+    """Standard output that outlives its reader, as in `./invoke deploy | head`: the run and its exit code stay."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream or Path(os.devnull).open("w")  # noqa: SIM115 - Python has no stream that began closed
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> None:
+        """Write text at once; drop it where the reader is gone."""
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
