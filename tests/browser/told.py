@@ -73,7 +73,7 @@ def upgrade() -> list[dict[str, Any]]:
         entry(108.4, "rehearse", "rolled_back", slot="blue", seconds=0.026),
         entry(108.9, "shift", "shifted", slot="green", release=NEW),
         entry(113, "confirm", "confirmed", slot="green", release=NEW),
-        entry(113.6, "end", "lock_released"),
+        entry(113.6, "confirm", "lock_released"),
     ]
 
 

@@ -29,7 +29,7 @@ MARKS = {
     "rehearse": ("shift", "moved", 0),
     "shifted": ("shift", "shifted", None),
     "confirm": ("confirm", "confirmed", None),
-    "end": ("end", "lock_released", None),
+    "end": ("confirm", "lock_released", None),
 }
 # Which run of the pilot does the work of a step; those of a shift are one, and struck at the journal's mark.
 PILOTS = {"begin": "begin", "prove": "prove", "confirm": "confirm"}

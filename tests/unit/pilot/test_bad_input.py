@@ -27,11 +27,10 @@ COMMANDS = {
     "shift": ["shift", "--run", "run-1"],
     "await": ["await", "--run", "run-1"],
     "confirm": ["confirm", "--owner", "bob@lab"],
-    "end": ["end", "--run", "run-1"],
     "revert": ["revert", "--run", "run-1"],
 }
-# What needs no state goes on without it: a report of the journal, and the end of a run that holds nothing.
-WITHOUT_STATE = {"report": "/var/lib/eduhub/release.json", "end": "holds no lock on this host"}
+# What needs no state goes on without it: a report of the journal.
+WITHOUT_STATE = {"report": "/var/lib/eduhub/release.json"}
 
 def text(answer) -> str:
     """Return the messages of an answer and its findings."""
@@ -88,8 +87,8 @@ def test_a_release_json_that_was_moved_away_costs_nothing_but_the_older_releases
     path.rename(path.with_name("release.json.bad"))
     code, answer = asked(live, ["status"])
     assert (code, answer["status"]["release"], answer["status"]["live"]) == (0, old.release, old.slot)
-    assert live.roll("run-2", "upgrade", python="3.11").code == "lock_released"
-    assert live.roll("run-3", "rollback").code == "lock_released"
+    assert live.roll("run-2", "upgrade", python="3.11").code == "confirmed"
+    assert live.roll("run-3", "rollback").code == "confirmed"
     assert live.store.state().live.release == old.release
 
 
@@ -99,12 +98,12 @@ def test_a_lock_that_cannot_be_read_is_refused_by_name_until_it_is_taken_over(li
     path = live.settings.root / "lock.json"
     damage(path)
     before = path.read_bytes()
-    for name in ("begin", "prove", "shift", "end", "revert", "preflight"):
+    for name in ("begin", "prove", "shift", "revert", "preflight"):
         code, answer = asked(live, COMMANDS[name])
         assert (name, code, path.read_bytes() == before) == (name, 2, True)
         assert "/var/lib/eduhub/lock.json" in text(answer)
     assert "/var/lib/eduhub/lock.json" in asked(live, ["status"])[1]["status"]["notes"][0]["message"]
-    assert live.roll("run-3", "upgrade", python="3.11", take_over=True).code == "lock_released"
+    assert live.roll("run-3", "upgrade", python="3.11", take_over=True).code == "confirmed"
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
@@ -156,7 +155,7 @@ def test_a_lock_that_breaks_while_traffic_moves_gives_it_back_until_it_is_taken_
     before = path.read_bytes()
     left_to_itself(held)
     assert (held.haproxy.weight, held.lives(), path.read_bytes() == before) == (0, True, True)
-    assert held.roll("run-3", "upgrade", python="3.11", take_over=True).code == "lock_released"
+    assert held.roll("run-3", "upgrade", python="3.11", take_over=True).code == "confirmed"
     held.check()
 
 
@@ -164,7 +163,7 @@ def test_a_release_json_that_is_taken_away_while_traffic_moves_gives_it_back(hel
     (held.settings.root / "release.json").unlink()
     left_to_itself(held)
     assert (held.haproxy.weight, held.store.state().live.slot) == (0, "blue")
-    assert held.roll("run-3", "upgrade", python="3.11", take_over=True).code == "lock_released"
+    assert held.roll("run-3", "upgrade", python="3.11", take_over=True).code == "confirmed"
     held.check()
 
 
@@ -233,7 +232,7 @@ def test_a_journal_in_any_state_stops_nobody_and_loses_nothing(live, asked, brok
     before = path.read_bytes().decode(errors="replace").splitlines()
     code, answer = asked(live, ["report"])
     assert (code, "of the journal could not be read" in json.dumps(answer["report"]["notes"])) == (0, True)
-    assert live.roll("run-2", "upgrade", python="3.11").code == "lock_released"
+    assert live.roll("run-2", "upgrade", python="3.11").code == "confirmed"
     after = path.read_text(errors="replace")
     assert [line for line in before[:-1] if line not in after] == []
     assert before[-1] in after.replace('\\"', '"') or broken == JOURNALS["random"]
@@ -249,7 +248,7 @@ def test_a_record_that_was_changed_is_named_and_never_started(live, asked):
     code, answer = asked(live, COMMANDS["begin"])
     assert (code, f"The record of release {release} was changed" in text(answer)) == (2, True)
     # What the inventory says is made anew, instead of being taken for what the file says now.
-    assert live.roll("run-4", "upgrade", python="3.9").code == "lock_released"
+    assert live.roll("run-4", "upgrade", python="3.9").code == "confirmed"
     assert live.store.state().live.release != release
 
 

@@ -17,8 +17,7 @@ from typing import Any
 from eduhub_pilot.adapters.host import Host
 from eduhub_pilot.commands.await_shift import await_shift
 from eduhub_pilot.commands.begin import begin
-from eduhub_pilot.commands.confirm import confirm
-from eduhub_pilot.commands.end import end
+from eduhub_pilot.commands.confirm import confirm_and_free
 from eduhub_pilot.commands.init import init
 from eduhub_pilot.commands.prove import prove
 from eduhub_pilot.commands.shift import shift
@@ -241,8 +240,7 @@ class World:
 
     def steps(self, run: str) -> list[Callable[[], Outcome]]:
         """The commands that follow `begin`."""
-        return [lambda: prove(self.host, run), lambda: self.shift(run), lambda: confirm(self.host, run),
-                lambda: end(self.host, run)]  # fmt: skip
+        return [lambda: prove(self.host, run), lambda: self.shift(run), lambda: confirm_and_free(self.host, run)]
 
     def roll(self, run: str, verb: str = "deploy", **words: Any) -> Outcome:
         """A whole run, as the playbook does it; a failing step is reverted, and its outcome returned."""

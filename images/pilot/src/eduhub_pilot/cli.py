@@ -36,7 +36,6 @@ COMMANDS = {
     "waiver": "report why a rollback need not reach readiness",
     "hold": "report the deadline of a run that awaits confirmation",
     "confirm": "commit the slot that has the traffic; without --run, of the run that awaits confirmation",
-    "end": "release the run's lock",
     "revert": "undo the run and report the live release",
     "status": "report the live release, the slots, the lock and the rollback",
     "releases": "list the releases that are kept",

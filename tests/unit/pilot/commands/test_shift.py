@@ -8,7 +8,6 @@ import pytest
 
 from eduhub_pilot.cli import StoppedError, make_host
 from eduhub_pilot.commands.confirm import confirm
-from eduhub_pilot.commands.end import end
 from eduhub_pilot.commands.prove import prove
 from eduhub_pilot.model.errors import FailedError
 from eduhub_pilot.model.facts import Answer, Reply
@@ -192,7 +191,6 @@ def test_a_confirmation_that_is_stopped_once_it_is_on_disk_is_one(proven, monkey
     monkeypatch.setattr("eduhub_pilot.adapters.haproxy.Proxy.move", stopped)
     outcome = confirm(proven.host, "run-2")
     assert (outcome.code, proven.store.weight(), proven.store.state().live.slot) == ("confirmed", 100, "green")
-    assert end(proven.host, "run-2").code == "lock_released"
     proven.check()
 
 

@@ -85,7 +85,7 @@ def test_the_way_back_asks_only_whether_the_slot_answers(live):
     live.engine.looked.clear()
     live.engine.looks["eduhub-blue"] = looks(findings=[FOUND])
     live.settings.gates["pilot_gate_runtime"] = "nonsense"
-    assert live.roll("run-3", "rollback").code == "lock_released"
+    assert live.roll("run-3", "rollback").code == "confirmed"
     assert live.engine.looked == []
 
 

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from eduhub_pilot.commands.confirm import confirm
-from eduhub_pilot.commands.end import end
+from eduhub_pilot.commands.confirm import confirm, free
 from eduhub_pilot.model.errors import PilotError, RefusedError
 from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.rollout.revert import revert
@@ -23,7 +22,7 @@ from tests.unit.pilot.world import World
 
 # More effects than any command has; a command that is through before it is killed ends the search.
 MANY = 120
-STEPS = ["prove", "shift", "confirm", "end"]
+STEPS = ["prove", "shift", "confirm"]
 
 
 def begins(world: World, verb: str, run: str = "run-3", **words) -> Outcome:
@@ -104,13 +103,13 @@ def left_alone(world: World, verb: str) -> None:
         world.check()
         world.clock.sleep(world.settings.confirm_seconds)
     assert world.haproxy.weight == world.store.weight()
-    # What was confirmed and not ended keeps its lock until it is stale; what was not is undone, lock included.
+    # What was confirmed by a pilot killed right then keeps its lock until it expires; what was not is undone.
     assert world.store.state().last.result == "confirmed" or world.store.lock() is None
-    return end(world.host, "run-3")
+    return free(world.host, "run-3")
 
 
 WAYS_ON = [again, reverted, taken_over, outlived, replaced, left_alone]
-COMMANDS = ["begin", "prove", "shift", "confirm", "end", "revert"]
+COMMANDS = ["begin", "prove", "shift", "confirm", "revert"]
 CASES = [("upgrade", name) for name in COMMANDS] + [("rollback", "begin"), ("rollback", "confirm")]
 
 

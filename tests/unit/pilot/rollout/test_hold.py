@@ -10,7 +10,6 @@ import pytest
 from eduhub_pilot.cli import main
 from eduhub_pilot.commands.await_shift import await_shift
 from eduhub_pilot.commands.confirm import confirm, confirm_and_free, pending
-from eduhub_pilot.commands.end import end
 from eduhub_pilot.commands.hold import hold
 from eduhub_pilot.commands.prove import prove
 from eduhub_pilot.commands.shift import shift
@@ -206,7 +205,7 @@ def test_a_clock_that_jumps_lets_nobody_break_into_a_hold(held, jump):
 
 
 def test_a_lock_removed_by_hand_ends_the_hold(held):
-    end(held.host, "run-2")
+    held.store.free()
     held.goes_on()
     assert given_back(held)
     assert "was removed" in held.store.state().last.why

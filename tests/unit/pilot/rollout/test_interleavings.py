@@ -14,8 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from eduhub_pilot.commands.confirm import confirm, pending
-from eduhub_pilot.commands.end import end
+from eduhub_pilot.commands.confirm import confirm_and_free, pending
 from eduhub_pilot.commands.prove import prove
 from eduhub_pilot.model.codes import exit_of
 from eduhub_pilot.model.errors import PilotError
@@ -28,8 +27,7 @@ from tests.unit.pilot.world import World, at, never
 STEPS = {
     "prove": lambda world, run: prove(world.host, run),
     "shift": lambda world, run: world.shift(run, rehearse=run.endswith(("2", "5", "8"))),
-    "confirm": lambda world, run: confirm(world.host, run),
-    "end": lambda world, run: end(world.host, run),
+    "confirm": lambda world, run: confirm_and_free(world.host, run),
     "revert": lambda world, run: revert(world.host, run, "why"),
 }
 OWNERS = st.sampled_from(["ana@desk", "bob@lab"])
@@ -102,11 +100,11 @@ class Host(RuleBasedStateMachine):
             self.does(lambda: STEPS[step](self.world, self.runs[-back]), death)
 
     @rule(verb=st.sampled_from(["upgrade", "rollback"]), python=st.sampled_from(["3.9", "3.11"]),
-          after=st.integers(1, 4), death=DEATH, hold=st.booleans())  # fmt: skip
+          after=st.integers(1, 3), death=DEATH, hold=st.booleans())  # fmt: skip
     def a_run_goes_far(self, verb: str, python: str, after: int, death: int | None, hold: bool) -> None:
         """A run begins properly and goes through its first steps, the last of which may kill it."""
         self.begin(verb, python, "ana@desk", take_over=True, resume=False, death=None, hold=hold)
-        names = ["prove", "shift", "confirm", "end"][:after]
+        names = ["prove", "shift", "confirm"][:after]
         for name in names:
             self.role_bridge()
             if not self.does(lambda name=name: STEPS[name](self.world, self.runs[-1]),

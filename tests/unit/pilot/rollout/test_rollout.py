@@ -7,7 +7,6 @@ import json
 import pytest
 
 from eduhub_pilot.commands.confirm import confirm
-from eduhub_pilot.commands.end import end
 from eduhub_pilot.commands.prove import prove
 from eduhub_pilot.commands.shift import shift
 from eduhub_pilot.model.codes import exit_of
@@ -30,13 +29,13 @@ def live_python(world) -> str | None:
 def test_the_first_deployment_goes_to_blue_and_its_journal_tells_the_story(world):
     outcome = world.roll("run-1", python="3.9")
     state = world.store.state()
-    assert (outcome.code, state.live.slot, state.confirmed, state.rollout) == ("lock_released", "blue", True, None)
+    assert (outcome.code, state.live.slot, state.confirmed, state.rollout) == ("confirmed", "blue", True, None)
     assert (state.last_good, state.rollback_seconds, world.store.lock()) == (None, None, None)
     assert journal(world) == [
         ("init", "created"), ("begin", "begun"), ("prove", "started"), ("prove", "ready"), ("prove", "passed"),
         ("prove", "passed"), ("prove", "skipped"),
         ("shift", "moved"), ("shift", "judged"), ("shift", "public_check_passed"), ("shift", "shifted"),
-        ("confirm", "confirmed"), ("end", "lock_released"),
+        ("confirm", "confirmed"), ("confirm", "lock_released"),
     ]  # fmt: skip
     world.check()
 
@@ -53,7 +52,7 @@ def test_an_upgrade_moves_to_green_and_keeps_blue_warm(live):
     old = live.store.state().live.release
     outcome = live.roll("run-2", "upgrade", python="3.11")
     state = live.store.state()
-    assert outcome.code == "lock_released"
+    assert outcome.code == "confirmed"
     assert (state.live.slot, live_python(live), state.last_good) == ("green", "3.11", old)
     assert (live.haproxy.weight, live.store.weight(), state.rollback_seconds) == (100, 100, 0.0)
     assert live.engine.containers["eduhub-blue"].release == old
@@ -149,7 +148,7 @@ def test_an_image_built_anew_is_a_new_release(live):
 
 def test_a_host_whose_containers_are_gone_is_deployed_again_on_the_other_slot(live):
     live.engine.containers.clear()
-    assert live.roll("run-2").code == "lock_released"
+    assert live.roll("run-2").code == "confirmed"
     assert live.store.state().live.slot == "green"
     live.check()
 
@@ -194,7 +193,7 @@ def test_taking_over_undoes_what_the_other_left(live):
 def test_a_stale_lock_is_taken_over_without_being_asked(live):
     live.begin("run-2", "upgrade", python="3.11")
     live.clock.sleep(live.settings.lock_seconds + 1)
-    assert live.roll("run-3", "upgrade", owner="bob@lab", python="3.11").code == "lock_released"
+    assert live.roll("run-3", "upgrade", owner="bob@lab", python="3.11").code == "confirmed"
 
 
 def test_an_interrupted_run_is_resumed_to_the_same_release_from_its_proof_on(live):
@@ -239,7 +238,7 @@ def test_reverting_gives_everything_back_and_repeats_its_answer(live):
     second = revert(live.host, "run-2", "Ctrl-C")
     assert (second.code, second.changed) == ("already_reverted", False)
     assert (live.haproxy.weight, live.store.lock(), live.store.state().slots["green"]) == (0, None, None)
-    assert live.roll("run-3", "upgrade", python="3.11").code == "lock_released"
+    assert live.roll("run-3", "upgrade", python="3.11").code == "confirmed"
     live.check()
 
 
@@ -248,7 +247,7 @@ def test_reverting_for_no_reason_leaves_a_state_that_can_be_read(live):
     live.role_bridge(begun.data["slot"], begun.data["record"])
     assert revert(live.host, "run-2", "").code == "reverted"  # the first line of a failure may be an empty one
     assert live.store.state().last.why is None
-    assert live.roll("run-3", "upgrade", python="3.11").code == "lock_released"
+    assert live.roll("run-3", "upgrade", python="3.11").code == "confirmed"
 
 
 def test_reverting_a_first_deployment_leaves_nothing(world):
@@ -262,13 +261,13 @@ def test_reverting_what_was_never_begun_touches_nothing(live):
     before = live.store.state()
     with ends("run_unknown"):
         revert(live.host, "run-9", "Ctrl-C")
-    assert (live.store.state(), end(live.host, "run-9").code) == (before, "no_lock_to_release")
+    assert live.store.state() == before
 
 
 def test_reverting_after_the_confirmation_frees_the_lock_and_says_so(live):
     begun = live.begin("run-2", "upgrade", python="3.11")
     live.role_bridge(begun.data["slot"], begun.data["record"])
-    for step in live.steps("run-2")[:-1]:
+    for step in (*live.steps("run-2")[:-1], lambda: confirm(live.host, "run-2")):
         step()
     outcome = revert(live.host, "run-2", "Ctrl-C")
     assert outcome.code == "revert_refused_confirmed"
@@ -279,7 +278,7 @@ def test_reverting_after_the_confirmation_frees_the_lock_and_says_so(live):
 def test_a_run_that_ends_unfinished_is_undone_by_the_next(live):
     begun = live.begin("run-2", "upgrade", python="3.11")
     live.role_bridge(begun.data["slot"], begun.data["record"])
-    assert "Run run-2 is unfinished" in end(live.host, "run-2").message
+    live.store.free()
     said = live.begin("run-3").message
     assert said.startswith("Run run-2 was interrupted at step begin. It was undone. Nothing to change")
     assert "eduhub-green" not in live.engine.containers
@@ -349,4 +348,4 @@ def test_a_corrupt_lock_is_replaced_only_by_taking_over(live):
     (live.settings.root / "lock.json").write_text("{")
     with ends("lock_unreadable"):
         live.begin("run-2", "upgrade", python="3.11")
-    assert live.roll("run-3", "upgrade", python="3.11", take_over=True).code == "lock_released"
+    assert live.roll("run-3", "upgrade", python="3.11", take_over=True).code == "confirmed"

@@ -102,7 +102,7 @@ def message_of(each: Entry) -> str:
         ("shift", "shifted"): f"All traffic was on {slot}, unconfirmed.",
         ("rehearse", "rolled_back"): f"The rollback was rehearsed: all traffic on {slot} and back.",
         ("confirm", "confirmed"): f"{release} ({slot}) was confirmed.",
-        ("end", "lock_released"): "The lock was released.",
+        ("confirm", "lock_released"): "The lock was released.",
         ("revert", "traffic_restored"): f"Traffic returned to {each.get('slot') or 'no slot'}: {each.get('why')}",
         ("revert", "reverted"): f"The run was reverted: {each.get('why')}",
     }  # fmt: skip

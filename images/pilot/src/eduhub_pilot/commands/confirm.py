@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import replace
 
 from eduhub_pilot.adapters.host import PATIENCE_SECONDS, Host
-from eduhub_pilot.commands.end import end
 from eduhub_pilot.model.connections import Connection, pages, words
 from eduhub_pilot.model.errors import FailedError, PilotError, ProxyDownError, RefusedError, SupersededError
 from eduhub_pilot.model.facts import Slot, other, slot_of, weight_of
@@ -51,8 +50,17 @@ def confirm_and_free(host: Host, run: str, owner: str | None = None) -> Outcome:
     """Confirm `run`, then free its lock."""
     with host.store.guard():
         outcome = confirm(host, run, owner)
-        end(host, run)
+        free(host, run)
         return replace(outcome, data={**outcome.data, "run": run})
+
+
+def free(host: Host, run: str) -> None:
+    """Release the lock if this run holds it. An unfinished rollout stays recorded, to be undone or resumed."""
+    with host.store.guard():
+        lock = host.store.lock()
+        if lock is not None and lock.run == run:
+            host.store.free()
+            host.note(run, "confirm", "lock_released")
 
 
 def confirm(host: Host, run: str, owner: str | None = None) -> Outcome:

@@ -13,7 +13,7 @@ from typing import Literal
 Exit = Literal[0, 1, 2, 3]
 # A failure of the host's own services: its exit code says how far the phase had come.
 BY_PHASE: Mapping[str, Exit] = {
-    "prove": 1, "shift": 1, "await": 1, "confirm": 1, "hold": 3, "revert": 3, "end": 3,
+    "prove": 1, "shift": 1, "await": 1, "confirm": 1, "hold": 3, "revert": 3,
 }  # fmt: skip
 
 
@@ -34,8 +34,6 @@ CODES: Mapping[str, Code] = {
     "confirmed": Code(0, "The candidate is the live release."),
     "initialized": Code(0, "Missing state files were created."),
     "interrupted_run_undone": Code(0, "The rollback only had to undo an interrupted run."),
-    "lock_released": Code(0, "The run's lock is released."),
-    "no_lock_to_release": Code(0, "The run holds no lock on this host."),
     "no_rollout_recorded": Code(0, "The journal holds no rollout to report."),
     "no_waiver": Code(0, "The rollback has no waiver: the slot must be ready."),
     "nothing_to_change": Code(0, "The requested release is live already."),
