@@ -82,6 +82,12 @@ def rollback(c: Context, hosts: Hosts, to: str = "", list: bool = False, take_ov
     play(c, "releases" if list else "rollback", hosts, to=to, take_over=take_over)
 
 
+@on_hosts()
+def certificates(c: Context, hosts: Hosts) -> None:
+    """Serve renewed TLS certificates from now on, without a reload and without cutting a connection."""
+    play(c, "certificates", hosts)
+
+
 @on_hosts(json="one JSON document instead of the table")
 def status(c: Context, hosts: Hosts, json: bool = False) -> None:
     """Show the live release of each host, the lock holder, and whether a rollback is ready."""
@@ -221,8 +227,8 @@ def settings(c: Context) -> None:
 
 images = Collection("images", build, verify_images)
 namespace = Collection(
-    deploy, upgrade, confirm, rollback, status, report, verify, preflight, destroy, bench, check, test, lock, settings,
-    images,
+    deploy, upgrade, confirm, rollback, certificates, status, report, verify, preflight, destroy, bench, check, test,
+    lock, settings, images,
 )  # fmt: skip
 namespace.configure(
     {

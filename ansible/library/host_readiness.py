@@ -70,6 +70,25 @@ options:
         description: Page below the site that has to answer 200; when empty, the site itself any status below 500.
         type: str
         default: ""
+  certificates:
+    description: The files of the TLS certificates of the edge.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      certificate:
+        description: Certificate and chain, in PEM.
+        type: path
+        required: true
+      key:
+        description: Its private key, in PEM.
+        type: path
+        required: true
+  names:
+    description: Names that the certificates have to cover.
+    type: list
+    elements: str
+    default: []
 attributes:
   check_mode:
     description: Does the same in check mode.
@@ -131,8 +150,9 @@ findings:
       description: >-
         Stable name of the finding: V(not_root), V(engine_not_installable), V(engine_missing), V(engine_too_old),
         V(address_foreign), V(port_conflict), V(port_taken), V(disk_short), V(memory_short), V(clock_skewed),
-        V(prune_scheduled), V(plone_address_unusable), V(plone_ca_unusable), V(plone_untrusted), V(plone_unreachable)
-        or V(plone_site_missing).
+        V(prune_scheduled), V(certificate_unusable), V(certificate_expired), V(certificate_foreign),
+        V(plone_address_unusable), V(plone_ca_unusable), V(plone_untrusted), V(plone_unreachable) or
+        V(plone_site_missing).
       type: str
       sample: port_taken
     message:
@@ -176,7 +196,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped] # has no types
 from ansible.module_utils.host_readiness.findings import findings
-from ansible.module_utils.host_readiness.model import Port, Requirements
+from ansible.module_utils.host_readiness.model import CertificateFiles, Port, Requirements
 from ansible.module_utils.host_readiness.observe import install_facts, observe
 from ansible.module_utils.host_readiness.upstream import Upstream
 
@@ -190,6 +210,7 @@ PLONE = {
     "ca": {"type": "str", "default": ""},
     "page": {"type": "str", "default": ""},
 }
+FILES = {"certificate": {"type": "path", "required": True}, "key": {"type": "path", "required": True}}
 ARGUMENTS = {
     "stack": {"type": "str", "required": True},
     "ports": {"type": "list", "elements": "dict", "default": [], "options": PORT},
@@ -199,6 +220,8 @@ ARGUMENTS = {
     "engine_required": {"type": "bool", "default": True},
     "controller_time": {"type": "float"},
     "plone": {"type": "dict", "options": PLONE},
+    "certificates": {"type": "list", "elements": "dict", "default": [], "options": FILES},
+    "names": {"type": "list", "elements": "str", "default": []},
 }
 
 
@@ -211,7 +234,11 @@ def requirements(given: dict[str, Any]) -> Requirements:
     ]
     disk_mb = {path: int(needed) for path, needed in given["disk_mb"].items()}
     plone = Upstream(**given["plone"]) if given["plone"] and given["plone"]["url"] else None
-    return Requirements(**{**given, "ports": ports, "disk_mb": disk_mb, "plone": plone})
+    certificates = [CertificateFiles(**files) for files in given["certificates"] or []]
+    return Requirements(
+        **{**given, "ports": ports, "disk_mb": disk_mb, "plone": plone, "certificates": certificates,
+           "names": given["names"] or []}
+    )  # fmt: skip
 
 
 def result(host: Any, required: Requirements) -> dict[str, Any]:

@@ -81,8 +81,14 @@ class Edge:
     @contextmanager
     def running(self, green: int = 0, **given: object) -> Iterator[Edge]:
         """Run HAProxy until the block ends; `given` is what its inventory sets."""
+        with self.started(self.write(green, **given)):
+            yield self
+
+    @contextmanager
+    def started(self, path: Path) -> Iterator[Edge]:
+        """Run HAProxy with the configuration at `path` until the block ends."""
         name = f"eduhub-test-{uuid.uuid4().hex[:12]}"
-        words = [*haproxy(self.folder, name), "-W", "-db", "-f", str(self.write(green, **given))]
+        words = [*haproxy(self.folder, name), "-W", "-db", "-f", str(path)]
         with (self.folder / "log").open("w") as log, subprocess.Popen(words, stdout=log, stderr=log) as process:
             try:
                 self._until_it_listens(process)

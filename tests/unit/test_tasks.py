@@ -51,6 +51,7 @@ VERBS = {
     "rollback": ((tasks.rollback, {}), ["front rollback --inventory local"]),
     "rollback --list": ((tasks.rollback, {"list": True}), ["front releases --inventory local"]),
     "status --json": ((tasks.status, {"json": True}), ["front status --inventory local --json"]),
+    "certificates": ((tasks.certificates, {}), ["front certificates --inventory local"]),
     "report": ((tasks.report, {"limit": "h"}), ["front report --inventory local --limit h"]),
     "report --json": ((tasks.report, {"json": True}), ["front report --inventory local --json"]),
     "verify": ((tasks.verify, {"verbose": True}), ["front verify --inventory local --verbose"]),

@@ -24,6 +24,9 @@ CODES = {
     "memory_short": "Too little memory is available.",
     "clock_skewed": "The clocks of host and control machine differ.",
     "prune_scheduled": "A scheduled job removes images or volumes.",
+    "certificate_unusable": "The files of a TLS certificate cannot be used.",
+    "certificate_expired": "A TLS certificate is not valid now.",
+    "certificate_foreign": "No TLS certificate covers a name of the site.",
     "plone_address_unusable": "No bridge can stand before the address in plone_url.",
     "plone_ca_unusable": "plone_ca_file holds no certificate that can be read.",
     "plone_untrusted": "The certificate of an institution's own Plone is not trusted.",
@@ -55,6 +58,7 @@ def findings(host: Host, required: Requirements) -> list[Finding]:
         *(() if host.deployed else about_memory(host.memory_mb, required.memory_mb)),
         *about_clock(host.clock_offset),
         *about_prunes(host.prunes),
+        *about_certificates(host, required.names),
         *about_plone(host.plone, required.plone),
     ]
 
@@ -172,6 +176,39 @@ def untrusted(plone: Upstream, certificate: Certificate) -> Finding:
         remedy = "set plone_ca_file to the certificate of the authority that signed it"
     what = f"The certificate of Plone at {plone.url} is not trusted ({certificate.reason}{held})"
     return Finding("plone_untrusted", what, remedy)
+
+
+def about_certificates(host: Host, names: Iterable[str]) -> Iterator[Finding]:
+    again = "give the right files in edge_tls_certificates"
+    for each in host.certificates:
+        path = each.files.certificate
+        if each.trouble:
+            yield Finding("certificate_unusable", each.trouble[0].upper() + each.trouble[1:], again)
+        elif each.ends is not None and each.ends <= host.now:
+            yield Finding("certificate_expired", f"{path} expired at {each.until}", "renew it, or " + again)
+        elif each.begins is not None and each.begins > host.now:
+            yield Finding("certificate_expired", f"{path} is not valid yet", "set the host's clock, or " + again)
+    usable = [each for each in host.certificates if not each.trouble and each.names is not None]
+    if not usable or len(usable) < len(host.certificates):
+        return
+    if not names:
+        yield Finding(
+            "certificate_foreign", "edge_tls_certificates is set and edge_hosts is not",
+            f"name the site in edge_hosts, such as {', '.join(usable[0].names or ('hub.example.edu',))}",
+        )  # fmt: skip
+    for name in names:
+        if not any(covers(pattern, name) for each in usable for pattern in each.names or ()):
+            held = ", ".join(dict.fromkeys(pattern for each in usable for pattern in each.names or ())) or "no name"
+            yield Finding(
+                "certificate_foreign", f"No certificate in edge_tls_certificates covers {name} (they cover {held})",
+                "give one that does, or correct edge_hosts",
+            )  # fmt: skip
+
+
+def covers(pattern: str, name: str) -> bool:
+    """Whether a certificate's name covers that of a site (RFC 6125): `*` stands for one whole label, the first."""
+    bare = name.lower().rstrip(".").strip("[]")
+    return pattern == bare or (pattern.startswith("*.") and "." in bare and pattern[2:] == bare.split(".", 1)[1])
 
 
 def overlap(one: Port | Listener, other: Port | Listener) -> bool:

@@ -17,12 +17,36 @@ class Port:
 
 
 @dataclass(frozen=True)
+class CertificateFiles:
+    """Paths on the host: a certificate with its chain, and its key, both in PEM."""
+
+    certificate: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What the files of a certificate hold. `trouble`: why a server cannot use them, None when it can.
+
+    `names` in lower case; `begins` and `ends` in seconds since 1970, None where they could not be read.
+    """
+
+    files: CertificateFiles
+    trouble: str | None = None
+    names: tuple[str, ...] | None = None
+    begins: float | None = None
+    ends: float | None = None
+    until: str = ""
+
+
+@dataclass(frozen=True)
 class Requirements:
     """What the stack needs.
 
     `disk_mb`: free space below each path before the first deployment. `next_disk_mb`: free space below each of these
     paths once the stack is deployed, for one more release. `controller_time`: the control machine's clock, in seconds
     since 1970; None skips the comparison. `plone`: the institution's own, None for ours.
+    `certificates`: those of the edge, which have to cover `names`.
     """
 
     stack: str
@@ -33,6 +57,8 @@ class Requirements:
     engine_required: bool = True
     controller_time: float | None = None
     plone: Upstream | None = None
+    certificates: list[CertificateFiles] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -69,8 +95,9 @@ class Host:
     """What was observed.
 
     `engine`: version of the Docker Engine that answers, None when none does. `clock_offset`: seconds by which the
-    host's clock is ahead of the control machine's. `plone`: what the institution's own answered; None where it was not
-    asked, because its address or its certificate authority cannot be used.
+    host's clock is ahead of the control machine's. `now`: that clock, in seconds since 1970. `plone`: what the
+    institution's own answered; None where it was not asked, because its address or its certificate authority cannot be
+    used.
     """
 
     root: bool = True
@@ -83,5 +110,7 @@ class Host:
     file_systems: list[FileSystem] = field(default_factory=list)
     memory_mb: int = 1 << 20
     clock_offset: float = 0
+    certificates: list[Certificate] = field(default_factory=list)
+    now: float = 0
     prunes: list[Prune] = field(default_factory=list)
     plone: Answer | None = None

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from .certificates import certificate
 from .findings import installable
 from .model import FileSystem, Host, Prune, Requirements
 from .programs import read, run
@@ -49,6 +50,8 @@ def observe(required: Requirements) -> Host:
         memory_mb=int(available[1]) // 1024 if available else 1 << 20,
         clock_offset=time.time() - required.controller_time if required.controller_time is not None else 0,
         prunes=list(scheduled(SCHEDULES)),
+        certificates=[certificate(files) for files in required.certificates],
+        now=time.time(),
         plone=answered(required.plone),
     )
 

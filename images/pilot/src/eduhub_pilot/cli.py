@@ -37,6 +37,7 @@ COMMANDS = {
     "hold": "report the deadline of a run that awaits confirmation",
     "confirm": "commit the slot that has the traffic; without --run, of the run that awaits confirmation",
     "revert": "undo the run and report the live release",
+    "certificates": "let HAProxy serve the TLS certificates that are on the disk now",
     "status": "report the live release, the slots, the lock and the rollback",
     "releases": "list the releases that are kept",
     "report": "report the last rollout, with its samples",

@@ -144,7 +144,7 @@ def test_an_address_of_another_host_is_named():
 
 def test_several_addresses_are_each_looked_at_and_are_no_conflict_with_each_other():
     asked = host_readiness.requirements(
-        {"stack": "eduhub", "disk_mb": {}, "plone": None,
+        {"stack": "eduhub", "disk_mb": {}, "plone": None, "certificates": [], "names": [],
          "ports": [{"variable": "edge_port", "address": f"{ANY}, [::]", "port": 80}]}
     )
     assert [port.address for port in asked.ports] == [ANY, "::"]

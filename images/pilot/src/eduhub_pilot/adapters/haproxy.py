@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,6 +37,15 @@ class Moved:
 
     weight: int
     process: Process
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate that HAProxy serves: its file there, SHA-1 fingerprint in hexadecimal, and the end of its life."""
+
+    file: str
+    fingerprint: str
+    ends: datetime
 
 
 @dataclass(frozen=True)
@@ -83,6 +93,40 @@ class Proxy:
         """Let the bridge in `slot` be reached by its socket or its published port."""
         command = f"set map {self.maps}/transport.map {slot} {transport}"
         self._insist(lambda: self._silent(self._ask(command)[0], command), patience)
+
+    def certificates(self, patience: float) -> list[Certificate]:
+        """Return the certificates that HAProxy has loaded, in the order of their files."""
+
+        def once() -> list[Certificate]:
+            (listed,) = self._ask("show ssl cert")
+            files = sorted(line for line in listed.splitlines() if line.startswith("/"))
+            shown = self._ask(*(f"show ssl cert {file}" for file in files)) if files else []
+            return [_certificate(file, text) for file, text in zip(files, shown, strict=True)]
+
+        return self._insist(once, patience)
+
+    def replace_certificate(self, file: str, pem: str, patience: float) -> None:
+        """Let HAProxy serve the certificate, chain and key in `pem` as `file` from the next handshake on.
+
+        No connection is cut. ProxyDownError where HAProxy refuses them; it then serves what it served before.
+        """
+
+        def once() -> None:
+            # HAProxy has one transaction at a time; one that a pilot left behind is marked by a star.
+            (listed,) = self._ask("show ssl cert")
+            for line in listed.splitlines():
+                if line.startswith("*"):
+                    self._ask(f"abort ssl cert {line[1:]}")
+            # A payload ends with an empty line.
+            body = "\n".join(line for line in pem.splitlines() if line.strip())
+            (said,) = self._ask(f"set ssl cert {file} <<\n{body}\n")
+            if "Transaction" in said:
+                (said,) = self._ask(f"commit ssl cert {file}")
+            if "Success" not in said:
+                self._ask(f"abort ssl cert {file}")
+                raise ProxyDownError(f"HAProxy did not take {file}: {' '.join(said.split())[:200]}")
+
+        self._insist(once, patience)
 
     def counts(self, slot: Slot, patience: float) -> Counts:
         """Return the counters of the public backend of `slot`."""
@@ -163,6 +207,15 @@ def _split(text: str) -> list[str]:
         else:
             lines.append(line)
     return answers
+
+
+def _certificate(file: str, shown: str) -> Certificate:
+    fields = dict(line.split(": ", 1) for line in shown.splitlines() if ": " in line)
+    try:
+        ends = datetime.strptime(fields["notAfter"].strip(), "%b %d %H:%M:%S %Y GMT").replace(tzinfo=UTC)
+        return Certificate(file, fields["SHA1 FingerPrint"].strip().lower(), ends)
+    except (KeyError, ValueError):
+        raise ProxyDownError(f"HAProxy shows no fingerprint and date of {file}.") from None
 
 
 def _process(info: str) -> Process:

@@ -31,6 +31,8 @@ CODES: Mapping[str, Code] = {
     "already_initialized": Code(0, "All state files exist."),
     "awaiting_confirmation": Code(0, "All traffic is on the candidate; a person confirms it before the deadline."),
     "begun": Code(0, "The run holds the lock, and its release is recorded."),
+    "certificates_replaced": Code(0, "The edge serves renewed certificates."),
+    "certificates_unchanged": Code(0, "The edge serves the certificates on the disk."),
     "confirmed": Code(0, "The candidate is the live release."),
     "initialized": Code(0, "Missing state files were created."),
     "interrupted_run_undone": Code(0, "The rollback only had to undo an interrupted run."),
@@ -78,6 +80,7 @@ CODES: Mapping[str, Code] = {
     "traffic_mismatch": Code(1, "The traffic weight is not what the shift set."),
     "traffic_unknown": Code(1, "HAProxy did not say which slot has the traffic."),
     # Refused; nothing was changed
+    "certificate_unreadable": Code(2, "A TLS certificate of the edge cannot be read."),
     "credentials_unreadable": Code(2, "A credentials file of the contract gate cannot be used."),
     "host_busy": Code(2, "Another pilot is writing the state of this host."),
     "image_gone": Code(2, "The image of the rollback target is no longer on the host."),
@@ -115,6 +118,7 @@ CODES: Mapping[str, Code] = {
     "engine_down": Code("phase", "The Docker Engine did not answer or refused a request."),
     "haproxy_down": Code("phase", "HAProxy's admin socket did not answer."),
     # Findings
+    "certificate_ends": Code("finding", "A TLS certificate that the edge serves ends within 30 days, or has ended."),
     "gate_missing_candidate": Code("finding", "The self-test has no known-bad candidate for a gate."),
     "gate_wrong_verdict": Code("finding", "A gate gave a wrong verdict in the self-test."),
     "live_container_down": Code("finding", "The container of the live slot does not run."),

@@ -16,6 +16,8 @@ from eduhub_pilot.model.state import HostState, Lock, stamp
 
 # A status is urgent, but has to survive a HAProxy that is being restarted.
 PATIENCE_SECONDS = 1.0
+# A certificate that ends within this time is noted.
+ENDING = timedelta(days=30)
 
 
 @dataclass
@@ -55,6 +57,8 @@ def inspect(host: Host) -> Inspection:
         weight = host.proxy.now(PATIENCE_SECONDS).weight
     except ProxyDownError as error:
         notes.append(finding_of(error, "The live slot shown is the one HAProxy will start with."))
+    with suppress(ProxyDownError):  # one that is down is noted already
+        notes += certificates_ending(host, 0.0)
     if mismatch := host.map_mismatch(state):
         notes.append(mismatch)
     try:
@@ -69,6 +73,19 @@ def inspect(host: Host) -> Inspection:
     return Inspection(
         state, records, lock, weight, containers, target_image, notes, memory, deadline, unmonitored, expired
     )
+
+
+def certificates_ending(host: Host, patience: float) -> list[Finding]:
+    """Return a note for each certificate that the edge serves and that ends soon, or has ended."""
+    now, found = host.clock.now(), []
+    for each in host.proxy.certificates(patience):
+        if each.ends - now < ENDING:
+            days = (each.ends - now).days
+            when = f"in {days} days" if days > 1 else "within two days" if each.ends > now else "already"
+            verb = "ends" if each.ends > now else "has ended"
+            message = f"The TLS certificate {each.file} {verb} {when}, at {stamp(each.ends)}. Renew its file, then:"
+            found.append(Finding("certificate_ends", message, [["./invoke", "certificates"]]))
+    return found
 
 
 def _unmonitored(host: Host, state: HostState, weight: int | None) -> str | None:
