@@ -82,6 +82,12 @@ def rollback(c: Context, hosts: Hosts, to: str = "", list: bool = False, take_ov
     play(c, "releases" if list else "rollback", hosts, to=to, take_over=take_over)
 
 
+@on_hosts(state="on or off", reason="what clients are told whose writes are refused")
+def maintenance(c: Context, hosts: Hosts, state: str, reason: str = "") -> None:
+    """Refuse writes at the edge (on), or take them again (off). Reads go on."""
+    play(c, "maintenance", hosts, state=state, reason=reason)
+
+
 @on_hosts()
 def certificates(c: Context, hosts: Hosts) -> None:
     """Serve renewed TLS certificates from now on, without a reload and without cutting a connection."""
@@ -227,8 +233,8 @@ def settings(c: Context) -> None:
 
 images = Collection("images", build, verify_images)
 namespace = Collection(
-    deploy, upgrade, confirm, rollback, certificates, status, report, verify, preflight, destroy, bench, check, test,
-    lock, settings, images,
+    deploy, upgrade, confirm, rollback, maintenance, certificates, status, report, verify, preflight, destroy,
+    bench, check, test, lock, settings, images,
 )  # fmt: skip
 namespace.configure(
     {

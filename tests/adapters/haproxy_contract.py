@@ -46,6 +46,7 @@ ASKED: dict[str, Callable[[Proxy, float], object]] = {
     "now": lambda proxy, patience: proxy.now(patience),
     "name": lambda proxy, patience: proxy.name("green", "r-1", patience),
     "reach": lambda proxy, patience: proxy.reach("green", "tcp", patience),
+    "set_writes": lambda proxy, patience: proxy.set_writes("closed:an+upgrade", patience),
     "counts": lambda proxy, patience: proxy.counts("green", patience),
     "left": lambda proxy, patience: proxy.left("green", patience),
     "cut": lambda proxy, patience: proxy.cut("green", patience),

@@ -67,6 +67,7 @@ class Edge:
         (self.folder / "maps/traffic.map").write_text(f"green {green}\n")
         (self.folder / "maps/releases.map").write_text("blue release-b\ngreen none\n")
         (self.folder / "maps/transport.map").write_text("blue socket\ngreen socket\n")
+        (self.folder / "maps/maintenance.map").write_text("writes open\n")
         (self.folder / "config/wait.lua").write_text(self._here((ANSIBLE / "roles/edge/files/wait.lua").read_text()))
         path = self.folder / "haproxy.cfg"
         path.write_text(self._here(render("edge", "haproxy.cfg.j2", **{**self.ports, **given})))
@@ -186,9 +187,10 @@ class Slot:
                 self.send_header("Content-Length", str(len(body)))
                 self.send_header("X-EduHub-Slot", "whatever the bridge says")
                 self.end_headers()
-                self.wfile.write(body)
+                if self.command != "HEAD":
+                    self.wfile.write(body)
 
-            do_POST = do_GET  # noqa: N815 - the standard library's name
+            do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the standard library's names
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""

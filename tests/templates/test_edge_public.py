@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from eduhub_pilot.adapters.haproxy import Proxy
+from eduhub_pilot.adapters.store import maintenance_value
 from tests.templates.edge import Edge, Slot, ask
 from tests.templates.render import value
 
@@ -234,3 +237,40 @@ def described_environment() -> dict[str, float]:
 
     return {name: each.told["default"] for name, each in every(described()).items()
             if isinstance(each.told.get("default"), int | float)}  # fmt: skip
+
+
+WRITES = [("POST", "/x", {}), ("PUT", "/x", {}), ("PATCH", "/x", {}), ("DELETE", "/x", {}), ("PROPFIND", "/x", {}),
+          ("GET", "/x?%5Fauthenticator=y", {}), ("GET", "/x", {"X-CSRF-TOKEN": "y"})]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "path", "fields"), WRITES)
+def test_in_maintenance_writes_are_refused_with_the_reason_and_reads_go_on(plain, method, path, fields):
+    edge, slot = plain
+    proxy = Proxy(edge.folder / "run/edge/admin.sock", f"{edge.folder}/maps")
+    connection = edge.connect()
+
+    def asked(method: str, path: str, fields: dict[str, str]) -> tuple[int, str | None, str]:
+        connection.request(method, path, headers=fields)
+        answer = connection.getresponse()
+        body = answer.read().decode()
+        return answer.status, answer.headers["Retry-After"], body
+
+    proxy.set_writes(maintenance_value('Until 18:00; "Plone 6.1" & more\u2026'), 5)
+    try:
+        status, again, body = asked(method, path, fields)
+        document = json.loads(body)
+        assert (status, again, document["status"]) == (503, "120", 503)
+        assert document["detail"].endswith('at the moment. Until 18:00; "Plone 6.1" & more\u2026')
+        assert [asked(reading, "/x", {})[0] for reading in ("GET", "HEAD")] == [200, 200]
+    finally:
+        proxy.set_writes(maintenance_value(None), 5)
+    slot.seen.clear()
+    assert asked("POST", "/x", {})[0] == 200
+
+
+def test_maintenance_outlives_a_haproxy_that_restarts(tmp_path):
+    edge = Edge(tmp_path)
+    path = edge.write()
+    (tmp_path / "maps/maintenance.map").write_text(f"writes {maintenance_value('x')}\n")
+    with edge.started(path):
+        assert edge.ask(method="POST").status == 503

@@ -184,6 +184,8 @@ def test_a_key_of_another_certificate_is_refused_and_the_old_one_is_served_on(si
 class Clocked:
     """A host at another time, as far as these notes need one."""
 
+    settings = Settings("eduhub", Path(), {}, "")
+
     def __init__(self, proxy: Proxy, days: float) -> None:
         self.proxy, self.clock = proxy, self
         self._days = days

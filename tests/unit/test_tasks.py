@@ -51,6 +51,10 @@ VERBS = {
     "rollback": ((tasks.rollback, {}), ["front rollback --inventory local"]),
     "rollback --list": ((tasks.rollback, {"list": True}), ["front releases --inventory local"]),
     "status --json": ((tasks.status, {"json": True}), ["front status --inventory local --json"]),
+    "maintenance": (
+        (tasks.maintenance, {"state": "on", "reason": "An upgrade"}),
+        ["""front maintenance --inventory local --values '{"eduhub_state": "on", "eduhub_reason": "An upgrade"}'"""],
+    ),
     "certificates": ((tasks.certificates, {}), ["front certificates --inventory local"]),
     "report": ((tasks.report, {"limit": "h"}), ["front report --inventory local --limit h"]),
     "report --json": ((tasks.report, {"json": True}), ["front report --inventory local --json"]),

@@ -92,7 +92,7 @@ class Haproxy:
         self.pid += 1
         self.back_at, self.started = None, self.clock.passed
         self.maps = {}
-        for name in ("traffic.map", "releases.map", "transport.map"):
+        for name in ("traffic.map", "releases.map", "transport.map", "maintenance.map"):
             text = (self.folder / name).read_text()
             self.maps[f"{self.folder}/{name}"] = dict(line.split() for line in text.splitlines())
 

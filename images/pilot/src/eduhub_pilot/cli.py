@@ -38,6 +38,7 @@ COMMANDS = {
     "confirm": "commit the slot that has the traffic; without --run, of the run that awaits confirmation",
     "revert": "undo the run and report the live release",
     "certificates": "let HAProxy serve the TLS certificates that are on the disk now",
+    "maintenance": "let the edge refuse writes, or take them again",
     "status": "report the live release, the slots, the lock and the rollback",
     "releases": "list the releases that are kept",
     "report": "report the last rollout, with its samples",

@@ -30,6 +30,7 @@ class FakeStage:
         (self._folder / "traffic.map").write_text(f"green {share}\n")
         (self._folder / "releases.map").write_text("blue release-b\ngreen none\n")
         (self._folder / "transport.map").write_text("blue socket\ngreen socket\n")
+        (self._folder / "maintenance.map").write_text("writes open\n")
 
     def map(self, name: str) -> dict[str, str]:
         return dict(self.haproxy.maps[f"{self._folder}/{name}"])

@@ -56,6 +56,7 @@ def running(tmp_path) -> Haproxy:
     (tmp_path / "traffic.map").write_text("green 0\n")
     (tmp_path / "releases.map").write_text("blue none\ngreen none\n")
     (tmp_path / "transport.map").write_text("blue socket\ngreen socket\n")
+    (tmp_path / "maintenance.map").write_text("writes open\n")
     running = Haproxy(tmp_path, FakeClock())
     running.start()
     return running

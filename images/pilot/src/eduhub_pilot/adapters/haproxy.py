@@ -94,6 +94,11 @@ class Proxy:
         command = f"set map {self.maps}/transport.map {slot} {transport}"
         self._insist(lambda: self._silent(self._ask(command)[0], command), patience)
 
+    def set_writes(self, value: str, patience: float) -> None:
+        """Let the edge take or refuse writes, as `maintenance_value` says it."""
+        command = f"set map {self.maps}/maintenance.map writes {value}"
+        self._insist(lambda: self._silent(self._ask(command)[0], command), patience)
+
     def certificates(self, patience: float) -> list[Certificate]:
         """Return the certificates that HAProxy has loaded, in the order of their files."""
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus, unquote_plus
 
 from eduhub_pilot.model import journal
 from eduhub_pilot.model.document import RELEASE_ID, SCHEMA, Document, Source
@@ -26,6 +27,8 @@ from eduhub_pilot.model.release import Record, parse_record
 from eduhub_pilot.model.state import HostState, Lock, Serving, parse_lock, parse_state
 
 EMPTY = "none"
+# What maintenance.map has for `writes` while they are refused begins so; the reason follows, URL-encoded.
+CLOSED = "closed:"
 # Runs whose samples are kept; a run's name is its directory's.
 RUNS = 10
 NOW = "now.json"
@@ -57,6 +60,11 @@ def kept_settings(root: Path, run: str) -> Mapping[str, Any]:
     if not isinstance(settings, dict):
         raise source.refused("has no object in `settings`")
     return settings
+
+
+def maintenance_value(reason: str | None) -> str:
+    """Return what HAProxy's map has for `writes`: one word, without what its command line would split."""
+    return "open" if reason is None else CLOSED + quote_plus(reason)
 
 
 class Store:
@@ -227,6 +235,14 @@ class Store:
 
     def save_transports(self, transports: Mapping[Slot, Transport]) -> None:
         self._write(self.root / "edge/transport.map", "".join(f"{slot} {transports[slot]}\n" for slot in SLOTS))
+
+    def maintenance(self) -> str | None:
+        """Return why writes are refused, "" without a reason; None where they are not."""
+        words = (self._read(self.root / "edge/maintenance.map") or "").split()
+        return unquote_plus(words[1][len(CLOSED) :]) if len(words) == 2 and words[1].startswith(CLOSED) else None
+
+    def save_maintenance(self, reason: str | None) -> None:
+        self._write(self.root / "edge/maintenance.map", f"writes {maintenance_value(reason)}\n")
 
     # --- records
 

@@ -34,6 +34,9 @@ def init(host: Host) -> Outcome:
         if not (root / "edge/transport.map").exists():
             host.store.save_transports(host.store.transports())
             created.append("edge/transport.map")
+        if not (root / "edge/maintenance.map").exists():
+            host.store.save_maintenance(None)
+            created.append("edge/maintenance.map")
         if not (root / "release.json").exists():
             host.store.save_state(state)
             created.append("release.json")

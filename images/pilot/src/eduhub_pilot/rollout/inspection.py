@@ -57,6 +57,10 @@ def inspect(host: Host) -> Inspection:
         weight = host.proxy.now(PATIENCE_SECONDS).weight
     except ProxyDownError as error:
         notes.append(finding_of(error, "The live slot shown is the one HAProxy will start with."))
+    if (reason := host.store.maintenance()) is not None:
+        why = f": {reason}" if reason else ""
+        message = f"Maintenance is on: the edge answers writes with 503{why}."
+        notes.append(Finding("maintenance", message, [["./invoke", "maintenance", "off"]]))
     with suppress(ProxyDownError):  # one that is down is noted already
         notes += certificates_ending(host, 0.0)
     if mismatch := host.map_mismatch(state):
@@ -83,7 +87,8 @@ def certificates_ending(host: Host, patience: float) -> list[Finding]:
             days = (each.ends - now).days
             when = f"in {days} days" if days > 1 else "within two days" if each.ends > now else "already"
             verb = "ends" if each.ends > now else "has ended"
-            message = f"The TLS certificate {each.file} {verb} {when}, at {stamp(each.ends)}. Renew its file, then:"
+            file = each.file.replace("/etc/eduhub", host.settings.shown_config, 1)
+            message = f"The TLS certificate {file} {verb} {when}, at {stamp(each.ends)}. Renew its source."
             found.append(Finding("certificate_ends", message, [["./invoke", "certificates"]]))
     return found
 

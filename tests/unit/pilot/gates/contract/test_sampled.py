@@ -7,10 +7,13 @@ import pytest
 from eduhub_pilot.adapters.docker import LINE_CHARACTERS
 from eduhub_pilot.gates.contract.sampled import sampled
 
+ID = "0346ffd1-b0f3-4f40-92c7-b73105fc3c86 "
+
 
 def line(path: str, method: str = "GET", frontend: str = "public", status: int = 200) -> str:
     return (
-        f"192.0.2.7 [25/Nov/2026:06:04:11.369] {frontend} blue/slot 0/0/0/1/1 {status} 251 ---- 0/0 {method} {path}"
+        f"192.0.2.7 [25/Nov/2026:06:04:11.369] {frontend} blue/slot 0/0/0/1/1 {status} 251 ---- 0/0 "
+        f"{ID}{method} {path}"
     )
 
 
@@ -25,6 +28,9 @@ def test_good_reads_of_the_public_are_taken_most_asked_first():
         line("/plone/f", status=404), line("<BADREQ>"),
     ]  # fmt: skip
     assert paths(*lines, *others) == ["/plone/b", "/plone/a"]
+    assert paths(line("/plone/tls", frontend="public~"), line("/plone/before").replace(ID, "")) == [
+        "/plone/before", "/plone/tls",
+    ]  # fmt: skip
     (request,) = sampled([line("/plone/a")], 1)
     assert (request.method, request.headers, request.credentials) == (
         "GET", (("Accept", "application/json"),), None,

@@ -14,8 +14,9 @@ from eduhub_pilot.gates.contract.requests import Request
 
 # A month of a quiet site, some minutes of a busy one; the engine keeps 30 MB of the log.
 LINES = 20_000
-# By `log-format` of role edge: "192.0.2.7 [25/Nov/2026:06:04:11.369] public blue/slot 0/0/0/1 200 9 ---- 0/0 ID GET /"
-GOOD_READ = re.compile(r"^\S+ \[[^]]+\] public \S+ \S+ 200 \+?\d+ \S+ \S+ (?:\S+ )?GET (/[!-~]*)$")
+# By `log-format` of role edge, where a request by TLS came to `public~`:
+# "192.0.2.7 [25/Nov/2026:06:04:11.369] public blue/slot 0/0/0/1/1 200 9 ---- 0/0 ID GET /"
+GOOD_READ = re.compile(r"^\S+ \[[^]]+\] public~? \S+ \S+ 200 \+?\d+ \S+ \S+ (?:\S+ )?GET (/[!-~]*)$")
 # Left out when in doubt: there are more paths than will be asked.
 PRIVATE = re.compile(
     r"[0-9a-f]{16}"  # a digest, a UUID without its dashes
