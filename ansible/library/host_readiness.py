@@ -89,6 +89,10 @@ options:
     type: list
     elements: str
     default: []
+  proxied:
+    description: Whether a proxy stands before the edge; then it needs O(names).
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Does the same in check mode.
@@ -150,7 +154,8 @@ findings:
       description: >-
         Stable name of the finding: V(not_root), V(engine_not_installable), V(engine_missing), V(engine_too_old),
         V(address_foreign), V(port_conflict), V(port_taken), V(disk_short), V(memory_short), V(clock_skewed),
-        V(prune_scheduled), V(certificate_unusable), V(certificate_expired), V(certificate_foreign),
+        V(prune_scheduled), V(site_unnamed), V(certificate_unusable), V(certificate_expired),
+        V(certificate_foreign),
         V(plone_address_unusable), V(plone_ca_unusable), V(plone_untrusted), V(plone_unreachable) or
         V(plone_site_missing).
       type: str
@@ -222,6 +227,7 @@ ARGUMENTS = {
     "plone": {"type": "dict", "options": PLONE},
     "certificates": {"type": "list", "elements": "dict", "default": [], "options": FILES},
     "names": {"type": "list", "elements": "str", "default": []},
+    "proxied": {"type": "bool", "default": False},
 }
 
 

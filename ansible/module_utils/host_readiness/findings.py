@@ -24,6 +24,7 @@ CODES = {
     "memory_short": "Too little memory is available.",
     "clock_skewed": "The clocks of host and control machine differ.",
     "prune_scheduled": "A scheduled job removes images or volumes.",
+    "site_unnamed": "edge_hosts is not set, and the site has a name of its own.",
     "certificate_unusable": "The files of a TLS certificate cannot be used.",
     "certificate_expired": "A TLS certificate is not valid now.",
     "certificate_foreign": "No TLS certificate covers a name of the site.",
@@ -58,6 +59,7 @@ def findings(host: Host, required: Requirements) -> list[Finding]:
         *(() if host.deployed else about_memory(host.memory_mb, required.memory_mb)),
         *about_clock(host.clock_offset),
         *about_prunes(host.prunes),
+        *about_names(required),
         *about_certificates(host, required.names),
         *about_plone(host.plone, required.plone),
     ]
@@ -178,6 +180,15 @@ def untrusted(plone: Upstream, certificate: Certificate) -> Finding:
     return Finding("plone_untrusted", what, remedy)
 
 
+def about_names(required: Requirements) -> Iterator[Finding]:
+    # Every request through the proxy would be answered 421.
+    if required.proxied and not required.names:
+        yield Finding(
+            "site_unnamed", "edge_trusted_proxies is set and edge_hosts is not",
+            "name the site in edge_hosts as visitors do, such as hub.example.edu",
+        )  # fmt: skip
+
+
 def about_certificates(host: Host, names: Iterable[str]) -> Iterator[Finding]:
     again = "give the right files in edge_tls_certificates"
     for each in host.certificates:
@@ -193,7 +204,7 @@ def about_certificates(host: Host, names: Iterable[str]) -> Iterator[Finding]:
         return
     if not names:
         yield Finding(
-            "certificate_foreign", "edge_tls_certificates is set and edge_hosts is not",
+            "site_unnamed", "edge_tls_certificates is set and edge_hosts is not",
             f"name the site in edge_hosts, such as {', '.join(usable[0].names or ('hub.example.edu',))}",
         )  # fmt: skip
     for name in names:

@@ -46,7 +46,8 @@ class Requirements:
     `disk_mb`: free space below each path before the first deployment. `next_disk_mb`: free space below each of these
     paths once the stack is deployed, for one more release. `controller_time`: the control machine's clock, in seconds
     since 1970; None skips the comparison. `plone`: the institution's own, None for ours.
-    `certificates`: those of the edge, which have to cover `names`.
+    `certificates`: those of the edge, which have to cover `names`,
+    the site's. `proxied`: whether a proxy stands before the edge.
     """
 
     stack: str
@@ -59,6 +60,7 @@ class Requirements:
     plone: Upstream | None = None
     certificates: list[CertificateFiles] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
+    proxied: bool = False
 
 
 @dataclass(frozen=True)

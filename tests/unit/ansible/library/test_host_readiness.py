@@ -142,6 +142,11 @@ def test_an_address_of_another_host_is_named():
     ]
 
 
+@pytest.mark.parametrize(("names", "found"), [([], ["site_unnamed"]), (["hub.example.edu"], [])])
+def test_a_proxy_before_a_site_without_a_name_would_be_refused_by_the_edge(names, found):
+    assert codes(FINE, Requirements("eduhub", proxied=True, names=names)) == found
+
+
 def test_several_addresses_are_each_looked_at_and_are_no_conflict_with_each_other():
     asked = host_readiness.requirements(
         {"stack": "eduhub", "disk_mb": {}, "plone": None, "certificates": [], "names": [],
