@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
 import docker
 import pytest
@@ -83,3 +84,46 @@ def test_it_stops_when_it_is_told_to(subject: Subject) -> None:
     subject.container.start()
     assert code in {0, 143}
     assert took < 15
+
+
+LOW = """\
+global
+    stats socket /run/eduhub/edge/admin.sock mode 660 level admin expose-fd listeners
+defaults
+    mode http
+    timeout client 5s
+frontend low
+    bind 127.0.0.1:80
+    http-request return status 200
+"""
+
+
+@pytest.mark.images("edge")
+def test_the_edge_binds_a_port_below_1024_and_no_process_of_root_is_left(
+    subject: Subject, engine: docker.DockerClient, tmp_path: Path
+) -> None:
+    """As role edge starts it there: as root, which becomes user 10002 before HAProxy runs; a reload binds again."""
+    (tmp_path / "haproxy.cfg").write_text(LOW)
+    tmp_path.chmod(0o755)
+    container = engine.containers.run(
+        subject.image.tag, detach=True, read_only=True, network_mode="none", user="0:10002", cap_drop=["ALL"],
+        cap_add=["NET_BIND_SERVICE", "SETGID", "SETUID"], security_opt=["no-new-privileges:true"],
+        sysctls={"net.ipv4.ip_unprivileged_port_start": "1024"},
+        tmpfs={"/run/eduhub/edge": "uid=10002,gid=10002,mode=0750"},
+        volumes={str(tmp_path / "haproxy.cfg"): {"bind": "/etc/eduhub/edge/haproxy.cfg", "mode": "ro"}},
+    )  # fmt: skip
+    ask = "printf 'GET / HTTP/1.0\\r\\n\\r\\n' | socat -t 5 - TCP:127.0.0.1:80 | head -1"
+    try:
+        for _ in range(2):
+            until = time.monotonic() + 30
+            while b"200" not in container.exec_run(["sh", "-c", ask]).output:
+                assert time.monotonic() < until, container.logs()
+                time.sleep(0.1)
+            users = container.exec_run(["sh", "-c", "grep -h ^Uid: /proc/[0-9]*/status | sort -u"]).output.decode()
+            # The shell that looks is root, as the container's configuration says.
+            assert users.split("\n")[:-1] == ["Uid:\t0\t0\t0\t0", "Uid:\t10002\t10002\t10002\t10002"]
+            master = container.exec_run(["grep", "-E", "^(Uid|CapPrm|NoNewPrivs)", "/proc/1/status"]).output.decode()
+            assert master.split() == ["Uid:", *["10002"] * 4, "CapPrm:", "0000000000000400", "NoNewPrivs:", "1"]
+            container.kill("SIGUSR2")
+    finally:
+        container.remove(force=True, v=True)
