@@ -43,6 +43,18 @@ def test_every_port_that_will_be_listened_on_is_checked_beforehand():
     assert published.items() <= ports(bridge_port=8000).items()
 
 
+def test_certificates_are_looked_for_where_there_is_an_edge_and_each_file_gets_a_name_of_its_own():
+    given = {"edge_tls_certificates": [{"certificate": "/a.pem", "key": "/a.key"}, {"certificate": "/b", "key": "/b"}]}
+    found = [value("docker_host_certificates", groups={"bridge": hosts}, **given) for hosts in (["here"], ["there"])]
+    assert found == [given["edge_tls_certificates"], []]
+    assert ports(**given)["edge_tls_port"] == 443
+    assert "edge_tls_port" not in ports()
+    assert sorted(map(list, value("_edge_tls_copies", **given))) == [
+        ["/a.key", "0.pem.key"], ["/a.pem", "0.pem"], ["/b", "1.pem"], ["/b", "1.pem.key"],
+    ]  # fmt: skip
+    assert value("_edge_user", **given) == "0:10002"
+
+
 def test_the_bridge_stands_before_our_plone_or_the_institutions():
     told = [
         value("bridge_spec", **given)["environment"]["PLONE_URL"] for given in ({}, {"plone_url": "http://cms:1/P"})
