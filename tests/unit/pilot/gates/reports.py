@@ -9,7 +9,7 @@ from tests.unit.pilot.fakes import CLEAN
 
 FOUND = {
     "kind": "removed", "path": "/app/a.py", "line": 3, "what": "uses imp", "owner": None, "ours": True,
-    "supported": False, "name": "imp",
+    "supported": False, "name": "imp", "reach": "start",
 }  # fmt: skip
 
 

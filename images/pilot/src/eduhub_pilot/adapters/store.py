@@ -31,6 +31,8 @@ EMPTY = "none"
 CLOSED = "closed:"
 # Runs whose samples are kept; a run's name is its directory's.
 RUNS = 10
+# Reports on images that are kept.
+MOST_EXAMINED = 20
 NOW = "now.json"
 SETTINGS = "settings.json"
 LIST = ["./invoke", "rollback", "--list"]
@@ -284,6 +286,23 @@ class Store:
         """Keep what a gate found about a release, beside its record; it is removed with the record."""
         with self.guard():
             self._write(self._record_path(release).with_name(name), text)
+
+    def examined(self, image: str, key: str) -> str | None:
+        """Return what was found of an image, by its id and a `key` of what else that depends on; None for nothing."""
+        return self._read(self._examined_path(image) / f"{key}.json")
+
+    def save_examined(self, image: str, key: str, text: str) -> None:
+        """Keep what was found of an image; the oldest go when there are more than MOST_EXAMINED."""
+        path = self._examined_path(image) / f"{key}.json"
+        with self.guard():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._write(path, text)
+            kept = sorted(self.root.glob("examined/*/*.json"), key=lambda each: each.stat().st_mtime, reverse=True)
+            for old in kept[MOST_EXAMINED:]:
+                old.unlink(missing_ok=True)
+
+    def _examined_path(self, image: str) -> Path:
+        return self.root / "examined" / image.rpartition(":")[2]
 
     def drop_record(self, release: str) -> None:
         shutil.rmtree(self._record_path(release).parent, ignore_errors=True)

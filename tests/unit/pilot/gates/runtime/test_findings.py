@@ -25,7 +25,7 @@ def report(*findings: Finding, python: str = "3.11.2", **versions: str) -> Repor
 
 
 def finding(kind: str, path: str = "/lib/x.py", line: int = 3, what: str = "is bad", **more) -> Finding:
-    return Finding(kind, path, line, what, **more)
+    return Finding(kind, path, line, what, **{"reach": "start", **more})
 
 
 # finding, what blue was found to have (None: no blue), whether it stops
@@ -36,13 +36,42 @@ CASES = {
     "ours, a warning": (finding("deprecated", **OURS), report(), False),
     "ours, installs": (finding("boot", **OURS), report(), False),
     "library, new with this Python": (finding("import", error="TypeError", **LIBRARY), report(), True),
-    "library, an optional dependency lost": (finding("import", missing="nothing", **LIBRARY), report(), True),
-    "library, in another version": (finding("import", **LIBRARY), report(click="7.0"), False),
-    "library, its whole package": (finding("import", top=True, **LIBRARY), report(click="7.0"), True),
-    "library, its package needs another": (finding("import", top=True, missing="x", **LIBRARY), None, False),
-    "library, a part, without a blue": (finding("import", **LIBRARY), None, False),
+    "library, an optional dependency lost":
+        (finding("import", missing="no.thing", reach="guarded", **LIBRARY), report(no="1"), True),
+    "library, an optional dependency that was never there":
+        (finding("import", missing="no.thing", reach="later", **LIBRARY), report(), False),
+    "library, a dependency that it declares":
+        (finding("import", missing="no.thing", reach="later", declared=True, **LIBRARY), None, True),
+    "library, at the start, what it imports is missing": (finding("import", missing="nothing", **LIBRARY), None, True),
+    "library, a module of the standard library is gone":
+        (finding("import", missing="imp", reach="later", error="ModuleNotFoundError", **LIBRARY), None, True),
+    "library, such an import is caught":
+        (finding("import", missing="distutils", reach="guarded", error="ModuleNotFoundError", **LIBRARY), None, False),
+    "library, in another version, asked for later":
+        (finding("import", error="RuntimeError", reach="later", **LIBRARY), report(click="7.0"), False),
+    "library, in another version, at the start":
+        (finding("import", error="RuntimeError", **LIBRARY), report(click="7.0"), True),
+    "library, wants settings, without a live release":
+        (finding("import", error="RuntimeError", reach="later", **LIBRARY), None, False),
+    "library, another Python broke it, without a live release":
+        (finding("import", error="TypeError", reach="later", **LIBRARY), None, True),
+    "library, for another system, without a live release":
+        (finding("import", error="ImportError", reach="later", **LIBRARY), None, False),
     "library, does not compile": (finding("compile", **LIBRARY), report(), True),
-    "library, does not compile, without a blue": (finding("compile", **LIBRARY), None, False),
+    "library, does not compile, without a live release": (finding("compile", **LIBRARY), None, True),
+    "library, does not compile, and is not reached": (finding("compile", reach=None, **LIBRARY), report(), False),
+    "ours, not reached": (finding("removed", reach=None, **OURS), report(), False),
+    "ours, what it imports in a function is missing":
+        (finding("import", missing="x", error="ModuleNotFoundError", lazy=True, reach="start", **OURS), None, False),
+    "ours, what it imports in a function is lost":
+        (finding("import", missing="x", error="ModuleNotFoundError", lazy=True, reach="start", **OURS), report(x="1"),
+         True),
+    "ours, named in a text, wants a package of others":
+        (finding("import", missing="pytest", error="ModuleNotFoundError", reach="named", **OURS), None, True),
+    "ours, possibly imported, wants a package of others":
+        (finding("import", missing="pytest", error="ModuleNotFoundError", reach="possible", **OURS), None, False),
+    "ours, named in a text, wants what Python no longer has":
+        (finding("import", missing="imp", error="ModuleNotFoundError", reach="named", **OURS), None, True),
     "library, for another Python": (finding("abi", **LIBRARY), None, True),
     "library, removed name": (finding("removed", **LIBRARY), None, True),
     "library, removed name, but made for this Python": (finding("removed", supported=True, **LIBRARY), None, False),
@@ -113,7 +142,7 @@ def test_the_sentence_of_the_verdict():
 
 
 GOOD = {"python": "3.11.2", "files": 1, "modules": 1, "packages": 1, "distributions": {}, "findings": [], "dropped": 0,
-        "unexamined": []}  # fmt: skip
+        "unexamined": [], "unreached": 4, "mounted": 0}  # fmt: skip
 
 
 @pytest.mark.parametrize("change", [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -35,9 +37,27 @@ def test_a_blue_that_was_never_looked_into_is_looked_into_now(started):
         path = started.settings.root / f"releases/{release}/runtime.json"
         path.unlink() if broken is None else path.write_text(broken)
         started.engine.looked.clear()
+        shutil.rmtree(started.settings.root / "examined")
         assert runtime.run(started.candidate("run-2")).measured["compared_with"] == release
         assert [like for like, _ in started.engine.looked] == ["eduhub-green", "eduhub-blue"]
         assert json.loads(path.read_text())["python"] == "3.9.2"
+
+
+def test_an_image_is_examined_once_for_all_releases_that_start_it_alike(started):
+    runtime.run(started.candidate("run-2"))
+    again = runtime.run(started.candidate("run-2"))
+    assert (again.verdict, len(started.engine.looked)) == ("pass", 1)
+    green = started.engine.containers["eduhub-green"]
+    started.engine.containers["eduhub-green"] = replace(green, command=("python3", "-m", "other"))
+    runtime.run(started.candidate("run-2"))
+    assert len(started.engine.looked) == 2
+
+
+def test_mounted_code_is_examined_each_time(started):
+    started.engine.looks["eduhub-green"] = looks(mounted=1)
+    runtime.run(started.candidate("run-2"))
+    runtime.run(started.candidate("run-2"))
+    assert len(started.engine.looked) == 2
 
 
 def test_a_finding_of_the_application_fails_and_is_kept(started):

@@ -43,7 +43,8 @@ class LocalEngine(FakeEngine):
         (self.root / name).mkdir()
         for file, text in files.items():
             (self.root / name / file).write_text(text)
-        self.containers[name] = Container(name, "created", image, command=("python3", "-m", "eduhub_pilot"))
+        self.containers[name] = Container(name, "created", image, command=("python3", "-m", "eduhub_pilot"),
+                                          mounts=(str(self.root / name),))  # fmt: skip
 
     def discard(self, name: str) -> None:
         if self.containers.pop(name, None) is None:

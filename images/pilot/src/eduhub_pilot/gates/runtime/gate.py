@@ -6,13 +6,17 @@ the files of `inside`. Its findings are compared with those of the live release,
 
 from __future__ import annotations
 
+import hashlib
 import json
+from contextlib import suppress
 from importlib import resources
 
 from eduhub_pilot.gates.candidate import Candidate, Skipped
+from eduhub_pilot.gates.criteria import RuntimeCriteria
 from eduhub_pilot.gates.runtime.findings import Judgement, Report, differences, judge, named, parse_report
 from eduhub_pilot.model.errors import EngineDownError
-from eduhub_pilot.model.facts import Container
+from eduhub_pilot.model.facts import Container, Look
+from eduhub_pilot.model.release import Record
 from eduhub_pilot.model.verdict import Verdict, Word
 
 GATE = "runtime"
@@ -22,7 +26,7 @@ MODULE_SECONDS = 10.0
 GRACE_SECONDS = 15.0
 MOST = 50
 # In the order in which they import each other.
-FILES = ("places", "reading", "importing", "examine")
+FILES = ("places", "reading", "importing", "reaching", "spreading", "examine")
 LOADER = """
 import json, sys, types
 told = json.loads(sys.argv[1])
@@ -48,7 +52,7 @@ def run(candidate: Candidate) -> Verdict | Skipped:
     """Return the verdict on the image in the slot."""
     started = candidate.host.clock.monotonic()
     try:
-        found = _examined(candidate, candidate.container, candidate.record.id)
+        found = _examined(candidate, candidate.container, candidate.record)
     except NoReportError as none:
         if none.word is None and not candidate.record.python:
             return Skipped(GATE, none.reason)
@@ -62,7 +66,7 @@ def run(candidate: Candidate) -> Verdict | Skipped:
         "python": found.python, "modules": found.modules, "packages": found.packages, "files": found.files,
         "compared_with": candidate.live.id if baseline and candidate.live else None,
         "findings": judgement.stops[:MOST], "allowed": judgement.allowed[:MOST], "notes": judgement.notes[:MOST],
-        "notes_in_all": len(judgement.notes) + found.dropped, "dependencies": difference,
+        "unreached": found.unreached, "notes_in_all": len(judgement.notes) + found.dropped, "dependencies": difference,
     }  # fmt: skip
     dependencies = named(difference) if difference else "there is no live release to compare with"
     word, reason = decide(found, judgement, dependencies)
@@ -96,22 +100,45 @@ def _wrong_python(found: Report, wanted: str | None) -> str | None:
     return None
 
 
-def _examined(candidate: Candidate, name: str, release: str) -> Report:
-    """Examine a container's image, and keep the report with its release; NoReportError when there is none."""
+def _examined(candidate: Candidate, name: str, record: Record) -> Report:
+    """Return the report on a container's image, kept with its release; NoReportError when there is none.
+
+    An image that was examined before, to be started in the same way, is not examined again.
+    """
     wanted = candidate.criteria.runtime
+    store = candidate.host.store
     try:
         container = candidate.host.engine.container(name)
         if container is None:
             raise NoReportError("error", f"There is no container {name} to examine.")
-        for interpreter in wanted.interpreters:
-            look = candidate.host.engine.look(
-                name, [interpreter, *program(container, wanted.seconds)], wanted.memory,
-                wanted.seconds + GRACE_SECONDS, candidate.between,
-            )  # fmt: skip
-            if look.trouble != "absent":
-                break
+        key = _key(container, record, wanted)
+        if kept := store.examined(record.image_id, key):
+            with suppress(ValueError):
+                return _keep(candidate, record, parse_report(kept), kept)
+        look = _look(candidate, container)
     except EngineDownError as error:
         raise NoReportError("error", error.message) from None
+    try:
+        report = parse_report(look.output)
+    except ValueError as error:
+        raise NoReportError(
+            "error", f"The examination of {name} ended with exit code {look.code} and no report ({error})."
+        ) from None
+    if not (report.unexamined or report.mounted):
+        store.save_examined(record.image_id, key, look.output)
+    return _keep(candidate, record, report, look.output)
+
+
+def _look(candidate: Candidate, container: Container) -> Look:
+    """Run the program in the container's image; NoReportError where it cannot end."""
+    wanted, name = candidate.criteria.runtime, container.name
+    for interpreter in wanted.interpreters:
+        look = candidate.host.engine.look(
+            name, [interpreter, *program(container, wanted.seconds)], wanted.memory, wanted.seconds + GRACE_SECONDS,
+            candidate.between,
+        )  # fmt: skip
+        if look.trouble != "absent":
+            break
     if look.trouble == "absent":
         names = " nor ".join(wanted.interpreters)
         raise NoReportError(None, f"The image of {name} has no {names}: there is no Python to examine.")
@@ -121,15 +148,19 @@ def _examined(candidate: Candidate, name: str, release: str) -> Report:
     if look.trouble == "memory":
         raise NoReportError("inconclusive", f"The examination of {name} took more memory than {wanted.memory}. "
                             "Raise pilot_runtime_memory.")  # fmt: skip
-    try:
-        report = parse_report(look.output)
-    except ValueError as error:
-        raise NoReportError(
-            "error", f"The examination of {name} ended with exit code {look.code} and no report ({error})."
-        ) from None
-    if not report.unexamined and release in candidate.host.store.releases():
-        candidate.host.store.save_evidence(release, EVIDENCE, look.output)
+    return look
+
+
+def _keep(candidate: Candidate, record: Record, report: Report, text: str) -> Report:
+    if not report.unexamined and record.id in candidate.host.store.releases():
+        candidate.host.store.save_evidence(record.id, EVIDENCE, text)
     return report
+
+
+def _key(container: Container, record: Record, wanted: RuntimeCriteria) -> str:
+    """Return a hash of what a report depends on beside the image: how it is started, and this gate's own program."""
+    given = [wanted.interpreters, record.spec.fields.get("environment"), program(container, 0)]
+    return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _baseline(candidate: Candidate) -> Report | None:
@@ -142,7 +173,7 @@ def _baseline(candidate: Candidate) -> Report | None:
     except ValueError:
         pass  # of another pilot, or cut by a crash: made anew
     try:
-        return _examined(candidate, candidate.live_container, candidate.live.id)
+        return _examined(candidate, candidate.live_container, candidate.live)
     except NoReportError:
         return None
 

@@ -108,7 +108,7 @@ def test_every_removed_name_is_gone_when_its_version_says_so_and_there_before():
 def findings(tmp_path, source: str, ours: bool = True) -> list[tuple[str, int, str]]:
     path = tmp_path / "code.py"
     path.write_text(dedent(source))
-    return [(each["kind"], each["line"], each["what"]) for each in scan(str(path), Removed(NAMES), ours)]
+    return [(each["kind"], each["line"], each["what"]) for each in scan(str(path), Removed(NAMES), ours)[0]]
 
 
 def test_a_removed_name_says_since_when_and_what_to_use(tmp_path):
@@ -139,7 +139,7 @@ def test_code_that_does_not_compile_is_found_with_its_line(tmp_path):
 def test_a_file_that_is_no_text_does_not_compile(tmp_path):
     path = tmp_path / "code.py"
     path.write_bytes(b"x = '\x00'\n\xff")
-    assert [each["kind"] for each in scan(str(path), Removed(NAMES), True)] == ["compile"]
+    assert [each["kind"] for each in scan(str(path), Removed(NAMES), True)[0]] == ["compile"]
 
 
 def test_warnings_of_the_compiler_are_found_with_their_line(tmp_path):

@@ -6,6 +6,7 @@ import os
 import re
 import select
 import signal
+import sys
 import time
 import warnings
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
@@ -15,9 +16,10 @@ from .reading import is_foreign, warned
 
 # A package whose modules crash or hang again and again is left after so many new attempts.
 ATTEMPTS = 3
+DJANGO_SETUP = "django:setup"
 # So many times longer may a module take that computes.
 BUSY = 6
-# Read, but not imported: they need tools that no image should hold.
+# Imported only where the program reaches them: they need tools that no image should hold.
 TESTS = re.compile(r"(^|\.)(tests?|testing|_tests?|conftest|test_\w+|\w+_test)(\.|$)")
 
 
@@ -31,14 +33,17 @@ def modules(root: str, roots: Sequence[str]) -> Dict[str, List[Tuple[str, str]]]
             continue
         parts = relative[:-1] + ([] if name == "__init__" else [name])
         dotted = ".".join(parts)
-        if not all(part.isidentifier() for part in parts) or name == "__main__" or not dotted:
-            continue
-        if (len(parts) == 1 and name == "setup") or TESTS.search(dotted):
+        if not all(part.isidentifier() for part in parts) or not dotted:
             continue
         if not in_package(root, relative[:-1]):
             continue
         found.setdefault(parts[0], []).append((dotted, path))
     return found
+
+
+def is_started(name: str) -> bool:
+    """Return whether a module is a program or a test, which runs when it is imported or needs tools of its own."""
+    return name == "setup" or name.rsplit(".", maxsplit=1)[-1] == "__main__" or bool(TESTS.search(name))
 
 
 def in_package(root: str, folders: Sequence[str]) -> bool:
@@ -61,16 +66,24 @@ def child(names: Sequence[str], pipe: int) -> None:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 try:
-                    importlib.import_module(name)
+                    load(name)
                 except BaseException as error:  # SystemExit too: a module that ends the program
                     tell(pipe, {"failed": name, "error": failure(error)})
             for each in caught:
                 if issubclass(each.category, (DeprecationWarning, PendingDeprecationWarning, FutureWarning)):
                     tell(pipe, {"path": each.filename, "line": each.lineno, "what": warned(each), "module": name})
-        tell(pipe, {"end": True})
+        tell(pipe, {"end": True, "loaded": [*sys.modules]})
         code = 0
     finally:
         os._exit(code)
+
+
+def load(name: str) -> None:
+    """Import a module; DJANGO_SETUP is what a program of Django's does before it imports its models."""
+    if name != DJANGO_SETUP:
+        importlib.import_module(name)
+    elif os.environ.get("DJANGO_SETTINGS_MODULE"):
+        importlib.import_module("django").setup()
 
 
 def tell(pipe: int, document: Dict[str, Any]) -> None:
@@ -107,7 +120,7 @@ STANDARD = tuple(path + os.sep for path in standard() if "lib-dynload" not in pa
 
 def imported(names: Sequence[str], deadline: float, module_seconds: float) -> Iterator[Dict[str, Any]]:
     """Yield a line about each module, imported in processes of their own; the last has the modules `left` undone."""
-    left = list(names)
+    left, killed = list(names), False
     for _ in range(ATTEMPTS):
         at: Optional[str] = None
         ended = hung = killed = False
@@ -116,7 +129,7 @@ def imported(names: Sequence[str], deadline: float, module_seconds: float) -> It
             ended = ended or "end" in line
             hung = hung or "hung" in line
             killed = killed or "killed" in line
-            if "at" not in line:
+            if not {"at", "hung", "killed"} & line.keys():
                 yield line
         if ended:
             return
@@ -132,7 +145,7 @@ def imported(names: Sequence[str], deadline: float, module_seconds: float) -> It
         left = left[left.index(at) + 1:]
         if not left:
             return
-    yield {"left": left}
+    yield {"left": left, "killed": killed}
 
 
 def is_busy(pid: int) -> bool:

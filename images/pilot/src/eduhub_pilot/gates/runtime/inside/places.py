@@ -14,14 +14,16 @@ NOBODYS = ("/", "/tmp", "/root")  # noqa: S108 - compared, not used
 class Distribution:
     """An installed distribution: `built` from a folder, as an institution's own code is, or brought from elsewhere.
 
-    `requires`: the names of the distributions that it may need, those of its extras included.
+    `requires`: the names of the distributions that it may need, those of its extras included; `needs`: those that it
+    always needs. `targets`: the module that each of its scripts starts.
     """
 
     def __init__(
-        self, name: str, version: str, supports: bool, built: bool, scripts: Sequence[str], requires: Set[str]
-    ) -> None:
+        self, name: str, version: str, supports: bool, built: bool, targets: Dict[str, str], requires: Set[str],
+        needs: Set[str],
+    ) -> None:  # fmt: skip
         self.name, self.version, self.supports, self.built = name, version, supports, built
-        self.scripts, self.requires = scripts, requires
+        self.targets, self.requires, self.needs = targets, requires, needs
 
 
 def standard() -> Set[str]:
@@ -99,10 +101,13 @@ def distribution(path: str) -> Optional[Distribution]:
     mine = "%d.%d" % sys.version_info[:2]
     supports = "Programming Language :: Python :: %s\n" % mine in head + "\n"
     direct = read(os.path.join(path, "direct_url.json"))
-    scripts = re.findall(r"^([\w.-]+)\s*=", read(os.path.join(path, "entry_points.txt")), re.M)
-    requires = {canonical(name) for name in re.findall(r"^Requires-Dist: *([\w.-]+)", head, re.M)}
+    points = read(os.path.join(path, "entry_points.txt"))
+    targets = dict(re.findall(r"^([\w.-]+)\s*=\s*([\w.]+)\s*:", points, re.M))
+    lines = re.findall(r"^Requires-Dist: *([\w.-]+)([^;\r\n]*)(;.*)?$", head, re.M)
+    requires = {canonical(name) for name, _, _ in lines}
+    needs = {canonical(name) for name, _, marker in lines if not marker}
     name = canonical(fields["Name"])
-    return Distribution(name, fields["Version"], supports, "dir_info" in direct, scripts, requires)
+    return Distribution(name, fields["Version"], supports, "dir_info" in direct, targets, requires, needs)
 
 
 def canonical(name: str) -> str:

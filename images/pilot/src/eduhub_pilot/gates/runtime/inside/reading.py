@@ -199,8 +199,8 @@ def exists(name: str) -> bool:
         return False
 
 
-def scan(path: str, removed: Removed, ours: bool) -> Iterator[Finding]:
-    """Yield the findings in one source file that show without running it."""
+def scan(path: str, removed: Removed, ours: bool) -> Tuple[List[Finding], Any]:
+    """Return the findings in one source file that show without running it, and its syntax tree if it compiles."""
     with open(path, "rb") as stream:
         source = stream.read()
     with warnings.catch_warnings(record=True) as caught:
@@ -209,19 +209,18 @@ def scan(path: str, removed: Removed, ours: bool) -> Iterator[Finding]:
             tree: Any = compile(source, path, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
             compile(tree, path, "exec", dont_inherit=True)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            yield {"kind": "compile", "path": path, "line": getattr(error, "lineno", None) or 1,
-                   "what": "does not compile: %s" % (getattr(error, "msg", None) or error)}
-            return
-    for each in caught:
-        yield {"kind": "deprecated", "path": path, "line": each.lineno, "what": warned(each)}
+            return [{"kind": "compile", "path": path, "line": getattr(error, "lineno", None) or 1,
+                     "what": "does not compile: %s" % (getattr(error, "msg", None) or error)}], None
+    findings: List[Finding] = [
+        {"kind": "deprecated", "path": path, "line": each.lineno, "what": warned(each)} for each in caught
+    ]
     uses = Uses(removed.names)
     uses.visit(tree)
-    for line, name in uses.found:
-        found = removed.finding(name, path, line)
-        if found:
-            yield found
+    found = (removed.finding(name, path, line) for line, name in uses.found)
+    findings += [each for each in found if each]
     for line in installs(tree) if ours else ():
-        yield {"kind": "boot", "path": path, "line": line, "what": "installs packages while it runs"}
+        findings.append({"kind": "boot", "path": path, "line": line, "what": "installs packages while it runs"})
+    return findings, tree
 
 
 def warned(warning: warnings.WarningMessage) -> str:
