@@ -86,6 +86,12 @@ def test_an_answer_that_never_comes_is_named(bridge, path, status, words):
     assert words in is_problem(bridge.get(f"/plone/{path}"), status)
 
 
+def test_what_went_wrong_is_logged_with_the_id_of_its_request(start, plone):
+    bridge = start(plone.url)
+    is_problem(bridge.get("/plone/hang-up", "X-Request-ID: 0346ffd1-b0f3"), 502)
+    assert [line["request"] for line in bridge.lines() if line["event"] == "plone_failed"] == ["0346ffd1-b0f3"]
+
+
 @pytest.mark.parametrize("status", ["000", "101", "600", "999"])
 def test_a_status_that_is_none_is_a_problem(bridge, status):
     assert is_problem(bridge.get(f"/plone/status?{status}"), 502) == f"Plone answered with the status {status}."

@@ -57,7 +57,8 @@ class PassThrough:
             await problem(400, str(refusal))(scope, receive, send)
         except UpstreamError as error:
             if error.kind != "breaker_open":  # said once, when it opened
-                self._log.say("plone_failed", kind=error.kind, detail=str(error))
+                request = headers.request_id(scope["headers"])
+                self._log.say("plone_failed", kind=error.kind, detail=str(error), request=request)
             await problem(error.status, str(error), error.headers)(scope, receive, send)
 
     def _target(self, scope: Scope) -> tuple[Target, headers.Request]:

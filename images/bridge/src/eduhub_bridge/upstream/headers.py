@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Iterable
+from typing import Iterable, Optional
 
 from eduhub_bridge.upstream.addresses import RefusedError
 
@@ -60,6 +60,12 @@ def request(raw: Raw, scheme: str) -> Request:
     host = single.get(b"x-forwarded-host") or single.get(b"host", b"")
     scheme = single.get(b"x-forwarded-proto", b"").decode("latin-1") or scheme
     return Request(fields, scheme.lower(), host.decode("latin-1"), has_body)
+
+
+def request_id(raw: Raw) -> Optional[str]:
+    """Return the id by which the edge's log and Plone know this request; None without one."""
+    given = next((value for name, value in raw if name == b"x-request-id"), None)
+    return given.decode("latin-1") if given else None
 
 
 def foreign(raw: Raw) -> bool:
