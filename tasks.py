@@ -16,6 +16,7 @@ from invoke.tasks import task
 
 from command_line import CommandLine, Hosts, LastingStream, on_hosts
 
+ACCEPT_SLOWER = "measure a slower release and take it, as for an older Python"
 TAKE_OVER = "take the lock from the run that holds it, and undo that run"
 
 
@@ -44,30 +45,36 @@ def pytest(c: Context, *words: str, **env: str) -> None:
 
 @on_hosts(
     python="Python of the bridge; default: that of the live release, bridge_python for the first one",
-    check="change nothing, show what would change", take_over=TAKE_OVER,
+    check="change nothing, show what would change",
+    yes="agree to a change that cuts requests; without it such a change is refused", accept_slower=ACCEPT_SLOWER,
+    take_over=TAKE_OVER,
 )  # fmt: skip
-def deploy(c: Context, hosts: Hosts, python: str = "", check: bool = False, take_over: bool = False) -> None:
+def deploy(
+    c: Context, hosts: Hosts, python: str = "", check: bool = False, yes: bool = False, accept_slower: bool = False,
+    take_over: bool = False,
+) -> None:  # fmt: skip
     """Deploy the stack as the inventory describes it: engine, images, Plone, edge, bridge."""
     flags = ["--check"] if check else []
     play(c, "engine", hosts, *flags, python=python)
     if not check:
         builder(c, "--missing")
-    play(c, "deploy", hosts, *flags, python=python, take_over=take_over)
+    values = {"python": python, "yes": yes, "accept_slower": accept_slower, "take_over": take_over}
+    play(c, "deploy", hosts, *flags, **values)
 
 
 @on_hosts(
     python="target Python", resume="continue an interrupted run",
     hold="leave the release unconfirmed until ./invoke confirm",
     confirm_within="seconds after which an unconfirmed host rolls back; default: pilot_confirm_seconds",
-    take_over=TAKE_OVER,
+    accept_slower=ACCEPT_SLOWER, take_over=TAKE_OVER,
 )  # fmt: skip
 def upgrade(
     c: Context, hosts: Hosts, python: str = "", hold: bool = False, confirm_within: str = "", resume: bool = False,
-    take_over: bool = False,
+    accept_slower: bool = False, take_over: bool = False,
 ) -> None:  # fmt: skip
     """Upgrade the bridge to another Python, blue-green, without a failed request."""
     values = {"python": python, "hold": hold, "confirm_within": confirm_within, "resume": resume}
-    play(c, "upgrade", hosts, **values, take_over=take_over)
+    play(c, "upgrade", hosts, **values, accept_slower=accept_slower, take_over=take_over)
 
 
 @on_hosts()

@@ -18,7 +18,8 @@ WORDS = {REVERTED: "reverted", REFUSED: "refused", NEEDS_PERSON: "failed"}
 # Nothing of what serves was touched in these; after any other, a person has to look. "setup" is what the callback
 # calls tasks without a phase.
 PHASES_WITHOUT_ANSWER = dict.fromkeys(
-    ("setup", "preflight", "engine", "stage", "begin", "status", "releases", "report", "self-test"), REFUSED
+    ("setup", "preflight", "engine", "stage", "compare", "plan", "begin", "status", "releases", "report", "self-test"),
+    REFUSED,
 )
 # An answer of 1 in any other phase says that its run is about to be reverted; only an answer of `revert` says it was.
 REVERTED_ALREADY = frozenset({"confirm", "self-test"})

@@ -74,6 +74,15 @@ def test_the_authority_of_plone_reaches_preflight_host_and_slot(tmp_path):
     assert value("bridge_spec")["secrets"] == {}
 
 
+def test_a_slower_release_that_is_wanted_is_measured_and_stops_nothing():
+    given = {"eduhub_accept_slower": True, "playbook_dir": str(ANSIBLE / "playbooks")}
+    modes = [
+        value("_pilot_settings", **more)["pilot_gate_performance"]
+        for more in ({**given, "eduhub_accept_slower": False}, given, {**given, "pilot_gate_performance": "off"})
+    ]
+    assert modes == ["enforce", "observe", "off"]
+
+
 def test_both_slots_share_jobs_and_the_key_to_them():
     settings = Settings("two", Path(), {}, "")
     both = [slot_container(settings, slot, RECORD).mounts for slot in SLOTS]

@@ -47,6 +47,17 @@ VERBS = {
             """front upgrade --inventory local --values '{"eduhub_hold": true, "eduhub_confirm_within": "60"}'""",
         ],
     ),
+    "upgrade --accept-slower": (
+        (tasks.upgrade, {"python": "3.9", "accept_slower": True}),
+        ["""front upgrade --inventory local --values '{"eduhub_python": "3.9", "eduhub_accept_slower": true}'"""],
+    ),
+    "deploy --yes": (
+        (tasks.deploy, {"yes": True}),
+        [
+            "front engine --inventory local", "builder --missing",
+            """front deploy --inventory local --values '{"eduhub_yes": true}'""",
+        ],
+    ),
     "confirm": ((tasks.confirm, {}), ["front confirm --inventory local"]),
     "rollback": ((tasks.rollback, {}), ["front rollback --inventory local"]),
     "rollback --list": ((tasks.rollback, {"list": True}), ["front releases --inventory local"]),

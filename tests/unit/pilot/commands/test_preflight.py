@@ -8,6 +8,7 @@ import pytest
 
 from eduhub_pilot.commands import preflight as module
 from eduhub_pilot.commands.preflight import preflight
+from eduhub_pilot.rollout.status import status
 
 
 @pytest.fixture(autouse=True)
@@ -57,3 +58,15 @@ def test_whoever_comes_while_a_release_waits_is_told_how_it_is_kept(held):
     assert (finding.code, finding.next) == (
         "lock_held", [["./invoke", "confirm"], ["./invoke", "rollback"], ["./invoke", "upgrade", "--take-over"]]
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("percent", [3, 97])
+def test_traffic_that_was_moved_by_hand_is_named_and_a_deployment_moves_it_back(live, percent):
+    live.host.proxy.move(percent, 2)
+    (finding,) = preflight(live.host, "next", "upgrade").findings
+    assert (finding.code, finding.next) == ("traffic_uncommitted", [["./invoke", "deploy"]])
+    assert finding.message.startswith(f"{percent}% of the traffic is on green, where no run has moved it.")
+    assert finding.message in status(live.host).message
+    deployed = live.begin("next")
+    assert (deployed.code, deployed.changed, live.haproxy.weight) == ("nothing_to_change", True, 0)
+    assert live.begin("again").changed is False

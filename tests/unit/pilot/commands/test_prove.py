@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from eduhub_pilot.commands.prove import prove
+from eduhub_pilot.gates.runner import Asked
 from eduhub_pilot.model.errors import FailedError
 from eduhub_pilot.model.facts import Answer
 from eduhub_pilot.model.slot_container import Mount
+from eduhub_pilot.model.verdict import Verdict
 from tests.unit.pilot.answers import ends
 from tests.unit.pilot.world import World
 
@@ -157,3 +159,11 @@ def test_a_slot_whose_pages_fail_does_not_pass_and_its_verdict_is_told(started):
     with ends("gate_failed") as failed:
         prove(started.host, "run-2")
     assert failed.value.data["verdicts"][0]["verdict"] == "fail"
+
+
+def test_a_candidate_that_is_slower_can_be_taken_on_purpose(started, monkeypatch):
+    slower = Verdict("performance", "fail", "CPU of the candidate is 1.36x of the baseline.", {}, {}, 1.0)
+    monkeypatch.setattr("eduhub_pilot.commands.prove.ask", lambda _: iter([Asked(slower, "enforce")]))
+    with ends("gate_failed") as failed:
+        prove(started.host, "run-2")
+    assert failed.value.next == [["./invoke", "upgrade", "--python", "3.11", "--accept-slower"]]

@@ -10,6 +10,7 @@ TEXT = """\
 127.0.0.1 localhost
 127.0.1.1 bridge-1.example.edu bridge-1
 ::1 localhost ip6-localhost
+fe00::0 ip6-localnet
 ff02::1 ip6-allnodes
 10.1.2.3 cms.example.edu cms # the CMS
 #10.9.9.9 old.example.edu

@@ -18,7 +18,7 @@ from eduhub_pilot.adapters.store import Store
 from eduhub_pilot.model import connections, journal
 from eduhub_pilot.model.connections import Connection
 from eduhub_pilot.model.errors import RefusedError, SupersededError
-from eduhub_pilot.model.facts import Slot, weight_of
+from eduhub_pilot.model.facts import Slot, other, weight_of
 from eduhub_pilot.model.outcome import Finding, finding_of
 from eduhub_pilot.model.release import Record
 from eduhub_pilot.model.settings import Settings
@@ -124,6 +124,19 @@ class Host:
             "traffic_map_mismatch",
             f"{file} does not name the live slot {state.live.slot}, so a restarted HAProxy would not serve it.",
             [["sh", "-c", f"echo green {weight} > {file}"]],
+        )
+
+    def moved_by_hand(self, state: HostState, weight: int | None) -> Finding | None:
+        """Return which part of the traffic no run has moved, at green's `weight`; None where there is none."""
+        if not state.live or state.rollout or weight in {None, weight_of(state.live.slot)}:
+            return None
+        slot = other(state.live.slot)
+        percent = weight if slot == "green" else 100 - (weight or 0)
+        return Finding(
+            "traffic_uncommitted",
+            f"{percent}% of the traffic is on {slot}, where no run has moved it. A restarted HAProxy returns all of it "
+            f"to the live slot {state.live.slot}.",
+            [["./invoke", "deploy"]],
         )
 
     def serving(self, state: HostState) -> dict[str, Any] | None:

@@ -21,6 +21,8 @@ from eduhub_pilot.rollout.drain import drained
 from eduhub_pilot.rollout.messages import serving
 from eduhub_pilot.rollout.undo import give_back, reset, undo
 
+BY_HAND = "traffic was not on the committed slot"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
@@ -113,7 +115,7 @@ def _refuse(host: Host, request: RunRequest, spec: Spec | None, state: HostState
     if resumed:
         _resumed(host, request, resumed)
     elif request.verb != "rollback" or request.to:
-        _release(host, request, spec, state)
+        release_of(host, request, spec, state)
 
 
 def _resumed(host: Host, request: RunRequest, rollout: Rollout) -> Record:
@@ -144,10 +146,14 @@ def _decide(host: Host, request: RunRequest, spec: Spec | None, opening: Opening
     if opening.back and state.live:
         message = f"{why} {serving(state)}"
         return _nothing(host, opening, "interrupted_run_undone", message, state.live.slot, state.live.release)
-    record = _release(host, request, spec, state)
+    record = release_of(host, request, spec, state)
     slot = admission.slot_for(state, record, _runs(host, state))
     if slot is None:
         message = f"{why} Nothing to change: {record.named()} is live.".strip()
+        if not state.rollout and reset(host, state):
+            host.note(request.run, "begin", "traffic_restored", slot=other(admission.idle(state)), why=BY_HAND)
+            message = f"{why} {record.named()} is live, and has all traffic again: {BY_HAND}.".strip()
+            opening = replace(opening, changed=True)
         return _nothing(host, opening, "nothing_to_change", message, other(admission.idle(state)), record.id)
     return _claim(host, request, opening, record, slot)
 
@@ -168,7 +174,7 @@ def _runs(host: Host, state: HostState) -> bool:
     return bool(container and container.runs and container.release == state.live.release)
 
 
-def _release(host: Host, request: RunRequest, spec: Spec | None, state: HostState) -> Record:
+def release_of(host: Host, request: RunRequest, spec: Spec | None, state: HostState) -> Record:
     """Return the record to roll out, which may not be on disk yet; RefusedError when there is none."""
     records = host.store.records()
     if request.verb == "rollback":
@@ -212,8 +218,7 @@ def _claim(host: Host, request: RunRequest, opening: Opening, record: Record, sl
         if drained(host, slot, host.settings.drain_seconds, lambda: None):
             with suppress(ProxyDownError):
                 host.note_connections(request.run, "begin", "cut", slot, host.proxy.left(slot, patience=2))
-        why = "traffic was not on the committed slot"
-        host.note(request.run, "begin", "traffic_restored", slot=other(slot), why=why)
+        host.note(request.run, "begin", "traffic_restored", slot=other(slot), why=BY_HAND)
     if record.id not in host.store.releases():
         host.store.save_record(record)
     host.store.save_settings(request.run, host.settings.given)

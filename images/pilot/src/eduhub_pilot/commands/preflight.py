@@ -140,11 +140,14 @@ def _edge(host: Host, state: HostState) -> Iterator[Finding]:
     if not state.live:
         return
     try:
-        host.proxy.now(patience=2)
+        weight = host.proxy.now(patience=2).weight
     except ProxyDownError as error:
         yield Finding(
             error.code, error.message, [["docker", "logs", host.settings.container("edge")], ["./invoke", "deploy"]]
         )
+    else:
+        if finding := host.moved_by_hand(state, weight):
+            yield finding
 
 
 def _live(host: Host, state: HostState, record: Record | None) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from eduhub_pilot.adapters.host import Host
 from eduhub_pilot.gates import smoke
 from eduhub_pilot.gates.candidate import Candidate
 from eduhub_pilot.gates.criteria import for_verb
+from eduhub_pilot.gates.performance import gate as performance
 from eduhub_pilot.gates.runner import EVENTS, Asked, ask
 from eduhub_pilot.model.errors import FailedError
 from eduhub_pilot.model.facts import other
@@ -68,15 +69,16 @@ def prove(host: Host, run: str) -> Outcome:
         host.note(run, "prove", event, **each.document)
     data = {"verdicts": [each.document for each in asked], "ready_seconds": round(readiness.elapsed, 3)}
     if asked and asked[-1].stops:
-        return _stopped(host, run, rollout, state, asked, data)
+        return _stopped(host, run, rollout, state, asked, data, record.python)
     ready = f"is alive but not ready; {why}" if why else f"was ready after {readiness.elapsed:.1f} s"
     lines = [f"The candidate ({rollout.slot}) {ready}.", *(each.message for each in asked)]
     return Outcome("proven", "\n".join(lines), True, data)
 
 
 def _stopped(
-    host: Host, run: str, rollout: Rollout, state: HostState, asked: list[Asked], data: dict[str, Any]
-) -> Outcome:
+    host: Host, run: str, rollout: Rollout, state: HostState, asked: list[Asked], data: dict[str, Any],
+    python: str | None,
+) -> Outcome:  # fmt: skip
     """Return the outcome of a run that a person has to decide; FailedError for one to revert."""
     last = asked[-1]
     found = cast("Verdict", last.found)
@@ -95,8 +97,14 @@ def _stopped(
         "gate_error" if error else "gate_failed",
         f"Gate {found.gate} {'could not be evaluated, twice' if error else 'failed'} on the candidate "
         f"({rollout.slot}): {found.reason}{details}{before}{log}",
+        *([accepting(rollout, python)] if python and not error and found.gate == performance.GATE else []),
         **data, log=host.engine.log(name, LOG_LINES),
     )  # fmt: skip
+
+
+def accepting(rollout: Rollout, python: str) -> list[str]:
+    """Return the command that takes a slower release on purpose, such as an older Python."""
+    return ["./invoke", rollout.verb, "--python", python, "--accept-slower"]
 
 
 def _leave(host: Host, run: str) -> None:

@@ -43,6 +43,7 @@ CODES: Mapping[str, Code] = {
     "nothing_to_change": Code(0, "The requested release is live already."),
     "preflight_passed": Code(0, "Preflight has no finding."),
     "proven": Code(0, "The candidate is ready and passed its gates."),
+    "release_planned": Code(0, "A deployment would roll out a new release."),
     "releases_listed": Code(0, "The releases that this host keeps."),
     "report_made": Code(0, "The report of the last rollout."),
     "resumed": Code(0, "The run continues an interrupted run."),

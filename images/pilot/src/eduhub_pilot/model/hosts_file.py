@@ -9,7 +9,7 @@ from collections.abc import Mapping
 def names(text: str) -> Mapping[str, str]:
     """Return each name in the text of /etc/hosts with its first address, but for those of the host alone.
 
-    Left out are loopback and multicast addresses: in a container the first are the container's own.
+    Left out are addresses of no other host, such as loopback and multicast ones.
     """
     found: dict[str, str] = {}
     for line in text.splitlines():
@@ -18,7 +18,8 @@ def names(text: str) -> Mapping[str, str]:
             address = ipaddress.ip_address(first)
         except ValueError:
             continue
-        if address.is_loopback or address.is_multicast or address.is_unspecified or address.is_link_local:
+        # Debian's file has ip6-localnet too, at a reserved address.
+        if address.is_loopback or address.is_multicast or address.is_unspecified or address.is_reserved:
             continue
         for name in others:
             found.setdefault(name, str(address))

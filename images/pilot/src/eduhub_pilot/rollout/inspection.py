@@ -26,7 +26,7 @@ class Inspection:
 
     `deadline`: when the host reverts the run (UTC, RFC 3339), where all traffic has moved and is not confirmed.
     `unmonitored`: why it will not, where traffic has moved and the shift's container does not run.
-    `expired`: whether the lock is.
+    `expired`: whether the lock is. `moved_by_hand`: that traffic is where no run has moved it.
     """
 
     state: HostState
@@ -40,6 +40,7 @@ class Inspection:
     deadline: str | None = None
     unmonitored: str | None = None
     expired: bool = False
+    moved_by_hand: Finding | None = None
 
 
 def inspect(host: Host) -> Inspection:
@@ -75,8 +76,9 @@ def inspect(host: Host) -> Inspection:
     deadline = None if unmonitored else _deadline(host, state, weight)
     expired = bool(lock and lock.expired(host.clock.now()))
     return Inspection(
-        state, records, lock, weight, containers, target_image, notes, memory, deadline, unmonitored, expired
-    )
+        state, records, lock, weight, containers, target_image, notes, memory, deadline, unmonitored, expired,
+        host.moved_by_hand(state, weight),
+    )  # fmt: skip
 
 
 def certificates_ending(host: Host, patience: float) -> list[Finding]:

@@ -88,9 +88,8 @@ def disagreements(inspection: Inspection, slot: Slot | None) -> list[Finding]:
             f"{_restarted(state.live.slot)}",
             [confirm, *([rollback] if state.rollout.hold else [])],
         ))  # fmt: skip
-    elif state.live and slot != state.live.slot:
-        message = f"Traffic is on {slot}, which is not the committed slot. {_restarted(state.live.slot)}"
-        notes.append(Finding("traffic_uncommitted", message))
+    elif inspection.moved_by_hand:
+        notes.append(inspection.moved_by_hand)
     live = inspection.containers.get(slot) if inspection.containers and slot else None
     if slot and inspection.containers is not None and not (live and live.runs):
         message = f"The container of the live slot {slot} is {live.state if live else 'absent'}."
