@@ -7,6 +7,7 @@ leaves the host: where a secret is exposed, the document has its name.
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import subprocess
@@ -155,6 +156,15 @@ def python_of(container: str) -> str:
     return trouble or printed.strip().removeprefix("Python ")
 
 
+def edited(path: Path) -> bool:
+    """Return whether a file is not the one whose digest was kept beside it; false where none was."""
+    kept = text(path.with_name(f"{path.name}.sha1")).strip()
+    try:
+        return bool(kept) and hashlib.sha1(path.read_bytes()).hexdigest() != kept  # noqa: S324 - Ansible's digest
+    except OSError:
+        return True
+
+
 def observe(target: dict[str, Any]) -> dict[str, Any]:
     """Return everything that the suite judges, in one document."""
     name, urls = target["name"], target["urls"]
@@ -191,6 +201,7 @@ def observe(target: dict[str, Any]) -> dict[str, Any]:
         "records": records,
         "journal": journal(state_dir / "journal.jsonl"),
         "traffic_map": text(state_dir / "edge/traffic.map").split(),
+        "edge_configuration": edited(config_dir / "edge/haproxy.cfg"),
         "lock": document(state_dir / "lock.json"),
         "kept": tags.result(),
         "engine_trouble": trouble,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from verify.findings import STATUS, Finding, raise_for
+from verify.findings import DEPLOY, STATUS, Finding, raise_for
 from verify.observed import Observed
 
 RESTORE = "restore it from a backup, or deploy this host anew"
@@ -52,6 +52,12 @@ def test_haproxy_would_restart_with_the_live_slot(seen: Observed) -> None:
         said = " ".join(found) if found else "nothing"
         what = f"/var/lib/{seen.name}/edge/traffic.map holds `{said}`; expected `{' '.join(expected)}`."
         raise_for([Finding("traffic_map_differs", what, STATUS)])
+
+
+def test_haproxys_configuration_is_the_one_that_was_deployed(seen: Observed) -> None:
+    if seen.report["edge_configuration"]:
+        what = f"/etc/{seen.name}/edge/haproxy.cfg was edited after the last deployment; expected the file it wrote."
+        raise_for([Finding("edge_configuration_edited", what, DEPLOY)])
 
 
 def test_images_of_live_and_last_good_release_cannot_be_pruned(

@@ -52,6 +52,7 @@ FINE: dict[str, Any] = {
     "live": "blue",
     "state_before": STATE,
     "state": STATE,
+    "edge_configuration": False,
     "records": {
         RELEASE: {
             "image": {"id": "sha256:blue"}, "python_version": "3.11.2",

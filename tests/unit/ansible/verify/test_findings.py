@@ -86,6 +86,7 @@ BROKEN: dict[str, tuple[dict[str, Any], list[str]]] = {
     "the journal is gone": ({"journal": {"lines": 0, "incomplete": []}}, ["journal_empty"]),
     "the journal is cut": ({"journal": {"lines": 12, "incomplete": [12]}}, ["journal_incomplete"]),
     "haproxy would start with green": ({"traffic_map": ["green", "100"]}, ["traffic_map_differs"]),
+    "haproxy.cfg was edited": ({"edge_configuration": True}, ["edge_configuration_edited"]),
     "haproxy has no map": ({"traffic_map": []}, ["traffic_map_differs"]),
     "an image may be pruned": ({"kept": {f"eduhub/kept:{RELEASE.lower()}": False}}, ["image_unprotected"]),
     "a lock was left": ({"lock": {"run": "run-1", "owner": "ann@desk"}}, ["lock_orphaned"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,17 @@ def test_traffic_that_was_moved_by_hand_is_named_and_a_deployment_moves_it_back(
     deployed = live.begin("next")
     assert (deployed.code, deployed.changed, live.haproxy.weight) == ("nothing_to_change", True, 0)
     assert live.begin("again").changed is False
+
+
+def test_a_configuration_of_haproxy_that_was_edited_by_hand_is_named(live):
+    folder = live.settings.config / "edge"
+    folder.mkdir(parents=True)
+    (folder / "haproxy.cfg").write_text("global\n")
+    assert found(preflight(live.host, "next", "upgrade")) == []  # deployed before a digest was kept
+    (folder / "haproxy.cfg.sha1").write_text(hashlib.sha1(b"global\n", usedforsecurity=False).hexdigest() + "\n")
+    assert found(preflight(live.host, "next", "upgrade")) == []
+    (folder / "haproxy.cfg").write_text("global\n  maxconn 1\n")
+    (finding,) = preflight(live.host, "next", "upgrade").findings
+    assert (finding.code, finding.next) == ("edge_configuration_edited", [["./invoke", "deploy"]])
+    assert finding.message in status(live.host).message
+    assert found(preflight(live.host, "next", "deploy")) == []

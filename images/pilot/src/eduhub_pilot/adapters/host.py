@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -136,6 +137,24 @@ class Host:
             "traffic_uncommitted",
             f"{percent}% of the traffic is on {slot}, where no run has moved it. A restarted HAProxy returns all of it "
             f"to the live slot {state.live.slot}.",
+            [["./invoke", "deploy"]],
+        )
+
+    def edited_configuration(self) -> Finding | None:
+        """Return that haproxy.cfg is not the one that role edge wrote; None where it is, or no digest was kept."""
+        file = self.settings.config / "edge/haproxy.cfg"
+        try:
+            kept = file.with_name("haproxy.cfg.sha1").read_text().strip()
+            found = hashlib.sha1(file.read_bytes(), usedforsecurity=False).hexdigest()
+        except OSError:
+            return None
+        if found == kept:
+            return None
+        shown = f"{self.settings.shown_config}/edge/haproxy.cfg"
+        return Finding(
+            "edge_configuration_edited",
+            f"{shown} was edited after the last deployment: HAProxy may work otherwise than the inventory says, or not "
+            "start. A deployment writes it again.",
             [["./invoke", "deploy"]],
         )
 

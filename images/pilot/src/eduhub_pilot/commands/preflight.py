@@ -139,6 +139,8 @@ def _engine(host: Host, state: HostState) -> Iterator[Finding]:
 def _edge(host: Host, state: HostState) -> Iterator[Finding]:
     if not state.live:
         return
+    if finding := host.edited_configuration():
+        yield finding
     try:
         weight = host.proxy.now(patience=2).weight
     except ProxyDownError as error:

@@ -123,6 +123,7 @@ CODES: Mapping[str, Code] = {
     "haproxy_down": Code("phase", "HAProxy's admin socket did not answer."),
     # Findings
     "certificate_ends": Code("finding", "A TLS certificate that the edge serves ends within 30 days, or has ended."),
+    "edge_configuration_edited": Code("finding", "haproxy.cfg is not the one that the last deployment wrote."),
     "gate_missing_candidate": Code("finding", "The self-test has no known-bad candidate for a gate."),
     "gate_wrong_verdict": Code("finding", "A gate gave a wrong verdict in the self-test."),
     "live_container_down": Code("finding", "The container of the live slot does not run."),

@@ -66,6 +66,8 @@ def inspect(host: Host) -> Inspection:
         notes += certificates_ending(host, 0.0)
     if mismatch := host.map_mismatch(state):
         notes.append(mismatch)
+    if edited := host.edited_configuration():
+        notes.append(edited)
     try:
         containers = {slot: host.engine.container(host.settings.container(slot)) for slot in SLOTS}
         if record := records.get(state.last_good or ""):
