@@ -271,7 +271,7 @@ def test_no_header_can_be_put_into_an_answer_or_a_request(site, path, line):
     ],
 )
 def test_nobody_but_the_edge_says_where_links_point(site, fields, expected):
-    site.get("/plone/x", Host="good.example", Cookie="a", **fields)
+    site.get("/plone/x", Host="good.example", Cookie="__ac=a", **fields)
     assert [seen.target for seen in site.plone.seen] == [
         f"/VirtualHostBase/{expected}/Plone/VirtualHostRoot/_vh_plone/x"
     ]
@@ -279,7 +279,7 @@ def test_nobody_but_the_edge_says_where_links_point(site, fields, expected):
 
 def test_nobody_hides_from_plone_where_he_comes_from(site):
     for fields in ({"X_Forwarded_For": "10.0.0.1"}, {"Connection": "close, X-Forwarded-For"}):
-        site.get("/plone/x", Cookie="a", **fields)
+        site.get("/plone/x", Cookie="__ac=a", **fields)
     assert [seen.field("x-forwarded-for") for seen in site.plone.seen] == [["127.0.0.1"]] * 2
 
 
