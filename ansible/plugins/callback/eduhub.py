@@ -10,7 +10,8 @@ asked for.
 Task variables it reads:
 - `phase` (also of blocks, roles and plays) names the line;
 - `show: true` makes the task's message the line's text;
-- `announce: true` keeps the message for the end of the run, with the commands of `next`;
+- `announce: true` keeps the message for the end of the run: a mapping with the lines of `message` and the commands of
+  `next`;
 - `advisory: true`: the answer is for the playbook alone, and decides nothing;
 - `failure: {code: STR, next: [[ARG, ...], ...]}`: the code and next commands of a failure of this task;
 - `reported: true`: a failure of this task repeats a failure that an answer or a task before it has reported.
@@ -130,8 +131,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
     def v2_runner_on_ok(self, result: Any) -> None:
         variables = result.task.get_vars()
         if variables.get("announce"):  # it is no part of a phase
-            commands = [self._request.same_hosts(each) for each in variables.get("next") or ()]
-            block = "\n".join([text_of(result.result).rstrip("\n"), *(["", *next_lines(commands)] if commands else [])])
+            announced = result.result["msg"]
+            commands = [self._request.same_hosts(each) for each in announced["next"]]
+            block = "\n".join([*announced["message"], "", *next_lines(commands)])
             self._hosts[result.host.get_name()].outcome["announced"].append(block)
             return
         run = self._take(result)

@@ -86,8 +86,8 @@ PLAYBOOK = r"""
 
     - name: Announce
       ansible.builtin.debug:
-        msg: ["Look at", "  http://127.0.0.1:8080/"]
-      vars: {announce: true, next: [[./invoke, status]]}
+        msg: {message: ["Look at", "  http://127.0.0.1:8080/"], next: [[./invoke, status]]}
+      vars: {announce: true}
 """
 
 PRINTED = """\

@@ -19,6 +19,7 @@ from eduhub_pilot.rollout import admission
 from eduhub_pilot.rollout.admission import Admission, RunRequest
 from eduhub_pilot.rollout.drain import drained
 from eduhub_pilot.rollout.messages import serving
+from eduhub_pilot.rollout.summary import summed
 from eduhub_pilot.rollout.undo import give_back, reset, undo
 
 BY_HAND = "traffic was not on the committed slot"
@@ -44,7 +45,8 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
         options.hold, options.confirm_within,
     )  # fmt: skip
     given = None if options.verb == "rollback" else options.spec
-    return begin(host, request, parse_spec(given) if given else None)
+    outcome = begin(host, request, parse_spec(given) if given else None)
+    return outcome if outcome.data["action"] == "roll" else summed(host, request.run, outcome)
 
 
 @dataclass(frozen=True)
