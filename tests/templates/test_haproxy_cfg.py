@@ -84,7 +84,7 @@ def test_an_answer_says_slot_and_release_whatever_the_bridge_says(edge):
 
 
 @pytest.mark.usefixtures("blue", "green")
-def test_a_door_leads_to_its_slot_wherever_traffic_goes(edge):
+def test_a_private_endpoint_leads_to_its_slot_wherever_traffic_goes(edge):
     assert (edge.ask(port="edge_green_port").body, edge.ask(port="edge_blue_port").body) == ("green", "blue")
 
 
@@ -208,7 +208,7 @@ def test_what_the_edge_says_itself_is_a_problem_document(edge, method, path, por
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_statistics_have_a_door_of_their_own(edge):
+def test_statistics_have_an_address_of_their_own(edge):
     assert "haproxy_process_uptime_seconds" in edge.ask("/metrics", port="edge_statistics_port").body
     assert "Statistics Report" in edge.ask("/", port="edge_statistics_port").body
 

@@ -92,7 +92,7 @@ def test_a_connection_closed_without_an_answer_is_told(serving, text):
     assert ask(serving(says(text)), "/", 60).trouble == "closed"
 
 
-def test_a_door_that_refuses_is_told():
+def test_an_address_that_refuses_is_told():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     assert ask(f"http://127.0.0.1:{port}", "/", 60).trouble == "refused"

@@ -78,6 +78,6 @@ def test_what_breaks_off_or_trickles_is_broken_and_the_next_question_is_answered
     line.close()
 
 
-def test_a_door_that_refuses_is_broken():
+def test_an_address_that_refuses_is_broken():
     with pytest.raises(BrokenError, match="refused"):
         HttpLine("http://127.0.0.1:1", "a", SECONDS).ask("/")

@@ -63,18 +63,18 @@ def test_one_bad_answer_at_first_is_forgiven(started):
     assert verdict(started).verdict == "pass"
 
 
-def test_another_release_behind_the_door_fails(started):
+def test_another_release_behind_the_private_endpoint_fails(started):
     started.host.proxy.name("green", "none", patience=0)
     assert "was answered by green with release none, not by green with 2026" in verdict(started).reason
 
 
-def test_a_door_that_refuses_is_an_error_and_not_a_fault_of_the_slot(started):
+def test_a_private_endpoint_that_refuses_is_an_error_and_not_a_fault_of_the_slot(started):
     started.haproxy.kill(seconds=1000)
     found = verdict(started)
     assert (found.verdict, found.consequence) == ("error", "retry, then revert")
 
 
-def test_a_door_that_is_back_on_the_second_try_passes(started):
+def test_a_private_endpoint_that_is_back_on_the_second_try_passes(started):
     started.haproxy.kill(seconds=smoke.ATTEMPTS * smoke.PAUSE_SECONDS + 0.05)
     assert verdict(started).verdict == "pass"
 

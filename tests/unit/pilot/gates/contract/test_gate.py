@@ -99,9 +99,9 @@ def test_over_real_connections_the_same_three_changes_are_three_findings_and_no_
     ):
         three = ["/ header vary", "/courses body.items[*].price", "/nowhere body.type"]
         for site, findings in ((same, []), (green, three)):
-            doors = {"blue": blue.address, "green": site.address}
+            endpoints = {"blue": blue.address, "green": site.address}
             host = replace(
-                candidate.host, settings=replace(candidate.host.settings, private_endpoints=doors), fetch=exchange
+                candidate.host, settings=replace(candidate.host.settings, private_endpoints=endpoints), fetch=exchange
             )
             found = contract.run(replace(candidate, host=host))
             words = [line.split() for line in found.measured["findings"]]
@@ -206,7 +206,7 @@ def test_a_blue_that_does_not_answer_leaves_it_open(started):
     assert found.reason.endswith("not compared: the live release to GET /courses: no answer before the timeout.")
 
 
-def test_a_door_that_refuses_is_an_error(started):
+def test_a_private_endpoint_that_refuses_is_an_error(started):
     started.replies.update(blue=Site(), green=lambda *_: Reply(None, 0, "refused"))
     found = contract.run(started.candidate("run-2"))
     assert (found.verdict, found.reason) == ("error", "The private endpoint of the candidate refused the connection.")

@@ -24,7 +24,7 @@ def paths(*lines: str, most: int = 10) -> list[str]:
 def test_good_reads_of_the_public_are_taken_most_asked_first():
     lines = [line("/plone/b"), line("/plone/a"), line("/plone/b"), "[NOTICE] (1) : haproxy version is 2.6.12"]
     others = [
-        line("/plone/c", method="POST"), line("/plone/d", frontend="door_blue"), line("/plone/e", status=401),
+        line("/plone/c", method="POST"), line("/plone/d", frontend="private_blue"), line("/plone/e", status=401),
         line("/plone/f", status=404), line("<BADREQ>"),
     ]  # fmt: skip
     assert paths(*lines, *others) == ["/plone/b", "/plone/a"]
