@@ -120,9 +120,9 @@ def test_a_proxy_and_the_hosts_own_checks_need_no_tls(site):
     assert site.edge.ask().status == 200
 
 
-def test_everybody_else_is_sent_from_the_plain_port_to_tls(tmp_path):
+def test_others_are_sent_to_tls(tmp_path):
     certificates.authority(tmp_path / "ca")
-    edge = Edge(tmp_path / "edge")
+    edge = Edge(tmp_path)
     (edge.folder / "config/tls").mkdir(parents=True)
     chain, key = certificates.certificate(tmp_path / "ca", "hub", HUB)
     shutil.copy(chain, edge.folder / "config/tls/0.pem")

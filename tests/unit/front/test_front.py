@@ -67,7 +67,9 @@ def somebody(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
 
 
-OPTIONS = argparse.Namespace(verb="deploy", inventory="campus", limit="", values={"eduhub_python": "3.9"})
+OPTIONS = argparse.Namespace(
+    verb="deploy", inventory="campus", limit="", values={"eduhub_python": "3.9"}, asked=[], vault_password_file="",
+)  # fmt: skip
 
 
 @pytest.mark.usefixtures("somebody")
