@@ -283,3 +283,24 @@ def test_every_container_names_its_log_driver_so_that_none_needs_the_engines_def
     module = "community.docker.docker_container"
     containers = [task[module] for task in tasks if module in task]
     assert [each["log_driver"] for each in containers] == ["json-file"] * len(containers) != []
+
+
+@pytest.mark.parametrize("action", ["roll", "none"])
+@pytest.mark.parametrize(
+    ("minor", "ready", "upgrades", "rolls_back"), [("older", False, True, False), ("newest", True, False, True)]
+)
+def test_the_next_commands_fit_what_is_live(action, minor, ready, upgrades, rolls_back):
+    newest = value("release_newest_python")
+    python = f"{newest}.2" if minor == "newest" else "3.1.4"
+    status = {"python": python, "rollback": {"ready": ready}}
+    # Where nothing was rolled, the answer of the last pilot is that of a step that did not run.
+    last = {"code": "confirmed", "exit": 0, "status": status} if action == "roll" else {}
+    given = {"release_begun": {"action": action, **({"status": status} if action == "none" else {})}}
+    given["pilot_ran"] = {"stdout": json.dumps(last)}
+    upgrade = ["./invoke", "upgrade", "--python", newest]
+    assert value("_release_next_upgrade", **given) == ([upgrade] if upgrades else [])
+    assert value("_release_next_rollback", **given) == ([["./invoke", "rollback"]] if rolls_back else [])
+
+
+def test_an_own_bridge_is_upgraded_to_no_python_of_ours():
+    assert value("release_newest_python", bridge_image="registry.example.edu/bridge:7") == ""

@@ -126,7 +126,7 @@ def asked(upstream: Upstream) -> Answer:
 
 
 def _names(name: str, port: int) -> tuple[str, str]:
-    """Return subject and issuer of a server's certificate, whoever signed it; empty where openssl is missing."""
+    """Return subject and issuer of a server's certificate, trusted or not; empty where openssl is missing."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     words = ["openssl", "x509", "-noout", "-nameopt", "RFC2253", "-subject", "-issuer"]
