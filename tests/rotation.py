@@ -1,7 +1,8 @@
 """Long suites run a part each day: the next part every day, all of it in turn.
 
 A test marked `rotates(COUNT)` runs COUNT of its cases, and a module whose `pytestmark` is `rotates(COUNT, by="module")`
-COUNT of its tests. EDUHUB_TESTS=all, or `./invoke test --all`, runs everything.
+COUNT of its tests. Of all modules marked `rotates(COUNT, by="stories")`, COUNT run. A test with two marks runs
+on the days that both choose. EDUHUB_TESTS=all, or `./invoke test --complete`, runs everything.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TypeVar
 
 import pytest
 
-MARKER = "rotates(count, by): a day runs `count` of a test's cases, or with by='module' of a module's tests"
+MARKER = "rotates(count, by): a day runs `count` of a test's cases, of a module's tests or of the stories' modules"
 T = TypeVar("T")
 
 
@@ -31,14 +32,27 @@ def of_the_day(all_of_them: Sequence[T], count: int, day: date | None = None) ->
     return [*all_of_them, *all_of_them][first : first + count]
 
 
+def group_and_unit(item: pytest.Item, by: str) -> tuple[str, str]:
+    """Return what the cases are chosen from, and which of them this test is or belongs to."""
+    module = item.nodeid.partition("::")[0]
+    return {
+        "case": (item.nodeid.partition("[")[0], item.nodeid),
+        "module": (module, item.nodeid),
+        "stories": ("stories", module),
+    }[by]
+
+
 def left_out(items: Sequence[pytest.Item], day: date | None = None) -> list[pytest.Item]:
     """Return the tests that a day's run leaves out."""
-    groups: dict[str, list[pytest.Item]] = defaultdict(list)
+    groups: dict[str, dict[str, list[pytest.Item]]] = defaultdict(lambda: defaultdict(list))
     counts: dict[str, int] = {}
     for item in items:
-        if marker := item.get_closest_marker("rotates"):
-            group = item.nodeid.partition("::" if marker.kwargs.get("by") == "module" else "[")[0]
-            groups[group].append(item)
+        for marker in item.iter_markers("rotates"):
+            group, unit = group_and_unit(item, marker.kwargs.get("by", "case"))
+            groups[group][unit].append(item)
             counts[group] = marker.args[0]
-    today = {id(item) for group, members in groups.items() for item in of_the_day(members, counts[group], day)}
-    return [item for members in groups.values() for item in members if id(item) not in today]
+    out = set()
+    for group, units in groups.items():
+        today = of_the_day(list(units), counts[group], day)
+        out |= {item for unit, members in units.items() if unit not in today for item in members}
+    return [item for item in items if item in out]

@@ -72,7 +72,8 @@ CONTENT = (
         "entries": [{"id": "member", "type": "user", "roles": {"Editor": True}}], "inherit": False}),
     Request("POST", "/compat/shared/@aliases", json={"items": [{"path": "/once-shared"}]}),
     Request("POST", "/compat/checked-out/@workingcopy"),
-    Request("POST", "/compat/locked/@lock"),
+    # A lock of Plone ends after ten minutes unless it is refreshed; this one holds as long as the comparison takes.
+    Request("POST", "/compat/locked/@lock", json={"timeout": 86_400}),
     _add("/en", "Document", "page"),
     _add("/de", "Document", "seite", language="de"),
     Request("POST", "/en/page/@translations", json={"id": "{base}/de/seite"}),

@@ -42,3 +42,21 @@ def test_a_marked_test_runs_the_cases_of_the_day(pytester, monkeypatch, asked, r
     pytester.makeconftest("from tests.conftest import pytest_collection_modifyitems, pytest_configure")
     pytester.makepyfile(PAGE)
     pytester.runpytest("-p", "no:xdist").assert_outcomes(passed=ran, deselected=6 - ran)
+
+
+STORY = """
+import pytest
+pytestmark = [pytest.mark.rotates(2, by="stories"), *{more}]
+
+@pytest.mark.parametrize("case", range(3))
+def test_one(case): ...
+"""
+
+
+@pytest.mark.parametrize(("asked", "ran"), [("", 2), ("all", 9)])
+def test_of_the_stories_the_modules_of_the_day_run_and_of_those_what_else_is_chosen(pytester, monkeypatch, asked, ran):
+    monkeypatch.setenv("EDUHUB_TESTS", asked)
+    pytester.makeconftest("from tests.conftest import pytest_collection_modifyitems, pytest_configure")
+    more = '[pytest.mark.rotates(1, by="module")]'
+    pytester.makepyfile(**{f"test_{name}": STORY.format(more=more) for name in ("one", "two", "three")})
+    pytester.runpytest("-p", "no:xdist").assert_outcomes(passed=ran, deselected=9 - ran)

@@ -128,14 +128,16 @@ class LoadGenerator:
 
     @classmethod
     @contextmanager
-    def running(cls, folder: Path, seconds: int, *options: str, warm: bool = False) -> Iterator[LoadGenerator]:
-        """Put load on the public address for `seconds` at most, ended with the block; `options` are its own.
+    def running(
+        cls, folder: Path, seconds: int, *options: str, url: str = URL, warm: bool = False
+    ) -> Iterator[LoadGenerator]:
+        """Put load on the public address `url` for `seconds` at most, ended with the block; `options` are its own.
 
         With `warm`, the block begins once every stream has had answers for some seconds.
         """
         folder.mkdir(exist_ok=True)
         words = [
-            sys.executable, "-m", "tests.load", "--url", URL, "--seconds", str(seconds),
+            sys.executable, "-m", "tests.load", "--url", url, "--seconds", str(seconds),
             "--out", str(folder / "result.json"), "--events", str(folder / "events.jsonl"),
             "--until-file", str(folder / "enough"), *options,
         ]  # fmt: skip

@@ -8,6 +8,8 @@ import pytest
 
 from tests.rollout.operator import STACK, answered_by, docker
 
+pytestmark = pytest.mark.rotates(3, by="stories")
+
 # What the stranger does, and what the operator must read about it; the last words are from its own log.
 BROKEN = {
     "never": ["no process listens", "pilot_start_seconds", "will behave as 'never'"],

@@ -6,7 +6,7 @@ import pytest
 
 from tests.rollout.operator import STACK, STATE, answered_by, journal, kill_nine, until
 
-pytestmark = pytest.mark.rotates(2, by="module")
+pytestmark = [pytest.mark.rotates(3, by="stories"), pytest.mark.rotates(2, by="module")]
 
 
 def committed() -> str:

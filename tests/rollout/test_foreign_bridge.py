@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import urllib.request
 
+import pytest
+
 from tests.rollout.operator import URL, LoadGenerator, answered_by
+
+pytestmark = pytest.mark.rotates(3, by="stories")
 
 
 def greeting() -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.rollout.operator import STACK, answered_by, docker, journal, until
 
-pytestmark = pytest.mark.rotates(2, by="module")
+pytestmark = [pytest.mark.rotates(3, by="stories"), pytest.mark.rotates(2, by="module")]
 
 WITHIN = 15
 

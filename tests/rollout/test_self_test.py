@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.rollout.operator import STACK, Operator, docker, journal, touched
+
+pytestmark = pytest.mark.rotates(3, by="stories")
 
 
 def serving(operator: Operator) -> list[object]:

@@ -6,7 +6,11 @@ import getpass
 import os
 import signal
 
+import pytest
+
 from tests.rollout.operator import STATE, Operator, answered_by, journal, until
+
+pytestmark = pytest.mark.rotates(3, by="stories")
 
 
 def test_a_second_operator_is_told_who_is_at_work_since_when_and_at_which_step(operator):

@@ -117,6 +117,13 @@ class Edge:
                 return
         raise AssertionError((self.folder / "log").read_text())
 
+    def logged(self, text: str) -> None:
+        """Return once `text` is in the log, which comes through the engine and therefore later than the answer."""
+        deadline = time.monotonic() + 60
+        while text not in (log := (self.folder / "log").read_text()):
+            assert time.monotonic() < deadline, log
+            time.sleep(0.02)
+
     def tell(self, command: str) -> str:
         """Return what HAProxy's admin socket answers."""
         with socket.socket(socket.AF_UNIX) as admin:

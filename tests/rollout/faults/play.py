@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tests.rollout.faults.host import Host, answered_by
+from tests.rollout.faults.host import URL, Host, answered_by
 from tests.rollout.faults.judge import Blow, unexplained
 from tests.rollout.faults.matrix import Cell
 from tests.rollout.faults.strike import PilotKiller, mend, plone_answers, strike
@@ -55,9 +55,9 @@ class Seen:
 
 @contextmanager
 def load(folder: Path) -> Iterator[Path]:
-    """Put light and page requests on the stack as long as the block lasts; their events are in the file."""
+    """Put light and page requests on the machine's stack while the block lasts; their events are in the file."""
     options = ("--rate", "25", "--page-rate", "2", "--download", "", "--slow", "", "--timeout", "20")
-    with LoadGenerator.running(folder, 400, *options) as running:
+    with LoadGenerator.running(folder, 400, *options, url=URL) as running:
         until("the load runs", lambda: running.requests() > 15, 30)
         yield folder / "events.jsonl"
         running.result()
