@@ -55,9 +55,7 @@ def deploy(
 ) -> None:  # fmt: skip
     """Deploy the stack as the inventory describes it: engine, images, Plone, edge, bridge."""
     flags = ["--check"] if check else []
-    play(c, "engine", hosts, *flags, python=python)
-    if not check:
-        builder(c, "--missing")
+    play(c, "engine", hosts, *flags, python=python)  # and build the images that the hosts need
     values = {"python": python, "yes": yes, "accept_slower": accept_slower, "take_over": take_over}
     play(c, "deploy", hosts, *flags, **values)
 
@@ -181,13 +179,16 @@ def molecule(c: Context, scenario: str) -> None:
 
 
 @task(help={
+    "from_": "Python to compare with; default: the oldest", "to": "Python to measure; default: the newest",
     "only": "in-process, http, latency, plone; several separated by commas",
     "quick": "about a minute; its numbers are only indicative",
     "rounds": "rounds of every comparison; default: 11, with --quick 2",
 })  # fmt: skip
-def bench(c: Context, only: str = "", quick: bool = False, rounds: str = "") -> None:
-    """Benchmark the bridge on both Pythons: CPU, added latency, a real Plone; report below reports/bench."""
-    options = {"--only": only, "--rounds": rounds}
+def bench(
+    c: Context, only: str = "", quick: bool = False, rounds: str = "", from_: str = "", to: str = "",
+) -> None:  # fmt: skip
+    """Benchmark the bridge on two Pythons: CPU, added latency, a real Plone; report below reports/bench."""
+    options = {"--only": only, "--rounds": rounds, "--from": from_, "--to": to}
     flags = [word for pair in options.items() if pair[1] for word in pair] + (["--quick"] if quick else [])
     run(c, sys.executable, "-m", "tests.bench", *flags, PYTHONPATH="images:images/pilot/src")
 

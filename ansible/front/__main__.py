@@ -15,10 +15,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
-from front import inventory
+from front import images, inventory
 from front.documented import documented, read
-from front.exit_codes import REFUSED, run_exit
+from front.exit_codes import DONE, REFUSED, run_exit
 from front.inventory import Target
+from front.outcome import Outcome
 from front.output import closing
 from front.output.layout import columns, next_lines
 from front.play import Played, Run, Signals, note, play, recover, show
@@ -58,6 +59,8 @@ def main(words: Sequence[str]) -> int:
         with Signals() as signals:
             options = parsed(words)
             hosts = checked(options)
+            if options.verb == "upgrade" and not built(options, hosts, None, signals):
+                return REFUSED
             return played(options, hosts, signals)
     except RefusalError as refusal:
         lines = (f"invoke: {message}" for message in refusal.messages)
@@ -77,6 +80,7 @@ def checked(options: argparse.Namespace) -> list[Target]:
     options.path = inventory.find(options.inventory, CHECKOUT)
     options.values = values(options.values)
     known = documented(CHECKOUT / "ansible")
+    options.defaults = {name: option["default"] for name, option in known.options.items() if "default" in option}
     hosts = inventory.load(options.path, options.limit, known.prefixes)
     inventory.check(options.path, hosts, known)
     check_python(options, hosts)
@@ -143,6 +147,8 @@ def played(options: argparse.Namespace, hosts: Sequence[Target], signals: Signal
         show(closing.header(request, names, run.id, check=run.check))
     done = play(run, request.verb, signals)
     cut_off = done.outcome is None or not done.outcome.ended
+    if request.verb == "engine" and not cut_off and not done.returned and not options.check:
+        return DONE if built(options, hosts, done.outcome, signals) else REFUSED
     if cut_off and done.outcome and done.outcome.begun:
         note(f"Undoing run {run.id}, please wait.")
         undone = recover(run, signals)
@@ -153,6 +159,20 @@ def played(options: argparse.Namespace, hosts: Sequence[Target], signals: Signal
         show(*closing.result_lines(REFUSED, request, columns(), interrupted=True))
         return REFUSED
     return closed(run, names, done)
+
+
+def built(options: argparse.Namespace, hosts: Sequence[Target], live: Outcome | None, signals: Signals) -> bool:
+    """Build what the hosts need and this machine lacks; return whether it is there now. Says what to type where not."""
+    asked = str(options.values.get("eduhub_python") or "")
+    request = request_of(options)
+    if request.verb == "upgrade":
+        tags = images.for_upgrade(hosts, asked, options.defaults)
+    else:
+        tags = images.for_deploy(hosts, asked, live, options.defaults)
+    if not tags or images.build(CHECKOUT, list(tags), signals):
+        return True
+    show(*closing.result_lines(REFUSED, request, columns(), interrupted=signals.count > 0))
+    return False
 
 
 def closed(run: Run, names: Sequence[str], done: Played) -> int:

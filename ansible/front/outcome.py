@@ -16,8 +16,9 @@ class Host:
     `phase`: the one it is in. `phases`: those in which something ran, in order. `failed`: the phase of the first
     failure, None without one. `exits`: the `exit` of the pilot's last answer in each phase. `messages`: why it failed.
     `announced`: blocks of text for the end. `status`: the pilot's status object. `report`: its report of the last
-    rollout. `rolled`: the verdicts of this rollout's gates, and what it changed. `until`: when a host that was
-    disconnected has ended its rollout by itself at the latest (UTC, RFC 3339).
+    rollout. `python`: the live one as it was found, as "3.11". `rolled`: the verdicts of this rollout's gates, and
+    what it changed. `until`: when a host that was disconnected has ended its rollout by itself at the latest (UTC,
+    RFC 3339).
     """
 
     phase: str = ""
@@ -30,6 +31,7 @@ class Host:
     announced: Sequence[str] = ()
     status: Mapping[str, Any] | None = None
     report: Mapping[str, Any] | None = None
+    python: str | None = None
     rolled: Mapping[str, Any] | None = None
     until: str | None = None
 

@@ -179,6 +179,11 @@ deployed:
   returned: success
   type: bool
   sample: false
+python:
+  description: The Python of the live release; null where nothing of ours is live.
+  returned: success
+  type: str
+  sample: "3.11"
 systemd:
   description: Whether systemd runs the host.
   returned: success
@@ -259,6 +264,7 @@ def result(host: Any, required: Requirements) -> dict[str, Any]:
         "findings": [{"code": finding.code, "message": str(finding), "next": []} for finding in found],
         "engine": host.engine,
         "deployed": host.deployed,
+        "python": host.python,
     }
 
 

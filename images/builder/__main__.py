@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from builder import Refusal, cache, report
 from builder.build import Builder
-from builder.catalogue import Image, choose, load
+from builder.catalogue import Image, choose, listed, load, tagged
 from builder.engine import Engine
 
 DOES = "Build the images, hermetically, on the Docker Engine."
@@ -29,6 +29,9 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = Parser(prog="builder", description=DOES, allow_abbrev=False)
     parser.add_argument("names", nargs="*", metavar="NAME", help="bridge, bridge:py3.11, ...; without it all")
     parser.add_argument("--python", help="only the images of this Python, as 3.11")
+    parser.add_argument(
+        "--tags", action="store_true", help="each NAME is a tag, as eduhub/bridge:py3.11; those of others are left out"
+    )
     parser.add_argument("--base", help="build on this image instead of our own root file system")
     parser.add_argument(
         "--missing", action="store_true", help="leave images alone that have not changed, and on their base"
@@ -50,7 +53,7 @@ def on_given_base(images: Sequence[Image], chosen: Sequence[Image], named: bool,
         why = own if misfits[0].base is None else f"that has Python {python}, and {misfits[0].short} is for another"
         raise Refusal(f"{misfits[0].name} cannot be built on {base}: {why}.")
     if not fit:
-        offered = ", ".join(sorted({image.python for image in images if image.base and image.python}))
+        offered = listed(image.python for image in images if image.base and image.python)
         raise Refusal(f"No image asked for is built for Python {python}, which {base} has; there are {offered}.")
     return fit
 
@@ -66,7 +69,9 @@ def main(words: Sequence[str]) -> int:
     """Build what `words` ask for and say so; return 0. Raise Refusal where that cannot be."""
     wanted = arguments(words)
     images = load()
-    chosen: Sequence[Image] = choose(images, wanted.names, wanted.python)
+    chosen: Sequence[Image] = (
+        tagged(images, wanted.names) if wanted.tags else choose(images, wanted.names, wanted.python)
+    )
     progress = report.Progress()
     with cache.lock(lambda: progress.say("builder", "another build is running; waiting for it to end")):
         engine = Engine()
@@ -74,8 +79,13 @@ def main(words: Sequence[str]) -> int:
             python = engine.target(wanted.base).python
             chosen = on_given_base(images, chosen, bool(wanted.names), wanted.base, python)
         builder = Builder(engine, images, progress, wanted.base, wanted.missing, wanted.no_cache)
-        results = list(builder.run(chosen))
-    print(report.document(results) if wanted.json else report.table(results))
+        results: list[report.Result] = []
+        try:
+            for result in builder.run(chosen):
+                results.append(result)  # noqa: PERF402 - those before a refusal are kept
+        finally:
+            if results:
+                print(report.document(results) if wanted.json else report.table(results))
     return 0
 
 

@@ -68,8 +68,10 @@ class Builder:
         """Build `chosen` and yield a result each, bases that have to be built for them included.
 
         An unchanged base is left alone unless it is to be made anew: importing it again would make everything
-        above it new.
+        above it new. An image that cannot be made stops only those that stand on it: Refusal comes at the end, with a
+        sentence for each.
         """
+        failed: dict[str, str] = {}
         needed = {image.base for image in chosen if image.base and not self._given(image)[0]}
         for image in self.images:
             wanted = image in chosen
@@ -80,9 +82,18 @@ class Builder:
                 if wanted:
                     yield self._result(image, self._facts(image.tag), 0.0, "present")
                 continue
+            if image.base in failed:
+                self.progress.say(image.short, f"left out: {image.base} cannot be made")
+                continue
             started = time.monotonic()
-            facts = self._make(image)
+            try:
+                facts = self._make(image)
+            except Refusal as refusal:
+                failed[image.tag] = f"{image.short}: {refusal}"
+                continue
             yield self._result(image, facts, time.monotonic() - started, "built")
+        if failed:
+            raise Refusal(" ".join(failed.values()))
 
     def _make(self, image: Image) -> dict[str, Any]:
         """Make one image and return the engine's description of it."""

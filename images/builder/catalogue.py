@@ -84,6 +84,11 @@ def _images(name: str, row: dict[str, Any], document: dict[str, Any]) -> Iterabl
         )
 
 
+def pythons(images: Sequence[Image], name: str) -> tuple[str, ...]:
+    """Return the Pythons that the image `name` is built for, oldest first."""
+    return tuple(_ordered(image.python for image in images if image.name == name and image.python))
+
+
 def choose(images: Sequence[Image], names: Sequence[str], python: str | None) -> tuple[Image, ...]:
     """Return the images called `names` (all, if none) that hold `python` (any, if None).
 
@@ -93,13 +98,14 @@ def choose(images: Sequence[Image], names: Sequence[str], python: str | None) ->
     known = {word for image in images for word in (image.name, image.short)}
     for name in names:
         if name not in known:
+            every = listed(image.name for image in images)
             raise Refusal(
-                f"There is no image {name!r}{_near(name, known)}; choose from {_list(image.name for image in images)}, "
+                f"There is no image {name!r}{_near(name, known)}; choose from {every}, "
                 f"or one of several, as in {images[-1].short}."
             )
-    pythons = {image.python for image in images if image.python}
-    if python and python not in pythons:
-        raise Refusal(f"No image is built for Python {python!r}; choose {_list(pythons)}.")
+    built = {image.python for image in images if image.python}
+    if python and python not in built:
+        raise Refusal(f"No image is built for Python {python!r}; choose {listed(built)}.")
     chosen = tuple(
         image
         for image in images
@@ -107,9 +113,14 @@ def choose(images: Sequence[Image], names: Sequence[str], python: str | None) ->
     )
     if not chosen:
         offered = {image.python for image in images if image.python and {image.name, image.short} & set(names)}
-        only = f"only for {_list(offered)}" if offered else "it holds no Python"
+        only = f"only for {listed(offered)}" if offered else "it holds no Python"
         raise Refusal(f"{' and '.join(names)} is not built for Python {python}, {only}.")
     return chosen
+
+
+def tagged(images: Sequence[Image], tags: Sequence[str]) -> tuple[Image, ...]:
+    """Return those of `images` that hosts call one of `tags`; any other tag is an institution's own."""
+    return tuple(image for image in images if image.tag in tags)
 
 
 def _near(name: str, known: Iterable[str]) -> str:
@@ -117,8 +128,10 @@ def _near(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {match[0]}?)" if match else ""
 
 
-def _list(words: Iterable[str]) -> str:
+def listed(words: Iterable[str]) -> str:
     """Return `words` once each and in order, versions by number: "3.9, 3.11"."""
-    return ", ".join(
-        sorted(set(words), key=lambda word: [int(part) if part.isdigit() else part for part in word.split(".")])
-    )
+    return ", ".join(_ordered(words))
+
+
+def _ordered(words: Iterable[str]) -> list[str]:
+    return sorted(set(words), key=lambda word: [int(part) if part.isdigit() else part for part in word.split(".")])

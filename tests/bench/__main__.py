@@ -43,17 +43,19 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--only", default="", metavar="PARTS", help=f"some of {', '.join(PARTS)}; without it all")
     parser.add_argument("--quick", action="store_true", help="about a minute in all; its numbers are only indicative")
     parser.add_argument("--rounds", default="", metavar="N", help=f"rounds of a comparison; without it {FULL.rounds}")
+    parser.add_argument("--from", default="", dest="older", metavar="PYTHON", help="without it the oldest")
+    parser.add_argument("--to", default="", dest="newer", metavar="PYTHON", help="without it the newest")
     return parser.parse_args(words)
 
 
 class Bench:
     """One run: the images, a stage, a plan, and what to call for each part."""
 
-    def __init__(self, plan: Plan, chosen: Sequence[str]) -> None:
+    def __init__(self, plan: Plan, chosen: Sequence[str], older: str = "", newer: str = "") -> None:
         self.plan, self.chosen = plan, chosen
-        self.engine = Engine()
         images = load()
-        self.pair = bridges(images)
+        self.pair = bridges(images, older, newer)
+        self.engine = Engine()
         self.edge = next(image for image in images if image.name == "edge")
         self.plone = next(image for image in images if image.name == "plone")
         self.facts = demand(self.engine, self._needed())
@@ -170,7 +172,7 @@ def main(words: Sequence[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     with alone():
-        bench = Bench(plan, chosen)
+        bench = Bench(plan, chosen, wanted.older, wanted.newer)
         minutes = about_seconds(plan, chosen) / 60
         print(f"bench: about {minutes:.0f} min, less on a fast machine: {', '.join(chosen)}", file=sys.stderr)
         with open_stage(secrets.token_hex(4)) as stage:

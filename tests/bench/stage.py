@@ -22,7 +22,7 @@ from docker.types import Mount
 from requests import RequestException
 
 from builder import Refusal
-from builder.catalogue import Image
+from builder.catalogue import Image, pythons
 from builder.engine import Engine
 from tests.bench import VoidError, cpu
 
@@ -203,11 +203,17 @@ def _undisturbed() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def bridges(images: Sequence[Image]) -> tuple[Image, Image]:
-    """Return the bridge's images on the oldest and on the newest Python there is."""
-    found = [image for image in images if image.name == "bridge"]
-    found.sort(key=lambda image: [int(part) for part in (image.python or "0").split(".")])
-    return found[0], found[-1]
+def bridges(images: Sequence[Image], older: str = "", newer: str = "") -> tuple[Image, Image]:
+    """Return the bridge's images on two Pythons, without a name the oldest and the newest; raise Refusal for others."""
+    found = {image.python: image for image in images if image.name == "bridge"}
+    ladder = pythons(images, "bridge")
+    older, newer = older or ladder[0], newer or ladder[-1]
+    for python in (older, newer):
+        if python not in found:
+            raise Refusal(f"There is no bridge for Python {python!r}; choose {', '.join(ladder)}.")
+    if older == newer:
+        raise Refusal(f"Both Pythons are {older}; the control compares a Python with itself already.")
+    return found[older], found[newer]
 
 
 def demand(engine: Engine, images: Sequence[Image]) -> dict[str, dict[str, Any]]:

@@ -1,8 +1,7 @@
 """A real Plone, and the bridge in front of it once for each Python: what runs here says how compatible we are.
 
 Not among `testpaths`: `pytest tests/bridge` runs it, and fails with a sentence where engine or image are missing.
-A test that takes `bridge` runs once for each Python; `@pytest.mark.parametrize("bridge", ["3.11"], indirect=True)`
-limits it.
+A test that takes `bridge` runs once for each Python of the day's pair, in a complete run for every Python.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ import pytest
 import requests
 from docker.errors import DockerException, ImageNotFound, NotFound
 
-from builder.catalogue import load
+from builder.catalogue import load, pythons
+from tests.rotation import everything, of_the_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 SOURCE = Path(__file__).resolve().parents[2] / "images/bridge/src"
-PYTHONS = tuple(image.python for image in load() if image.name == "bridge" and image.python)
+LADDER = pythons(load(), "bridge")
+# The two of this day, the older one first: neighbours on the ladder on one day, its ends on another.
+PAIR = tuple(sorted(of_the_day(LADDER, 2), key=LADDER.index))
+PYTHONS = LADDER if everything() else PAIR
+SLOTS = dict(zip(("blue", "green"), PAIR, strict=True))
 SITE = "Plone"
 LABELS = {"org.eduhub.stack": "eduhub-test", "org.eduhub.role": "test"}
 # Plone makes its site meanwhile, on a machine that may be busy.

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 SECONDS = 10
-SLOTS = dict(zip(("blue", "green"), stack.PYTHONS, strict=True))
 
 
 @dataclass
@@ -76,7 +75,7 @@ def stacks(engine, tmp_path_factory) -> Iterator[dict[str, Stack]]:
     names = ["x", "good.example", "evil.example"]
     with Edge(tmp_path_factory.mktemp("edge")).running(edge_hosts=names) as edge, ExitStack() as running:
         stacks = {}
-        for slot, python in SLOTS.items():
+        for slot, python in stack.SLOTS.items():
             container = running.enter_context(stack.slot(engine, plone.url, python, edge.folder / "run" / slot))
             until = time.monotonic() + stack.BRIDGE_SECONDS
             while edge.ask("/health/live", port=f"edge_{slot}_port").status != 200:
@@ -87,7 +86,7 @@ def stacks(engine, tmp_path_factory) -> Iterator[dict[str, Stack]]:
     plone.stop()
 
 
-@pytest.fixture(params=SLOTS, ids=lambda slot: f"py{SLOTS[slot]}")
+@pytest.fixture(params=stack.SLOTS, ids=lambda slot: f"py{stack.SLOTS[slot]}")
 def site(request, stacks) -> Stack:
     """The edge with all traffic on one Python."""
     site = stacks[request.param]
@@ -343,6 +342,6 @@ def test_no_secret_is_written_down(site):
     site.get("/api/v1/login", "POST", b'{"login": "ada", "password": "planted-4"}', Content_Type="application/json")
     site.send(b"GET /plone/x?planted-5 HTTP/1.1\r\nHost: x\r\nAuthorization: planted-6\r\nBad Field: planted-7\r\n\r\n")
     time.sleep(0.2)
-    metrics = [site.edge.ask("/metrics", port=f"edge_{slot}_port").body for slot in SLOTS]
+    metrics = [site.edge.ask("/metrics", port=f"edge_{slot}_port").body for slot in stack.SLOTS]
     assert "planted" not in site.log() + "".join(metrics)
     assert "/plone/x" in site.log()

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import docker
 
 STOPS = 20
-SLOTS = dict(zip(("blue", "green"), stack.PYTHONS, strict=True))
 SECONDS = 20
 # For so long a download goes on when all else is over: a bridge that does not wait for it has cut it by then.
 LONGER_SECONDS = 0.3
@@ -39,7 +38,7 @@ class Stage:
         self.edge, self.plone = edge, plone
         self.containers = {
             slot: running.enter_context(stack.slot(engine, plone.url, python, edge.folder / "run" / slot))
-            for slot, python in SLOTS.items()
+            for slot, python in stack.SLOTS.items()
         }
 
     def live(self, slot: str) -> None:
@@ -118,10 +117,10 @@ def closed(socket: ClientConnection) -> int:
             return error.rcvd.code if error.rcvd else 1006
 
 
-@pytest.mark.parametrize("slot", SLOTS, ids=lambda slot: f"py{SLOTS[slot]}")
+@pytest.mark.parametrize("slot", stack.SLOTS, ids=lambda slot: f"py{stack.SLOTS[slot]}")
 @pytest.mark.parametrize("stop", range(1, STOPS + 1))
 def test_nothing_fails_and_everything_ends_well(stage, slot, stop):  # noqa: ARG001 - the same each time
-    other = next(each for each in SLOTS if each != slot)
+    other = next(each for each in stack.SLOTS if each != slot)
     stage.live(slot)
     stage.plone.release.clear()
     live = f"ws://127.0.0.1:{stage.edge.ports['edge_port']}/api/v1/live"

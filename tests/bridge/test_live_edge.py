@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from docker.models.containers import Container
 
-SLOTS = dict(zip(("blue", "green"), stack.PYTHONS, strict=True))
 HEARTBEAT_SECONDS = 15
 # The edge of this test cuts what is silent for so long; its own defaults are longer.
 SILENT_SECONDS = HEARTBEAT_SECONDS + 1
@@ -143,7 +142,7 @@ def site(engine, plone, tmp_path_factory) -> Iterator[Site]:
             slot: running.enter_context(
                 stack.slot(engine, plone.url, python, folder / "run" / slot, state, EDUHUB_LIVE_POLL_SECONDS="1")
             )
-            for slot, python in SLOTS.items()
+            for slot, python in stack.SLOTS.items()
         }
         for slot in slots:
             until_it_answers(edge, slot)

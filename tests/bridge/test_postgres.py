@@ -59,7 +59,7 @@ def bulk(server: Server, *prefer: str) -> Any:
     return server.ask("POST", f"{API}/bulk", server.admin, data=BODY, headers=headers)
 
 
-@pytest.mark.parametrize(("begins", "ends"), [stack.PYTHONS[:2], stack.PYTHONS[1::-1]], ids="-".join)
+@pytest.mark.parametrize(("begins", "ends"), [stack.PAIR, stack.PAIR[::-1]], ids="-".join)
 def test_a_job_begun_on_one_python_ends_on_the_other_over_a_restart_of_the_database(slots, begins, ends):
     with slots(begins) as first, slots(ends) as second:
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from builder.catalogue import load, pythons
+
+LADDER = pythons(load(), "bridge")
 CHECKOUT = Path(__file__).resolve().parents[2]
 INDEX = CHECKOUT / "docs/index.md"
 PAGES = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
@@ -47,6 +50,28 @@ def reachable(index: Path) -> set[Path]:
         linked = ((page.parent / link.partition("#")[0]).resolve() for link in targets(page))
         todo += [target for target in linked if target.suffix == ".md" and target.exists()]
     return seen
+
+
+def pythons_named(text: str) -> set[str]:
+    """Return the Pythons that a page names as ours: in prose, in an option, in an image's tag or a release's id."""
+    return set(re.findall(r"(?:Python |--python |[:-]py)(\d+\.\d+)\b", text))
+
+
+def test_no_page_names_a_python_that_the_bridge_is_not_built_for():
+    now = [page for page in PAGES if page.parent.name != "decisions"]  # those say what was weighed at their time
+    wrong = {page.name: pythons_named(page.read_text()) - set(LADDER) for page in now}
+    assert {name: found for name, found in wrong.items() if found} == {}
+
+
+def test_the_first_page_says_which_pythons_there_are():
+    *older, newest = LADDER
+    first = " ".join((CHECKOUT / "README.md").read_text().split())
+    assert f"built for Python {', '.join(older)} and {newest}." in first
+
+
+def test_each_way_to_name_a_python_is_found():
+    text = "Python 3.10.2, `--python 3.8`, x:py3.7 20260101T000000Z-py3.6-0 3.5"
+    assert pythons_named(text) == {"3.10", "3.8", "3.7", "3.6"}
 
 
 def test_no_link_is_broken():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.rollout.operator import CHECKOUT, STACK, Operator, docker
+from tests.rollout.operator import CHECKOUT, NEW, OLD, STACK, Operator, docker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,7 @@ def deployed() -> Iterator[Operator]:
     """An operator with a freshly deployed stack; it is destroyed in the end, and what a killed run left first."""
     operator = Operator()
     assert operator.types("destroy", "--data", "--yes", "--take-over").returncode == 0
-    deployed = operator.types("deploy", "--python", "3.9", seconds=1800)
+    deployed = operator.types("deploy", "--python", OLD, seconds=1800)
     assert deployed.returncode == 0, deployed.stdout
     yield operator
     assert operator.types("destroy", "--data", "--yes", "--take-over").returncode == 0
@@ -25,10 +25,10 @@ def deployed() -> Iterator[Operator]:
 
 @pytest.fixture
 def operator(deployed: Operator) -> Operator:
-    """The stack live on Python 3.9, confirmed and unlocked, whatever the story before it did."""
-    if str(deployed.status()["python"]).startswith("3.11"):
-        deployed.types("rollback")  # 3.9 is mostly warm still, and then need not be deployed anew
-    before = deployed.types("deploy", "--python", "3.9")
+    """The stack live on the older Python, confirmed and unlocked, whatever the story before it did."""
+    if str(deployed.status()["python"]).startswith(f"{NEW}."):
+        deployed.types("rollback")  # the older one is mostly warm still, and then need not be deployed anew
+    before = deployed.types("deploy", "--python", OLD)
     assert before.returncode == 0, before.stdout
     return deployed
 

@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from builder.catalogue import load, pythons
+from tests.rotation import of_the_day
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -29,6 +32,10 @@ STACK: str = _VARIABLES["eduhub_stack"]
 STATE = Path("/var/lib") / STACK
 URL = f"http://127.0.0.1:{_VARIABLES['edge_port']}"
 PASSWORD = Path("/etc") / STACK / "secrets/plone_admin_password"
+LADDER = pythons(load(), "bridge")
+# The stories go from OLD to NEW and back: neighbours on the ladder on one day, its ends on another.
+OLD, NEW = sorted(of_the_day(LADDER, 2), key=LADDER.index)
+OLDEST, NEWEST = LADDER[0], LADDER[-1]
 # The load generator makes documents too, as the administrator.
 WITH_DOCUMENTS = ("--user", "admin", "--password-file", str(PASSWORD))
 

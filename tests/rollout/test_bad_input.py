@@ -6,12 +6,12 @@ import socket
 
 import pytest
 
-from tests.rollout.operator import CHECKOUT, Operator, touched
+from tests.rollout.operator import CHECKOUT, LADDER, OLD, Operator, touched
 
 MISTYPED = {
     "an unknown verb": (["dploy"], ["dploy", "./invoke deploy"]),
-    "an unknown option": (["deploy", "--pyhton", "3.9"], ["--pyhton", "--help"]),
-    "an unknown Python": (["upgrade", "--python", "3.8"], ["3.8", "3.9", "3.11"]),
+    "an unknown option": (["deploy", "--pyhton", OLD], ["--pyhton", "--help"]),
+    "an unknown Python": (["upgrade", "--python", "3.8"], ["3.8", *LADDER]),
     "an unknown release": (["rollback", "--to", "20200101T000000Z-py3.9-00000000"], ["20200101T000000Z", "--list"]),
     "an unknown host": (["status", "--limit", "nowhere"], ["nowhere"]),
     "removing data with nobody to ask": (["destroy", "--data"], ["--yes"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.rollout.operator import STACK, STATE, answered_by, journal, kill_nine, until
+from tests.rollout.operator import NEW, OLD, STACK, STATE, answered_by, journal, kill_nine, until
 
 pytestmark = [pytest.mark.rotates(3, by="stories"), pytest.mark.rotates(2, by="module")]
 
@@ -15,7 +15,7 @@ def committed() -> str:
 
 
 def test_at_rest_it_comes_back_with_the_live_slot(operator):
-    for python in ("3.11", "3.9"):  # once with each slot live
+    for python in (NEW, OLD):  # once with each slot live
         assert operator.types("deploy", "--python", python).returncode == 0
         live = operator.status()["live"]
         kill_nine(f"{STACK}-edge")
@@ -29,7 +29,7 @@ def test_at_rest_it_comes_back_with_the_live_slot(operator):
 )
 def test_around_the_switch_it_comes_back_with_the_committed_slot(operator, step, event):
     before = len(journal())
-    with operator.typing("upgrade", "--python", "3.11") as running:
+    with operator.typing("upgrade", "--python", NEW) as running:
         until(
             f"{step} {event}",
             lambda: any((line["step"], line["event"]) == (step, event) for line in journal()[before:]),
@@ -41,5 +41,5 @@ def test_around_the_switch_it_comes_back_with_the_committed_slot(operator, step,
     after = operator.status()
     assert until("the edge answers again", answered_by, 20) == after["live"] == committed()
     assert (after["lock"], after["confirmed"]) == (None, True)
-    assert running.returncode == (0 if after["python"].startswith("3.11.") else 1)
+    assert running.returncode == (0 if after["python"].startswith(f"{NEW}.") else 1)
     assert "Traceback" not in output

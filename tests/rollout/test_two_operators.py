@@ -8,16 +8,16 @@ import signal
 
 import pytest
 
-from tests.rollout.operator import STATE, Operator, answered_by, journal, until
+from tests.rollout.operator import NEW, STATE, Operator, answered_by, journal, until
 
 pytestmark = pytest.mark.rotates(3, by="stories")
 
 
 def test_a_second_operator_is_told_who_is_at_work_since_when_and_at_which_step(operator):
     before = operator.status()
-    with operator.typing("upgrade", "--python", "3.11") as first:
+    with operator.typing("upgrade", "--python", NEW) as first:
         until("the lock is taken", (STATE / "lock.json").exists, 60)
-        second = operator.types("upgrade", "--python", "3.11")
+        second = operator.types("upgrade", "--python", NEW)
         remover = operator.types("destroy")
         in_the_middle = operator.status()
         first.communicate(timeout=300)
@@ -38,13 +38,13 @@ def test_ctrl_c_at_any_step_gives_traffic_back_and_frees_the_lock(operator):
         assert (step, code, "Traceback" in output) == (step, 1, False)
         assert (after["live"], after["release"], after["lock"]) == (before["live"], before["release"], None)
         assert answered_by() == before["live"]
-    assert operator.types("upgrade", "--python", "3.11").returncode == 0
+    assert operator.types("upgrade", "--python", NEW).returncode == 0
 
 
 def interrupted(operator: Operator, at: str) -> tuple[int, str]:
     """Type an upgrade, and Ctrl-C once it is `at` that step; return exit code and output."""
     seen = len(journal())
-    with operator.typing("upgrade", "--python", "3.11") as running:
+    with operator.typing("upgrade", "--python", NEW) as running:
         until(f"the run is at {at}", lambda: any(line["step"] == at for line in journal()[seen:]), 120)
         os.killpg(running.pid, signal.SIGINT)  # a terminal sends it to everything in the foreground
         output, _ = running.communicate(timeout=180)

@@ -29,7 +29,6 @@ VERBS = {
         (tasks.deploy, {"python": "3.9"}),
         [
             """front engine --inventory local --values '{"eduhub_python": "3.9"}'""",
-            "builder --missing",
             """front deploy --inventory local --values '{"eduhub_python": "3.9"}'""",
         ],
     ),
@@ -54,7 +53,7 @@ VERBS = {
     "deploy --yes": (
         (tasks.deploy, {"yes": True}),
         [
-            "front engine --inventory local", "builder --missing",
+            "front engine --inventory local",
             """front deploy --inventory local --values '{"eduhub_yes": true}'""",
         ],
     ),
@@ -79,8 +78,8 @@ VERBS = {
         ["""front destroy --inventory local --values '{"eduhub_data": true, "eduhub_take_over": true}'"""],
     ),
     "bench": (
-        (tasks.bench, {"only": "http,plone", "quick": True, "rounds": "5"}),
-        ["tests.bench --only http,plone --rounds 5 --quick"],
+        (tasks.bench, {"only": "http,plone", "quick": True, "rounds": "5", "from_": "3.11", "to": "3.13"}),
+        ["tests.bench --only http,plone --rounds 5 --from 3.11 --to 3.13 --quick"],
     ),
     "images.build": (
         (tasks.build, {"names": "edge,pilot", "no_cache": True, "base": "debian:12"}),
@@ -209,7 +208,7 @@ def test_a_password_is_asked_for_once_and_goes_on_in_a_file_of_this_user_alone(t
     file = Path(words[words.index("--become-password-file") + 1])
     assert (file.read_text(), file.parent.stat().st_mode & 0o777) == ("secret\n", 0o700)
     assert all("secret" not in line for line in lines)
-    assert lines[2].split("--values")[0] == lines[0].replace("front engine", "front deploy").split("--values")[0]
+    assert lines[1].split("--values")[0] == lines[0].replace("front engine", "front deploy").split("--values")[0]
 
 
 def test_a_vault_password_file_is_named_by_its_whole_path(tmp_path, monkeypatch):

@@ -96,10 +96,10 @@ class Prune:
 class Host:
     """What was observed.
 
-    `engine`: version of the Docker Engine that answers, None when none does. `clock_offset`: seconds by which the
-    host's clock is ahead of the control machine's. `now`: that clock, in seconds since 1970. `plone`: what the
-    institution's own answered; None where it was not asked, because its address or its certificate authority cannot be
-    used.
+    `engine`: version of the Docker Engine that answers, None when none does. `python`: that of the live release, as
+    "3.11". `clock_offset`: seconds by which the host's clock is ahead of the control machine's. `now`: that clock, in
+    seconds since 1970. `plone`: what the institution's own answered; None where it was not asked, because its address
+    or its certificate authority cannot be used.
     """
 
     root: bool = True
@@ -107,6 +107,7 @@ class Host:
     installable: bool = True
     engine: str | None = None
     deployed: bool = False
+    python: str | None = None
     foreign_addresses: frozenset[str] = frozenset()
     listeners: list[Listener] = field(default_factory=list)
     file_systems: list[FileSystem] = field(default_factory=list)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -36,7 +37,8 @@ def observe(required: Requirements) -> Host:
     """Return what this host is like, as far as `required` asks."""
     name, can_install = installable(read("/etc/os-release"))
     available = re.search(r"MemAvailable:\s+(\d+)", read("/proc/meminfo"))
-    deployed = Path("/var/lib", required.stack, "release.json").exists()
+    state = Path("/var/lib", required.stack, "release.json")
+    deployed = state.exists()
     needed = dict.fromkeys(required.disk_mb, required.next_disk_mb) if deployed else required.disk_mb
     return Host(
         root=os.geteuid() == 0,
@@ -44,6 +46,7 @@ def observe(required: Requirements) -> Host:
         installable=can_install and shutil.which("apt-get") is not None,
         engine=run("docker", "version", "--format", "{{.Server.Version}}") or None,
         deployed=deployed,
+        python=live_python(read(state)),
         foreign_addresses=frozenset(port.address for port in required.ports if not bindable(port.address)),
         listeners=list(taken(required)),
         file_systems=list(file_systems(needed)),
@@ -54,6 +57,15 @@ def observe(required: Requirements) -> Host:
         now=time.time(),
         plone=answered(required.plone),
     )
+
+
+def live_python(state: str) -> str | None:
+    """Return the Python that the live release's id names, as "3.11"; None where there is none, or a foreign image."""
+    try:
+        named = re.search(r"-py(\d+\.\d+)-", str(json.loads(state)["live"]["release"]))
+    except (ValueError, KeyError, TypeError):
+        return None
+    return named[1] if named else None
 
 
 def answered(plone: Upstream | None) -> Answer | None:

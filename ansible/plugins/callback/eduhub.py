@@ -46,6 +46,7 @@ short_description: a line a phase and host, and an outcome file
 description: What operators of the EduHub stack see of a run.
 """
 
+ANSWERED = ("status", "report", "python", "rolled")  # fields of answers that are kept in the outcome
 SETUP = "setup"  # the phase of tasks that name none
 REVERT = "revert"  # the phase in which an exit of 1 or 2 is no failure: reverted, or nothing to revert
 MARKS = {"ok": ("✓", "32"), "changed": ("●", "33"), "failed": ("✗", "31")}  # with their colours
@@ -60,7 +61,7 @@ class HostRun:
         self.outcome: dict[str, Any] = {
             "phase": "", "phases": [], "failed": None, "unreachable": False, "changed": 0, "exits": {},
             "messages": [], "announced": [], "status": None, "report": None,
-            "rolled": None, "until": None,
+            "python": None, "rolled": None, "until": None,
         }  # fmt: skip
         self.task = ""
         self.traffic: TrafficView | None = None
@@ -181,7 +182,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
     def _take_answer(self, run: HostRun, answer: Answer) -> None:
         run.message = Message(answer.code, answer.message, answer.next)
         run.outcome["exits"][run.phase] = answer.exit
-        run.outcome |= {name: answer.data[name] for name in ("status", "report", "rolled") if answer.data.get(name)}
+        run.outcome |= {name: answer.data[name] for name in ANSWERED if answer.data.get(name)}
         run.within = answer.data.get("within", run.within)
         if answer.exit > 2 * (run.phase == REVERT):
             run.fail(answer.messages)

@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from tests.rollout.operator import CHECKOUT, Operator, docker, until
+from tests.rollout.operator import CHECKOUT, NEWEST, OLDEST, Operator, docker, until
 
 HERE = Path(__file__).parent
 # Another one lets a matrix be played beside that of somebody else on this machine.
@@ -32,8 +32,8 @@ NAME = f"{STACK}-faults"
 KEEPER, STATE_SIZE = f"{NAME}-state", "64m"
 INNER = yaml.safe_load((HERE / "inventory/hosts.yml").read_text())["all"]["vars"]["eduhub_stack"]
 LABEL = f"org.eduhub.stack={STACK}"
-IMAGES = ["eduhub/pilot:py3.11", "eduhub/edge:bookworm", "eduhub/plone:6.0.13-py3.11", "eduhub/bridge:py3.9",
-          "eduhub/bridge:py3.11"]  # fmt: skip
+IMAGES = ["eduhub/pilot:py3.11", "eduhub/edge:bookworm", "eduhub/plone:6.0.13-py3.11",
+          *(f"eduhub/bridge:py{python}" for python in (OLDEST, NEWEST))]  # fmt: skip
 
 
 def boot(folder: Path) -> Host:
@@ -108,9 +108,9 @@ class Host:
         return Operator(self.inventory)
 
     def deploy(self) -> None:
-        """Deploy Python 3.9 over ssh. The images are there, and what builds them is not asked."""
+        """Deploy the oldest Python over ssh. The images are there, and what builds them is not asked."""
         words = [sys.executable, "-m", "front", "deploy", "--inventory", str(self.inventory), "--values",
-                 '{"eduhub_python": "3.9"}']  # fmt: skip
+                 json.dumps({"eduhub_python": OLDEST})]  # fmt: skip
         done = subprocess.run(words, cwd=CHECKOUT, env={**os.environ, "PYTHONPATH": "ansible"}, timeout=500, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)  # fmt: skip
         print(done.stdout)

@@ -18,7 +18,7 @@ from tests.rollout.faults.host import URL, Host, answered_by
 from tests.rollout.faults.judge import Blow, unexplained
 from tests.rollout.faults.matrix import Cell
 from tests.rollout.faults.strike import PilotKiller, mend, plone_answers, strike
-from tests.rollout.operator import LoadGenerator, until
+from tests.rollout.operator import NEWEST, OLDEST, LoadGenerator, until
 
 # When a step has begun: what the journal, or the engine, says then.
 MARKS = {
@@ -37,7 +37,7 @@ DISK_SECONDS = 30
 # Everything is over so long after the blow, the rest of the command included.
 SETTLED_SECONDS = 120
 STABLE_SECONDS = 1.5
-TARGET = {"upgrade": "3.11", "rollback": "3.9"}
+TARGET = {"upgrade": NEWEST, "rollback": OLDEST}
 
 
 @dataclass

@@ -16,7 +16,7 @@ from tests.rollout.faults.host import Host
 from tests.rollout.faults.matrix import CELLS, Cell, chosen
 from tests.rollout.faults.play import DISK_SECONDS, Seen, live, other_than, play
 from tests.rollout.faults.strike import mend
-from tests.rollout.operator import until
+from tests.rollout.operator import NEWEST, OLDEST, until
 
 # "all", a day, or the ids of cells, separated by commas; without it those of today.
 ASKED = os.environ.get("EDUHUB_FAULTS", "") or f"{datetime.now(UTC):%Y-%m-%d}"
@@ -29,7 +29,7 @@ RECORD = os.environ.get("EDUHUB_FAULTS_RECORD", "")
 LEGAL_SECONDS = 30
 # A pilot without a disk ends after so long, and the engine starts it again.
 PAUSE_SECONDS = 15
-ORIGIN = {"upgrade": "3.9", "rollback": "3.11"}
+ORIGIN = {"upgrade": OLDEST, "rollback": NEWEST}
 
 
 def cells() -> list[Cell]:
@@ -43,7 +43,7 @@ def cells() -> list[Cell]:
 # Not for the session: the stories beside this destroy whatever carries the label of their stack, and this does.
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """The machine with the stack on Python 3.9; removed in the end."""
+    """The machine with the stack on the oldest Python; removed in the end."""
     host = machine.boot(tmp_path_factory.mktemp("faults"))
     try:
         host.deploy()
@@ -65,7 +65,7 @@ def at_rest(host: Host, verb: str) -> None:
     if host.lock() or host.release().get("rollout"):
         assert host.operator.types("rollback", "--take-over").returncode in {0, 2}
     warm = host.containers().get(other_than(live(host)["slot"])) == "running"
-    if verb == "rollback" and python_of(live(host)["release"]) == "3.11" and not warm:
+    if verb == "rollback" and python_of(live(host)["release"]) == NEWEST and not warm:
         assert host.operator.types("rollback").returncode == 0
     if python_of(live(host)["release"]) != ORIGIN[verb]:
         words = ["upgrade", "--python", ORIGIN[verb]] if verb == "rollback" or not warm else ["rollback"]
@@ -98,9 +98,9 @@ def ended_by_the_next_command(host: Host, cell: Cell, seen: Seen) -> None:
         assert host.lock() is None
         return
     if seen.outcome == "left" and cell.verb == "upgrade":
-        words = ["upgrade", "--python", "3.11", "--resume"]
+        words = ["upgrade", "--python", NEWEST, "--resume"]
     else:
-        words = ["upgrade", "--python", "3.11"] if (cell.verb, seen.outcome) == ("rollback", "kept") else ["rollback"]
+        words = ["upgrade", "--python", NEWEST] if (cell.verb, seen.outcome) == ("rollback", "kept") else ["rollback"]
         until("the lock is stale", lambda: stale(host), 60, pause=0.5)
     assert host.operator.types(*words).returncode == 0
     assert (host.lock(), host.release().get("rollout")) == (None, None)
@@ -151,4 +151,4 @@ def test_a_warm_rollback_needs_no_network_but_the_operators_own(deployed):
         assert deployed.operator.types("rollback").returncode == 0
     finally:
         deployed.does("ip route add $(cat /run/way-out)")
-    assert (python_of(live(deployed)["release"]), deployed.lock()) == ("3.9", None)
+    assert (python_of(live(deployed)["release"]), deployed.lock()) == (OLDEST, None)

@@ -27,8 +27,9 @@ def bench(*words: str, cache: Path, **environment: str) -> subprocess.CompletedP
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [(["--only", "htp"], "There is no part 'htp'"), (["--slow"], "--slow"), (["--quick"], "No Docker Engine answers")],
-    ids=["an unknown part", "an unknown option", "no engine"],
+    [(["--only", "htp"], "There is no part 'htp'"), (["--slow"], "--slow"), (["--quick"], "No Docker Engine answers"),
+     (["--to", "3.8"], "no bridge for Python '3.8'"), (["--from", "3.11", "--to", "3.11"], "Both Pythons are 3.11")],
+    ids=["an unknown part", "an unknown option", "no engine", "an unknown Python", "one Python twice"],
 )
 def test_it_is_refused(words, said, tmp_path):
     done = bench(*words, cache=tmp_path, DOCKER_HOST=f"unix://{tmp_path}/none.sock")
@@ -61,4 +62,8 @@ def test_a_missing_image_is_named_with_what_makes_it():
 
 def test_the_oldest_python_is_compared_with_the_newest():
     """By number: as texts, 3.11 would come before 3.9."""
-    assert [image.python for image in stage.bridges(tuple(reversed(load())))] == ["3.9", "3.11"]
+    assert [image.python for image in stage.bridges(tuple(reversed(load())))] == ["3.9", "3.13"]
+
+
+def test_any_pair_may_be_compared():
+    assert [image.python for image in stage.bridges(load(), "3.11", "3.13")] == ["3.11", "3.13"]

@@ -111,6 +111,26 @@ def test_a_missing_base_is_built_first(bench: Bench) -> None:
     assert engine.asked == ["import", "eduhub/base:bookworm", "build on eduhub/base:bookworm", "eduhub/pilot:py3.11"]
 
 
+def test_a_suite_that_cannot_be_built_stops_only_what_needs_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An archive that has dropped a Debian release must not keep the other Pythons from being built."""
+
+    def make(root: catalogue.Root, into: Path, _epoch: int) -> None:
+        if root.suite == "bullseye":
+            raise Refusal("the mirror has no bullseye")
+        (into / rootfs.ARCHIVE).write_text(root.suite)
+
+    monkeypatch.setattr(rootfs, "make", make)
+    images = catalogue.load(bench.tree)
+    builder = Builder(
+        cast("builder.engine.Engine", bench.engine), images, Progress(io.StringIO()), directory=bench.tree
+    )
+    made = []
+    run = builder.run(images)
+    with pytest.raises(Refusal, match=r"^base:bullseye: the mirror has no bullseye$"):
+        made.extend(result.image for result in run)
+    assert made == [image.tag for image in images if "bullseye" not in image.tag and image.python != "3.9"]
+
+
 def test_what_is_sent_is_the_sources_the_installer_and_the_wheels(bench: Bench) -> None:
     """The build has all it needs without a network, and nothing else."""
     engine = bench.engine

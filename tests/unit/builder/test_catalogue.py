@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from builder import Refusal
-from builder.catalogue import choose, load
+from builder.catalogue import choose, load, pythons, tagged
 
 
 def test_our_images_are_the_ones_that_roles_deploy() -> None:
@@ -15,9 +16,11 @@ def test_our_images_are_the_ones_that_roles_deploy() -> None:
     assert [image.tag for image in load()] == [
         "eduhub/base:bullseye",
         "eduhub/base:bookworm",
+        "eduhub/base:trixie",
         "eduhub/edge:bookworm",
         "eduhub/bridge:py3.9",
         "eduhub/bridge:py3.11",
+        "eduhub/bridge:py3.13",
         "eduhub/pilot:py3.11",
         "eduhub/plone:6.0.13-py3.11",
     ]
@@ -26,12 +29,20 @@ def test_our_images_are_the_ones_that_roles_deploy() -> None:
 def test_a_python_is_a_row(tree: Path) -> None:
     """The next Python of the ladder is data: two rows, and no line of code."""
     path = tree / "images.yml"
-    text = path.read_text().replace("suites:\n", 'suites:\n  trixie: {python: "3.13"}\n')
-    path.write_text(text.replace('pythons: ["3.9", "3.11"]', 'pythons: ["3.9", "3.11", "3.13"]'))
+    text = path.read_text().replace("suites:\n", 'suites:\n  forky: {python: "3.14"}\n')
+    path.write_text(re.sub(r'(pythons: \["3.9", .*)\]', r'\1, "3.14"]', text))
+    images = load(tree)
 
-    (image,) = choose(load(tree), ["bridge"], "3.13")
+    (image,) = choose(images, ["bridge"], "3.14")
 
-    assert (image.tag, image.base) == ("eduhub/bridge:py3.13", "eduhub/base:trixie")
+    assert (image.tag, image.base) == ("eduhub/bridge:py3.14", "eduhub/base:forky")
+    assert pythons(images, "bridge") == (*pythons(load(), "bridge"), "3.14")
+
+
+def test_hosts_name_images_by_their_tags() -> None:
+    """What an institution has of its own is nothing for the builder."""
+    found = tagged(load(), ["eduhub/pilot:py3.11", "example.edu/bridge:4.2", "eduhub/bridge:py3.13"])
+    assert [image.short for image in found] == ["bridge:py3.13", "pilot:py3.11"]
 
 
 def test_every_image_stands_on_one_that_comes_before_it() -> None:
@@ -50,7 +61,7 @@ def test_without_names_everything_is_chosen() -> None:
 @pytest.mark.parametrize(
     ("names", "python", "tags"),
     [
-        (["bridge"], None, ["eduhub/bridge:py3.9", "eduhub/bridge:py3.11"]),
+        (["bridge"], None, ["eduhub/bridge:py3.9", "eduhub/bridge:py3.11", "eduhub/bridge:py3.13"]),
         (["bridge:py3.9"], None, ["eduhub/bridge:py3.9"]),
         (["bridge", "pilot"], "3.11", ["eduhub/bridge:py3.11", "eduhub/pilot:py3.11"]),
         ([], "3.9", ["eduhub/base:bullseye", "eduhub/bridge:py3.9"]),
@@ -72,7 +83,7 @@ def test_names_and_a_python_narrow_the_choice(names: list[str], python: str | No
                 "or one of several, as in plone:6.0.13-py3.11."
             ),
         ),
-        ([], "3.10", "No image is built for Python '3.10'; choose 3.9, 3.11."),
+        ([], "3.10", "No image is built for Python '3.10'; choose 3.9, 3.11, 3.13."),
         (["plone"], "3.9", "plone is not built for Python 3.9, only for 3.11."),
         (["edge"], "3.11", "edge is not built for Python 3.11, it holds no Python."),
     ],

@@ -26,7 +26,7 @@ def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     ("words", "environment", "sentence"),
     [
         (["brige"], {}, "There is no image 'brige' (did you mean bridge?)"),
-        (["--python", "3.10"], {}, "No image is built for Python '3.10'; choose 3.9, 3.11."),
+        (["--python", "3.10"], {}, "No image is built for Python '3.10'; choose 3.9, 3.11, 3.13."),
         (["--pythn", "3.9"], {}, "unrecognized arguments: --pythn"),
         (["--missing", "--json"], {"DOCKER_HOST": "unix:///nowhere.sock"}, "No Docker Engine answers here; "),
     ],
@@ -83,7 +83,7 @@ def test_on_a_given_base_its_python_decides() -> None:
             "3.9",
             "pilot cannot be built on site/python: that has Python 3.9, and pilot:py3.11 is for another.",
         ),
-        ([], "3.14", "No image asked for is built for Python 3.14, which site/python has; there are 3.11, 3.9."),
+        ([], "3.14", "No image asked for is built for Python 3.14, which site/python has; there are 3.9, 3.11, 3.13."),
     ],
 )
 def test_a_base_that_does_not_fit_is_refused(names: list[str], python: str, sentence: str) -> None:

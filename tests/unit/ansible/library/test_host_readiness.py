@@ -82,6 +82,18 @@ def test_the_stacks_own_containers_may_hold_its_ports():
     assert said(Host(engine="20.10.24", listeners=[Listener("127.0.0.1", 8080, own=True)])) == []
 
 
+@pytest.mark.parametrize(
+    ("state", "python"),
+    [
+        ('{"live": {"slot": "blue", "release": "20261129T003128Z-py3.9-0cb92f4d"}}', "3.9"),
+        ('{"live": {"slot": "blue", "release": "20261129T003128Z-pynone-0cb92f4d"}}', None),
+        ('{"live": null}', None), ("", None), ("{", None),
+    ],
+)  # fmt: skip
+def test_the_live_python_is_the_one_that_the_release_names(state, python):
+    assert observe.live_python(state) == python
+
+
 def test_what_is_deployed_has_its_memory_already():
     assert said(Host(engine="20.10.24", deployed=True, memory_mb=0)) == []
 

@@ -1,0 +1,64 @@
+"""The images that hosts need are built on this machine, from the checkout, and no others: a Debian suite that cannot be
+built any more stops only the hosts that need it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from front.inventory import Target
+from front.outcome import Outcome
+from front.play import Signals, wait_or_stop
+
+BRIDGE = "bridge_image"
+BESIDE = ("pilot_image", "edge_image")
+PLONE = "plone_image"
+
+
+def for_deploy(
+    hosts: Sequence[Target], asked: str, live: Outcome | None, defaults: Mapping[str, Any]
+) -> dict[str, None]:
+    """Return the tags of all images that a deployment needs, each once: `asked` is the Python on the command line.
+
+    Without one a host stays on the Python that it has live, and a first deployment gets that of the inventory.
+    """
+    return dict.fromkeys(tag for host in hosts for tag in _of_host(host, asked, live, defaults))
+
+
+def for_upgrade(hosts: Sequence[Target], asked: str, defaults: Mapping[str, Any]) -> dict[str, None]:
+    """Return the tags of the bridges that an upgrade to the Python `asked` needs; all else is what `deploy` left.
+
+    Without a Python there are none: the images are what they are.
+    """
+    return dict.fromkeys(_bridge({**defaults, **host.variables}, asked) for host in hosts if asked)
+
+
+def _of_host(host: Target, asked: str, live: Outcome | None, defaults: Mapping[str, Any]) -> Iterator[str]:
+    values = {**defaults, **host.variables}
+    seen = live.hosts.get(host.name) if live else None
+    yield from (str(values[name]) for name in BESIDE if name in values)
+    if not values.get("plone_url"):
+        yield str(values.get(PLONE, ""))
+    yield _bridge(values, asked or (seen.python if seen else None) or str(values.get("bridge_python", "")))
+
+
+def _bridge(values: Mapping[str, Any], python: str) -> str:
+    return str(values.get(BRIDGE, "")).replace("{python}", python)
+
+
+def build(checkout: Path, tags: Sequence[str], signals: Signals) -> bool:
+    """Build those of `tags` that are ours and missing or changed; return whether all of them are there now.
+
+    The builder says on stderr what it does, and in a sentence why it cannot. A signal ends it.
+    """
+    child = subprocess.Popen(
+        [sys.executable, "-m", "builder", "--missing", "--json", "--tags", *tags],
+        cwd=checkout, env={**os.environ, "PYTHONPATH": str(checkout / "images")}, text=True,
+        start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    return not wait_or_stop(child, signals) and child.returncode == 0

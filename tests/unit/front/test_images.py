@@ -1,0 +1,75 @@
+"""A run builds the images that its hosts need, and no others."""
+
+from __future__ import annotations
+
+import pytest
+
+from front import __main__ as main
+from front import images
+from front.inventory import Target
+from front.outcome import Host, Outcome
+from front.play import Signals
+
+DEFAULTS = {
+    "bridge_image": "eduhub/bridge:py{python}", "bridge_python": "3.11", "pilot_image": "eduhub/pilot:1",
+    "edge_image": "eduhub/edge:1", "plone_image": "eduhub/plone:1", "plone_url": "",
+}  # fmt: skip
+BESIDE = ["eduhub/pilot:1", "eduhub/edge:1", "eduhub/plone:1"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "live", "variables", "bridge"),
+    [
+        ("", None, {}, "eduhub/bridge:py3.11"),
+        ("", None, {"bridge_python": "3.9"}, "eduhub/bridge:py3.9"),
+        ("3.13", "3.9", {"bridge_python": "3.9"}, "eduhub/bridge:py3.13"),
+        ("", "3.9", {}, "eduhub/bridge:py3.9"),
+        ("", None, {"bridge_image": "example.edu/bridge:4.2"}, "example.edu/bridge:4.2"),
+    ],
+)
+def test_a_deployment_needs_the_bridge_of_its_python_and_no_other(asked, live, variables, bridge):
+    outcome = Outcome({"a": Host(python=live)}, ended=True)
+    assert list(images.for_deploy([Target("a", variables)], asked, outcome, DEFAULTS)) == [*BESIDE, bridge]
+
+
+def test_each_image_is_named_once_and_none_of_a_plone_that_is_the_institutions_own():
+    hosts = [Target(name, {"plone_url": "https://cms.example.edu"}) for name in "ab"]
+    outcome = Outcome({"a": Host(python="3.9"), "b": Host(python="3.11")}, ended=True)
+    assert list(images.for_deploy(hosts, "", outcome, DEFAULTS)) == [
+        "eduhub/pilot:1", "eduhub/edge:1", "eduhub/bridge:py3.9", "eduhub/bridge:py3.11",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("asked", "tags"), [("3.13", ["eduhub/bridge:py3.13"]), ("", [])])
+def test_an_upgrade_needs_the_bridge_of_the_next_python(asked, tags):
+    assert list(images.for_upgrade([Target("a", {}), Target("b", {})], asked, DEFAULTS)) == tags
+
+
+@pytest.fixture
+def builder(checkout, monkeypatch):
+    """Put a program that says its words, and ends as `code` says, in the place of the image builder."""
+    monkeypatch.setattr(main, "CHECKOUT", checkout)
+    (checkout / "images/builder").mkdir()
+
+    def stand_in(code: int) -> None:
+        (checkout / "images/builder/__main__.py").write_text(
+            f"import sys\nopen('words', 'w').write(' '.join(sys.argv[1:]))\nsys.exit({code})\n"
+        )
+
+    return stand_in
+
+
+@pytest.mark.parametrize(("code", "there"), [(0, True), (2, False)])
+def test_the_builder_is_given_the_tags_and_may_refuse(builder, checkout, code, there):
+    builder(code)
+    with Signals() as signals:
+        assert images.build(checkout, ["eduhub/bridge:py3.13"], signals) is there
+    assert (checkout / "words").read_text() == "--missing --json --tags eduhub/bridge:py3.13"
+
+
+def test_an_upgrade_whose_image_cannot_be_built_is_refused_beforehand(builder, checkout, capsys, monkeypatch):
+    builder(2)
+    monkeypatch.chdir(checkout)
+    (checkout / "ansible/playbooks/upgrade.yml").write_text("- hosts: all\n  tasks: [{fail: {msg: it was played}}]\n")
+    assert main.main(["upgrade", "--values", '{"eduhub_python": "3.11"}']) == 2
+    assert "it was played" not in capsys.readouterr().out
