@@ -19,6 +19,7 @@ from front import images, inventory
 from front.documented import documented, read
 from front.exit_codes import DONE, REFUSED, run_exit
 from front.inventory import Target
+from front.ladder import Ladder, ended_lines, ends, today
 from front.outcome import Outcome
 from front.output import closing
 from front.output.layout import columns, next_lines
@@ -111,14 +112,19 @@ def values(text: str) -> dict[str, Any]:
 
 def check_python(options: argparse.Namespace, hosts: Sequence[Target]) -> None:
     """Raise RefusalError for a Python that no image of our bridge is built for; an institution's own may have any."""
-    known = read(CHECKOUT / "images/images.yml")["images"]["bridge"]["pythons"]
+    known = ladder().pythons
     for host in hosts:
         wanted = str(options.values.get("eduhub_python") or host.variables.get("bridge_python") or known[-1])
         if "bridge_image" not in host.variables and wanted not in known:
             raise RefusalError(
-                f"There is no bridge for Python {wanted!r}; it is built for {' and '.join(known)}: "
+                f"There is no bridge for Python {wanted!r}; it is built for {', '.join(known)}: "
                 f"type --python {known[-1]}, or correct bridge_python in the inventory."
             )
+
+
+def ladder() -> Ladder:
+    """Return the Pythons that this checkout builds the bridge for."""
+    return Ladder.of(read(CHECKOUT / "images/images.yml"))
 
 
 def check_root(options: argparse.Namespace, hosts: Sequence[Target]) -> None:
@@ -185,9 +191,12 @@ def closed(run: Run, names: Sequence[str], done: Played) -> int:
     elif run.json:
         for line in closing.failure_lines(done.outcome, request, width):
             note(line)
-        show(json.dumps(closing.document(request.verb, done.outcome, code), indent=2))
+        over = ends(done.outcome, ladder(), today())
+        show(json.dumps(closing.document(request.verb, done.outcome, code, over), indent=2))
     else:
         show(*closing.closing(request, names, done.outcome, code, width, interrupted=done.interrupted))
+        if request.verb != "destroy":
+            show(*ended_lines(done.outcome, ladder(), request, today(), width))
     return code
 
 

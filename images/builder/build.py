@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -197,7 +198,7 @@ class Builder:
         return facts
 
     def _result(self, image: Image, facts: dict[str, Any], seconds: float, state: str) -> Result:
-        labels = facts["Config"]["Labels"]
+        labels, ended = facts["Config"]["Labels"], image.ended(datetime.now(UTC).date())
         return Result(
             image=image.tag,
             python=labels.get("org.eduhub.python"),
@@ -207,4 +208,5 @@ class Builder:
             state=state,
             inputs=labels["org.eduhub.inputs"],
             manifest=labels["org.eduhub.manifest"],
+            end_of_life=ended.isoformat() if ended else None,
         )

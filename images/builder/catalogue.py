@@ -6,6 +6,7 @@ import difflib
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,10 @@ class Root:
 
 @dataclass(frozen=True)
 class Image:
-    """One image to build. `python` is None where none is inside; `base` is the tag it stands on, or None."""
+    """One image to build. `python` is None where none is inside; `base` is the tag it stands on, or None.
+
+    `end_of_life` is the last day of security fixes of its Debian suite, where it is known.
+    """
 
     name: str
     tag: str
@@ -40,11 +44,16 @@ class Image:
     root: Root | None
     base: str | None
     sdists: tuple[str, ...]
+    end_of_life: date | None = None
 
     @property
     def short(self) -> str:
         """The tag without our repository, as people say it: "bridge:py3.11"."""
         return self.tag.removeprefix(f"{REPOSITORY}/")
+
+    def ended(self, day: date) -> date | None:
+        """Return the last day of security fixes of its suite, if that was before `day`."""
+        return self.end_of_life if self.end_of_life and self.end_of_life < day else None
 
 
 def load(directory: Path = HERE) -> tuple[Image, ...]:
@@ -81,6 +90,7 @@ def _images(name: str, row: dict[str, Any], document: dict[str, Any]) -> Iterabl
             root=Root(suite, include, tuple(common["exclude"]), tuple(common["keep"]), remove) if own else None,
             base=None if own else f"{REPOSITORY}/base:{suite}",
             sdists=tuple(row.get("sdists", ())),
+            end_of_life=suites[suite].get("end_of_life"),
         )
 
 

@@ -32,7 +32,7 @@ def digest(image: Image, base: str, directory: Path = HERE) -> str:
         paths += files(image, directory)
         paths += [lock for lock in [home / "requirements.txt"] if lock.exists()]
     facts = {
-        "image": asdict(image),
+        "image": {name: value for name, value in asdict(image).items() if name != "end_of_life"},
         "root": root_digest(image.root, directory) if image.root else "",
         "base": base,
         "files": {str(path.relative_to(directory)): _file(path) for path in paths},

@@ -15,7 +15,10 @@ WIDTH = 110
 
 @dataclass(frozen=True)
 class Result:
-    """One image after a run; `state` is "built", or "present" where its inputs had not changed."""
+    """One image after a run; `state` is "built", or "present" where its inputs had not changed.
+
+    `end_of_life` is the last day on which its Debian suite had security fixes, once that is past.
+    """
 
     image: str
     python: str | None
@@ -25,6 +28,7 @@ class Result:
     state: str
     inputs: str
     manifest: str
+    end_of_life: str | None = None
 
 
 class Progress:
@@ -72,7 +76,7 @@ def table(results: Sequence[Result]) -> str:
             f"{result.size_bytes / 1e6:.1f} MB",
             result.id.removeprefix("sha256:")[:12],
             f"{result.seconds:.1f}",
-            result.state,
+            result.state + (f", no security fixes since {result.end_of_life}" if result.end_of_life else ""),
         )
         for result in results
     ]

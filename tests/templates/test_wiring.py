@@ -105,7 +105,7 @@ def test_a_database_for_jobs_is_a_file_that_the_bridge_finds_and_no_setting_othe
 
 
 def test_an_image_whose_name_says_no_python_has_none():
-    assert (value("bridge_spec")["python"], value("bridge_spec", bridge_image="other:1")["python"]) == ("3.11", None)
+    assert (value("bridge_spec")["python"], value("bridge_spec", bridge_image="other:1")["python"]) == ("3.13", None)
 
 
 def test_environment_variables_are_texts_whatever_yaml_made_of_them():

@@ -23,10 +23,14 @@ def header(request: Request, hosts: Sequence[str], run: str, *, check: bool = Fa
     return f"{request.verb}: {where} of inventory {request.inventory}, run {run}{changing}"
 
 
-def document(verb: str, outcome: Outcome, code: int) -> dict[str, Any]:
-    """Return what `--json` prints: for status each host's status object, for other verbs the result of each host."""
+def document(verb: str, outcome: Outcome, code: int, ends: Mapping[str, str | None]) -> dict[str, Any]:
+    """Return what `--json` prints: for status each host's status object, for other verbs the result of each host.
+
+    `ends`: of each host, since when its live Python has no security fixes, None while it has.
+    """
     if verb == "status":
-        return {"hosts": {name: host.status for name, host in outcome.hosts.items() if host.status is not None}}
+        known = {name: host.status for name, host in outcome.hosts.items() if host.status is not None}
+        return {"hosts": {name: {**status, "end_of_life": ends.get(name)} for name, status in known.items()}}
     hosts = {
         name: {
             "result": result_of(host), "exit": host_exit(host), "changed": host.changed, "failed": host.failed,

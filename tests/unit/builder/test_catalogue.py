@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from builder import Refusal
 from builder.catalogue import choose, load, pythons, tagged
+from builder.inputs import digest
 
 
 def test_our_images_are_the_ones_that_roles_deploy() -> None:
@@ -43,6 +46,14 @@ def test_hosts_name_images_by_their_tags() -> None:
     """What an institution has of its own is nothing for the builder."""
     found = tagged(load(), ["eduhub/pilot:py3.11", "example.edu/bridge:4.2", "eduhub/bridge:py3.13"])
     assert [image.short for image in found] == ["bridge:py3.13", "pilot:py3.11"]
+
+
+def test_the_end_of_a_suite_is_no_input_of_an_image(tree: Path) -> None:
+    """A date that becomes known must not make every image anew."""
+    (image,) = choose(load(tree), ["bridge"], "3.9")
+    later = replace(image, end_of_life=date(2031, 1, 1))
+    assert digest(later, "base", tree) == digest(image, "base", tree)
+    assert (image.ended(date(2026, 8, 31)), image.ended(date(2026, 9, 1))) == (None, date(2026, 8, 31))
 
 
 def test_every_image_stands_on_one_that_comes_before_it() -> None:

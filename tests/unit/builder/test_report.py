@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -22,6 +23,12 @@ def test_the_table_has_a_line_an_image() -> None:
         "eduhub/base:bookworm  3.11.2  65.2 MB  28bd3db14b3f      0.0  present\n"
         "eduhub/edge:bookworm  -       39.6 MB  2e58e49480b4     29.3  built"
     )
+
+
+def test_an_image_without_security_fixes_says_since_when() -> None:
+    """Whoever builds it should know."""
+    ended = replace(RESULTS[0], end_of_life="2026-08-31")
+    assert table([ended]).endswith("present, no security fixes since 2026-08-31")
 
 
 def test_the_document_is_json_with_the_same_facts() -> None:

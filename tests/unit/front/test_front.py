@@ -24,7 +24,7 @@ MISTYPED = {
     ),
     "an unknown Python": (
         ["deploy", "--values", '{"eduhub_python": "3.8"}'],
-        f"There is no bridge for Python '3.8'; it is built for 3.9 and 3.11: {ADVICE}",
+        f"There is no bridge for Python '3.8'; it is built for 3.9, 3.11: {ADVICE}",
     ),
     "values that are no JSON": (["deploy", "--values", "{x"], "--values is '{x', but must be a JSON object."),
     "values that are no object": (["deploy", "--values", "[1]"], "--values is '[1]', but must be a JSON object."),
@@ -104,5 +104,5 @@ def test_a_python_is_accepted_that_is_built_or_that_an_image_of_theirs_may_have(
 
 def test_the_python_of_an_inventory_is_checked_like_the_one_that_is_typed(checkout, monkeypatch):
     monkeypatch.setattr(main, "CHECKOUT", checkout)
-    with pytest.raises(RefusalError, match=r"no bridge for Python '3\.13'; it is built for 3\.9 and 3\.11:"):
+    with pytest.raises(RefusalError, match=r"no bridge for Python '3\.13'; it is built for 3\.9, 3\.11:"):
         main.check_python(argparse.Namespace(values={}), [Target("host", {"bridge_python": "3.13"})])

@@ -21,7 +21,9 @@ def test_the_header_names_verb_hosts_inventory_and_run():
 
 def test_status_is_the_contracts_document():
     outcome = Outcome({"a": Host(status=STATUS), "b": Host(failed="status")}, ended=True)
-    assert closing.document("status", outcome, 2) == {"hosts": {"a": STATUS}}
+    assert closing.document("status", outcome, 2, {"a": "2026-08-31"}) == {
+        "hosts": {"a": {**STATUS, "end_of_life": "2026-08-31"}}
+    }
 
 
 def test_other_verbs_are_a_document_of_results_exit_codes_and_messages():
@@ -31,7 +33,7 @@ def test_other_verbs_are_a_document_of_results_exit_codes_and_messages():
     )
     fields = {"code": "lock_held", "message": "ana holds the lock.", "next": [["./invoke", "status"]]}
     host = {"result": "refused", "exit": 2, "changed": 0, "failed": "begin", "messages": [fields], "status": None}
-    assert closing.document("deploy", outcome, 2) == {"hosts": {"a": host}, "exit": 2}
+    assert closing.document("deploy", outcome, 2, {}) == {"hosts": {"a": host}, "exit": 2}
     assert closing.failure_lines(outcome, Request("deploy", "x"), 80) == [
         "a: ana holds the lock.", "  Next: ./invoke status --inventory x",
     ]  # fmt: skip
