@@ -118,8 +118,11 @@ class Restapi:
             return web.Response(text="OK")
         host, _, below = target.partition("/VirtualHostRoot/_vh_plone")
         base = "{}://{}/plone".format(*host.removeprefix("/VirtualHostBase/").split("/")[:2]).replace(":80/", "/")
-        path = unquote(below) or "/"
-        user = self._user(request.headers.get("authorization", ""))
+        names = [name for name in unquote(below).split("/") if name not in ("", "++api++")]
+        path = "/" + "/".join(names)
+        cookies = request.headers.get("cookie", "").split("__ac=")
+        session = cookies[1] if cookies[1:] else request.headers.get("x-session-of", "")
+        user = session or self._user(request.headers.get("authorization", ""))
         if self.record:
             self.asked.append((request.method, path, user))
             self.fields.append({name.lower(): value for name, value in request.headers.items()})

@@ -75,3 +75,52 @@ async def test_who_is_ahead_misses_no_deletion_and_no_move_away(events):
     await events.wrote("deleted", "/a/gone", "", "somebody", 2.0)
     await events.wrote("moved", "/b/moved", "/a/moved", "somebody", 2.0)
     assert await told(audience, Listener("/a", 2)) == ["/a/gone", "/b/moved"]
+
+
+class Shown(Audience):
+    """One to which Plone shows these paths and nothing else."""
+
+    paths = frozenset[str]()
+
+    async def _visible(self, paths):
+        for path in self.paths.intersection(paths):
+            self._seen.add(path)
+        return dict.fromkeys(self.paths.intersection(paths), ("uid", "now"))
+
+
+async def test_who_listens_in_a_folder_hears_that_it_is_gone(events):
+    audience, below, beside = Shown(None, "editor", events), Listener("/a/b/c", None), Listener("/ab", None)
+    audience.paths = frozenset({"/a/b/c", "/ab"})
+    assert await told(audience, below) == []
+    assert await told(audience, beside) == []
+    await events.wrote("deleted", "/a", "", "somebody", 1.0)
+    assert await told(audience, below) == ["/a"]
+    assert await told(audience, beside) == []
+
+
+async def test_who_may_not_see_what_was_in_a_folder_hears_nothing_of_its_end(events):
+    audience = Shown(None, "", events)
+    assert await told(audience, listener := Listener("/secret/a", None)) == []
+    await events.wrote("deleted", "/secret", "", "somebody", 1.0)
+    assert await told(audience, listener) == []
+
+
+async def test_a_move_is_told_at_both_places_and_where_it_came_from_if_it_went_out_of_sight(events):
+    audience = Shown(None, "editor", events)
+    audience.paths = frozenset({"/from/seen", "/from/lost", "/to/seen"})
+    for path in ("/from/seen", "/from/lost"):
+        await events.wrote("changed", path, "", "", 1.0)
+    there, here = Listener("/to", None), Listener("/from", None)
+    assert await told(audience, there) == []
+    audience.listeners.add(here)
+    await events.wrote("changed", "/from/seen", "", "", 1.0)
+    await events.wrote("changed", "/from/lost", "", "", 1.0)
+    assert await told(audience, here) == ["/from/seen", "/from/lost"]
+    await events.wrote("moved", "/to/seen", "/from/seen", "somebody", 1.0)
+    await events.wrote("moved", "/hidden/lost", "/from/lost", "somebody", 1.0)
+    await audience.deliver()
+    assert [json.loads((await there.get(0.01)).data)["path"]] == ["/to/seen"]
+    said = [json.loads((await here.get(0.01)).data) for _ in range(2)]
+    assert [(each["type"], each["path"], each.get("old_path")) for each in said] == [
+        ("moved", "/to/seen", "/from/seen"), ("deleted", "/from/lost", None),
+    ]  # fmt: skip

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 
 from eduhub_bridge.live.audience import Audience
+from eduhub_bridge.live.changes import Change
 from eduhub_bridge.live.hub import Hub
 from eduhub_bridge.live.listener import Listener, message
 from eduhub_bridge.upstream.limits import UpstreamError
@@ -39,3 +41,24 @@ async def test_a_failure_is_said_and_survived(monkeypatch, capsys, failure, leve
     hub.leave(listener)
     line = json.loads(capsys.readouterr().err)
     assert (line["event"], line["level"]) == ("live_waits", level)
+
+
+async def test_what_was_written_first_is_told_first_however_long_its_author_takes():
+    told, asked = [], asyncio.Event()
+
+    class Events:
+        async def wrote(self, *change):
+            told.append((change[1], change[3]))
+
+    async def confirmed():
+        await asked.wait()
+        return "ada"
+
+    hub = Hub(Events(), None, 60.0, lambda: None)
+    hub.wrote([Change("created", "/first")], confirmed())
+    hub.wrote([Change("changed", "/second")], "")
+    await asyncio.sleep(0.01)
+    assert told == []
+    asked.set()
+    await asyncio.gather(*hub._writing)
+    assert told == [("/first", "ada"), ("/second", "")]

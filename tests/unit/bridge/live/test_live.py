@@ -125,6 +125,72 @@ def test_a_write_through_a_typed_endpoint_is_told(slots, cms):
         assert stream.next()["type"] == told
 
 
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ([f"Authorization: {basic('admin')}"], "admin"),
+        ([f"Authorization: {token('admin')}"], "admin"),
+        # Plone took the cookie, and the token beside it is of nobody.
+        ([f"Authorization: {token('professor', 'forged')}", "Cookie: a=b; __ac=admin"], None),
+        ([f"Authorization: {token('professor', 'forged')}", "Cookie: a=b", "X-Session-Of: admin"], None),
+        ([f"Authorization: {basic('editor')}", "Cookie: __ac=admin"], None),
+    ],
+)
+def test_only_a_user_whom_plone_confirms_is_named(slots, cms, fields, name):
+    cms.revoked.add(token("professor", "forged"))
+    slot = slots()
+    stream = Events(slot, "editor")
+    cms.put("/courses/b")
+    body = b'{"title": "B"}'
+    passed = slot.get(
+        "/plone/++api++/courses/b", *fields, f"Content-Length: {len(body)}", method="PATCH", body=body
+    )  # fmt: skip
+    assert passed.status == 204
+    assert stream.until("changed", "/courses/b").get("by") == name
+    stream.close()
+
+
+def test_a_move_by_the_address_of_volto_is_told_at_both_places(slots, cms):
+    slot = slots()
+    cms.put("/courses/from", "Folder", state="published")
+    cms.put("/courses/to", "Folder", state="published")
+    item = cms.put("/courses/from/a", state="published")
+    here, there = Events(slot, query="?path=/courses/from"), Events(slot, query="?path=/courses/to")
+    passed(slot, "PATCH", "/++api++/courses/from/a", {"title": "seen"})
+    assert here.until("changed", "/courses/from/a")
+    moved = passed(slot, "POST", "/++api++/courses/to/@move", {"source": ["/courses/from/a"]})
+    assert (moved.status, item.path) == (200, "/courses/to/a")
+    for stream in (here, there):
+        assert stream.until("moved", "/courses/to/a")["old_path"] == "/courses/from/a"
+        stream.close()
+
+
+def test_a_deleted_folder_is_told_to_who_listens_in_it(slots, cms):
+    slot = slots()
+    cms.put("/courses/a", "Folder", state="published")
+    cms.put("/courses/a/b", "Folder", state="published")
+    stream = Events(slot, query="?path=/courses/a/b")
+    passed(slot, "PATCH", "/courses/a/b", {"title": "B"})
+    assert stream.until("changed", "/courses/a/b")
+    assert passed(slot, "DELETE", "/++api++/courses//a").status == 204
+    assert stream.until("deleted", "/courses/a")
+    stream.close()
+
+
+def test_presence_ends_when_the_item_is_not_shown_any_more(slots, cms):
+    slot = slots()
+    item = cms.put("/courses/a", state="published")
+    reader, admin = live(slot, "reader"), live(slot, "admin")
+    for socket in (reader, admin):
+        socket.send('{"type": "join", "path": "/courses/a"}')
+    while len(heard(admin, "presence")["people"]) < 2:
+        pass
+    item.state = "private"
+    assert heard(reader, "left")["path"] == "/courses/a"
+    while [each["name"] for each in heard(admin, "presence")["people"]] != ["admin"]:
+        pass
+
+
 def test_a_change_of_the_site_itself_is_told(slots, cms):
     stream = Events(slots())
     cms.put("/", "Site", state="published")

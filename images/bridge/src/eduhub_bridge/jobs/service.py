@@ -117,10 +117,11 @@ class Service:
 
     async def _take(self, which: Optional[str], *, first: bool = False) -> bool:
         worker = uuid.uuid4().hex
-        job = await self.store.claim(worker, [self.seal.name], time.time(), self.limits.lease, which, first=first)
+        job = await self.store.claim(worker, self.seal.names, time.time(), self.limits.lease, which, first=first)
         if job is None:
             return False
-        site = Site(self._plone, self._plone.again(job.options, self.seal.open(job.sealed), JOBS))
+        authorization = self.seal.open(job.sealed, job.id, job.seal)
+        site = Site(self._plone, self._plone.again(job.options, authorization, JOBS))
         run = Run(self.store, job, worker, site, self._identities, self._told)
         self._runs[job.id] = run
         self._tasks[job.id] = asyncio.ensure_future(self._work(run))
@@ -218,7 +219,7 @@ class Service:
 
     async def resume(self, job: Job, authorization: str, *, attached: bool) -> None:
         """Let a waiting job go on with this credential."""
-        sealed = self.seal.close(authorization)
+        sealed = self.seal.close(authorization, job.id)
         await self.store.resume(job.id, sealed, self.seal.name, time.time(), attached=attached)
         self.wake()
 
@@ -240,9 +241,9 @@ class Service:
     def new(self, kind: str, owner: str, key: Optional[str], options: Mapping[str, object], authorization: str,
             *, attached: bool) -> Job:  # fmt: skip
         """Return a job to be created."""
-        now = time.time()
+        now, job = time.time(), uuid.uuid4().hex
         return Job(
-            uuid.uuid4().hex, kind, owner, key, None, states.RECEIVING, "", options, "",
-            self.seal.close(authorization), self.seal.name, attached, None, 0, 0, "", "", now + RECEIVE_SECONDS,
+            job, kind, owner, key, None, states.RECEIVING, "", options, "",
+            self.seal.close(authorization, job), self.seal.name, attached, None, 0, 0, "", "", now + RECEIVE_SECONDS,
             now, now,
         )  # fmt: skip

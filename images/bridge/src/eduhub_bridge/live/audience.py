@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 from urllib.parse import quote
 
 from eduhub_bridge.live.changes import CHANGED, CREATED, DELETED
@@ -55,6 +56,22 @@ class _Recent:
         return thing in self._kept
 
 
+class _Paths(_Recent):
+    """Remembers the newest few paths."""
+
+    def hold(self, path: str) -> bool:
+        """Return whether the path, or one below it, is among them."""
+        return path in self or next(self._below(path), None) is not None
+
+    def drop_all(self, path: str) -> None:
+        """Forget the path and all below it."""
+        for each in [path, *self._below(path)]:
+            self.drop(each)
+
+    def _below(self, path: str) -> Iterator[str]:
+        return (each for each in self._kept if each.startswith(f"{path}/"))
+
+
 class Audience:
     """`user` is empty for the anonymous one. Its methods raise UpstreamError when Plone does not answer."""
 
@@ -65,12 +82,16 @@ class Audience:
         self._at: Optional[int] = None
         self._since: Optional[str] = None
         # Items that this authority has been seen to see: only of those it may learn that they are gone.
-        self._seen = _Recent(_KNOWN_PATHS)
+        self._seen = _Paths(_KNOWN_PATHS)
         self._told = _Recent(_KNOWN_CHANGES)
 
     async def sees(self, path: str) -> bool:
         """Return whether Plone shows the item to this authority."""
         return bool(await self._visible([path]))
+
+    async def hidden(self, paths: Set[str]) -> Set[str]:
+        """Return those of the paths that Plone does not show to this authority."""
+        return paths - (await self._visible(sorted(paths))).keys() if paths else set()
 
     async def deliver(self) -> bool:
         """Tell what has happened since the last time; return whether there is more."""
@@ -78,6 +99,7 @@ class Audience:
         first, newest = await self._events.span()
         if self._at is None:
             self._at = newest
+        await self._place([each for each in self.listeners if not each.placed])
         # Who heard in the other slot what this one has yet to tell gets what comes after that, with all others.
         ahead = {each: each.last for each in back if each.last is not None and self._at < each.last <= newest}
         for listener in back:
@@ -89,12 +111,19 @@ class Audience:
         for event, text in await self._judged(news):
             for listener in self.listeners:
                 told = listener.last is None or ahead.get(listener, event.id) < event.id
-                if told and listener.wants_event(event.path, event.old_path):
+                if told and listener.wants_event(event.kind, event.path, event.old_path):
                     listener.put(text)
         self._at = news[-1].id
         for listener, last in ahead.items():
             listener.last = None if last <= self._at else last
         return len(news) == BATCH or any(each.last is not None for each in self.listeners)
+
+    async def _place(self, listeners: Sequence[Listener]) -> None:
+        """See what is there where they listen: only so can they be told that it is gone."""
+        if listeners:
+            await self._visible(sorted({each.path for each in listeners}))
+            for each in listeners:
+                each.placed = True
 
     async def _catch_up(self, listener: Listener, first: int, until: int) -> None:
         """Tell a listener that came back what it missed, or that it cannot be told."""
@@ -107,7 +136,7 @@ class Audience:
             if not missed:
                 break
             for event, text in await self._judged(missed):
-                if listener.wants_event(event.path, event.old_path):
+                if listener.wants_event(event.kind, event.path, event.old_path):
                     listener.put(text)
             at = missed[-1].id
         listener.last = None
@@ -121,24 +150,34 @@ class Audience:
         may: List[Tuple[Event, Message]] = []
         new: List[Tuple[int, str, str]] = []
         for event in events:
-            mine = bool(self.user) and event.author == self.user
             if event.kind == DELETED:
-                if mine or event.path in self._seen:
-                    may.append((event, self._text(event, {})))
-                self._seen.drop(event.path)
+                self._gone(event, may)
             elif event.path in visible:
                 uid, modified = visible[event.path]
                 if not event.uid:
                     new.append((event.id, uid, modified))
                 may.append((event, self._text(event, {"uid": uid, "modified": modified})))
                 self._told.add((uid, modified))
+                if event.old_path:
+                    self._seen.drop_all(event.old_path)
+            elif event.old_path:  # moved to where this authority may not look
+                self._gone(replace(event, kind=DELETED, path=event.old_path, old_path=""), may)
         if new:
             await self._events.known(new)
         return may
 
+    def _gone(self, event: Event, may: List[Tuple[Event, Message]]) -> None:
+        if self._knew(event, event.path):
+            may.append((event, self._text(event, {})))
+        self._seen.drop_all(event.path)
+
+    def _knew(self, event: Event, path: str) -> bool:
+        """Return whether this authority has seen the item there, or something in it, or has done this itself."""
+        return bool(self.user and event.author == self.user) or self._seen.hold(path)
+
     def _text(self, event: Event, more: Mapping[str, str]) -> Message:
         known: Dict[str, Any] = {**more, "time": _moment(event.created)}
-        if event.old_path and (event.old_path in self._seen or (self.user and event.author == self.user)):
+        if event.old_path and self._knew(event, event.old_path):
             known["old_path"] = event.old_path
         if event.author and self.user:
             known["by"] = event.author

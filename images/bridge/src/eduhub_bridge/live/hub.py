@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass, field
-from typing import Awaitable, Callable, Dict, List, Set
+from typing import Awaitable, Callable, Dict, List, Optional, Sequence, Set, Union
 
 from eduhub_bridge.live.audience import Audience
-from eduhub_bridge.live.listener import Listener
+from eduhub_bridge.live.changes import Change
+from eduhub_bridge.live.listener import Listener, message
 from eduhub_bridge.live.presence import Presence
 from eduhub_bridge.plone.client import Site
 from eduhub_bridge.plone.identity import Identities, UnknownUserError
@@ -54,6 +55,7 @@ class Hub:
         self._rooms: Dict[bytes, _Room] = {}
         self._where: Dict[Listener, bytes] = {}
         self._writing: Set[asyncio.Future[None]] = set()
+        self._last: Optional[asyncio.Future[None]] = None
         self._log = Seldom()
         self._stopping = False
 
@@ -88,18 +90,25 @@ class Hub:
 
     # What happens
 
-    def wrote(self, kind: str, path: str, old_path: str, author: str) -> None:
-        """A write through the bridge succeeded; tell it at once, without waiting here."""
-        self._later(self._wrote(kind, path, old_path, author))
+    def wrote(self, changes: Sequence[Change], author: Union[str, Awaitable[str]]) -> None:
+        """A write through the bridge succeeded; tell it without waiting here, as soon as it is known whose it was."""
+        self._last = self._later(self._wrote(changes, author, self._last))
 
-    async def _wrote(self, kind: str, path: str, old_path: str, author: str) -> None:
-        await self.events.wrote(kind, path, old_path, author, time.time())
+    async def _wrote(
+        self, changes: Sequence[Change], author: Union[str, Awaitable[str]], before: "Optional[asyncio.Future[None]]"
+    ) -> None:
+        name = author if isinstance(author, str) else await author
+        if before is not None:
+            await asyncio.wait([before])  # what was written first is told first
+        for kind, path, old_path in changes:
+            await self.events.wrote(kind, path, old_path, name, time.time())
         self._news()
 
-    def _later(self, work: Awaitable[None]) -> None:
+    def _later(self, work: Awaitable[None]) -> "asyncio.Future[None]":
         future = asyncio.ensure_future(work)
         self._writing.add(future)
         future.add_done_callback(self._written)
+        return future
 
     def _written(self, future: "asyncio.Future[None]") -> None:
         self._writing.discard(future)
@@ -197,9 +206,17 @@ class Hub:
             pass
         if time.monotonic() - audience.polled >= self._interval():
             await audience.poll(min(room.since) if room.since else None)
+            await self._recheck(audience)
             audience.polled = time.monotonic()
             while await audience.deliver():
                 pass
+
+    async def _recheck(self, audience: Audience) -> None:
+        """End the presence of those who may not look there any more: names of people are told there."""
+        for path in await audience.hidden(self.presence.places(audience.listeners)):
+            for session, listener in self.presence.at(path, audience.listeners):
+                await self.presence.leave(session, path)
+                listener.put(message("left", path=path, detail=f"There is no item {path} for you any more."))
 
     def _interval(self) -> float:
         """Return how often each audience is polled for: all together no more than one poll a second."""

@@ -8,6 +8,8 @@ from typing import Any, Callable, Optional
 
 import orjson
 
+from eduhub_bridge.live.changes import DELETED, MOVED
+
 QUEUE = 256
 # For a listener that was told it is too slow to read that and leave, before its connection is cut.
 CUT_SECONDS = 5.0
@@ -28,6 +30,8 @@ class Listener:
     def __init__(self, path: str, last: Optional[int]) -> None:
         self.path, self.last = path.rstrip("/"), last
         self.ended = ""
+        # Whether its audience has asked for the path itself, to know when that goes.
+        self.placed = not self.path
         # Cuts the connection, whatever it is waiting for.
         self.cut: Callable[[], object] = lambda: None
         self._queue: asyncio.Queue[Optional[Message]] = asyncio.Queue(QUEUE)
@@ -36,9 +40,12 @@ class Listener:
         """Return whether an item is at or below the path that is listened to."""
         return not self.path or path == self.path or path.startswith(f"{self.path}/")
 
-    def wants_event(self, path: str, old_path: str) -> bool:
-        """Return whether a change is at or below that path, or was: an item may move away from there."""
-        return self.wants(path) or self.wants(old_path or path)
+    def wants_event(self, kind: str, path: str, old_path: str) -> bool:
+        """Return whether a change is at or below that path, or was, or takes the path itself away with a folder."""
+        if self.wants(path) or self.wants(old_path or path):
+            return True
+        left = {DELETED: path, MOVED: old_path}.get(kind)
+        return bool(left) and self.path.startswith(f"{left}/")
 
     def put(self, message: Message) -> None:
         """Queue a message; a listener whose queue is full is told so, and is then cut."""

@@ -37,6 +37,15 @@ class Presence:
         await self.tick()
         return True
 
+    def places(self, listeners: Set[Listener]) -> Set[str]:
+        """Return where these are."""
+        return {path for listener, paths in self._at.values() if listener in listeners for path in paths}
+
+    def at(self, path: str, listeners: Set[Listener]) -> List[Tuple[str, Listener]]:
+        """Return the sessions of these that are at an item."""
+        everybody = self._at.items()
+        return [(each, who) for each, (who, paths) in everybody if path in paths and who in listeners]
+
     async def leave(self, session: str, path: str) -> None:
         """Somebody left an item."""
         _, paths = self._at.get(session, (None, set()))

@@ -40,8 +40,6 @@ _ANSWER_BYTES = 32 * 1024 * 1024
 _READS = frozenset({"GET", "HEAD"})
 
 Fields = Sequence["tuple[str, str]"]
-# Method, path below the mount as in `/plone/…`, status, Location, Authorization.
-Wrote = Callable[[str, bytes, int, str, str], None]
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,17 @@ class Feature:
     name: str
     cancels: bool
     relays: bool
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A write that Plone has accepted: its path below the mount as in `/plone/…`, and what answered it."""
+
+    method: str
+    raw_path: bytes
+    status: int
+    location: str
+    body: bytes = b""
 
 
 API = Feature("api", cancels=False, relays=True)
@@ -98,8 +107,10 @@ class PloneClient:
     ) -> None:
         self._site_path = settings.plone_path
         self._upstream, self._metrics, self._anonymous = upstream, metrics, anonymous
-        self.wrote: Wrote = lambda *_: None
-        """Called after every write of a feature that relays which Plone has accepted."""
+        self.wrote: Callable[[Answered, Optional[Caller]], None] = lambda *_: None
+        """Called after every write of a feature that relays which Plone has accepted, with who asked for it."""
+        self.says_where: Callable[[str, bytes], bool] = lambda *_: False
+        """Whether `wrote` needs the body of the answer to a request."""
 
     def caller(
         self, connection: Union[HTTPConnection, Scope], feature: Feature = API, authorization: Optional[str] = None
@@ -123,6 +134,16 @@ class PloneClient:
             feature.relays and scope["method"] in _READS and not any(name == "authorization" for name, _ in fields)
         )
         return Caller(feature, said.scheme, said.host, prefix, fields, scope if reads else None)
+
+    def asks_alone(self, scope: Scope) -> Optional[Caller]:
+        """Return the caller of a request if its Authorization alone says who it is; None otherwise.
+
+        Beside Plone's own session cookie Plone may have taken either. Raises RefusedError as `caller` does.
+        """
+        if headers.has_session(scope["headers"]):
+            return None
+        caller = self.caller(scope, LIVE)
+        return caller if caller.authorization else None
 
     def again(self, context: Mapping[str, Any], authorization: Optional[str], feature: Feature) -> Caller:
         """Return the caller that gave this `context`, with the credential that it has now."""
@@ -158,7 +179,11 @@ class PloneClient:
             body = orjson.dumps(json)
             said += [("content-type", "application/json"), ("content-length", str(len(body)))]
         answer = await self.send(caller, method, path, service, query, said, body)
-        return await self._whole(answer)
+        reply = await self._whole(answer)
+        raw = self._written(caller, method, path, service, reply.status)
+        if raw is not None and self.says_where(method, raw):
+            self.wrote(Answered(method, raw, reply.status, "", reply.body), caller)
+        return reply
 
     async def _stored(self, scope: Scope, target: str, service: str) -> Optional[PloneAnswer]:
         """Return what everybody is answered, from a stored page or from Plone once for all who ask at a time.
@@ -198,10 +223,17 @@ class PloneClient:
         begins = None if feature.cancels else promise
         sent = [*caller.fields, *fields]
         answer = await self._upstream.fetch(method, target, sent, body, begins=begins, feature=feature.name)
-        if feature.relays and method not in _READS and answer.status < 300:
-            raw = (addresses.MOUNT + addresses.address(path, service)).encode("ascii")
-            self.wrote(method, raw, answer.status, answer.headers.get("location", ""), caller.authorization or "")
+        raw = self._written(caller, method, path, service, answer.status)
+        if raw is not None and not self.says_where(method, raw):
+            self.wrote(Answered(method, raw, answer.status, answer.headers.get("location", "")), caller)
         return answer
+
+    @staticmethod
+    def _written(caller: Caller, method: str, path: str, service: str, status: int) -> Optional[bytes]:
+        """Return the path of a write to be told, as a client would send it; None if it is none."""
+        if not caller.feature.relays or method in _READS or status >= 300:
+            return None
+        return (addresses.MOUNT + addresses.address(path, service)).encode("ascii")
 
     async def refusal(self, answer: aiohttp.ClientResponse, service: str) -> PloneError:
         """Read an answer of `send` that is not the one hoped for, close it, and return what it says."""

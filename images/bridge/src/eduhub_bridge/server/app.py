@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from contextlib import asynccontextmanager
 from email.utils import formatdate
-from typing import Any, AsyncIterator, MutableMapping
+from typing import Any, AsyncIterator, List, MutableMapping, Optional, Tuple
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from eduhub_bridge import __version__, api
+from eduhub_bridge.live.changes import says_where
 from eduhub_bridge.passthrough import ROUTE, PassThrough
 from eduhub_bridge.plone.client import PloneClient
 from eduhub_bridge.server import status
@@ -24,6 +25,8 @@ from eduhub_bridge.upstream.limits import Upstream
 from eduhub_bridge.web import problems
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
+# What a move of thousands of items says at most; of a longer answer only the folder is told.
+_BODY_BYTES = 1024 * 1024
 _CLOSE = (b"connection", b"close")
 
 
@@ -50,19 +53,16 @@ class Bridge:
             return
         # By the path as sent: what is decoded first cannot be told from what it pretends to be.
         passes = addresses.is_ours(scope["raw_path"])
+        write = _Write(self._services, scope) if passes and scope["method"] not in _READS else None
         status = 0
 
         async def observed(message: Message) -> None:
             nonlocal status
+            if write:
+                write.answered(message)
             if message["type"] == "http.response.start":
                 status = message["status"]
-                if passes and status < 300 and scope["method"] not in _READS:
-                    location, credential = _field(message, b"location"), _field(scope, b"authorization")
-                    self._services.passed(scope["method"], scope["raw_path"], status, location, credential)
-                if not any(name == b"date" for name, _ in message["headers"]):
-                    message["headers"].append((b"date", formatdate(usegmt=True).encode()))
-                if self.draining:
-                    message["headers"].append(_CLOSE)
+                self._head(message["headers"])
             await send(message)
 
         started = time.perf_counter()
@@ -77,9 +77,42 @@ class Bridge:
                 await problems.problem(500, problems.BUG)(scope, receive, observed)
             raise  # to the server, which writes it down
         finally:
+            if write:
+                write.tell()
             self._metrics.in_flight.dec()
             route = ROUTE if passes else getattr(scope.get("route"), "path", "unknown")
             self._metrics.answered(route, scope["method"], status, time.perf_counter() - started)
+
+    def _head(self, fields: List[Tuple[bytes, bytes]]) -> None:
+        if not any(name == b"date" for name, _ in fields):
+            fields.append((b"date", formatdate(usegmt=True).encode()))
+        if self.draining:
+            fields.append(_CLOSE)
+
+
+class _Write:
+    """A request that is passed on and may write: told once, when enough of a good answer is there, or no more comes."""
+
+    def __init__(self, services: Services, scope: Scope) -> None:
+        self._services, self._scope = services, scope
+        self._head: Optional[Message] = None
+        self._body: Optional[bytearray] = bytearray() if says_where(scope["method"], scope["raw_path"]) else None
+
+    def answered(self, message: Message) -> None:
+        """Note a part of the answer, before the client has it."""
+        if message["type"] == "http.response.start":
+            self._head = message if message["status"] < 300 else None
+        elif self._body is not None and len(self._body) <= _BODY_BYTES:
+            self._body += message.get("body", b"")
+        if self._body is None or not message.get("more_body", message["type"] == "http.response.start"):
+            self.tell()
+
+    def tell(self) -> None:
+        """Tell it, unless it is told or there was no good answer."""
+        head, self._head = self._head, None
+        if head is not None:
+            location = _field(head, b"location")
+            self._services.passed(self._scope, head["status"], location, bytes(self._body or b""))
 
 
 def _field(said: MutableMapping[str, Any], wanted: bytes) -> str:
@@ -99,7 +132,7 @@ def create_app(settings: Settings) -> Bridge:
     pass_through = PassThrough(settings, upstream, metrics)
     plone = PloneClient(settings, upstream, metrics, pass_through.anonymous)
     services = Services(settings, plone, metrics)
-    plone.wrote = services.passed
+    plone.wrote, plone.says_where = services.wrote, says_where
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from pathlib import Path
 from typing import Optional
 
 from fastapi import FastAPI
+from starlette.types import Scope
 
 from eduhub_bridge.jobs import openapi, routes
 from eduhub_bridge.jobs.seal import Seal
 from eduhub_bridge.jobs.service import Limits, Service
 from eduhub_bridge.live import routes as live
-from eduhub_bridge.live.changes import OPERATIONS, change
+from eduhub_bridge.live.changes import OPERATIONS, Change, changes
 from eduhub_bridge.live.hub import Hub
-from eduhub_bridge.plone.client import JOBS, LIVE, PloneClient
-from eduhub_bridge.plone.identity import Identities, claimed
+from eduhub_bridge.plone.client import JOBS, LIVE, Answered, Caller, PloneClient, Site
+from eduhub_bridge.plone.identity import Identities, UnknownUserError
 from eduhub_bridge.settings import Settings
 from eduhub_bridge.store.database import Database, Sqlite
 from eduhub_bridge.store.events import Events
 from eduhub_bridge.store.jobs import Jobs
 from eduhub_bridge.telemetry.logs import say
 from eduhub_bridge.telemetry.metrics import Metrics
+from eduhub_bridge.upstream.limits import UpstreamError
 from eduhub_bridge.web.clients import Clients
 from eduhub_bridge.web.openapi import operation_id
+
+# An event waits no longer for Plone to say whose it is.
+_WHOSE_SECONDS = 5.0
 
 
 class Services:
@@ -33,11 +39,11 @@ class Services:
     """Models of what the endpoints take and give in streams."""
 
     def __init__(self, settings: Settings, plone: PloneClient, metrics: Metrics) -> None:
-        self._settings = settings
+        self._settings, self._plone = settings, plone
         self._temporary: Optional[tempfile.TemporaryDirectory[str]] = None
         self._database = self._open()
         self._database.told = metrics.stored
-        identities = Identities()
+        self._identities = identities = Identities()
         self._clients = Clients(plone, JOBS, identities)
         self._listening = Clients(plone, LIVE, identities)
         limits = Limits(
@@ -55,15 +61,29 @@ class Services:
         return self._database.trouble is None
 
     def _operated(self, operation: str, path: str, old_path: str, author: str) -> None:
-        self._hub.wrote(OPERATIONS[operation], path, old_path, author)
+        self._hub.wrote([Change(OPERATIONS[operation], path, old_path)], author)
 
-    def passed(self, method: str, raw_path: bytes, status: int, location: str, authorization: str) -> None:
-        """Tell listeners of a write that Plone has answered; `raw_path` begins with the mount, as a client sends it."""
-        found = change(method, raw_path, status, location)
-        if found is not None:
-            # Plone has just accepted the credential, so it is whose it says it is.
-            author = claimed(authorization)
-            self._hub.wrote(found[0], found[1], "", author[1] if author else "")
+    def passed(self, scope: Scope, status: int, location: str, body: bytes) -> None:
+        """Tell listeners of a write that was passed to Plone, and its good answer; `body` counts where `says_where`."""
+        answered = Answered(scope["method"], scope["raw_path"], status, location, body)
+        self.wrote(answered, self._plone.asks_alone(scope))
+
+    def wrote(self, answered: Answered, caller: Optional[Caller]) -> None:
+        """Tell listeners of a write that Plone has answered; with the user's id, if Plone knows `caller`."""
+        found = changes(answered.method, answered.raw_path, answered.status, answered.location, answered.body)
+        if found:
+            self._hub.wrote(found, self._whose(caller) if caller is not None and caller.authorization else "")
+
+    async def _whose(self, caller: Caller) -> str:
+        """Return the id of the user that Plone confirms; empty for a credential that it does not accept by itself.
+
+        That Plone has accepted the write says nothing: it may have gone by another field of the request.
+        """
+        site = Site(self._plone, self._plone.again(caller.context(), caller.authorization, LIVE))
+        try:
+            return await asyncio.wait_for(self._identities.user(site), _WHOSE_SECONDS)
+        except (UnknownUserError, UpstreamError, asyncio.TimeoutError):
+            return ""
 
     def _open(self) -> Database:
         if self._settings.state_dsn is not None:

@@ -68,6 +68,12 @@ def request_id(raw: Raw) -> Optional[str]:
     return given.decode("latin-1") if given else None
 
 
+def has_session(raw: Raw) -> bool:
+    """Return whether Plone's session cookie is among the cookies."""
+    cookies = b";".join(value for name, value in raw if name == b"cookie").split(b";")
+    return any(cookie.lstrip().startswith(b"__ac") for cookie in cookies)
+
+
 def foreign(raw: Raw) -> bool:
     """Return whether a browser sent this for a page of another site (RFC 6454).
 
