@@ -15,6 +15,8 @@ from eduhub_pilot.adapters.store import maintenance_value
 from tests.templates.edge import Edge, Slot, ask
 from tests.templates.render import value
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["hub.example.edu", "www.Hub.example.edu."]
 # A proxy at the address from which the tests ask, so that they may name clients that are not this machine.
 PROXY = ["127.0.0.0/8"]

@@ -23,6 +23,8 @@ from eduhub_pilot.rollout.inspection import certificates_ending
 from tests.templates import certificates
 from tests.templates.edge import Edge, Slot, free_ports
 
+pytestmark = pytest.mark.slow
+
 HUB, OTHER = "hub.example.edu", "courses.example.edu"
 HSTS = 31536000
 

@@ -13,6 +13,8 @@ import pytest
 
 from tests.templates.edge import Edge, Slot, ask, haproxy
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     "given",

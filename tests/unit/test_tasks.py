@@ -6,6 +6,7 @@ import io
 import shlex
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,17 @@ import tasks
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
+class Done(nullcontext, Result):
+    """The result of a program, and what is waited for where one runs beside others."""
+
+    def __init__(self) -> None:
+        nullcontext.__init__(self)
+        Result.__init__(self)
+
+
 def lines_of(task, *args, **options) -> list[str]:
     """The command lines `task` runs, without the interpreter's path."""
-    context = MockContext(config=tasks.namespace.configuration() | {"run": {}}, run=Result(), repeat=True)
+    context = MockContext(config=tasks.namespace.configuration() | {"run": {}}, run=Done(), repeat=True)
     task(context, *args, **options)
     return [call.args[0].replace(f"{sys.executable} -m ", "") for call in context.run.call_args_list]
 
@@ -107,7 +116,7 @@ def test_the_whole_fault_matrix_is_played_instead_of_everything():
 
 @pytest.mark.parametrize(("complete", "env"), [(False, {}), (True, {"EDUHUB_TESTS": "all"})])
 def test_a_run_leaves_cases_to_other_days_unless_it_is_complete(complete, env):
-    context = MockContext(config=Config(overrides=tasks.namespace.configuration()), run=Result(), repeat=True)
+    context = MockContext(config=Config(overrides=tasks.namespace.configuration()), run=Done(), repeat=True)
     tasks.test(context, complete=complete)
     assert context.run.call_args_list[-1].kwargs["env"] == env
 

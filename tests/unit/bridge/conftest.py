@@ -25,7 +25,7 @@ def _plone() -> Iterator[Plone]:
 
 @pytest.fixture(scope="session")
 def _bridge(_plone: Plone, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    settings = {"EDUHUB_PLONE_SECONDS": "0.5", "EDUHUB_PLONE_FAILURES": "1000", "EDUHUB_CACHE_SECONDS": "0"}
+    settings = {"EDUHUB_PLONE_SECONDS": "3", "EDUHUB_PLONE_FAILURES": "1000", "EDUHUB_CACHE_SECONDS": "0"}
     process = Process(tmp_path_factory.mktemp("bridge"), _plone.url, **settings)
     yield process
     process.kill()
@@ -45,7 +45,7 @@ def plone(_plone: Plone) -> Plone:
 
 @pytest.fixture
 def bridge(_bridge: Process, plone: Plone) -> Process:  # noqa: ARG001 - the one it calls comes with it
-    """A running bridge that gives Plone half a second and never a rest, and stores nothing."""
+    """A running bridge that gives Plone three seconds and never a rest, and stores nothing."""
     return _bridge
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from tests.unit.front.conftest import HOSTS
 
+pytestmark = pytest.mark.slow
+
 PLAYBOOK = r"""
 - name: Try every way in which a host can end
   hosts: all

@@ -14,6 +14,8 @@ import pytest
 
 from tests.unit.front.conftest import Front
 
+pytestmark = pytest.mark.slow
+
 # Stands for ansible-playbook: writes down how it was called, does what the test says its playbook does.
 ANSIBLE = """\
 #!{python}

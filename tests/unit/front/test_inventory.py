@@ -12,6 +12,8 @@ from front import inventory
 from front.documented import Documented
 from front.refusal import RefusalError
 
+pytestmark = pytest.mark.slow
+
 HOSTS = """\
 all:
   children:

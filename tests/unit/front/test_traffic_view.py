@@ -14,6 +14,8 @@ import pytest
 from front.output.traffic import traffic_in
 from tests.unit.front.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 # Stands for docker: a shift is a process that writes its views, one after the other; `await` has an answer of its own.
 DOCKER = """\
 #!/bin/sh

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = Path(__file__).resolve().parents[4]
 LIBRARY = CHECKOUT / "ansible/library"
 MODULES = sorted(path.stem for path in LIBRARY.glob("*.py"))

@@ -94,3 +94,35 @@ def test_something_else_in_the_place_is_named_and_kept(play, tmp_path, kind, nam
     answer = play(directories=[directory(outer)], files=[secret(outer / "key")])
     assert answer["msg"] == f"{tmp_path / name} exists and is no {kind}: move it away."
     assert (tmp_path / name).exists()
+
+
+def configuration(path: Path, content: str, *validate: str) -> dict[str, Any]:
+    return {"path": str(path), **OWNER, "mode": "0644", "content": content, "replace": True, "validate": [*validate]}
+
+
+def test_a_file_that_is_to_be_replaced_is_and_the_difference_shown(play, tmp_path):
+    path = tmp_path / "haproxy.cfg"
+    first, second, third = (play(files=[configuration(path, content)]) for content in ("a\n", "b\n", "b\n"))
+    assert [first["paths"], second["paths"], third["paths"]] == [[str(path)], [str(path)], []]
+    assert [(each["before"], each["after"]) for each in second["diff"]] == [("a\n", "b\n")]
+    assert (first["diff"], third["diff"], path.read_text()) == ([], [], "b\n")
+
+
+def test_a_check_replaces_nothing(play, tmp_path):
+    path = tmp_path / "haproxy.cfg"
+    play(files=[configuration(path, "a\n")])
+    told = play(_ansible_check_mode=True, files=[configuration(path, "b\n", "false")])
+    assert (told["paths"], path.read_text()) == ([str(path)], "a\n")
+
+
+def test_content_that_is_found_invalid_is_not_taken(play, tmp_path):
+    path = tmp_path / "haproxy.cfg"
+    play(files=[configuration(path, "good\n", "grep", "good", "%s")])
+    refused = play(files=[configuration(path, "bad\n", "sh", "-c", "echo line 1 is wrong >&2; exit 1", "%s")])
+    assert (refused["failed"], "line 1 is wrong" in refused["msg"]) == (True, True)
+    assert (path.read_text(), [each.name for each in tmp_path.iterdir()]) == ("good\n", ["haproxy.cfg"])
+
+
+def test_what_may_be_a_secret_is_in_no_diff(play, tmp_path):
+    made(play, tmp_path)
+    assert made(play, tmp_path, content="second")["diff"] == []

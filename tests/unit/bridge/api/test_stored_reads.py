@@ -11,6 +11,8 @@ from tests.unit.bridge.fake_plone import Plone
 from tests.unit.bridge.helpers import USER, metric, send, until
 from tests.unit.bridge.process import read_answer
 
+pytestmark = pytest.mark.slow
+
 FRESH = {"EDUHUB_CACHE_SECONDS": "60"}
 FOUND = {"items": [SUMMARY], "items_total": 1}
 PAGE = "/courses/t%C3%BCr?include_items=0"

@@ -14,6 +14,8 @@ from tests.unit.bridge.fake_plone import Plone
 from tests.unit.bridge.helpers import USER, all_at_once, is_problem, metric, send, until
 from tests.unit.bridge.process import Process, read_answer
 
+pytestmark = pytest.mark.slow
+
 JSON = "Accept: application/json"
 MODIFIED = "Sat, 01 Jan 2000 00:00:00 GMT"
 _numbers = itertools.count()
@@ -22,12 +24,12 @@ FRESH = {"EDUHUB_CACHE_SECONDS": "60"}
 # Stale at once, and for a while.
 STALE = {"EDUHUB_CACHE_SECONDS": "0.01", "EDUHUB_CACHE_STALE_SECONDS": "60"}
 # Only good while Plone fails.
-ERROR = {"EDUHUB_CACHE_SECONDS": "0.01", "EDUHUB_CACHE_STALE_SECONDS": "0", "EDUHUB_PLONE_SECONDS": "0.5"}
+ERROR = {"EDUHUB_CACHE_SECONDS": "0.01", "EDUHUB_CACHE_STALE_SECONDS": "0", "EDUHUB_PLONE_SECONDS": "3"}
 
 
 @pytest.fixture(scope="module")
 def _fresh(_plone, tmp_path_factory):
-    process = Process(tmp_path_factory.mktemp("fresh"), _plone.url, EDUHUB_PLONE_SECONDS="0.5", **FRESH)
+    process = Process(tmp_path_factory.mktemp("fresh"), _plone.url, EDUHUB_PLONE_SECONDS="3", **FRESH)
     yield process
     process.kill()
 

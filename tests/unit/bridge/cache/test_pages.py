@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.unit.bridge.cache.test_anonymous import FRESH, said
 from tests.unit.bridge.helpers import metric
+
+pytestmark = pytest.mark.slow
 
 
 def test_an_address_or_field_as_long_as_the_memory_is_answered_and_not_stored(start, plone):

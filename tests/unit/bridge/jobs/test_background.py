@@ -13,6 +13,8 @@ from tests.unit.bridge.helpers import until
 from tests.unit.bridge.jobs.conftest import ASYNC, create, ended, results, titles
 from tests.unit.bridge.restapi import basic, token
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_job_is_accepted_followed_and_forgotten(bridge, cms):
     accepted = bridge.bulk([create(f"t{number}") for number in range(10)], ASYNC)

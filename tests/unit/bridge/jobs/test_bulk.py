@@ -10,6 +10,8 @@ import pytest
 from tests.unit.bridge.jobs.conftest import create, ndjson, results, titles
 from tests.unit.bridge.restapi import token
 
+pytestmark = pytest.mark.slow
+
 FOLDER = {"op": "create", "path": "/", "item": {"@type": "Folder", "title": "New", "id": "new"}}
 
 

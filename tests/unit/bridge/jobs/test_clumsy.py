@@ -6,10 +6,14 @@ import json
 import socket
 import time
 
+import pytest
+
 from tests.unit.bridge.helpers import until
 from tests.unit.bridge.jobs.conftest import create, ndjson, results, titles
 from tests.unit.bridge.process import read_answer
 from tests.unit.bridge.restapi import token
+
+pytestmark = pytest.mark.slow
 
 RUBBISH = {
     "no UTF-8": b'{"op": "delete", "path": "/\xff\xfe"}', "half a character": b'{"op": "delete", "path": "/\\ud800"}',

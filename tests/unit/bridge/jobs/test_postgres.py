@@ -12,6 +12,8 @@ from tests.unit.bridge.helpers import metric, until
 from tests.unit.bridge.jobs.conftest import ASYNC, create, ended, results, titles
 from tests.unit.bridge.restapi import basic
 
+pytestmark = pytest.mark.slow
+
 NUMBERS = count()
 
 

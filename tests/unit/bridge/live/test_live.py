@@ -14,6 +14,8 @@ from tests.unit.bridge.jobs.conftest import create
 from tests.unit.bridge.live.conftest import Events, heard, live
 from tests.unit.bridge.restapi import basic, token
 
+pytestmark = pytest.mark.slow
+
 
 def passed(slot, method, path, document=None):
     body = json.dumps(document or {}).encode()

@@ -9,6 +9,8 @@ from tests.unit.bridge.jobs.conftest import ASYNC, Slots, create, ended
 from tests.unit.bridge.live.conftest import Events
 from tests.unit.bridge.restapi import Restapi, basic
 
+pytestmark = pytest.mark.slow
+
 CARRIED = {
     "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     "x-request-id": "7f3a",

@@ -16,6 +16,8 @@ import pytest
 from tests.unit.bridge.helpers import until
 from tests.unit.bridge.process import INTERPRETER, Process, environment, read_answer
 
+pytestmark = pytest.mark.slow
+
 
 def run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(

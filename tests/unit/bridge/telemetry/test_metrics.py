@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.unit.bridge.api.restapi import ITEM, ask
 from tests.unit.bridge.helpers import USER, metric, until
 from tests.unit.bridge.metrics_page import document
+
+pytestmark = pytest.mark.slow
 
 PAGE = Path(__file__).resolve().parents[4] / "docs/reference/metrics.md"
 

@@ -14,6 +14,8 @@ from tests.unit.bridge.helpers import USER, all_at_once, is_problem, metric, sen
 from tests.unit.bridge.process import read_answer
 from tests.unit.bridge.restapi import basic
 
+pytestmark = pytest.mark.slow
+
 LONG = 100_000  # longer than what the bridge collects before it asks
 
 

@@ -14,6 +14,8 @@ from eduhub_bridge.upstream.writes import WriteLane, Written
 from tests.unit.bridge.helpers import USER, is_problem, send, until
 from tests.unit.bridge.process import read_answer
 
+pytestmark = pytest.mark.slow
+
 FRESH = {"EDUHUB_CACHE_SECONDS": "60"}
 
 

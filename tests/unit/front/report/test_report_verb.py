@@ -10,6 +10,8 @@ import pytest
 from tests.browser import told
 from tests.unit.front.conftest import HOSTS
 
+pytestmark = pytest.mark.slow
+
 PLAYBOOK = """
 - name: Report the last rollout of each host
   hosts: all

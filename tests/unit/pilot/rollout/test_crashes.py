@@ -20,6 +20,8 @@ from eduhub_pilot.rollout.status import status
 from tests.unit.pilot.fakes import Killed
 from tests.unit.pilot.world import World
 
+pytestmark = pytest.mark.slow
+
 # More effects than any command has; a command that is through before it is killed ends the search.
 MANY = 120
 STEPS = ["prove", "shift", "confirm"]

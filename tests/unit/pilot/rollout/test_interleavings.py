@@ -10,6 +10,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -23,6 +24,8 @@ from eduhub_pilot.model.state import Rollout
 from eduhub_pilot.rollout.revert import revert
 from tests.unit.pilot.fakes import Killed
 from tests.unit.pilot.world import World, at, never
+
+pytestmark = pytest.mark.slow
 
 STEPS = {
     "prove": lambda world, run: prove(world.host, run),

@@ -19,6 +19,8 @@ from eduhub_pilot.model.facts import Answer, Slot
 from eduhub_pilot.model.verdict import Verdict
 from tests.unit.pilot.world import World
 
+pytestmark = pytest.mark.slow
+
 # Seconds: a page at hand, and one that Plone must answer.
 QUICK, READ, IN_PLONE = 0.001, 0.012, 0.010
 CPU = 0.0003

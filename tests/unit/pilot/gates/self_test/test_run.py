@@ -26,6 +26,8 @@ from tests.unit.pilot.answers import ends
 from tests.unit.pilot.fakes import FakeEngine
 from tests.unit.pilot.world import World
 
+pytestmark = pytest.mark.slow
+
 IMAGE = "eduhub/pilot:py3.11"
 
 
