@@ -1,8 +1,9 @@
-"""`python -m tests.rollout.judged`: roll the same release out again and again, then one that answers a fifth later.
+"""Roll the same release out again and again, then one that answers a fifth later.
 
-On a stack that is deployed (by `./invoke deploy --inventory tests/rollout/inventory`; EDUHUB_TEST_INVENTORY names
-another inventory), whose bridge is ours. Each upgrade goes the whole way, by the verb that operators type; half a
-minute each. Exit code 0; 1 for a verdict that must not be; 2 where there is nothing deployed.
+`PYTHONPATH=images python -m tests.rollout.judged`, on a stack that is deployed (by
+`./invoke deploy --inventory tests/rollout/inventory`; EDUHUB_TEST_INVENTORY names another inventory), whose bridge is
+ours. Each upgrade goes the whole way, by the verb that operators type; half a minute each. Exit code 0; 1 for a verdict
+that must not be; 2 where there is nothing deployed.
 """
 
 from __future__ import annotations
