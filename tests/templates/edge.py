@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import http.client
+import json
 import shutil
 import socket
 import socketserver
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from email.message import Message
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -123,6 +125,13 @@ class Edge:
         while text not in (log := (self.folder / "log").read_text()):
             assert time.monotonic() < deadline, log
             time.sleep(0.02)
+
+    def lines(self, **wanted: object) -> list[dict[str, Any]]:
+        """Return what is logged of the requests with these members, once there is one."""
+        self.logged(", ".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in wanted.items()))
+        written = (self.folder / "log").read_text().splitlines()
+        told = [json.loads(line) for line in written if line.startswith("{")]
+        return [each for each in told if wanted.items() <= each.items()]
 
     def tell(self, command: str) -> str:
         """Return what HAProxy's admin socket answers."""

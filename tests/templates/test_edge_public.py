@@ -169,7 +169,7 @@ def test_each_request_has_an_id_in_its_answer_in_the_log_and_at_the_bridge(named
     assert slot.headers["X-Request-ID"] == ids[0] != ids[1]
     assert slot.headers["traceparent"] == "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
     for each, path in zip(ids, ("/", "/metrics"), strict=True):
-        edge.logged(f"{each} GET {path}\n")
+        assert [said["path"] for said in edge.lines(request=each)] == [path]
 
 
 @pytest.mark.parametrize(("given", "taken"), [("trace-0123456789", True), ("short", False), ("a b c d e f g", False)])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from docker import APIClient
 
 # A line of a container's log is cut here: one of a megabyte would hide the others.
-LINE_CHARACTERS = 500
+LINE_CHARACTERS = 1000
 # The CPU shares of a program that examines an image: below the default of 1024 of the live containers.
 LOOK_SHARES = 256
 LOOK_PAUSE_SECONDS = 0.2

@@ -280,7 +280,7 @@ def test_another_bridge_need_not_answer_the_same_and_another_version_must(live, 
 
 def asked(path: str) -> str:
     """A line of the edge's log."""
-    return f"192.0.2.7 [25/Nov/2026:06:04:11.369] public blue/slot 0/0/0/1/1 200 251 ---- 0/0 GET {path}"
+    return json.dumps({"frontend": "public", "method": "GET", "status": 200, "path": path})
 
 
 def test_what_people_asked_for_is_compared_beside_the_chosen_requests(started):

@@ -5,6 +5,7 @@ That log has no query strings and no headers, so neither can be asked again; the
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -14,9 +15,7 @@ from eduhub_pilot.gates.contract.requests import Request
 
 # A month of a quiet site, some minutes of a busy one; the engine keeps 30 MB of the log.
 LINES = 20_000
-# By `log-format` of role edge, where a request by TLS came to `public~`:
-# "192.0.2.7 [25/Nov/2026:06:04:11.369] public blue/slot 0/0/0/1/1 200 9 ---- 0/0 ID GET /"
-GOOD_READ = re.compile(r"^\S+ \[[^]]+\] public~? \S+ \S+ 200 \+?\d+ \S+ \S+ (?:\S+ )?GET (/[!-~]*)$")
+_GOOD_PATH = re.compile(r"/[!-~]*")
 # Left out when in doubt: there are more paths than will be asked.
 PRIVATE = re.compile(
     r"[0-9a-f]{16}"  # a digest, a UUID without its dashes
@@ -29,6 +28,16 @@ PRIVATE = re.compile(
 )
 
 
+def _good_read(line: str) -> str | None:
+    """Return the path of a read of the public that was answered well, as role edge's `log-format` has it, or None."""
+    try:
+        said = json.loads(line)
+        wanted = (said["frontend"], said["method"], said["status"]) == ("public", "GET", 200)
+        return said["path"] if wanted and _GOOD_PATH.fullmatch(said["path"]) else None
+    except (ValueError, TypeError, KeyError):  # what HAProxy says of itself
+        return None
+
+
 def sampled(lines: Iterable[str], most: int) -> list[Request]:
     """Return at most `most` reads from HAProxy's log: half asked for most often, half taken evenly from the rest.
 
@@ -36,7 +45,7 @@ def sampled(lines: Iterable[str], most: int) -> list[Request]:
     """
     # A line of full length may have been cut, and the path in it with it.
     whole = (line for line in lines if len(line) < LINE_CHARACTERS)
-    found = (match[1] for line in whole if (match := GOOD_READ.match(line)))
+    found = (path for line in whole if (path := _good_read(line)))
     counted = Counter(path for path in found if not PRIVATE.search(path))
     paths = sorted(counted, key=lambda path: (-counted[path], path))
     often, rest = paths[: (most + 1) // 2], paths[(most + 1) // 2 :]
