@@ -111,6 +111,8 @@ def out_of_range(name: str, value: Any, option: Mapping[str, Any]) -> str | None
     if name == "edge_address":
         bad = next((each for each in str(value).split(",") if not is_address(each)), None)
         return f"holds {shown(bad.strip())}, which is no IP address, such as 0.0.0.0 or ::" if bad is not None else None
+    if name.endswith("_subnet") and value and not is_network(value):
+        return f"is {shown(value)}, but must be a network, such as 172.30.8.0/24"
     numbers = [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, int | float)]
     least, most = option.get("least", option.get("above", -math.inf)), option.get("most", math.inf)
     bad = next((each for each in numbers if not least <= each <= most), None)

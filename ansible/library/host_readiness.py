@@ -37,8 +37,14 @@ options:
     description: Free space in MB that is needed below each path before the first deployment, as a dictionary from path to MB.
     type: dict
     default: {}
+  engine_disk_mb:
+    description:
+      - Free space in MB that is needed before the first deployment where the engine keeps its images.
+      - That is the engine's own answer; while none answers, the data-root of /etc/docker/daemon.json.
+    type: int
+    default: 0
   next_disk_mb:
-    description: Free space in MB that a deployed host needs below each path of O(disk_mb) for one more release.
+    description: Free space in MB that a deployed host needs in each of these places for one more release.
     type: int
     default: 0
   memory_mb:
@@ -49,6 +55,18 @@ options:
     description: Whether a missing Docker Engine is a finding where it could be installed.
     type: bool
     default: true
+  network:
+    description: Name of the stack's network. Without it nothing is said of networks.
+    type: str
+    default: ""
+  subnet:
+    description: IPv4 subnet that the network must have; any, when empty.
+    type: str
+    default: ""
+  mtu:
+    description: MTU that the network must have; any, when V(0).
+    type: int
+    default: 0
   controller_time:
     description: The control machine's clock, in seconds since 1970. Without it the clocks are not compared.
     type: float
@@ -110,8 +128,9 @@ EXAMPLES = r"""
     stack: eduhub
     ports:
       - {variable: edge_port, address: 127.0.0.1, port: 8080}
+    engine_disk_mb: 4000
     disk_mb:
-      /var/lib/docker: 4000
+      /var/lib/eduhub: 1000
     memory_mb: 1500
     controller_time: "{{ now().timestamp() }}"
   register: readiness
@@ -153,9 +172,9 @@ findings:
     code:
       description: >-
         Stable name of the finding: V(not_root), V(engine_not_installable), V(engine_missing), V(engine_too_old),
-        V(address_foreign), V(port_conflict), V(port_taken), V(disk_short), V(memory_short), V(clock_skewed),
-        V(prune_scheduled), V(site_unnamed), V(certificate_unusable), V(certificate_expired),
-        V(certificate_foreign),
+        V(engine_unsupported), V(network_differs), V(subnet_routed), V(address_foreign), V(port_conflict),
+        V(port_taken), V(disk_short), V(inodes_short), V(memory_short), V(clock_skewed), V(prune_scheduled),
+        V(site_unnamed), V(certificate_unusable), V(certificate_expired), V(certificate_foreign),
         V(plone_address_unusable), V(plone_ca_unusable), V(plone_untrusted), V(plone_unreachable) or
         V(plone_site_missing).
       type: str
@@ -169,6 +188,22 @@ findings:
       type: list
       elements: list
       sample: []
+notes:
+  description: What an operator should know of the host that stops nothing.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+network:
+  description: Whether the network exists.
+  returned: success
+  type: bool
+  sample: false
+mtu:
+  description: MTU for a network that is to be made, that of O(mtu) or of the default route's interface.
+  returned: success
+  type: int
+  sample: 1450
 engine:
   description: Version of the Docker Engine that answers; null when none does.
   returned: success
@@ -205,7 +240,7 @@ stale_pid_files:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped] # has no types
-from ansible.module_utils.host_readiness.findings import findings
+from ansible.module_utils.host_readiness.findings import findings, notes
 from ansible.module_utils.host_readiness.model import CertificateFiles, Port, Requirements
 from ansible.module_utils.host_readiness.observe import install_facts, observe
 from ansible.module_utils.host_readiness.upstream import Upstream
@@ -225,9 +260,13 @@ ARGUMENTS = {
     "stack": {"type": "str", "required": True},
     "ports": {"type": "list", "elements": "dict", "default": [], "options": PORT},
     "disk_mb": {"type": "dict", "default": {}},
+    "engine_disk_mb": {"type": "int", "default": 0},
     "next_disk_mb": {"type": "int", "default": 0},
     "memory_mb": {"type": "int", "default": 0},
     "engine_required": {"type": "bool", "default": True},
+    "network": {"type": "str", "default": ""},
+    "subnet": {"type": "str", "default": ""},
+    "mtu": {"type": "int", "default": 0},
     "controller_time": {"type": "float"},
     "plone": {"type": "dict", "options": PLONE},
     "certificates": {"type": "list", "elements": "dict", "default": [], "options": FILES},
@@ -262,6 +301,9 @@ def result(host: Any, required: Requirements) -> dict[str, Any]:
         "message": " ".join(map(str, found)) or f"{host.distribution}, {engine}.",
         "next": [],
         "findings": [{"code": finding.code, "message": str(finding), "next": []} for finding in found],
+        "notes": notes(host, required),
+        "network": host.network is not None,
+        "mtu": required.mtu or host.way_out_mtu,
         "engine": host.engine,
         "deployed": host.deployed,
         "python": host.python,

@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from .model import FileSystem, Host, Listener, Port, Prune, Requirements
+from .model import FileSystem, Host, Listener, Port, Prune, Requirements, Route
 from .upstream import EXPIRED, WRONG_NAMES, Answer, Certificate, Upstream, wrong_address
 
 OLDEST_ENGINE = (20, 10)
 # Beyond this, release ids and the journals of two hosts are out of order, and tokens expire at the wrong time.
 CLOCK_SECONDS = 60
+ETHERNET_MTU = 1500
+# Files that images and state take up for each MB that is asked for. The images of a first deployment, for which
+# docker_host_image_disk_mb asks 4000 MB, hold 36,600 files and directories.
+INODES_FOR_MB = 10
+# Ways of running the engine that the stack cannot use: why, and what to do.
+MODES = {
+    "userns": (
+        "The Docker Engine runs with userns-remap, and the edge shares the host's network",
+        'remove "userns-remap" from /etc/docker/daemon.json and restart Docker, or use another host',
+    ),
+    "rootless": (
+        "The Docker Engine is rootless, and the stack shares ids and network of the host",
+        "install Docker Engine 20.10 or newer as a system service",
+    ),
+    "snap": (
+        "The Docker Engine is the snap, which does not see /etc/STACK and /var/lib/STACK",
+        "remove it with `snap remove docker`; ./invoke deploy then installs the distribution's docker.io",
+    ),
+}
 CODES = {
     "not_root": "The connection to the host is not root.",
     "engine_not_installable": "No Docker Engine answers, and the distribution has no package of it.",
     "engine_missing": "No Docker Engine answers.",
     "engine_too_old": "The Docker Engine is older than 20.10.",
+    "engine_unsupported": "The Docker Engine runs with userns-remap, without root, or as a snap.",
+    "network_differs": "The stack's network exists with another subnet or MTU than the inventory names.",
+    "subnet_routed": "The subnet of the stack's network holds addresses that the host has a route to.",
     "address_foreign": "A listening address does not belong to the host.",
     "port_conflict": "Two settings name the same port.",
     "port_taken": "A port is in use by another program.",
     "disk_short": "A file system has too little free space.",
+    "inodes_short": "A file system has room for too few files.",
     "memory_short": "Too little memory is available.",
     "clock_skewed": "The clocks of host and control machine differ.",
     "prune_scheduled": "A scheduled job removes images or volumes.",
@@ -53,6 +77,8 @@ def findings(host: Host, required: Requirements) -> list[Finding]:
     return [
         *about_root(host),
         *about_engine(host, required),
+        *about_modes(host.engine_modes, required.stack),
+        *about_network(host, required),
         *dict.fromkeys(about_ports(host, required.ports)),  # one port may be on several addresses
         *about_disk(host.file_systems),
         # A deployed stack already uses its memory; the pilot's preflight knows what the next release needs.
@@ -63,6 +89,22 @@ def findings(host: Host, required: Requirements) -> list[Finding]:
         *about_certificates(host, required.names),
         *about_plone(host.plone, required.plone),
     ]
+
+
+def notes(host: Host, required: Requirements) -> list[str]:
+    """Return what an operator should know of `host` that stops nothing."""
+    running = host.engine is not None
+    return [
+        *([] if host.live_restore or not running else [WITHOUT_LIVE_RESTORE]),
+        *(str(finding) for finding in about_routes(host, required) if host.deployed),
+    ]
+
+
+WITHOUT_LIVE_RESTORE = (
+    "The Docker Engine runs without live-restore: whenever it restarts, as an update of its package does, it stops all"
+    ' containers, and the site is down until they are up again. Set "live-restore": true in /etc/docker/daemon.json and'
+    " run `systemctl reload docker`, which stops nothing."
+)
 
 
 def about_root(host: Host) -> Iterator[Finding]:
@@ -84,6 +126,51 @@ def about_engine(host: Host, required: Requirements) -> Iterator[Finding]:
         yield Finding("engine_missing", "No Docker Engine answers", "./invoke deploy installs and starts it")
     elif host.engine and version(host.engine) < OLDEST_ENGINE:
         yield Finding("engine_too_old", f"The Docker Engine is {host.engine}", "upgrade it to 20.10 or newer")
+
+
+def about_modes(modes: Iterable[str], stack: str) -> Iterator[Finding]:
+    for mode in sorted(modes):
+        what, remedy = (text.replace("STACK", stack) for text in MODES[mode])
+        yield Finding("engine_unsupported", what, remedy)
+
+
+def about_network(host: Host, required: Requirements) -> Iterator[Finding]:
+    """Yield what keeps the stack's network from being made, or one that exists from being used. None is replaced."""
+    there = host.network
+    wrong = []
+    if there and required.subnet and required.subnet not in there.subnets:
+        wrong.append(("docker_host_subnet", " and ".join(there.subnets) or "no subnet", required.subnet))
+    if there and required.mtu and required.mtu != (there.mtu or ETHERNET_MTU):
+        wrong.append(("docker_host_mtu", f"MTU {there.mtu or ETHERNET_MTU}", f"{required.mtu}"))
+    for variable, has, wanted in wrong:
+        yield Finding(
+            "network_differs",
+            f"The network {required.network} exists with {has}, and {variable} is {wanted}",
+            f"take {variable} out of the inventory, or remove the network (./invoke destroy where the stack uses it, "
+            f"else docker network rm {required.network})",
+        )
+    if not host.deployed:  # what is deployed serves, and is told of it by a note
+        yield from about_routes(host, required)
+
+
+def about_routes(host: Host, required: Requirements) -> Iterator[Finding]:
+    subnets = host.network.subnets if host.network else (required.subnet,) if required.subnet else ()
+    own = host.network.interface if host.network else ""
+    for subnet in subnets:
+        for route in hidden(subnet, host.routes, own):
+            yield Finding(
+                "subnet_routed",
+                f"The subnet {subnet} of the network {required.network} hides the host's route to {route.destination} "
+                f"through {route.interface}",
+                "set docker_host_subnet to a subnet that nothing on the host's networks uses",
+            )
+
+
+def hidden(subnet: str, routes: Iterable[Route], own: str) -> list[Route]:
+    """Return the routes whose destination overlaps `subnet`, but for the default and those of the interface `own`."""
+    wide = ipaddress.ip_network(subnet, strict=False)
+    found = ((route, ipaddress.ip_network(route.destination)) for route in routes if route.interface != own)
+    return [route for route, to in found if to.prefixlen and to.version == wide.version and to.overlaps(wide)]
 
 
 def about_ports(host: Host, ports: Iterable[Port]) -> Iterator[Finding]:
@@ -110,6 +197,12 @@ def about_disk(file_systems: Iterable[FileSystem]) -> Iterator[Finding]:
                 "disk_short",
                 f"{' and '.join(each.paths)} need {each.needed_mb} MB and have {each.free_mb} MB free",
                 "free some space, or mount a larger disk",
+            )
+        elif each.free_inodes is not None and each.free_inodes < (files := each.needed_mb * INODES_FOR_MB):
+            yield Finding(
+                "inodes_short",
+                f"{' and '.join(each.paths)} need {files} files and have room for {each.free_inodes} (df --inodes)",
+                "remove some, or mount a file system with more inodes",
             )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .upstream import Answer, Upstream
 
@@ -43,19 +43,25 @@ class Certificate:
 class Requirements:
     """What the stack needs.
 
-    `disk_mb`: free space below each path before the first deployment. `next_disk_mb`: free space below each of these
-    paths once the stack is deployed, for one more release. `controller_time`: the control machine's clock, in seconds
-    since 1970; None skips the comparison. `plone`: the institution's own, None for ours.
-    `certificates`: those of the edge, which have to cover `names`,
-    the site's. `proxied`: whether a proxy stands before the edge.
+    `disk_mb`: free space below each path before the first deployment. `engine_disk_mb`: the same where the engine keeps
+    its images. `next_disk_mb`: free space in each of these places once the stack is deployed, for one more release.
+    `network`: the stack's network, "" for none; `subnet` and `mtu` are what it must have, "" and 0 for any.
+    `controller_time`: the control machine's clock, in seconds since 1970; None skips the comparison. `plone`: the
+    institution's own, None for ours.
+    `certificates`: those of the edge, which have to cover `names`, the site's. `proxied`: whether a proxy stands
+    before the edge.
     """
 
     stack: str
     ports: list[Port] = field(default_factory=list)
     disk_mb: dict[str, int] = field(default_factory=dict)
+    engine_disk_mb: int = 0
     next_disk_mb: int = 0
     memory_mb: int = 0
     engine_required: bool = True
+    network: str = ""
+    subnet: str = ""
+    mtu: int = 0
     controller_time: float | None = None
     plone: Upstream | None = None
     certificates: list[CertificateFiles] = field(default_factory=list)
@@ -76,11 +82,51 @@ class Listener:
 
 @dataclass(frozen=True)
 class FileSystem:
-    """A file system: the required paths on it, its free space, and what the paths need together."""
+    """A file system: the required paths on it, its free space, and what the paths need together.
+
+    `free_inodes`: how many files can still be made, None where the file system has no such limit.
+    """
 
     paths: list[str]
     free_mb: int
     needed_mb: int
+    free_inodes: int | None = None
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The Docker Engine.
+
+    `version`: None while it does not answer. `root`: its data-root. `store`: where its images are. `modes`: ways of
+    running that the stack cannot use: "userns", "rootless", "snap".
+    """
+
+    version: str | None
+    root: str
+    store: str
+    live_restore: bool = True
+    modes: frozenset[str] = frozenset()
+
+    def also(self, mode: str) -> Engine:
+        """Return the same engine in one more mode."""
+        return replace(self, modes=self.modes | {mode})
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network of the engine. `mtu`: 0 where it was made without one. `interface`: its bridge on the host."""
+
+    subnets: tuple[str, ...]
+    mtu: int
+    interface: str
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route of the host: where to, such as 10.1.0.0/16, and through which interface."""
+
+    destination: str
+    interface: str
 
 
 @dataclass(frozen=True)
@@ -96,16 +142,22 @@ class Prune:
 class Host:
     """What was observed.
 
-    `engine`: version of the Docker Engine that answers, None when none does. `python`: that of the live release, as
-    "3.11". `clock_offset`: seconds by which the host's clock is ahead of the control machine's. `now`: that clock, in
-    seconds since 1970. `plone`: what the institution's own answered; None where it was not asked, because its address
-    or its certificate authority cannot be used.
+    `engine`: version of the Docker Engine that answers, None when none does. `engine_modes` and `live_restore`: see
+    Engine. `network`: the stack's, None where there is none. `python`: that of the live release, as "3.11".
+    `clock_offset`: seconds by which the host's clock is ahead of the control machine's. `now`: that clock, in seconds
+    since 1970. `plone`: what the institution's own answered; None where it was not asked, because its address or its
+    certificate authority cannot be used.
     """
 
     root: bool = True
     distribution: str = ""
     installable: bool = True
     engine: str | None = None
+    engine_modes: frozenset[str] = frozenset()
+    live_restore: bool = True
+    network: Network | None = None
+    routes: list[Route] = field(default_factory=list)
+    way_out_mtu: int = 1500
     deployed: bool = False
     python: str | None = None
     foreign_addresses: frozenset[str] = frozenset()

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from .certificates import certificate
+from .engine import engine, network
 from .findings import installable
 from .model import FileSystem, Host, Prune, Requirements
-from .programs import read, run
+from .programs import read
+from .routes import routes, way_out_mtu
 from .sockets import bindable, taken
 from .upstream import Answer, Upstream, asked, wrong_address
 
@@ -39,16 +41,24 @@ def observe(required: Requirements) -> Host:
     available = re.search(r"MemAvailable:\s+(\d+)", read("/proc/meminfo"))
     state = Path("/var/lib", required.stack, "release.json")
     deployed = state.exists()
-    needed = dict.fromkeys(required.disk_mb, required.next_disk_mb) if deployed else required.disk_mb
+    seen = engine()
+    first = {seen.store: required.engine_disk_mb, **required.disk_mb}
+    needed = dict.fromkeys(first, required.next_disk_mb) if deployed else first
+    known = list(routes(read("/proc/net/route")))
     return Host(
         root=os.geteuid() == 0,
         distribution=name,
         installable=can_install and shutil.which("apt-get") is not None,
-        engine=run("docker", "version", "--format", "{{.Server.Version}}") or None,
+        engine=seen.version,
+        engine_modes=seen.modes,
+        live_restore=seen.live_restore,
+        network=network(required.network) if seen.version else None,
+        routes=known,
+        way_out_mtu=way_out_mtu(known),
         deployed=deployed,
         python=live_python(read(state)),
         foreign_addresses=frozenset(port.address for port in required.ports if not bindable(port.address)),
-        listeners=list(taken(required)),
+        listeners=list(taken(required, seen)),
         file_systems=list(file_systems(needed)),
         memory_mb=int(available[1]) // 1024 if available else 1 << 20,
         clock_offset=time.time() - required.controller_time if required.controller_time is not None else 0,
@@ -94,7 +104,10 @@ def file_systems(disk_mb: dict[str, int]) -> Iterator[FileSystem]:
         devices.setdefault(existing(path).stat().st_dev, []).append(path)
     for paths in devices.values():
         space = os.statvfs(existing(paths[0]))
-        yield FileSystem(paths, space.f_bavail * space.f_frsize // 1_000_000, sum(disk_mb[path] for path in paths))
+        # A file system that makes inodes as it needs them (btrfs) has none to count.
+        inodes = space.f_favail if space.f_files else None
+        free_mb, needed_mb = space.f_bavail * space.f_frsize // 1_000_000, sum(disk_mb[path] for path in paths)
+        yield FileSystem(paths, free_mb, needed_mb, inodes)
 
 
 def existing(path: str) -> Path:
@@ -103,9 +116,23 @@ def existing(path: str) -> Path:
 
 
 def stale_pid_files() -> list[str]:
-    """Return the engine's pid files whose process has ended or is another program."""
+    """Return the engine's pid files whose process has ended, or is another program, or another container's engine."""
     there = {path: read(path).strip() for path in PID_FILES if Path(path).exists()}
-    return [path for path, pid in there.items() if read(f"/proc/{pid}/comm").strip() != PID_FILES[path]]
+    return [path for path, pid in there.items() if not ours(pid, PID_FILES[path])]
+
+
+def ours(pid: str, program: str) -> bool:
+    """Whether the process `pid` is `program`, on this host itself and not in a container that runs an engine too."""
+    same = read(f"/proc/{pid}/comm").strip() == program
+    return same and namespace(pid) == namespace("self")
+
+
+def namespace(pid: str) -> str | None:
+    """Return the pid namespace of a process, None without such a process."""
+    try:
+        return str(Path("/proc", pid, "ns/pid").readlink())
+    except OSError:
+        return None
 
 
 def install_facts() -> dict[str, Any]:

@@ -7,8 +7,9 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from .engine import recorded_pids
 from .findings import overlap
-from .model import Listener, Requirements
+from .model import Engine, Listener, Requirements
 from .programs import read, run
 
 LISTENS = "0A"  # TCP_LISTEN in /proc/net/tcp
@@ -42,12 +43,17 @@ def bindable(address: str) -> bool:
     return True
 
 
-def taken(required: Requirements) -> Iterator[Listener]:
-    """Yield the listeners on the ports that the stack requires, with their holders."""
+def taken(required: Requirements, engine: Engine) -> Iterator[Listener]:
+    """Yield the listeners on the ports that the stack requires, with their holders.
+
+    Containers run on without an engine (live-restore): the stack's own are known then, too.
+    """
     table = [*listeners(read("/proc/net/tcp")), *listeners(read("/proc/net/tcp6"))]
     found = [each for each in table if any(overlap(each, port) for port in required.ports)]
     label = f"label=org.eduhub.stack={required.stack}"
-    mains = main_pids(label) if found else set()
+    mains: set[int] = set()
+    if found:
+        mains = main_pids(label) if engine.version else set(recorded_pids(engine.root, required.stack))
     pids = holders({each.inode for each in found}) if found else {}
     for each in found:
         published = ["docker", "ps", "--format", "{{.Names}}", "--filter", f"publish={each.port}"]

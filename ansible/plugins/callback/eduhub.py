@@ -84,6 +84,7 @@ class HostRun:
         self.started = time.monotonic()
         self.ran, self.failed, self.changes = False, False, 0
         self.message: Message | None = None
+        self.notes: list[Message] = []
         self.failures: list[Message] = []
 
 
@@ -181,6 +182,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
 
     def _take_answer(self, run: HostRun, answer: Answer) -> None:
         run.message = Message(answer.code, answer.message, answer.next)
+        run.notes += [Message("", text) for text in answer.data.get("notes") or ()]
         run.outcome["exits"][run.phase] = answer.exit
         run.outcome |= {name: answer.data[name] for name in ANSWERED if answer.data.get(name)}
         run.within = answer.data.get("within", run.within)
@@ -206,7 +208,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
             return  # nothing ran, or it only repeated why the run had failed
         state = "failed" if run.failures else "changed" if run.changes else "ok"
         plain = f"{run.changes} change{'s' * (run.changes != 1)}" if run.changes else "ok"
-        messages = run.failures or [run.message or Message("", plain)]
+        messages = run.failures or [run.message or Message("", plain), *run.notes]
         left = f"{name:<{self._column}}  {run.phase:<{PHASE_COLUMN}}  "
         seconds = f"{time.monotonic() - run.started:.1f} s"
         width = columns() - len(left) - 4

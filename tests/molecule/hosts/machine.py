@@ -10,7 +10,7 @@ import docker
 
 from builder import cache, debian, rootfs
 
-SUITE = "bookworm"
+SUITE = sys.argv[2] if len(sys.argv) > 2 else "bookworm"
 PACKAGES = ["ca-certificates", "dbus", "iproute2", "python3", "systemd", "systemd-sysv"]
 
 

@@ -18,7 +18,8 @@ PLAYBOOK = r"""
   vars: {phase: preflight}
   tasks:
     - name: Look at the host
-      ansible.builtin.command: echo '{"code":"host_ready","exit":0,"message":"Debian 12.","changed":false}'
+      ansible.builtin.command: >-
+        echo '{"code":"host_ready","exit":0,"message":"Debian 12.","changed":false,"notes":["No live-restore."]}'
       changed_when: false
 
     - name: Find what is wrong with the host
@@ -99,7 +100,9 @@ deploy: 4 hosts of inventory local, run RUN
                          ana holds the lock.
                          Next: ./invoke status
   ✓ reverted  preflight  Debian 12.  N s
+                         No live-restore.
   ✓ right     preflight  Debian 12.  N s
+                         No live-restore.
   ● reverted  begin      green gets the release.  N s
   ● right     begin      green gets the release.  N s
   ● reverted  start      1 change  N s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from library import host_readiness
-from module_utils.host_readiness import observe, sockets
-from module_utils.host_readiness.findings import CODES, findings, installable, overlap
-from module_utils.host_readiness.model import FileSystem, Host, Listener, Port, Requirements
+from module_utils.host_readiness import engine, observe, programs, sockets
+from module_utils.host_readiness.findings import CODES, findings, installable, notes, overlap
+from module_utils.host_readiness.model import Engine, FileSystem, Host, Listener, Network, Port, Requirements, Route
+from module_utils.host_readiness.routes import routes, way_out_mtu
 from tests.unit.ansible.played import played
 
 ANY = "0.0.0.0"  # noqa: S104 - compared, not bound
@@ -221,7 +223,144 @@ def test_a_pid_file_is_stale_when_its_process_is_another_program(name, left, mon
     monkeypatch.setattr(observe, "PID_FILES", {path: "dockerd"})
     monkeypatch.setattr(Path, "exists", lambda _: True)
     monkeypatch.setattr(observe, "read", lambda asked: {path: "77\n", "/proc/77/comm": f"{name}\n"}.get(asked, ""))
+    monkeypatch.setattr(observe, "namespace", lambda _: "pid:[1]")
     assert observe.stale_pid_files() == ([path] if left else [])
+    monkeypatch.setattr(observe, "namespace", lambda pid: f"pid:[{pid}]")  # an engine in a container of this host
+    assert observe.stale_pid_files() == [path]
+
+
+@pytest.mark.parametrize(
+    ("info", "expected"),
+    [
+        ({}, Engine("28.2.2", "/var/lib/docker", "/var/lib/docker")),
+        (
+            {"DockerRootDir": "/srv/docker", "LiveRestoreEnabled": False, "SecurityOptions": ["name=seccomp"]},
+            Engine("28.2.2", "/srv/docker", "/srv/docker", live_restore=False),
+        ),
+        (
+            {"DockerRootDir": "/srv/1.1", "SecurityOptions": ["name=userns", "name=cgroupns"]},
+            Engine("28.2.2", "/srv/1.1", "/srv/1.1", modes=frozenset({"userns"})),
+        ),
+        (
+            {"DockerRootDir": "/var/snap/docker/common/var-lib-docker"},
+            Engine("28.2.2", *["/var/snap/docker/common/var-lib-docker"] * 2, modes=frozenset({"snap"})),
+        ),
+        (  # engine 29 keeps images in the system's containerd, or in one of its own
+            {"DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]},
+            Engine("28.2.2", "/var/lib/docker", "/var/lib/containerd"),
+        ),
+        (
+            {"DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
+             "Containerd": {"Address": "/var/run/docker/containerd/containerd.sock"}},
+            Engine("28.2.2", "/var/lib/docker", "/var/lib/docker/containerd/daemon"),
+        ),
+    ],
+)  # fmt: skip
+def test_the_engine_says_where_it_keeps_its_images_and_how_it_runs(info, expected, monkeypatch):
+    monkeypatch.setattr(engine, "read", lambda _: "")
+    assert engine.answering({"ServerVersion": "28.2.2", **info}) == expected
+
+
+def test_an_engine_that_does_not_answer_is_known_by_its_configuration():
+    written = {"data-root": "/srv/docker", "userns-remap": "default"}
+    assert engine.configured(written) == Engine(None, "/srv/docker", "/srv/docker", modes=frozenset({"userns"}))
+    assert engine.configured({}) == Engine(None, "/var/lib/docker", "/var/lib/docker")
+
+
+def test_space_is_measured_where_the_engine_keeps_its_images(tmp_path, monkeypatch):
+    monkeypatch.setattr(observe, "engine", lambda: Engine("28.2.2", "/var/lib/docker", str(tmp_path)))
+    monkeypatch.setattr(observe, "network", lambda _: None)
+    (seen,) = observe.observe(Requirements("eduhub-absent", engine_disk_mb=4000)).file_systems
+    assert (seen.paths, seen.needed_mb) == ([str(tmp_path)], 4000)
+
+
+@pytest.mark.parametrize("mode", ["userns", "rootless", "snap"])
+def test_an_engine_that_cannot_carry_the_stack_is_refused_with_what_to_do(mode):
+    assert codes(replace(FINE, engine_modes=frozenset({mode}))) == ["engine_unsupported"]
+    assert codes(Host(engine_modes=frozenset({mode})), Requirements("two", engine_required=False)) == [
+        "engine_unsupported"
+    ]
+    assert "STACK" not in said(replace(FINE, engine_modes=frozenset({mode})))[0]
+
+
+def test_a_file_system_without_inodes_is_full():
+    full = FileSystem(["/var/lib/docker"], 900, 500, free_inodes=4999)
+    assert said(replace(FINE, file_systems=[full]))[0] == (
+        "/var/lib/docker need 5000 files and have room for 4999 (df --inodes): "
+        "remove some, or mount a file system with more inodes."
+    )
+    assert codes(replace(FINE, file_systems=[replace(full, free_inodes=None)])) == []
+
+
+def test_an_engine_without_live_restore_is_a_note_that_stops_nothing():
+    without = replace(FINE, live_restore=False)
+    assert (said(without), notes(FINE, REQUIRED)) == ([], [])
+    assert ["it stops all containers" in note for note in notes(without, REQUIRED)] == [True]
+    assert notes(Host(live_restore=False), REQUIRED) == []
+    assert host_readiness.result(without, REQUIRED)["notes"] == notes(without, REQUIRED)
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "running"),
+    [("0::/system.slice/docker-{id}.scope", True), ("0::/system.slice/nginx.service", False), ("", False)],
+)
+def test_containers_that_run_on_without_their_engine_are_the_stacks_own(cgroup, running, tmp_path, monkeypatch):
+    for stack, pid in (("eduhub", 812), ("other", 813)):
+        folder = tmp_path / "containers" / (stack.encode().hex().ljust(64, "0"))
+        folder.mkdir(parents=True)
+        record = {"State": {"Running": True, "Pid": pid}, "Config": {"Labels": {"org.eduhub.stack": stack}}}
+        (folder / "config.v2.json").write_text(json.dumps(record))
+    first = b"eduhub".hex().ljust(64, "0")
+    real = programs.read
+    monkeypatch.setattr(engine, "read", lambda path: cgroup.format(id=first) if "cgroup" in str(path) else real(path))
+    assert list(engine.recorded_pids(str(tmp_path), "eduhub")) == ([812] if running else [])
+
+
+# Lines of /proc/net/route: interface, destination, gateway, flags, counts, metric, mask, MTU, window, IRTT.
+ROUTES = """\
+Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT
+eth0\t00000000\t010011AC\t0003\t0\t0\t0\t00000000\t0\t0\t0
+eth0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
+eth1\t00081EAC\t010011AC\t0003\t0\t0\t0\t00FFFFFF\t0\t0\t0
+br-0123456789ab\t00001EAC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
+"""
+
+
+def test_the_kernels_routes_are_read():
+    known = list(routes(ROUTES))
+    assert [route.destination for route in known] == ["0.0.0.0/0", "172.17.0.0/16", "172.30.8.0/24", "172.30.0.0/16"]
+    assert way_out_mtu([Route("0.0.0.0/0", "lo")]) == int(Path("/sys/class/net/lo/mtu").read_text())
+    assert way_out_mtu([]) == 1500
+
+
+def test_a_subnet_that_hides_a_route_is_refused_before_and_noted_once_it_serves():
+    asked = Requirements("eduhub", network="eduhub", subnet="172.30.8.128/25")
+    host = replace(FINE, routes=list(routes(ROUTES))[:3])
+    assert said(host, asked)[0] == (
+        "The subnet 172.30.8.128/25 of the network eduhub hides the host's route to 172.30.8.0/24 through eth1: "
+        "set docker_host_subnet to a subnet that nothing on the host's networks uses."
+    )
+    assert said(host, replace(asked, subnet="10.9.0.0/16")) == []
+    made = replace(FINE, network=Network(("172.30.0.0/16",), 0, "br-0123456789ab"), routes=list(routes(ROUTES)))
+    anything = replace(asked, subnet="")
+    assert codes(made, anything) == ["subnet_routed"]
+    served = replace(made, deployed=True)
+    assert (said(served, anything), len(notes(served, anything))) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("subnet", "mtu", "found"),
+    [("", 0, 0), ("10.9.0.0/24", 1450, 0), ("10.9.0.0/24", 0, 0), ("10.8.0.0/24", 0, 1), ("", 1500, 1)],
+)
+def test_a_network_that_exists_is_kept_or_refused_never_replaced(subnet, mtu, found):
+    host = replace(FINE, network=Network(("10.9.0.0/24",), 1450, "br-1"))
+    asked = Requirements("eduhub", network="eduhub", subnet=subnet, mtu=mtu)
+    assert codes(host, asked) == ["network_differs"] * found
+
+
+def test_a_network_is_known_by_what_the_engine_says_of_it():
+    found = {"Id": "0123456789abcdef", "IPAM": {"Config": [{"Subnet": "10.9.0.0/24"}]}, "Options": {engine.MTU: "1450"}}
+    assert engine.described(found) == Network(("10.9.0.0/24",), 1450, "br-0123456789ab")
 
 
 def test_every_code_is_documented():
