@@ -136,8 +136,9 @@ def test_a_rolled_back_image_that_somebody_removed_is_refused(live):
     live.roll("run-2", "upgrade", python="3.11")
     gone = live.store.record(live.store.state().last_good)
     live.engine.images = {name: image for name, image in live.engine.images.items() if image.id != gone.image_id}
-    with ends("image_gone"):
+    with ends("image_gone") as refused:
         live.begin("run-3", "rollback")
+    assert refused.value.next[-1] == ["./invoke", "upgrade", "--python", "3.9"]  # makes it anew
     assert live.store.lock() is None
 
 

@@ -179,8 +179,8 @@ def image_gone(record: Record) -> RefusedError:
     return RefusedError(
         "image_gone",
         f"The image of release {record.id} ({record.image_name}, {record.image_id[:19]}) is no longer on this host. "
-        "Another release can be named with --to. Nothing was changed.",
-        LIST,
+        "Another release can be named with --to, or one made anew from today's images. Nothing was changed.",
+        LIST, ["./invoke", "upgrade", *(["--python", record.python] if record.python else [])],
     )
 
 
