@@ -39,7 +39,7 @@ IMAGES = ["eduhub/pilot:py3.11", "eduhub/edge:bookworm", "eduhub/plone:6.0.13-py
 def boot(folder: Path) -> Host:
     """Boot the machine, give it the images, and return it; its inventory and key are in `folder`."""
     remove()
-    bare = [sys.executable, str(CHECKOUT / "tests/molecule/hosts/machine.py"), BARE]
+    bare = [sys.executable, str(CHECKOUT / "tests/molecule/hosts/machine.py"), "bookworm"]
     subprocess.run(bare, env={**os.environ, "PYTHONPATH": str(CHECKOUT / "images")}, check=True, timeout=600)
     subprocess.run(["docker", "build", "--quiet", "--build-arg", f"BASE={BARE}", "--tag", IMAGE, str(HERE / "machine")],
                    check=True, timeout=600, capture_output=True)  # fmt: skip

@@ -1,4 +1,4 @@
-"""A host that lost the pilot's image, as `docker system prune --all` takes it: the real roles, a stand-in for docker."""
+"""A host that lost the pilot's image to `docker system prune --all`: the real roles, a stand-in for docker."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DOCKER = """\
 #!/bin/sh
 case "$*" in
 run*) cat >/dev/null
-  test -e {here}/sent || {{ echo "docker: Error response from daemon: No such image: eduhub/pilot:py3.11" >&2; exit 125; }}
+  test -e {here}/sent || {{ echo "docker: Error response from daemon: No such image: eduhub/pilot" >&2; exit 125; }}
   echo '{{"code":"status_reported","exit":0,"message":"blue is live.","changed":false}}' ;;
 "image inspect"*) test -e {here}/built || {{ echo "Error: No such image: eduhub/pilot:py3.11" >&2; exit 1; }}
   echo sha256:1; touch {here}/sent ;;
