@@ -21,6 +21,9 @@ PHASES_WITHOUT_ANSWER = dict.fromkeys(
     ("setup", "preflight", "engine", "stage", "compare", "plan", "begin", "status", "releases", "report", "self-test"),
     REFUSED,
 )
+# What a deployment does before it takes the lock. Once one of these has changed something, nothing after it is a
+# refusal that touched nothing, and none undoes it.
+PHASES_BEFORE_LOCK = frozenset({"prepare", "plone", "edge"})
 # An answer of 1 in any other phase says that its run is about to be reverted; only an answer of `revert` says it was.
 REVERTED_ALREADY = frozenset({"confirm", "self-test"})
 
@@ -29,6 +32,11 @@ def host_exit(host: Host) -> int:
     """Return the exit code that one host's part of the run asks for."""
     if host.unreachable:
         return NEEDS_PERSON if disconnected(host) else REFUSED
+    code = _answered_exit(host)
+    return NEEDS_PERSON if code == REFUSED and PHASES_BEFORE_LOCK & set(host.changed_in) else code
+
+
+def _answered_exit(host: Host) -> int:
     if "revert" in host.exits:
         # Confirmed and with its lock free, a run was over: that there is nothing to undo refuses nothing.
         over = host.exits["revert"] == REFUSED and host.exits.get("confirm") == DONE

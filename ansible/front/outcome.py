@@ -14,7 +14,8 @@ class Host:
     """One host's part of a run.
 
     `phase`: the one it is in. `phases`: those in which something ran, in order. `failed`: the phase of the first
-    failure, None without one. `exits`: the `exit` of the pilot's last answer in each phase. `messages`: why it failed.
+    failure, None without one. `changed_in`: the phases in which something of the host was changed. `exits`: the `exit`
+    of the pilot's last answer in each phase. `messages`: why it failed.
     `announced`: blocks of text for the end. `status`: the pilot's status object. `report`: its report of the last
     rollout. `python`: the live one as it was found, as "3.11". `rolled`: the verdicts of this rollout's gates, and
     what it changed. `until`: when a host that was disconnected has ended its rollout by itself at the latest (UTC,
@@ -26,6 +27,7 @@ class Host:
     failed: str | None = None
     unreachable: bool = False
     changed: int = 0
+    changed_in: Sequence[str] = ()
     exits: Mapping[str, int] = field(default_factory=dict)
     messages: Sequence[Message] = ()
     announced: Sequence[str] = ()
@@ -63,7 +65,10 @@ class Outcome:
     def after(self, before: Outcome) -> Outcome:
         """Return the outcome of undoing what `before` had done, with what each host had been through and answered."""
         hosts = {
-            name: replace(host, phases=(*old.phases, *host.phases), exits={**old.exits, **host.exits})
+            name: replace(
+                host, phases=(*old.phases, *host.phases), changed_in=(*old.changed_in, *host.changed_in),
+                exits={**old.exits, **host.exits},
+            )  # fmt: skip
             for name, host in self.hosts.items()
             for old in (before.hosts.get(name, Host()),)
         }

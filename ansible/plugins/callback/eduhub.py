@@ -59,7 +59,8 @@ class HostRun:
 
     def __init__(self) -> None:
         self.outcome: dict[str, Any] = {
-            "phase": "", "phases": [], "failed": None, "unreachable": False, "changed": 0, "exits": {},
+            "phase": "", "phases": [], "failed": None, "unreachable": False, "changed": 0,
+            "changed_in": [], "exits": {},
             "messages": [], "announced": [], "status": None, "report": None,
             "python": None, "rolled": None, "until": None,
         }  # fmt: skip
@@ -174,7 +175,10 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
         if not run.ran:
             run.ran = True
             run.outcome["phases"].append(run.phase)
-        run.changes += bool(result.is_changed())
+        if result.is_changed():
+            run.changes += 1
+            if run.phase not in run.outcome["changed_in"]:
+                run.outcome["changed_in"].append(run.phase)
         if not result.task.get_vars().get("advisory"):
             for answer in answers(result.result):
                 self._take_answer(run, answer)

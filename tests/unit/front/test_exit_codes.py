@@ -17,6 +17,14 @@ HOSTS = {
     "failed in preflight": (Host(phases=("preflight",), failed="preflight"), 2, "refused"),
     "failed before any phase": (Host(phases=("setup",), failed="setup"), 2, "refused"),
     "was refused by begin": (Host(phases=("begin",), failed="begin", exits={"begin": 2}), 2, "refused"),
+    "was refused by begin once its directories were made": (
+        Host(phases=("prepare", "begin", "revert"), failed="begin", changed_in=("stage", "prepare"),
+             exits={"begin": 2, "revert": 2}), 3, "failed",
+    ),
+    "was refused when it had only got images": (
+        Host(phases=("stage", "prepare"), failed="prepare", changed_in=("engine", "stage"), exits={"prepare": 2}), 2,
+        "refused",
+    ),
     "failed and was reverted": (
         Host(phases=(*ROLLED, "revert"), failed="prove", exits={"prove": 1, "revert": 1}), 1, "reverted",
     ),

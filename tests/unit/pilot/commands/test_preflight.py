@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from eduhub_pilot.commands import preflight as module
-from eduhub_pilot.commands.preflight import preflight
+from eduhub_pilot.commands.preflight import first, preflight
 from eduhub_pilot.rollout.status import status
 
 
@@ -25,6 +26,12 @@ def found(outcome) -> list[str]:
 
 def test_a_host_in_order_has_no_finding(live):
     assert (preflight(live.host, "next").code, found(preflight(live.host, "next"))) == ("preflight_passed", [])
+
+
+def test_settings_are_judged_before_anything_is_on_the_host(live):
+    settings = replace(live.settings, root=Path("/absent"), gates={"pilot_gate_smoke": "sometimes"})
+    refused = first(replace(live.host, settings=settings, store=None), None)
+    assert (refused.code, found(refused)) == ("preflight_failed", ["setting_invalid"])
 
 
 def test_the_python_that_is_live_is_told(live):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from eduhub_pilot.adapters.host import Host
@@ -23,11 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", help="id of the run")
     parser.add_argument("--verb", help="what the run does; deploy starts what is stopped")
     parser.add_argument("--take-over", action="store_true", help="the run takes the lock over, or resumes")
+    parser.add_argument("--first", action="store_true", help="nothing is on the host yet: judge the settings alone")
 
 
 def run(host: Host, options: argparse.Namespace) -> Outcome:
     """Run the command."""
     spec = parse_spec(options.spec) if options.spec else None
+    if options.first:
+        return first(host, spec)
     return preflight(host, options.run, options.verb, options.take_over, spec)
 
 
@@ -54,6 +57,15 @@ def preflight(
             findings += [*_map(host, state), *_engine(host, state), *_edge(host, state), *_live(host, state, record)]
         findings += _memory(MEMORY.read_text(), record)
         python = record.python if record else None
+    return _judged(findings, python)
+
+
+def first(host: Host, spec: Spec | None) -> Outcome:
+    """Return every finding in the settings and the specification, before anything is on the host."""
+    return _judged(list(_gates(host, spec, secrets=False)), None)
+
+
+def _judged(findings: Sequence[Finding], python: str | None) -> Outcome:
     if not findings:
         return Outcome("preflight_passed", "Preflight has no finding.", False, {"python": python})
     count = f"{len(findings)} finding{'' if len(findings) == 1 else 's'}"
@@ -61,10 +73,10 @@ def preflight(
     return Outcome("preflight_failed", message, False, {"python": python}, findings=findings)
 
 
-def _gates(host: Host, spec: Spec | None) -> Iterator[Finding]:
+def _gates(host: Host, spec: Spec | None, *, secrets: bool = True) -> Iterator[Finding]:
     try:
         judged_by = criteria(host.settings.gates, spec)
-        for name in credentials_of(judged_by.contract.requests):
+        for name in credentials_of(judged_by.contract.requests) if secrets else ():
             secret(host, name)
     except RefusedError as error:
         yield finding_of(error)
