@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -137,6 +138,28 @@ def test_the_images_of_the_chosen_python_are_brought():
         "eduhub/plone:6.0.13-py3.11",
         "eduhub/bridge:py3.9",
     ]
+
+
+TLS = {"edge_tls_certificates": [{"certificate": "/a.pem", "key": "/a.key"}]}
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "left"),
+    [
+        ({}, {}, []),
+        ({}, {"edge_port": 80}, ["127.0.0.1:8080"]),
+        ({}, {"edge_address": "0.0.0.0"}, []),
+        ({"edge_address": "0.0.0.0", "edge_port": 80}, {"edge_address": "10.0.0.7", "edge_port": 80}, ["0.0.0.0:80"]),
+        ({"edge_address": "10.0.0.7, ::1"}, {"edge_address": "::"}, []),
+        ({**TLS, "edge_port": 80}, {"edge_port": 80}, ["127.0.0.1:443"]),
+        ({"edge_port": 80}, {**TLS, "edge_port": 80}, []),
+    ],
+)
+def test_a_public_address_that_haproxy_would_leave_is_known_beforehand(before, now, left):
+    text = render("edge", "haproxy.cfg.j2", **before)
+    found = {"content": b64encode(text.encode()).decode()}
+    assert value("_edge_left", edge_before=found, **now) == left
+    assert value("_edge_left", edge_before={"failed": True}, **now) == []
 
 
 def test_only_an_edge_below_port_1024_starts_as_root_with_what_it_needs_to_bind_and_to_stop_being_root():
