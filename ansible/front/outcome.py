@@ -66,9 +66,11 @@ class Outcome:
         """Return the outcome of undoing what `before` had done, with what each host had been through and answered."""
         hosts = {
             name: replace(
-                host, phases=(*old.phases, *host.phases), changed_in=(*old.changed_in, *host.changed_in),
+                host,
+                phases=(*old.phases, *host.phases),
+                changed_in=(*old.changed_in, *host.changed_in),
                 exits={**old.exits, **host.exits},
-            )  # fmt: skip
+            )
             for name, host in self.hosts.items()
             for old in (before.hosts.get(name, Host()),)
         }

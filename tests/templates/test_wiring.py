@@ -140,6 +140,7 @@ def test_the_images_of_the_chosen_python_are_brought():
     ]
 
 
+EVERYWHERE = {"edge_address": "0.0.0.0"}  # noqa: S104 - compared, not bound
 TLS = {"edge_tls_certificates": [{"certificate": "/a.pem", "key": "/a.key"}]}
 
 
@@ -148,8 +149,8 @@ TLS = {"edge_tls_certificates": [{"certificate": "/a.pem", "key": "/a.key"}]}
     [
         ({}, {}, []),
         ({}, {"edge_port": 80}, ["127.0.0.1:8080"]),
-        ({}, {"edge_address": "0.0.0.0"}, []),
-        ({"edge_address": "0.0.0.0", "edge_port": 80}, {"edge_address": "10.0.0.7", "edge_port": 80}, ["0.0.0.0:80"]),
+        ({}, EVERYWHERE, []),
+        ({**EVERYWHERE, "edge_port": 80}, {"edge_address": "10.0.0.7", "edge_port": 80}, ["0.0.0.0:80"]),
         ({"edge_address": "10.0.0.7, ::1"}, {"edge_address": "::"}, []),
         ({**TLS, "edge_port": 80}, {"edge_port": 80}, ["127.0.0.1:443"]),
         ({"edge_port": 80}, {**TLS, "edge_port": 80}, []),
