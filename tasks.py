@@ -173,10 +173,10 @@ def verify_images(c: Context) -> None:
     molecule(c, "images")
 
 
-def molecule(c: Context, scenario: str) -> None:
+def molecule(c: Context, scenario: str, **environment: str) -> None:
     """Run one molecule scenario of tests/molecule, from create to destroy."""
     with c.cd("tests"):
-        run(c, sys.executable, "-m", "molecule", "test", "--scenario-name", scenario)
+        run(c, sys.executable, "-m", "molecule", "test", "--scenario-name", scenario, **environment)
 
 
 @task(help={
@@ -208,10 +208,11 @@ def check(c: Context, complete: bool = False) -> None:
 @task(help={
     "stories": "only the tests whose name contains this, all their cases",
     "faults": "only the fault matrix, complete instead of a daily sample: about two hours",
+    "hosts": "only the deployment to a bare host, on each release of Debian that is played",
     "complete": "also the cases that a run leaves to other days",
 })  # fmt: skip
 def test(
-    c: Context, stories: str = "", faults: bool = False, complete: bool = False,
+    c: Context, stories: str = "", faults: bool = False, hosts: bool = False, complete: bool = False,
 ) -> None:  # fmt: skip
     """Run everything: check, the images, the roles on hosts, and the rollout stories under load."""
     # First, since HAProxy, which the templates are tested with, is in one of them.
@@ -219,6 +220,10 @@ def test(
     builder(c, "--missing")
     if faults:
         pytest(c, "tests/rollout/faults", "-v", EDUHUB_FAULTS="all")
+        return
+    if hosts:
+        for suite in c.config.host_suites:
+            molecule(c, "hosts", EDUHUB_SUITE=suite)
         return
     check(c, complete=True)
     for scenario in c.config.scenarios:
@@ -252,6 +257,7 @@ namespace.configure(
         "side_by_side": ["--numprocesses", str((os.cpu_count() or 1) * 3 // 2), "--dist", "loadfile"],
         "test_inventory": "tests/rollout/inventory",
         "scenarios": sorted(found.parent.name for found in Path("tests/molecule").glob("*/molecule.yml")),
+        "host_suites": ["bookworm", "trixie"],
         "lock_options": [
             "--universal", "--generate-hashes", "--no-emit-index-url", "--no-emit-find-links",
             "--no-annotate", "--no-header", "--quiet", "--fork-strategy", "fewest",

@@ -1,0 +1,38 @@
+"""docs/reference/hosts.md, made from matrix.yml. `python -m tests.molecule.hosts.published` writes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+HERE = Path(__file__).parent
+CHECKOUT = HERE.parents[2]
+PAGE = CHECKOUT / "docs/reference/hosts.md"
+HEAD = """\
+# Hosts
+
+Which hosts the stack runs on. *Played* names the suite that deploys to such a host for real: a machine of its own, with
+systemd and a Docker Engine, in a container. What no suite plays is expected, and not measured.
+
+`./invoke test` plays Debian 12 on one day and Debian 13 on the next; `./invoke test --hosts` plays both. The hosts of
+`tests/rollout/faults` are played by `./invoke test --faults`, and a part of them each day.
+
+| host | what happens | played |
+|---|---|---|
+"""
+
+
+def matrix() -> list[dict[str, str]]:
+    """Return the rows: `host`, what `is` true of it, and the suite by which it is `played`, if one does."""
+    return list(yaml.safe_load((HERE / "matrix.yml").read_text(encoding="utf-8")))
+
+
+def page() -> str:
+    """Return the page's text."""
+    rows = [(row["host"], row["is"], f"`{row['played']}`" if "played" in row else "not measured") for row in matrix()]
+    return HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
