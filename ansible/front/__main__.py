@@ -17,11 +17,13 @@ from typing import Any, NoReturn
 
 from front import images, inventory
 from front.documented import documented, read
-from front.exit_codes import DONE, REFUSED, run_exit
+from front.exit_codes import DONE, REFUSED, fleet_exit, run_exit
+from front.fleet import Fleet, fleet_of, policy_of
 from front.inventory import Target
 from front.ladder import Ladder, ended_lines, ends, today
 from front.outcome import Outcome
 from front.output import closing
+from front.output.fleet import ending
 from front.output.layout import columns, next_lines
 from front.play import Played, Run, Signals, note, play, recover, show
 from front.refusal import RefusalError
@@ -86,6 +88,8 @@ def checked(options: argparse.Namespace) -> list[Target]:
     inventory.check(options.path, hosts, known)
     check_python(options, hosts)
     check_root(options, hosts)
+    if fleet := fleet_of(request_of(options), hosts):
+        options.policy = policy_of(fleet, known, hold=bool(options.values.get("eduhub_hold")))
     return hosts
 
 
@@ -151,7 +155,9 @@ def played(options: argparse.Namespace, hosts: Sequence[Target], signals: Signal
     )  # fmt: skip
     if not run.json:
         show(closing.header(request, names, run.id, check=run.check))
-    done = play(run, request.verb, signals)
+    fleet = fleet_of(request, hosts)
+    waves = Fleet(run, [host.name for host in fleet], options.policy) if fleet else None
+    done = waves.roll(signals) if waves else play(run, request.verb, signals)
     cut_off = done.outcome is None or not done.outcome.ended
     if request.verb == "engine" and not cut_off and not done.returned and not options.check:
         return DONE if built(options, hosts, done.outcome, signals) else REFUSED
@@ -164,7 +170,7 @@ def played(options: argparse.Namespace, hosts: Sequence[Target], signals: Signal
     elif cut_off and done.interrupted and request.verb not in {"confirm", "destroy"}:
         show(*closing.result_lines(REFUSED, request, columns(), interrupted=True))
         return REFUSED
-    return closed(run, names, done)
+    return closed(run, names, done, waves)
 
 
 def built(options: argparse.Namespace, hosts: Sequence[Target], live: Outcome | None, signals: Signals) -> bool:
@@ -181,9 +187,10 @@ def built(options: argparse.Namespace, hosts: Sequence[Target], live: Outcome | 
     return False
 
 
-def closed(run: Run, names: Sequence[str], done: Played) -> int:
+def closed(run: Run, names: Sequence[str], done: Played, waves: Fleet | None) -> int:
     """Show the result of a run; return its exit code."""
-    code, request, width = run_exit(done.returned, done.outcome), run.request, columns()
+    request, width = run.request, columns()
+    code = (fleet_exit if waves else run_exit)(done.returned, done.outcome)
     if done.outcome is None or not done.outcome.ended:
         show(*closing.last_words(done.stderr), "", *closing.result_lines(code, request, width))
     elif request.verb == "report":
@@ -194,7 +201,8 @@ def closed(run: Run, names: Sequence[str], done: Played) -> int:
         over = ends(done.outcome, ladder(), today())
         show(json.dumps(closing.document(request.verb, done.outcome, code, over), indent=2))
     else:
-        show(*closing.closing(request, names, done.outcome, code, width, interrupted=done.interrupted))
+        last = ending(request, done.outcome.hosts, code, waves.why, width) if waves else None
+        show(*closing.closing(request, names, done.outcome, code, width, interrupted=done.interrupted, fleet=last))
         if request.verb != "destroy":
             show(*ended_lines(done.outcome, ladder(), request, today(), width))
     return code

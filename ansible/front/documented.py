@@ -11,6 +11,7 @@ from typing import Any
 from settings.described import RANGE, SPEC, described, every, parsed
 
 STACK = "eduhub_"
+FLEET = "rollout_"  # of what ansible/front decides for several hosts, and no role
 # Range and unit, which Ansible's specs have no place for.
 MEASURE = (*RANGE, "unit")
 
@@ -70,7 +71,7 @@ def documented(ansible: Path) -> Documented:
     known = {name: {key: each[key] for key in (*SPEC, *MEASURE) if key in each} for name, each in told.items()}
     wired = frozenset(read(ansible / "playbooks/group_vars/all.yml"))
     free = {name: option for name, option in known.items() if name not in wired}
-    return Documented(free, (STACK, *(f"{role.name}_" for role in roles)), wired)
+    return Documented(free, (STACK, FLEET, *(f"{role.name}_" for role in roles)), wired)
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -64,6 +64,23 @@ def run_exit(returned: int, outcome: Outcome | None) -> int:
     return worst(host_exit(host) for host in hosts)
 
 
+def fleet_exit(returned: int, outcome: Outcome | None) -> int:
+    """Return the exit code of a run in waves, from the same as `run_exit`.
+
+    0 every host has the release; 2 this run touched none; 1 each host that it touched went back, and none has the
+    release; 3 a person is needed, for one host or because hosts serve different releases.
+    """
+    if outcome is None or not outcome.ended or not outcome.hosts:
+        return run_exit(returned, outcome)
+    hosts = outcome.hosts.values()
+    codes = [REFUSED if host.waiting else host_exit(host) for host in hosts]
+    if set(codes) == {DONE} or NEEDS_PERSON in codes:
+        return worst(codes)
+    if REVERTED not in codes and not any(host.moved for host in hosts):
+        return REFUSED
+    return NEEDS_PERSON if DONE in codes else REVERTED
+
+
 def touched(host: Host) -> bool:
     """Whether a phase began that may change what the host serves."""
     return not PHASES_WITHOUT_ANSWER.keys() >= set(host.phases)
@@ -91,4 +108,6 @@ def result_of(host: Host | None) -> str:
         return "untouched"
     if host.unreachable:
         return "unreachable"
+    if host.waiting:
+        return "waiting"
     return WORDS.get(host_exit(host)) or ("changed" if host.changed else "unchanged")

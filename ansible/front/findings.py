@@ -27,9 +27,12 @@ KINDS = {
 NOT_ANSIBLES = {"required", "default", "description", *MEASURE}
 
 
-# What each text of a list has to be like, and how that is said.
+COUNT_OR_SHARE = re.compile(r"[1-9]\d{0,4}|([1-9]\d?|100)%")
+# What a text, or each of a list, has to be like, and how that is said.
 TEXTS = {
     "edge_hosts": (re.compile(r"(?=[^.])[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]+\]"), "names such as hub.example.edu"),
+    "rollout_waves": (COUNT_OR_SHARE, "counts of hosts such as 1, and percentages such as 25%"),
+    "rollout_max_unavailable": (COUNT_OR_SHARE, "a count of hosts such as 1, or a share such as 10%"),
     "edge_proxy_headers": (re.compile(r"[A-Za-z0-9_-]{1,100}"), "names of request headers such as X-Remote-User"),
 }
 
@@ -106,8 +109,10 @@ def out_of_range(name: str, value: Any, option: Mapping[str, Any]) -> str | None
         return f"holds {shown(bad)}, but must hold addresses and networks, such as 192.0.2.0/24" if bad else None
     if name in TEXTS:
         form, example = TEXTS[name]
-        bad = next((each for each in value if not form.fullmatch(str(each))), None)
-        return f"holds {shown(bad)}, but must hold {example}" if bad is not None else None
+        several = isinstance(value, list)
+        bad = next((each for each in (value if several else [value]) if not form.fullmatch(str(each))), None)
+        verbs = ("holds", "hold") if several else ("is", "be")
+        return f"{verbs[0]} {shown(bad)}, but must {verbs[1]} {example}" if bad is not None else None
     if name == "edge_address":
         bad = next((each for each in str(value).split(",") if not is_address(each)), None)
         return f"holds {shown(bad.strip())}, which is no IP address, such as 0.0.0.0 or ::" if bad is not None else None

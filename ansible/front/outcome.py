@@ -19,7 +19,7 @@ class Host:
     `announced`: blocks of text for the end. `status`: the pilot's status object. `report`: its report of the last
     rollout. `python`: the live one as it was found, as "3.11". `rolled`: the verdicts of this rollout's gates, and
     what it changed. `until`: when a host that was disconnected has ended its rollout by itself at the latest (UTC,
-    RFC 3339).
+    RFC 3339). `waiting`: it belongs to a wave whose turn did not come.
     """
 
     phase: str = ""
@@ -36,12 +36,28 @@ class Host:
     python: str | None = None
     rolled: Mapping[str, Any] | None = None
     until: str | None = None
+    waiting: bool = False
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Host:
         """Return the host's part in the callback's file; raises KeyError or TypeError for another document."""
         messages = [Message.from_fields(each) for each in document.get("messages") or ()]
         return cls(**{**document, "messages": messages})
+
+    def then(self, later: Host) -> Host:
+        """Return this host after another playbook of the same run: what it has been through, and what is known last."""
+        last = ("failed", "status", "report", "python", "rolled")
+        kept = {name: getattr(later, name) or getattr(self, name) for name in last}
+        return replace(
+            later, **kept, phases=(*self.phases, *later.phases), exits={**self.exits, **later.exits},
+            changed=self.changed + later.changed, messages=(*self.messages, *later.messages),
+            announced=(*self.announced, *later.announced),
+        )  # fmt: skip
+
+    @property
+    def moved(self) -> bool:
+        """Whether this run moved its traffic."""
+        return "shift" in self.phases
 
     @property
     def begun(self) -> bool:
@@ -61,6 +77,11 @@ class Outcome:
         """Return the outcome in the callback's file; raises KeyError or TypeError for another document."""
         hosts = {name: Host.from_json(values) for name, values in document["hosts"].items()}
         return cls(hosts, bool(document["ended"]))
+
+    def then(self, later: Outcome) -> Outcome:
+        """Return the outcome of this playbook and of another of the same run, that played on some of the hosts."""
+        hosts = {name: self.hosts.get(name, Host()).then(host) for name, host in later.hosts.items()}
+        return Outcome({**self.hosts, **hosts}, later.ended)
 
     def after(self, before: Outcome) -> Outcome:
         """Return the outcome of undoing what `before` had done, with what each host had been through and answered."""

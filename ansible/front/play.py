@@ -13,12 +13,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import TextIO
+from typing import Any, TextIO
 
 from front.outcome import Outcome
 from front.request import Request
@@ -29,11 +29,17 @@ RECOVERY_SECONDS = 300.0
 RECOVERY = "recover"
 
 
+def new_id() -> str:
+    """Return the id of a run: when it began, in UTC, and two random bytes."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+
+
 @dataclass(frozen=True)
 class Run:
     """One run of one playbook.
 
-    `inventory`: the path of the request's inventory; `column`: the width of the host names.
+    `inventory`: the path of the request's inventory; `column`: the width of the host names. `only`: play on these hosts
+    alone, side by side; without, on all that the request names. `canary`: the one that rehearses the rollback.
     """
 
     request: Request
@@ -43,15 +49,19 @@ class Run:
     check: bool = False
     json: bool = False
     column: int = 9
-    id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}")
+    only: Sequence[str] = ()
+    canary: str = ""
+    id: str = field(default_factory=new_id)
     owner: str = field(default_factory=lambda: f"{user()}@{socket.gethostname()}")
 
     def command(self, playbook: str) -> list[str]:
         """Return the words that play ansible/playbooks/`playbook`.yml for this run."""
-        given = {"eduhub_run": self.id, "eduhub_owner": self.owner, "eduhub_verb": self.request.verb}
+        given: dict[str, Any] = {"eduhub_run": self.id, "eduhub_owner": self.owner, "eduhub_verb": self.request.verb}
         given |= {"eduhub_checkout": str(self.checkout)}
+        given |= {"eduhub_batch": len(self.only), "eduhub_canary": self.canary} if self.only else {}
+        limit = ",".join(self.only) or self.request.limit
         words = [str(Path(sys.executable).with_name("ansible-playbook")), "--inventory", str(self.inventory)]
-        words += ["--limit", self.request.limit] if self.request.limit else []
+        words += ["--limit", limit] if limit else []
         words += ["--check", "--diff"] if self.check else []
         words += ["-v"] if self.verbose else []
         words += ["--extra-vars", json.dumps({**given, **self.request.values})]

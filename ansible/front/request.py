@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 DEFAULT_INVENTORY = "local"
@@ -51,6 +51,10 @@ class Request:
         request = Request(self.verb, self.inventory, self.limit, kept, self.login)
         words = ["./invoke", *TYPED_AS.get(self.verb, [self.verb]), *request._options(), option, *self._hosts()]
         return shlex.join(words)
+
+    def limited(self, limit: str) -> Request:
+        """Return the same request for the hosts of `limit`."""
+        return replace(self, limit=limit)
 
     def same_hosts(self, arguments: Sequence[str], *, limit: str | None = None) -> str:
         """Return the command of an argument list; `./invoke` gets this request's --inventory and --limit.

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from front import inventory
-from front.documented import STACK, documented
+from front.documented import FLEET, STACK, documented
 from front.refusal import RefusalError
 
 LONGEST_TASKS = 120  # lines; a file of 30 to 60 is one that can be read at a glance
@@ -84,7 +84,7 @@ def options_half_documented(ansible: Path) -> list[str]:
 
 
 def own_prefixes(role: Path) -> tuple[str, ...]:
-    return (f"{role.name}_", STACK) if role.name == STACK_ROLE else (f"{role.name}_",)
+    return (f"{role.name}_", STACK, FLEET) if role.name == STACK_ROLE else (f"{role.name}_",)
 
 
 def doors_without_spec(ansible: Path) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from front.exit_codes import DONE, NEEDS_PERSON, REFUSED, REVERTED, disconnected, host_exit, result_of
 from front.outcome import Host, Outcome
 from front.output.disconnected import disconnected_messages
+from front.output.fleet import mixed_lines
 from front.output.host_table import host_table, is_worth_showing
 from front.output.layout import next_lines, rendered, wrapped
 from front.request import Request
@@ -52,11 +53,12 @@ def failure_lines(outcome: Outcome, request: Request, width: int) -> list[str]:
 
 
 def closing(
-    request: Request, names: Sequence[str], outcome: Outcome, code: int, width: int, *, interrupted: bool = False
-) -> list[str]:
+    request: Request, names: Sequence[str], outcome: Outcome, code: int, width: int, *, interrupted: bool = False,
+    fleet: Sequence[str] | None = None,
+) -> list[str]:  # fmt: skip
     """Return what ends a run: table, announcements, and the next command where something went wrong.
 
-    `names` are all hosts that were asked for.
+    `names` are all hosts that were asked for. `fleet`: the last lines of a run in waves, which knows more.
     """
     hosts = {name: outcome.hosts.get(name) for name in names}
     if not outcome.hosts:
@@ -69,6 +71,10 @@ def closing(
     gone = {name: host for name, host in outcome.hosts.items() if disconnected(host)}
     for text, commands in disconnected_messages(gone, request, alone=list(gone) == list(names)):
         lines += ["", *wrapped(text, width), "When the host is reachable again:", *next_lines(commands)]
+    if fleet is not None:
+        return lines + (["", *fleet] if fleet else [])
+    if request.verb == "status" and (several := mixed_lines(outcome.hosts, request, width)):
+        lines += ["", *several]
     if gone and all(disconnected(host) for host in outcome.hosts.values() if host_exit(host) == code):
         return lines  # nothing is left to say
     return lines + (["", *result_lines(code, request, width, interrupted=interrupted)] if code or interrupted else [])

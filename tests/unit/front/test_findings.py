@@ -14,6 +14,8 @@ KNOWN = Documented(
         "edge_trusted_proxies": {"type": "list", "elements": "str"},
         "edge_hosts": {"type": "list", "elements": "str"},
         "edge_proxy_headers": {"type": "list", "elements": "str"},
+        "rollout_waves": {"type": "list", "elements": "str"},
+        "rollout_max_unavailable": {"type": "str"},
         "bridge_mode": {"choices": ["tcp", "socket"]},
         "bridge_python": {"type": "str", "choices": ["3.9", "3.11"]},
         "bridge_environment": {"type": "dict"},
@@ -76,6 +78,14 @@ WRONG = {
     "an address of a page for a name": (
         {"edge_hosts": ["hub.example.edu", "https://hub.example.edu"]},
         "edge_hosts (all.yml:1) holds 'https://hub.example.edu', but must hold names such as hub.example.edu.",
+    ),
+    "a wave that is no number of hosts": (
+        {"rollout_waves": [1, "25 %"]},
+        "rollout_waves (all.yml:1) holds '25 %', but must hold counts of hosts such as 1, and percentages such as 25%.",
+    ),
+    "a number of hosts that is none": (
+        {"rollout_max_unavailable": "0%"},
+        "rollout_max_unavailable (all.yml:1) is '0%', but must be a count of hosts such as 1, or a share such as 10%.",
     ),
     "no name of a header": (
         {"edge_proxy_headers": ["X-User:"]},

@@ -103,3 +103,17 @@ Origin: deploy.yml:3
 
 def test_only_the_end_of_many_last_words_is_shown():
     assert [str(number) for number in range(12, 20)] == closing.last_words("\n".join(map(str, range(20))))
+
+
+def test_status_names_a_mixed_fleet_and_the_commands_that_end_it():
+    def serves(python: str, day: int) -> Host:
+        release = f"2026010{day}T000000Z-py{python}-abc"
+        return Host(status={"release": release, "python": python, "rollback": {"ready": True, "to": "r1"}})
+
+    lines = ending("status", 0, a=serves("3.9.2", 1), b=serves("3.11.2", 2), c=serves("3.9.2", 1))
+    assert lines[-3:] == [
+        "Mixed fleet: Python 3.9.2 on a, c; Python 3.11.2 on b.",
+        "Next: ./invoke upgrade --python 3.11 --resume",
+        "      ./invoke rollback --limit b",
+    ]
+    assert "Mixed" not in "".join(ending("status", 0, a=serves("3.9.2", 1), c=serves("3.9.2", 2)))

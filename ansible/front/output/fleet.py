@@ -1,0 +1,89 @@
+"""What a run over several hosts leaves: which host serves what, and what to type next. Pure: returns lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from front.exit_codes import DONE, NEEDS_PERSON, REFUSED, REVERTED, host_exit
+from front.outcome import Host
+from front.output.layout import next_lines, wrapped
+from front.request import Request
+
+MOST_NAMES = 8
+
+
+def pythons(hosts: Mapping[str, Host]) -> dict[str, list[str]]:
+    """Return the hosts that serve each Python, by what their status said last; those that did not say are left out."""
+    found: dict[str, list[str]] = {}
+    for name, host in hosts.items():
+        if python := (host.status or {}).get("python"):
+            found.setdefault(str(python), []).append(name)
+    return found
+
+
+def mixed(hosts: Mapping[str, Host]) -> str:
+    """Return which hosts serve which Python; empty where all that said serve the same."""
+    found = pythons(hosts)
+    if len(found) < 2:
+        return ""
+    served = (f"Python {python} on {listed(names)}" for python, names in sorted(found.items(), key=_version))
+    return f"Mixed fleet: {'; '.join(served)}."
+
+
+def _version(item: tuple[str, Sequence[str]]) -> list[int]:
+    return [int(part) if part.isdigit() else 0 for part in item[0].split(".")]
+
+
+def mixed_lines(hosts: Mapping[str, Host], request: Request, width: int) -> list[str]:
+    """Return what `status` says of a mixed fleet, and what ends that: the newest release for all, or the way back."""
+    text = mixed(hosts)
+    if not text:
+        return []
+    found = pythons(hosts)
+    newest = max(found, key=lambda python: max(_release(hosts[name]) for name in found[python]))
+    commands = [request.invoke("upgrade", "--python", minor(newest), "--resume")]
+    if all(((hosts[name].status or {}).get("rollback") or {}).get("ready") for name in found[newest]):
+        commands.append(request.invoke("rollback", limit=",".join(found[newest])))
+    return [*wrapped(text, width), *next_lines(commands)]
+
+
+def _release(host: Host) -> str:
+    """Return the id of the live release, which begins with the time at which it was recorded."""
+    return str((host.status or {}).get("release") or "")
+
+
+def minor(python: str) -> str:
+    """Return "3.11" of "3.11.2"."""
+    return ".".join(python.split(".")[:2])
+
+
+def ending(request: Request, hosts: Mapping[str, Host], code: int, why: str, width: int) -> list[str]:
+    """Return what a run in waves that did not do everything leaves, and what to type next.
+
+    `why`: what ended it early, as a sentence; empty where every host had its turn.
+    """
+    if code == DONE:
+        return []
+    done = [name for name, host in hosts.items() if host.moved and not host.waiting and host_exit(host) == DONE]
+    unreachable = [name for name, host in hosts.items() if host.unreachable]
+    rest = f"{request.limit or 'all'}:{':'.join(f'!{name}' for name in unreachable)}"
+    lines = {
+        REVERTED: ["Reverted: each host that was touched serves its previous release again.", why,
+                   "Fix the cause, then try again."],
+        REFUSED: ["Refused: nothing was touched.", why, "Fix the cause, then try again."],
+        NEEDS_PERSON: [f"Halted: {why}" if why else "Not every host has the release.", mixed(hosts)],
+    }[code]  # fmt: skip
+    if code == NEEDS_PERSON:
+        commands = [request.without_recovery("--resume")]
+        commands += [request.invoke("rollback", limit=",".join(done))] if done else []
+        commands += [request.status]
+    else:
+        commands = [request.command]
+        commands += [request.limited(rest).command] if code == REFUSED and unreachable else []
+    return [*wrapped(" ".join(filter(None, lines)), width), *next_lines(commands)]
+
+
+def listed(hosts: Sequence[str]) -> str:
+    """Return the names, the first few of many."""
+    more = len(hosts) - MOST_NAMES
+    return ", ".join(hosts) if more <= 0 else f"{', '.join(hosts[:MOST_NAMES])} and {more} more"

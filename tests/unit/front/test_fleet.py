@@ -1,0 +1,347 @@
+"""A run over several hosts: what is played on which of them, what that comes to, and what the operator reads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as some
+
+from front.documented import documented
+from front.exit_codes import fleet_exit, result_of
+from front.fleet import Fleet, fleet_of, policy_of
+from front.inventory import Target
+from front.outcome import Host, Outcome
+from front.output.closing import closing
+from front.output.fleet import ending
+from front.play import Played, Run, Signals
+from front.refusal import RefusalError
+from front.request import Request
+from front.waves import Policy
+from tests.unit.front.conftest import ROOT
+
+REQUEST = Request("upgrade", "campus", "", {"eduhub_python": "3.11"})
+KNOWN = documented(ROOT / "ansible")
+NAMES = ["b1", "b2", "b3"]
+
+
+def serves(python: str, **more: object) -> dict[str, object]:
+    back = {"ready": True, "to": "old"}
+    return {"release": f"20260101T000000Z-py{python}-abc", "python": python, "rollback": back} | more
+
+
+# What becomes of a host while it is looked at, and while it is rolled or rolled back.
+LOOKED_WELL = Host(phase="status", phases=["preflight", "stage", "status"], changed=1,
+                   exits={"preflight": 0, "status": 0})  # fmt: skip
+LOOKED = {
+    "unreachable": Host(phase="preflight", phases=["preflight"], failed="preflight", unreachable=True),
+    "refused": Host(phase="preflight", phases=["preflight"], failed="preflight", exits={"preflight": 2}),
+}
+ROLLED = {
+    "reverted": Host(phase="revert", phases=["begin", "prove", "revert"], failed="prove",
+                     exits={"begin": 0, "prove": 1, "revert": 1}),
+    "refused": Host(phase="begin", phases=["begin"], failed="begin", exits={"begin": 2}),
+    "lost": Host(phase="shift", phases=["begin", "prove", "shift"], failed="shift", unreachable=True),
+    "broken": Host(phase="revert", phases=["begin", "shift", "revert"], failed="shift", exits={"revert": 3}),
+    "interrupted": Host(phase="shift", phases=["begin", "prove", "shift"]),
+}  # fmt: skip
+VERIFIED = Host(phase="verify", phases=["verify"])
+MOVED = Host(phase="confirm", phases=["begin", "shift", "verify", "confirm"], changed=2,
+             exits={"begin": 0, "shift": 0, "confirm": 0})  # fmt: skip
+
+
+@dataclass
+class Hosts:
+    """Stands for Ansible: `fails` names what happens to a host in a playbook, `played` is what was played on whom."""
+
+    fails: dict[tuple[str, str], str] = field(default_factory=dict)
+    played: list[tuple[str, ...]] = field(default_factory=list)
+    python: dict[str, str] = field(default_factory=dict)
+    unfinished: set[str] = field(default_factory=set)
+    runs: list[Run] = field(default_factory=list)
+    names: list[str] = field(default_factory=lambda: NAMES)
+
+    def play(self, run: Run, playbook: str, _: Signals) -> Played:
+        names = list(run.only or self.names)
+        self.played.append((playbook, *names))
+        self.runs.append(run)
+        hosts = {name: self._host(name, playbook) for name in names}
+        failed = any(host.failed or host.unreachable for host in hosts.values())
+        died = any(self.fails.get((name, playbook)) == "interrupted" for name in names)
+        return Played(2 if failed else 0, Outcome(hosts, ended=not died), "", died)
+
+    def _host(self, name: str, playbook: str) -> Host:
+        what = self.fails.get((name, playbook), "")
+        old = serves(self.python.setdefault(name, "3.9.2"))
+        if playbook == "upgrade_prepare":
+            rollout = {"run": "before"} if name in self.unfinished else None
+            return LOOKED.get(what, replace(LOOKED_WELL, status=old | {"rollout": rollout}))
+        if playbook == "verify":
+            return replace(VERIFIED, failed="verify" if what else None)
+        if what in ROLLED:
+            return replace(ROLLED[what], status=old)
+        if what == "unchanged":
+            self.python[name] = "3.11.2"
+            return Host(phase="verify", phases=["begin", "verify"], exits={"begin": 0}, status=serves("3.11.2"))
+        self.python[name] = "3.9.2" if playbook == "rollback" else "3.11.2"
+        return replace(MOVED, status=serves(self.python[name]))
+
+
+@pytest.fixture
+def roll(capsys) -> Callable[..., tuple[int, str, Fleet]]:
+    """Roll a fleet of stand-ins; return the exit code, what the operator read, and the fleet."""
+
+    def rolled(hosts: Hosts, **policy: object) -> tuple[int, str, Fleet]:
+        fleet = fleet_run(hosts, Policy(**{"soak_seconds": 0.0, **policy}))  # type: ignore[arg-type]
+        with Signals() as signals:
+            done = fleet.roll(signals)
+        code = fleet_exit(done.returned, done.outcome)
+        assert done.outcome
+        last = ending(REQUEST, done.outcome.hosts, code, fleet.why, 110)
+        print("\n".join(closing(REQUEST, hosts.names, done.outcome, code, 110, fleet=last)))
+        return code, capsys.readouterr().out, fleet
+
+    return rolled
+
+
+def fleet_run(hosts: Hosts, policy: Policy) -> Fleet:
+    return Fleet(Run(REQUEST, Path("campus"), Path(), id="RUN"), hosts.names, policy, play=hosts.play)
+
+
+def results(fleet: Fleet) -> dict[str, str]:
+    return {name: result_of(host) for name, host in fleet._played().outcome.hosts.items()}  # type: ignore[union-attr]
+
+
+def test_the_canary_is_rolled_first_and_rehearses_for_all(roll):
+    hosts = Hosts()
+    code, text, _ = roll(hosts)
+    assert code == 0
+    assert [("upgrade_prepare", *NAMES), ("rollout", "b1"), ("rollout", "b2"), ("rollout", "b3")] == hosts.played
+    assert [run.canary for run in hosts.runs] == ["", "b1", "b1", "b1"]
+    assert {"RUN"} == {run.id for run in hosts.runs}, "one run, so that an interruption undoes all of it"
+    assert text.startswith("Wave 1 of 3: b1\nWave 2 of 3: b2\nWave 3 of 3: b3\n")
+    assert "Next:" not in text
+
+
+def test_ansible_reaches_the_hosts_of_a_batch_at_once(roll):
+    hosts = Hosts()
+    assert roll(hosts, waves=["1", "100%"], max_unavailable="2")[0] == 0
+    assert hosts.played[1:] == [("rollout", "b1"), ("rollout", "b2", "b3")]
+    words = hosts.runs[-1].command("rollout")
+    assert words[words.index("--limit") + 1] == "b2,b3"
+    assert '"eduhub_batch": 2' in words[words.index("--extra-vars") + 1]
+
+
+def test_a_wave_is_verified_after_its_soak_time(roll):
+    hosts = Hosts()
+    code, text, _ = roll(hosts, soak_seconds=0.01, waves=["1", "100%"], max_unavailable="100%")
+    assert code == 0
+    assert hosts.played[1:] == [("rollout", "b1"), ("verify", "b1"), ("rollout", "b2", "b3")]
+    assert "Soak: wave 1 serves for 0.01 s, then its hosts are verified" in text
+
+
+def test_halt_leaves_a_mixed_fleet_and_names_what_is_live_where_and_what_ends_it(roll):
+    code, text, fleet = roll(Hosts({("b2", "rollout"): "reverted"}))
+    assert code == 3
+    assert results(fleet) == {"b1": "changed", "b2": "reverted", "b3": "waiting"}
+    assert text.endswith(
+        "Halted: 1 host failed or cannot be reached (b2), and rollout_failure_budget is 0. "
+        "Mixed fleet: Python 3.9.2 on\n"
+        "b2, b3; Python 3.11.2 on b1.\n"
+        "Next: ./invoke upgrade --python 3.11 --resume --inventory campus\n"
+        "      ./invoke rollback --inventory campus --limit b1\n"
+        "      ./invoke status --inventory campus\n"
+    )
+
+
+def test_revert_all_takes_the_moved_hosts_back_last_first(roll):
+    hosts = Hosts({("b3", "rollout"): "reverted"})
+    code, text, fleet = roll(hosts, on_breach="revert-all")
+    assert code == 1
+    assert hosts.played[-2:] == [("rollback", "b2"), ("rollback", "b1")]
+    run = hosts.runs[-1]
+    assert run.request.verb == "rollback"
+    assert run.id != "RUN"
+    assert "eduhub_python" not in str(run.command("rollback"))
+    assert dict.fromkeys(NAMES, "reverted") == results(fleet)
+    assert "Reverted: each host that was touched serves its previous release again. 1 host failed" in text
+
+
+@pytest.mark.parametrize("how", ["reverted", "broken", "lost"])
+def test_a_host_that_cannot_be_rolled_back_needs_a_person(roll, how):
+    hosts = Hosts({("b3", "rollout"): "reverted", ("b2", "rollback"): how})
+    code, _, fleet = roll(hosts, on_breach="revert-all")
+    assert code == 3
+    assert hosts.played[-1] == ("rollback", "b1"), "the others go back all the same"
+    assert results(fleet)["b1"] == "reverted"
+    assert results(fleet)["b2"] in {"failed", "unreachable"}
+
+
+def test_a_host_that_fails_after_the_soak_is_taken_back_too(roll):
+    hosts = Hosts({("b1", "verify"): "failed"})
+    code, _, _ = roll(hosts, on_breach="revert-all", soak_seconds=0.01)
+    assert code == 1
+    assert hosts.played[-2:] == [("verify", "b1"), ("rollback", "b1")]
+
+
+def test_a_finding_on_one_host_touches_none(roll):
+    hosts = Hosts({("b3", "upgrade_prepare"): "refused"})
+    code, text, _ = roll(hosts)
+    assert code == 2
+    assert [name for name, *_ in hosts.played] == ["upgrade_prepare"]
+    assert "Refused: nothing was touched." in text
+
+
+def test_an_unreachable_host_refuses_the_run_and_the_others_can_be_chosen(roll):
+    hosts = Hosts({("b2", "upgrade_prepare"): "unreachable"})
+    code, text, _ = roll(hosts)
+    assert code == 2
+    assert len(hosts.played) == 1
+    assert "Next: ./invoke upgrade --python 3.11 --inventory campus\n" in text
+    assert "./invoke upgrade --python 3.11 --inventory campus --limit 'all:!b2'" in text
+
+
+def test_within_the_budget_the_run_goes_on_without_an_unreachable_host(roll):
+    hosts = Hosts({("b2", "upgrade_prepare"): "unreachable"})
+    code, text, fleet = roll(hosts, failure_budget=1, max_unavailable="2")
+    assert code == 3
+    assert hosts.played[1:] == [("rollout", "b1"), ("rollout", "b3")]
+    assert results(fleet) == {"b1": "changed", "b2": "unreachable", "b3": "changed"}
+    assert "Not every host has the release." in text
+    assert "Next: ./invoke upgrade --python 3.11 --resume --inventory campus" in text
+
+
+def test_a_resumed_run_begins_with_the_hosts_that_were_interrupted(roll):
+    hosts = Hosts({("b1", "rollout"): "unchanged"}, unfinished={"b3"})
+    code, _, fleet = roll(hosts)
+    assert code == 0
+    assert hosts.played[1:] == [("rollout", "b3"), ("rollout", "b1"), ("rollout", "b2")]
+    assert fleet.moved == ["b3", "b2"]
+
+
+def test_a_canary_that_goes_back_leaves_no_mixed_fleet(roll):
+    code, text, _ = roll(Hosts({("b1", "rollout"): "reverted"}))
+    assert code == 1
+    assert "Mixed fleet" not in text
+
+
+def test_a_resumed_run_whose_first_host_goes_back_leaves_a_mixed_fleet(roll):
+    hosts = Hosts({("b1", "rollout"): "unchanged", ("b2", "rollout"): "reverted"})
+    assert roll(hosts)[0] == 3
+
+
+def test_an_interrupted_wave_ends_the_run_to_be_undone():
+    hosts = Hosts({("b2", "rollout"): "interrupted"})
+    fleet = fleet_run(hosts, Policy(soak_seconds=0.0))
+    with Signals() as signals:
+        done = fleet.roll(signals)
+    assert done.interrupted
+    assert done.outcome
+    assert not done.outcome.ended
+    assert done.outcome.begun
+
+
+def test_ctrl_c_between_two_waves_starts_no_other():
+    hosts = Hosts()
+    fleet = fleet_run(hosts, Policy(soak_seconds=60.0))
+    with Signals() as signals:
+        play = fleet.play
+
+        def played(run: Run, playbook: str, heard: Signals) -> Played:
+            if playbook == "rollout":
+                threading.Timer(0.3, lambda: setattr(signals, "count", 1)).start()
+            return play(run, playbook, heard)
+
+        fleet.play = played
+        done = fleet.roll(signals)
+    assert fleet_exit(done.returned, done.outcome) == 3
+    assert hosts.played[-1] == ("rollout", "b1")
+    assert done.interrupted
+
+
+EVENTS = some.dictionaries(
+    some.tuples(some.sampled_from([f"b{n}" for n in range(1, 9)]),
+                some.sampled_from(["upgrade_prepare", "rollout", "rollback", "verify"])),
+    some.sampled_from(["reverted", "refused", "lost", "broken", "unreachable"]), max_size=4,
+)  # fmt: skip
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(EVENTS, some.integers(2, 8), some.integers(0, 3), some.sampled_from(["halt", "revert-all"]),
+       some.sampled_from(["1", "50%", "3"]), some.sampled_from([0.0, 0.001]))  # fmt: skip
+def test_whatever_happens_every_host_is_in_the_table_and_a_resume_ends_it(
+    roll, fails, number, budget, on_breach, unavailable, soak
+):
+    names = [f"b{n}" for n in range(1, number + 1)]
+    hosts = Hosts(dict(fails), names=names)
+    code, text, fleet = roll(
+        hosts, failure_budget=budget, on_breach=on_breach, max_unavailable=unavailable, soak_seconds=soak
+    )
+    assert set(names) == set(results(fleet))
+    new = {name for name in names if hosts.python[name] == "3.11.2"}
+    assert (code == 0) <= (new == set(names))
+    assert (code in {1, 2}) <= (not new), "no mixed fleet goes unsaid"
+    assert code == 0 or "Next: ./invoke " in text
+    hosts.fails.clear()  # whatever it was, it is fixed
+    assert roll(hosts)[0] == 0
+    assert {"3.11.2"} == set(hosts.python.values())
+
+
+def targets(*several: dict[str, object], group: str = "bridge") -> list[Target]:
+    return [Target(f"b{n}", {"group_names": [group], **each}) for n, each in enumerate(several, start=1)]
+
+
+def test_only_an_upgrade_of_several_bridge_hosts_goes_in_waves():
+    assert len(fleet_of(REQUEST, targets({}, {}))) == 2
+    assert fleet_of(REQUEST, targets({})) == []
+    assert fleet_of(REQUEST, targets({}, {}, group="plone")) == []
+    assert fleet_of(replace(REQUEST, verb="status"), targets({}, {})) == []
+
+
+def test_the_policy_is_the_described_one_unless_the_inventory_sets_another():
+    assert Policy() == replace(policy_of(targets({}, {}), KNOWN, hold=False), waves=Policy.waves)
+    given = {"rollout_waves": [2, "50%"], "rollout_failure_budget": "3"}
+    policy = policy_of(targets(given, given), KNOWN, hold=True)
+    assert (policy.waves, policy.failure_budget, policy.soak_seconds) == (["2", "50%"], 3, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "why"),
+    [
+        (targets({"rollout_failure_budget": 1}, {}), "rollout_failure_budget is 1 for b1 and 0 for b2, but one run"),
+        (targets({"rollout_waves": []}, {"rollout_waves": []}), "rollout_waves names no wave"),
+        (targets({"rollout_on_breach": "{{ x }}"}, {}), "rollout_on_breach is decided before Ansible runs"),
+    ],
+)
+def test_a_policy_that_cannot_be_is_refused(hosts, why):
+    with pytest.raises(RefusalError, match=why):
+        policy_of(hosts, KNOWN, hold=False)
+
+
+PLAYED = """\
+- hosts: bridge
+  gather_facts: false
+  tasks:
+    - tell: {stdout: '{"code":"told","exit":0,"message":"fine."}'}
+      vars: {phase: %s}
+    - tell: {failed: true, stdout: '{"code":"gate_failed","exit":1,"message":"too slow."}'}
+      vars: {phase: shift}
+      when: inventory_hostname == 'b2' and '%s' == 'begin'
+"""
+
+
+def test_the_front_plays_the_waves_with_ansible(front, checkout):
+    (checkout / "inventories/local/hosts.yml").write_text(
+        "bridge:\n  vars: {ansible_connection: local, rollout_soak_seconds: 0}\n  hosts: {b1: , b2: , b3: }\n"
+    )
+    for name, phase in (("upgrade", "x"), ("upgrade_prepare", "preflight"), ("rollout", "begin")):
+        (checkout / f"ansible/playbooks/{name}.yml").write_text(PLAYED % (phase, phase))
+    code, text, _ = front.run("upgrade")
+    assert code == 3
+    assert "Wave 2 of 3: b2" in text
+    assert "Wave 3" not in text
+    assert "b3    waiting" in text
