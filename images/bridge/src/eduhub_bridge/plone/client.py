@@ -138,12 +138,9 @@ class PloneClient:
     def asks_alone(self, scope: Scope) -> Optional[Caller]:
         """Return the caller of a request if its Authorization alone says who it is; None otherwise.
 
-        Beside Plone's own session cookie Plone may have taken either. Raises RefusedError as `caller` does.
+        Raises RefusedError as `caller` does.
         """
-        if headers.has_session(scope["headers"]):
-            return None
-        caller = self.caller(scope, LIVE)
-        return caller if caller.authorization else None
+        return self.caller(scope, LIVE) if headers.alone(scope["headers"]) else None
 
     def again(self, context: Mapping[str, Any], authorization: Optional[str], feature: Feature) -> Caller:
         """Return the caller that gave this `context`, with the credential that it has now."""

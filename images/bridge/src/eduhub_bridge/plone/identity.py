@@ -57,16 +57,20 @@ class Identities:
         """Return the id of the user behind the site's credential; raise UnknownUserError, or UpstreamError."""
         if not site.authorization:
             raise UnknownUserError("This needs the credential of a Plone user: Authorization: Bearer … or Basic ….")
+        if known := self.known(site.authorization):
+            return known
         digest = self.digest(site.authorization)
-        known = self._known.get(digest)
-        if known and known[1] > self._clock():
-            return known[0]
         name = await _confirmed(site)
         self._known[digest] = (name, self._clock() + FRESH_SECONDS)
         self._known.move_to_end(digest)
         while len(self._known) > _MOST:
             self._known.popitem(last=False)
         return name
+
+    def known(self, authorization: str) -> str:
+        """Return the id of the user whom Plone has confirmed for a credential lately; empty otherwise."""
+        name, until = self._known.get(self.digest(authorization), ("", 0.0))
+        return name if until > self._clock() else ""
 
     def forget(self, authorization: str) -> None:
         """Ask Plone again next time."""

@@ -19,12 +19,15 @@ from eduhub_bridge.server.readiness import Readiness
 from eduhub_bridge.server.services import Services
 from eduhub_bridge.settings import Settings
 from eduhub_bridge.store.database import StoreError
+from eduhub_bridge.telemetry.logs import say
 from eduhub_bridge.telemetry.metrics import Metrics
-from eduhub_bridge.upstream import addresses
+from eduhub_bridge.upstream import addresses, headers
 from eduhub_bridge.upstream.limits import Upstream
 from eduhub_bridge.web import problems
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
+# In the Cache-Status of an answer that took nothing of Plone's time (RFC 9211).
+_STORED = "; hit"
 # What a move of thousands of items says at most; of a longer answer only the folder is told.
 _BODY_BYTES = 1024 * 1024
 _CLOSE = (b"connection", b"close")
@@ -54,14 +57,14 @@ class Bridge:
         # By the path as sent: what is decoded first cannot be told from what it pretends to be.
         passes = addresses.is_ours(scope["raw_path"])
         write = _Write(self._services, scope) if passes and scope["method"] not in _READS else None
-        status = 0
+        status, cache = 0, ""
 
         async def observed(message: Message) -> None:
-            nonlocal status
+            nonlocal status, cache
             if write:
                 write.answered(message)
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, cache = message["status"], _field(message, b"cache-status")
                 self._head(message["headers"])
             await send(message)
 
@@ -81,7 +84,21 @@ class Bridge:
                 write.tell()
             self._metrics.in_flight.dec()
             route = ROUTE if passes else getattr(scope.get("route"), "path", "unknown")
-            self._metrics.answered(route, scope["method"], status, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            self._metrics.answered(route, scope["method"], status, seconds)
+            self._log(scope, route, status, cache, seconds)
+
+    def _log(self, scope: Scope, route: str, status: int, cache: str, seconds: float) -> None:
+        """Write a line for what the edge asked, but for a stored page: the edge's own line says that it was one."""
+        request = headers.request_id(scope["headers"])
+        if request is None or _STORED in cache:
+            return
+        more = {"cache": cache, "user": self._services.user(scope)}
+        told = {name: value for name, value in more.items() if value}
+        say(
+            "request", request=request, method=scope["method"], route=route, status=status,
+            ms=round(seconds * 1000), **told,
+        )  # fmt: skip
 
     def _head(self, fields: List[Tuple[bytes, bytes]]) -> None:
         if not any(name == b"date" for name, _ in fields):

@@ -24,6 +24,7 @@ from eduhub_bridge.store.events import Events
 from eduhub_bridge.store.jobs import Jobs
 from eduhub_bridge.telemetry.logs import say
 from eduhub_bridge.telemetry.metrics import Metrics
+from eduhub_bridge.upstream import headers
 from eduhub_bridge.upstream.limits import UpstreamError
 from eduhub_bridge.web.clients import Clients
 from eduhub_bridge.web.openapi import operation_id
@@ -73,6 +74,11 @@ class Services:
         found = changes(answered.method, answered.raw_path, answered.status, answered.location, answered.body)
         if found:
             self._hub.wrote(found, self._whose(caller) if caller is not None and caller.authorization else "")
+
+    def user(self, scope: Scope) -> str:
+        """Return the id of the user behind a request if Plone has confirmed it lately, else nothing; asks nobody."""
+        authorization = headers.alone(scope["headers"])
+        return self._identities.known(authorization) if authorization else ""
 
     async def _whose(self, caller: Caller) -> str:
         """Return the id of the user that Plone confirms; empty for a credential that it does not accept by itself.

@@ -1,4 +1,4 @@
-"""One JSON object a line on stderr: start, stop and what went wrong. Nothing for a request that went well."""
+"""One JSON object a line on stderr: start, stop, what went wrong, and the requests that no stored page answered."""
 
 from __future__ import annotations
 

@@ -68,10 +68,17 @@ def request_id(raw: Raw) -> Optional[str]:
     return given.decode("latin-1") if given else None
 
 
-def has_session(raw: Raw) -> bool:
-    """Return whether Plone's session cookie is among the cookies."""
-    cookies = b";".join(value for name, value in raw if name == b"cookie").split(b";")
-    return any(cookie.lstrip().startswith(b"__ac") for cookie in cookies)
+def alone(raw: Raw) -> Optional[str]:
+    """Return the Authorization that alone says whose request it is; None without one, or beside Plone's session cookie.
+
+    With both, Plone may have taken either.
+    """
+    named = list(raw)
+    cookies = b";".join(value for name, value in named if name == b"cookie").split(b";")
+    if any(cookie.lstrip().startswith(b"__ac") for cookie in cookies):
+        return None
+    given = [value for name, value in named if name == b"authorization"]
+    return given[0].decode("latin-1") if len(given) == 1 else None
 
 
 def foreign(raw: Raw) -> bool:
