@@ -7,9 +7,10 @@ import json
 
 import pytest
 
+from eduhub_bridge.live import hub as hubs
 from eduhub_bridge.live.audience import Audience
 from eduhub_bridge.live.changes import Change
-from eduhub_bridge.live.hub import Hub
+from eduhub_bridge.live.hub import CrowdedError, Hub
 from eduhub_bridge.live.listener import Listener, message
 from eduhub_bridge.upstream.limits import UpstreamError
 
@@ -62,3 +63,29 @@ async def test_what_was_written_first_is_told_first_however_long_its_author_take
     asked.set()
     await asyncio.gather(*hub._writing)
     assert told == [("/first", "ada"), ("/second", "")]
+
+
+async def test_one_address_is_not_all_who_listen(monkeypatch):
+    class Site:
+        authorization = None
+
+    async def serve(*_):
+        return
+
+    monkeypatch.setattr(Hub, "_serve", serve)
+    monkeypatch.setattr(hubs, "MOST_OF_ONE_CLIENT", 2)
+    hub = Hub(None, None, 60.0, lambda: None)
+    one, other, more = (Listener("/", None, "192.0.2.7") for _ in range(3))
+    await hub.join(Site(), "", one)
+    await hub.join(Site(), "", other)
+    with pytest.raises(CrowdedError):
+        await hub.join(Site(), "", more)
+    for client in ("192.0.2.8", "", "", ""):  # others, and who is not the public
+        await hub.join(Site(), "", Listener("/", None, client))
+    hub.leave(more)  # who was not let in frees no place
+    with pytest.raises(CrowdedError):
+        await hub.join(Site(), "", more)
+    hub.leave(one)
+    hub.leave(one)
+    await hub.join(Site(), "", more)
+    assert hub._of_client["192.0.2.7"] == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from eduhub_bridge.upstream import headers
 from eduhub_bridge.upstream.headers import foreign
 
 
@@ -21,3 +22,16 @@ from eduhub_bridge.upstream.headers import foreign
 def test_a_page_of_another_site_is_told_by_its_origin(fields, expected):
     sent = {"host": "hub.example", **fields}
     assert foreign([(name.encode(), value.encode()) for name, value in sent.items()]) == expected
+
+
+@pytest.mark.parametrize(
+    ("told", "client"),
+    [
+        ([], ""),
+        ([b"192.0.2.7"], "192.0.2.7"),
+        ([b"198.51.100.1, 192.0.2.7", b"10.0.0.1"], "192.0.2.7"),  # the proxy at 10.0.0.1 speaks for it
+        ([b"2001:db8::1", b"10.0.0.1"], "2001:db8::1"),
+    ],
+)
+def test_the_client_is_whom_the_edge_or_its_proxy_names(told, client):
+    assert headers.client([(b"x-forwarded-for", value) for value in told]) == client

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Awaitable, Callable, Dict, List, Optional, Sequence, Set, Union
 
@@ -20,6 +21,8 @@ from eduhub_bridge.telemetry.logs import Seldom
 from eduhub_bridge.upstream.limits import UpstreamError
 
 MOST_LISTENERS = 1000
+# From one address: a school may be behind it, but it must not be all who listen.
+MOST_OF_ONE_CLIENT = 250
 # Each is polled for on its own.
 MOST_AUDIENCES = 64
 # How soon changes of the other slot are seen.
@@ -54,6 +57,7 @@ class Hub:
         self._identities, self._poll_seconds, self._lost = identities, poll_seconds, lost
         self._rooms: Dict[bytes, _Room] = {}
         self._where: Dict[Listener, bytes] = {}
+        self._of_client = Counter[str]()
         self._writing: Set[asyncio.Future[None]] = set()
         self._last: Optional[asyncio.Future[None]] = None
         self._log = Seldom()
@@ -145,6 +149,8 @@ class Hub:
         digest = self._identities.digest(site.authorization) if site.authorization else b""
         if len(self._where) >= MOST_LISTENERS or self._stopping:
             raise CrowdedError
+        if listener.client and self._of_client[listener.client] >= MOST_OF_ONE_CLIENT:
+            raise CrowdedError
         moment = await self.events.moment(listener.last) if listener.last is not None else None
         room = self._rooms.get(digest)
         if room is None:
@@ -155,6 +161,7 @@ class Hub:
             room.since.append(moment)
         room.audience.listeners.add(listener)
         self._where[listener] = digest
+        self._of_client[listener.client] += 1
         if not room.task:
             room.task.append(asyncio.ensure_future(self._serve(digest, room)))
         room.news.set()
@@ -164,8 +171,10 @@ class Hub:
         """Somebody listens no more; the last one of an audience takes its polls with him."""
         digest = self._where.pop(listener, None)
         room = self._rooms.get(digest) if digest is not None else None
-        if digest is not None and listener.ended == "slow":
-            self._lost()
+        if digest is not None:
+            self._of_client -= Counter([listener.client])  # and forget whom it has none of
+            if listener.ended == "slow":
+                self._lost()
         if room is None or digest is None:
             return
         room.audience.listeners.discard(listener)

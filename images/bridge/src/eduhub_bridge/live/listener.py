@@ -25,10 +25,13 @@ class Message:
 
 
 class Listener:
-    """Gets messages in order. `ended` says why there will be no more: "slow", "stopping", "moved" or "unknown user"."""
+    """Gets messages in order. `client` is the address that it counts for, if any.
 
-    def __init__(self, path: str, last: Optional[int]) -> None:
-        self.path, self.last = path.rstrip("/"), last
+    `ended` says why there will be no more: "slow", "stopping", "moved" or "unknown user".
+    """
+
+    def __init__(self, path: str, last: Optional[int], client: str = "") -> None:
+        self.path, self.last, self.client = path.rstrip("/"), last, client
         self.ended = ""
         # Whether its audience has asked for the path itself, to know when that goes.
         self.placed = not self.path

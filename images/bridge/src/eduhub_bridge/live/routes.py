@@ -22,6 +22,7 @@ from eduhub_bridge.live.models import LiveMessage
 from eduhub_bridge.plone.client import Site
 from eduhub_bridge.plone.identity import UnknownUserError
 from eduhub_bridge.store.database import StoreError
+from eduhub_bridge.upstream import headers
 from eduhub_bridge.upstream.limits import UpstreamError
 from eduhub_bridge.web.clients import Clients, ProblemError
 from eduhub_bridge.web.models import Place, is_path
@@ -96,7 +97,8 @@ def router(hub: Hub, clients: Clients) -> APIRouter:
         Those that this client may know of; without a credential, what everybody may see. With `Last-Event-ID` those it
         missed come first, or an event `reset` if they are not known any more. A comment comes every 15 seconds.
         """
-        listener = Listener(path, _last(request.headers.get("last-event-id")))
+        client = headers.client(request.scope["headers"])
+        listener = Listener(path, _last(request.headers.get("last-event-id")), client)
         try:
             site = clients.site(request)
             user = await clients.user(site) if site.authorization else ""
@@ -120,7 +122,8 @@ def router(hub: Hub, clients: Clients) -> APIRouter:
 
     @routes.websocket("/live")
     async def live(socket: WebSocket, path: _Path = "/", last_event_id: Optional[str] = None) -> None:
-        await _Conversation(hub, clients, socket, Listener(path, _last(last_event_id))).hold()
+        listener = Listener(path, _last(last_event_id), headers.client(socket.scope["headers"]))
+        await _Conversation(hub, clients, socket, listener).hold()
 
     return routes
 

@@ -68,6 +68,16 @@ def request_id(raw: Raw) -> Optional[str]:
     return given.decode("latin-1") if given else None
 
 
+def client(raw: Raw) -> str:
+    """Return the address of the client as the edge tells it, for limits; empty for who is not the public.
+
+    The edge says who connected to it. Where that is a trusted proxy, the one before is whom the proxy speaks for.
+    """
+    told = b",".join(value for name, value in raw if name == b"x-forwarded-for")
+    named = [each.strip() for each in told.split(b",")]
+    return named[-2:][0].decode("latin-1")
+
+
 def alone(raw: Raw) -> Optional[str]:
     """Return the Authorization that alone says whose request it is; None without one, or beside Plone's session cookie.
 
