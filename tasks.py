@@ -136,6 +136,29 @@ def destroy(c: Context, hosts: Hosts, data: bool = False, yes: bool = False, tak
     play(c, "destroy", hosts, data=data, take_over=take_over)
 
 
+@on_hosts(full="copy everything, share nothing with older backups")
+def backup(c: Context, hosts: Hosts, full: bool = False) -> None:
+    """Back Plone's data up beside the running site, and prove the backup by a restore to scratch."""
+    play(c, "plone.backup", hosts, full=full)
+
+
+@on_hosts()
+def backups(c: Context, hosts: Hosts) -> None:
+    """List the backups of Plone's data: time, size, made or proven, and why not."""
+    play(c, "plone.backups", hosts)
+
+
+@on_hosts(
+    at="time or id: the newest backup made then or before; default: the newest",
+    to="scratch: prove it, the default; live: replace what Plone has", yes="do not ask, nor want a fresh backup",
+)  # fmt: skip
+def restore(c: Context, hosts: Hosts, at: str = "", to: str = "", yes: bool = False) -> None:
+    """Restore a backup of Plone's data to scratch, which proves it, or in place of what Plone has."""
+    if to == "live" and not yes:
+        ask_for_consent(f"This stops Plone and replaces its content on every host of inventory {hosts.inventory!r}.")
+    play(c, "plone.restore", hosts, at=at, to=to, yes=yes)
+
+
 def ask_for_consent(warning: str) -> None:
     """Return once a `yes` is typed; raise Exit(2) for any other answer, and without a terminal to ask on."""
     if sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty():
@@ -145,7 +168,7 @@ def ask_for_consent(warning: str) -> None:
     except (EOFError, KeyboardInterrupt):
         answer = ""
     if answer.strip() != "yes":
-        raise Exit("Nothing was removed.", code=2)
+        raise Exit("Nothing was changed.", code=2)
 
 
 @task(help={
@@ -247,9 +270,10 @@ def settings(c: Context) -> None:
 
 
 images = Collection("images", build, verify_images)
+plone = Collection("plone", backup, backups, restore)
 namespace = Collection(
     deploy, upgrade, confirm, rollback, maintenance, certificates, status, report, verify, preflight, destroy,
-    bench, check, test, lock, settings, images,
+    bench, check, test, lock, settings, images, plone,
 )  # fmt: skip
 namespace.configure(
     {

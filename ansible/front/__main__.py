@@ -166,8 +166,8 @@ def played(options: argparse.Namespace, hosts: Sequence[Target], signals: Signal
         undone = recover(run, signals)
         outcome = undone.outcome and undone.outcome.after(done.outcome)
         done = replace(undone, outcome=outcome, interrupted=True)
-    # Half a removal leaves no host as it was, and a confirmation may have come through.
-    elif cut_off and done.interrupted and request.verb not in {"confirm", "destroy"}:
+    # Half a removal leaves no host as it was, a confirmation may have come through, and a restore goes on by itself.
+    elif cut_off and done.interrupted and request.verb not in {"confirm", "destroy", "plone.restore"}:
         show(*closing.result_lines(REFUSED, request, columns(), interrupted=True))
         return REFUSED
     return closed(run, names, done, waves)

@@ -18,14 +18,15 @@ WORDS = {REVERTED: "reverted", REFUSED: "refused", NEEDS_PERSON: "failed"}
 # Nothing of what serves was touched in these; after any other, a person has to look. "setup" is what the callback
 # calls tasks without a phase.
 PHASES_WITHOUT_ANSWER = dict.fromkeys(
-    ("setup", "preflight", "engine", "stage", "compare", "plan", "begin", "status", "releases", "report", "self-test"),
+    ("setup", "preflight", "engine", "stage", "compare", "plan", "begin", "status", "releases", "report", "self-test",
+     "backups", "backup"),
     REFUSED,
 )
 # What a deployment does before it takes the lock. Once one of these has changed something, nothing after it is a
 # refusal that touched nothing, and none undoes it.
 PHASES_BEFORE_LOCK = frozenset({"prepare", "plone", "edge"})
 # An answer of 1 in any other phase says that its run is about to be reverted; only an answer of `revert` says it was.
-REVERTED_ALREADY = frozenset({"confirm", "self-test"})
+REVERTED_ALREADY = frozenset({"confirm", "self-test", "backup", "restore"})
 
 
 def host_exit(host: Host) -> int:

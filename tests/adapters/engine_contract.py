@@ -53,6 +53,9 @@ ASKED: dict[str, Callable[[Engine, str], object]] = {
     "run": lambda engine, name: engine.run(SlotContainer(name, ABSENT, {}, {}, [], [])),
     "log": lambda engine, name: engine.log(name, 5),
     "remove": lambda engine, name: engine.remove(name, 1),
+    "stop": lambda engine, name: engine.stop(name, 1),
+    "start": lambda engine, name: engine.start(name),
+    "work": lambda engine, name: engine.work(name, ["true"], {}, False, lambda: None),
     "let_end": lambda engine, name: engine.let_end(name),
     "lay": lambda engine, name: engine.lay(name, ABSENT, "/x", {}, {}, "eduhub-test"),
     "discard": lambda engine, name: engine.discard(name),
@@ -122,6 +125,27 @@ class EngineContract:
         stage.engine.discard(name)
         stage.engine.let_end(name)
         assert stage.engine.log(name, 5) == []
+
+    def test_a_container_that_is_stopped_is_there_and_starts_again(self, stage: Stage) -> None:
+        wanted = stage.wanted("rests")
+        stage.engine.stop(wanted.name, 1)  # there is none
+        stage.engine.run(wanted)
+        for _ in range(2):
+            stage.engine.stop(wanted.name, 1)
+        stopped = stage.engine.container(wanted.name)
+        for _ in range(2):
+            stage.engine.start(wanted.name)
+        started = stage.engine.container(wanted.name)
+        assert stopped is not None
+        assert started is not None
+        assert (stopped.state, started.state, started.id) == ("exited", "running", stopped.id)
+
+    def test_an_absent_container_is_not_started_and_has_no_data_to_work_on(self, stage: Stage) -> None:
+        name = stage.container("absent")
+        with pytest.raises(EngineDownError):
+            stage.engine.start(name)
+        with pytest.raises(EngineDownError):
+            stage.engine.work(name, ["true"], {}, False, lambda: None)
 
     def test_a_name_in_use_is_refused_and_its_container_goes_on(self, stage: Stage) -> None:
         wanted = stage.wanted("twice")

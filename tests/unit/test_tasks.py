@@ -86,6 +86,19 @@ VERBS = {
         (tasks.destroy, {"data": True, "yes": True, "take_over": True}),
         ["""front destroy --inventory local --values '{"eduhub_data": true, "eduhub_take_over": true}'"""],
     ),
+    "plone.backup --full": (
+        (tasks.backup, {"full": True}),
+        ["""front plone.backup --inventory local --values '{"eduhub_full": true}'"""],
+    ),
+    "plone.backups": ((tasks.backups, {"limit": "h"}), ["front plone.backups --inventory local --limit h"]),
+    "plone.restore --to live": (
+        (tasks.restore, {"to": "live", "yes": True}),
+        ["""front plone.restore --inventory local --values '{"eduhub_to": "live", "eduhub_yes": true}'"""],
+    ),
+    "plone.restore": (
+        (tasks.restore, {"at": "2026-11-29"}),
+        ["""front plone.restore --inventory local --values '{"eduhub_at": "2026-11-29"}'"""],
+    ),
     "bench": (
         (tasks.bench, {"only": "http,plone", "quick": True, "rounds": "5", "from_": "3.11", "to": "3.13"}),
         ["tests.bench --only http,plone --rounds 5 --from 3.11 --to 3.13 --quick"],
@@ -131,10 +144,11 @@ def test_a_run_leaves_cases_to_other_days_unless_it_is_complete(complete, env):
     assert context.run.call_args_list[-1].kwargs["env"] == env
 
 
-def test_removing_data_without_anybody_to_ask_is_refused(monkeypatch):
+@pytest.mark.parametrize(("task", "options"), [(tasks.destroy, {"data": True}), (tasks.restore, {"to": "live"})])
+def test_removing_data_without_anybody_to_ask_is_refused(monkeypatch, task, options):
     monkeypatch.setattr("sys.stdin", io.StringIO())
     with pytest.raises(Exit) as refused:
-        tasks.destroy(MockContext(run=Result()), data=True)
+        task(MockContext(run=Result()), **options)
     assert (refused.value.code, "--yes" in str(refused.value)) == (2, True)
 
 

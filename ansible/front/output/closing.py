@@ -62,7 +62,8 @@ def closing(
     """
     hosts = {name: outcome.hosts.get(name) for name in names}
     if not outcome.hosts:
-        return [f"No host of the group bridge was asked for, and {request.verb} plays on no other: {', '.join(names)}."]
+        group, asked = "plone" if request.verb.startswith("plone.") else "bridge", ", ".join(names)
+        return [f"No host of the group {group} was asked for, and {request.verb} plays on no other: {asked}."]
     lines = ["", *host_table(request, hosts, width)] if is_worth_showing(hosts) else []
     for block in announcements(outcome.hosts):
         lines += ["", block]
@@ -88,6 +89,8 @@ def result_lines(code: int, request: Request, width: int, *, interrupted: bool =
 
 def _result(code: int, request: Request, *, interrupted: bool) -> tuple[str, str]:
     fix = "" if interrupted else " Fix the cause, then try again."
+    if code == REVERTED and request.verb.startswith("plone."):
+        return f"Failed: the site is as it was.{fix}", request.command
     if code == REVERTED and request.verb not in CHANGING:
         return "Failed: nothing was touched. Start no rollout before the cause is fixed.", request.command
     if code == REVERTED and request.verb == "confirm":  # nothing is left that could be confirmed

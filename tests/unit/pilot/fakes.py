@@ -205,6 +205,9 @@ class FakeEngine:
     ran: list[SlotContainer] = field(default_factory=list)
     laid: dict[str, tuple[dict[str, str], dict[str, str]]] = field(default_factory=dict)
     lasting: set[str] = field(default_factory=set)
+    health: Callable[[], str | None] = lambda: None
+    works: Callable[[tuple[str, ...]], Look] = lambda _: Look(0, "")
+    worked: list[tuple[tuple[str, ...], dict[str, str], bool]] = field(default_factory=list)
     down: bool = False
     made: int = 0
 
@@ -269,6 +272,20 @@ class FakeEngine:
         self.before("remove")
         self.containers.pop(name, None)
 
+    def stop(self, name: str, stop_seconds: int) -> None:
+        assert stop_seconds > 0
+        self._asked()
+        if name in self.containers:
+            self.before("stop")
+            self.containers[name] = replace(self.containers[name], state="exited", health=None)
+
+    def start(self, name: str) -> None:
+        self._asked()
+        self.before("start")
+        if name not in self.containers:
+            self._refuse(f"No such container: {name}")
+        self.containers[name] = replace(self.containers[name], state="running", health=self.health())
+
     def let_end(self, name: str) -> None:
         self._asked()
         if name in self.containers:
@@ -308,6 +325,18 @@ class FakeEngine:
         self.looked.append((like, command))
         version = next((i.python for i in self.images.values() if i.id == self.containers[like].image), None)
         return self.looks.get(like) or Look(0, json.dumps({**CLEAN, "python": version or "3.11.2"}))
+
+    def work(
+        self, like: str, command: Sequence[str], folders: Mapping[str, str], writes: bool, between: Callable[[], None]
+    ) -> Look:
+        self._asked()
+        if like not in self.containers:
+            raise EngineDownError(f"There is no container {like} whose data could be worked on.")
+        self.worked.append((tuple(command), dict(folders), writes))
+        between()
+        done = self.works(tuple(command))
+        between()
+        return done
 
 
 class FakeStore(Store):

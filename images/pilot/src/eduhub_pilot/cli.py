@@ -44,8 +44,14 @@ COMMANDS = {
     "releases": "list the releases that are kept",
     "report": "report the last rollout, with its samples",
     "self-test": "run every gate on candidates that it must stop",
+    "backup": "back Plone's data up, and prove the backup",
+    "backups": "list the backups of Plone's data",
+    "restore": "restore a backup of Plone's data",
 }
-MODULES = {"await": "await_shift", "self-test": "self_test"}
+MODULES = {
+    "await": "await_shift", "self-test": "self_test",
+    "backup": "plone.backup", "backups": "plone.backups", "restore": "plone.restore",
+}  # fmt: skip
 
 # Where role pilot mounts the host's state and configuration.
 ROOT = Path("/var/lib/eduhub")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from eduhub_pilot.commands import preflight as module
 from eduhub_pilot.commands.preflight import first, preflight
+from eduhub_pilot.model.state import Lock, stamp
 from eduhub_pilot.rollout.status import status
 
 
@@ -92,3 +94,22 @@ def test_a_configuration_of_haproxy_that_was_edited_by_hand_is_named(live):
     assert (finding.code, finding.next) == ("edge_configuration_edited", [["./invoke", "deploy"]])
     assert finding.message in status(live.host).message
     assert found(preflight(live.host, "next", "deploy")) == []
+
+
+@pytest.mark.parametrize(
+    ("days", "age", "expected"),
+    [(0, None, []), (0, 9, []), (7, 6.9, []), (7, 7.1, ["backup_old"]), (7, None, ["backup_old"])],
+)
+def test_an_upgrade_wants_a_backup_that_is_as_new_as_the_inventory_says(live, days, age, expected):
+    if age is not None:
+        live.store.save_backup({"id": "x", "time": stamp(live.clock.now() - timedelta(days=age))})
+    outcome = preflight(live.host, "next", backup_days=days)
+    assert found(outcome) == expected
+    assert [each.next for each in outcome.findings] == [[["./invoke", "plone.backup"]]] * len(expected)
+
+
+def test_a_backup_that_holds_the_lock_is_waited_for_not_taken_over(live):
+    now = live.clock.now()
+    live.store.take(Lock("ana@desk", "run-9", "plone.backup", "begin", now, now, 900))
+    (finding,) = preflight(live.host, "next").findings
+    assert (finding.code, finding.next) == ("lock_held", [["./invoke", "status"]])

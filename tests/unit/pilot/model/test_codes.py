@@ -12,6 +12,7 @@ import eduhub_pilot
 from eduhub_pilot.model.codes import BY_PHASE, CODES, exit_of
 
 SOURCE = Path(eduhub_pilot.__file__).parent
+BACKUP = SOURCE.parents[2] / "plone/src/eduhub_plone/backup"
 # The constructors whose first argument is a code.
 FIRST = {"Outcome", "Finding", "PilotError", "RefusedError", "FailedError", "PersonError", "StoppedError"}
 EXITS = {"RefusedError": 2, "FailedError": 1, "PersonError": 3, "StoppedError": 1}
@@ -35,8 +36,9 @@ def constructed() -> Iterator[tuple[str, str]]:
 
 
 def texts() -> set[str]:
-    """Return all string literals of the source."""
-    return {node.value for tree in trees() for node in ast.walk(tree)
+    """Return all string literals of the source, and of the program whose answers the pilot hands on."""
+    others = (ast.parse(path.read_text()) for path in BACKUP.glob("*.py"))
+    return {node.value for tree in (*trees(), *others) for node in ast.walk(tree)
             if isinstance(node, ast.Constant) and isinstance(node.value, str)}  # fmt: skip
 
 

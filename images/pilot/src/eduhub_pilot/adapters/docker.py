@@ -53,6 +53,12 @@ class Engine(Protocol):
     def remove(self, name: str, stop_seconds: int) -> None:
         """Stop a container, killing it after `stop_seconds`, and remove it; fine when there is none."""
 
+    def stop(self, name: str, stop_seconds: int) -> None:
+        """Stop a container, killing it after `stop_seconds`; fine when there is none, or it does not run."""
+
+    def start(self, name: str) -> None:
+        """Start a container that is there; fine when it runs."""
+
     def let_end(self, name: str) -> None:
         """Let a container that ends stay ended, whatever its restart policy was; fine when there is none."""
 
@@ -71,6 +77,16 @@ class Engine(Protocol):
 
         It has no network and no capability, writes to /tmp only, and reads the mounts of `like`.
         `between` is called several times a second.
+        """
+
+    def work(
+        self, like: str, command: Sequence[str], folders: Mapping[str, str], writes: bool, between: Callable[[], None]
+    ) -> Look:
+        """Run a program in the image of the container `like`, with its user, environment, memory and mounts.
+
+        It may write to /tmp, to the host's `folders`, each at the path it has there, and, with `writes`, to the mounts
+        of `like` that `like` may write. It has no network and no capability, takes as long as it takes, and
+        `between` is called several times a second. The output holds what it printed and its errors.
         """
 
 
@@ -151,6 +167,14 @@ class DockerEngine:
             _or_none(client.stop, name, timeout=stop_seconds)
             _removed(client, name)
 
+    def stop(self, name: str, stop_seconds: int) -> None:
+        with self._asking() as client:
+            _or_none(client.stop, name, timeout=stop_seconds)
+
+    def start(self, name: str) -> None:
+        with self._asking() as client:
+            client.start(name)
+
     def let_end(self, name: str) -> None:
         with self._asking() as client:
             _or_none(client.update_container, name, restart_policy={"Name": "no"})
@@ -185,18 +209,37 @@ class DockerEngine:
         finally:
             self.discard(name)
 
-    def _waited(self, name: str, seconds: float, between: Callable[[], None]) -> Look:
-        deadline = time.monotonic() + seconds
+    def work(
+        self, like: str, command: Sequence[str], folders: Mapping[str, str], writes: bool, between: Callable[[], None]
+    ) -> Look:
+        name = f"{like}-work"
+        self.discard(name)  # left by a pilot that was killed
+        try:
+            with self._asking() as client:
+                found = _or_none(client.inspect_container, like)
+                if found is None:
+                    raise EngineDownError(f"There is no container {like} whose data could be worked on.")
+                _create_work(client, name, found, command, folders, writes)
+                if not _started(client, name):
+                    return Look(127, "", "absent")
+            return self._waited(name, None, between, stderr=True)
+        finally:
+            self.discard(name)
+
+    def _waited(
+        self, name: str, seconds: float | None, between: Callable[[], None], *, stderr: bool = False
+    ) -> Look:
+        deadline = None if seconds is None else time.monotonic() + seconds
         with self._asking() as client:
             while (state := client.inspect_container(name)["State"])["Running"]:
-                if time.monotonic() > deadline:
+                if deadline is not None and time.monotonic() > deadline:
                     return Look(137, "", "seconds")
                 between()
                 time.sleep(LOOK_PAUSE_SECONDS)
             # An engine may miss that the kernel killed the program for its memory; nothing else kills it.
             if state.get("OOMKilled") or state["ExitCode"] == 137:
                 return Look(137, "", "memory")
-            return Look(state["ExitCode"], client.logs(name, stderr=False).decode(errors="replace"))
+            return Look(state["ExitCode"], client.logs(name, stderr=stderr).decode(errors="replace"))
 
 
 def _archive(files: Mapping[str, str]) -> bytes:
@@ -244,6 +287,27 @@ def _create_slot(client: APIClient, wanted: SlotContainer) -> None:
 
 
 def _create_look(client: APIClient, name: str, like: Any, command: Sequence[str], memory: str) -> None:
+    options = {"volumes_from": [f"{like['Id']}:ro"], "mem_limit": memory, "memswap_limit": memory}
+    _create_like(client, name, like, command, "look", options)
+
+
+def _create_work(
+    client: APIClient, name: str, like: Any, command: Sequence[str], folders: Mapping[str, str], writes: bool
+) -> None:
+    from docker.types import Mount  # noqa: PLC0415
+
+    options = {
+        "volumes_from": [f"{like['Id']}{'' if writes else ':ro'}"],
+        "mounts": [Mount(inside, outside, "bind") for outside, inside in folders.items()],
+        "mem_limit": like["HostConfig"].get("Memory") or None,
+    }
+    _create_like(client, name, like, command, "work", options)
+
+
+def _create_like(
+    client: APIClient, name: str, like: Any, command: Sequence[str], role: str, options: Mapping[str, Any]
+) -> None:
+    """Create a container that runs `command` in the image of another, with its user and environment."""
     from docker.types import LogConfig  # noqa: PLC0415
 
     config = like["Config"]
@@ -257,21 +321,19 @@ def _create_look(client: APIClient, name: str, like: Any, command: Sequence[str]
         healthcheck={"test": ["NONE"]},
         labels={
             "org.eduhub.stack": (config.get("Labels") or {}).get("org.eduhub.stack", ""),
-            "org.eduhub.role": "look",
+            "org.eduhub.role": role,
         },
         host_config=client.create_host_config(
             network_mode="none",
-            volumes_from=[f"{like['Id']}:ro"],
             read_only=True,
             tmpfs={"/tmp": ""},  # noqa: S108 - the container's own
             cap_drop=["ALL"],
             security_opt=["no-new-privileges:true"],
-            mem_limit=memory,
-            memswap_limit=memory,
             pids_limit=256,
             cpu_shares=LOOK_SHARES,
             # The output has to be readable whatever the engine's default log driver is.
             log_config=LogConfig(type="json-file", config={"max-size": "16m", "max-file": "1"}),
+            **options,
         ),
     )
 

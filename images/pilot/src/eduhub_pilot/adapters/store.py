@@ -35,6 +35,7 @@ RUNS = 10
 MOST_EXAMINED = 20
 NOW = "now.json"
 SETTINGS = "settings.json"
+BACKUP = "plone-backup.json"
 LIST = ["./invoke", "rollback", "--list"]
 RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}")
 # The end of the journal that is searched for a truncated last line; lines are far shorter.
@@ -245,6 +246,21 @@ class Store:
 
     def save_maintenance(self, reason: str | None) -> None:
         self._write(self.root / "edge/maintenance.map", f"writes {maintenance_value(reason)}\n")
+
+    # --- the last backup of Plone's data
+
+    def backup(self) -> dict[str, Any] | None:
+        """Return what `save_backup` kept; None where there is none, or none that can be read."""
+        try:
+            found = json.loads(self._read(self.root / BACKUP) or "null")
+        except ValueError:
+            return None
+        return found if isinstance(found, dict) else None
+
+    def save_backup(self, backup: Mapping[str, Any]) -> None:
+        """Keep which backup of Plone's data was the last to be proven."""
+        with self.guard():
+            self._write(self.root / BACKUP, json.dumps({"schema": SCHEMA, **backup}, indent=1) + "\n")
 
     # --- records
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from datetime import datetime, timedelta
 
 from eduhub_pilot.adapters.host import Host
 from eduhub_pilot.adapters.memory import MEMORY, SLOT_MEMORY, available, size
@@ -24,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--verb", help="what the run does; deploy starts what is stopped")
     parser.add_argument("--take-over", action="store_true", help="the run takes the lock over, or resumes")
     parser.add_argument("--first", action="store_true", help="nothing is on the host yet: judge the settings alone")
+    parser.add_argument("--backup-days", type=float, default=0, help="how old the last backup may be; 0: any age")
 
 
 def run(host: Host, options: argparse.Namespace) -> Outcome:
@@ -31,12 +33,13 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
     spec = parse_spec(options.spec) if options.spec else None
     if options.first:
         return first(host, spec)
-    return preflight(host, options.run, options.verb, options.take_over, spec)
+    return preflight(host, options.run, options.verb, options.take_over, spec, options.backup_days)
 
 
 def preflight(
-    host: Host, run: str | None, verb: str | None = None, take_over: bool = False, spec: Spec | None = None
-) -> Outcome:
+    host: Host, run: str | None, verb: str | None = None, take_over: bool = False, spec: Spec | None = None,
+    backup_days: float = 0,
+) -> Outcome:  # fmt: skip
     """Return every finding at once; with `spec` also whether every gate has a criterion for that release.
 
     The data holds `python`, the live one, as "3.11"; None where nothing is live, or a foreign image is.
@@ -46,6 +49,7 @@ def preflight(
     asked by the module host_readiness.
     """
     findings = [*_gates(host, spec), *_files(host), *(() if take_over else _lock(host, run))]
+    findings += _backup(host, backup_days)
     python = None
     try:
         state = host.store.state()
@@ -116,13 +120,14 @@ def _lock(host: Host, run: str | None) -> Iterator[Finding]:
         yield finding_of(error)
         return
     if lock and lock.run != run and not lock.expired(host.clock.now()):
-        following = [["./invoke", lock.verb, "--take-over"]]
+        dot = "." in lock.verb  # plone.backup and the like have no --take-over
+        following = [["./invoke", "status"]] if dot else [["./invoke", lock.verb, "--take-over"]]
         if lock.step == "shifted":
             following = [["./invoke", "confirm"], ["./invoke", "rollback"], *following]
         yield Finding(
             "lock_held",
             f"{lock.owner} holds the lock of this host since {stamp(lock.since)}: run {lock.run}, verb {lock.verb}, "
-            f"step {lock.step}. Taking it over undoes that run.",
+            f"step {lock.step}.{'' if dot else ' Taking it over undoes that run.'}",
             following,
         )
 
@@ -183,6 +188,17 @@ def _live(host: Host, state: HostState, record: Record | None) -> Iterator[Findi
             f"{answered(answer)}.",
             [["docker", "logs", host.settings.container(state.live.slot)]],
         )
+
+
+def _backup(host: Host, days: float) -> Iterator[Finding]:
+    if not days:
+        return
+    backup = host.store.backup()
+    age = host.clock.now() - datetime.fromisoformat(backup["time"]) if backup else None
+    if age is None or age > timedelta(days=days):
+        found = f"The last proven backup of Plone is of {backup['time']}" if backup else "Plone has no proven backup"
+        message = f"{found}, and plone_backup_max_age_days allows {days:g} days."
+        yield Finding("backup_old", message, [["./invoke", "plone.backup"]])
 
 
 def _memory(meminfo: str, record: Record | None) -> Iterator[Finding]:

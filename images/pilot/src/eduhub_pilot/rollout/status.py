@@ -37,6 +37,7 @@ def status(host: Host) -> Outcome:
         "last": asdict(state.last) if state.last else None,
         "edge": "down" if inspection.weight is None else "up",
         "weight": inspection.weight,
+        "backup": host.store.backup(),
         "notes": [each.document() for each in (*inspection.notes, *disagreements(inspection, slot))],
     }
     return Outcome("status_reported", message_of(document), False, {"status": document})
@@ -126,6 +127,8 @@ def message_of(document: dict[str, Any]) -> str:
         lines.append(f"Rollback to {back['to']} is ready{took}.")
     elif live:
         lines.append(f"Rollback is blocked: {back['why']}.")
+    if backup := document["backup"]:
+        lines.append(f"Last proven backup of Plone: {backup.get('id')}, as of {backup.get('recovery_point')}.")
     if (last := document["last"]) and last["result"] == "reverted":
         lines.append(ended(Last(**last)))
     return " ".join([*lines, *(note["message"] for note in document["notes"])])

@@ -1,0 +1,44 @@
+"""`backup`: back Plone's data up beside the running site, and prove the backup by a restore to scratch."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import suppress
+
+from eduhub_pilot.adapters.host import Host
+from eduhub_pilot.commands.plone import work
+from eduhub_pilot.model.errors import PilotError
+from eduhub_pilot.model.outcome import Outcome
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    work.add_arguments(parser)
+    parser.add_argument("--full", action="store_true", help="copy everything, share nothing with older backups")
+    parser.add_argument("--keep", required=True, help="proven backups that are kept in any case")
+    parser.add_argument("--days", required=True, help="days for which every backup is kept")
+    parser.add_argument("--full-days", required=True, help="days after which a backup is a full one")
+
+
+def run(host: Host, options: argparse.Namespace) -> Outcome:
+    """Run the command."""
+    container = work.plone(host)
+    words = ["make", "--stack", host.settings.stack, "--image", container.image, "--keep", options.keep,
+             "--days", options.days, "--full-days", options.full_days]  # fmt: skip
+    with work.locked(host, options.run, options.owner, "plone.backup") as heart:
+        host.note(options.run, "backup", "begun", owner=options.owner)
+        try:
+            answer = work.worked(host, options.directory, words + (["--full"] if options.full else []), heart)
+        except PilotError as error:
+            with suppress(OSError):
+                host.note(options.run, "backup", "failed", code=error.code, why=error.message)
+            raise
+        backup = answer["backup"]
+        host.store.save_backup({name: backup[name] for name in ("id", "time", "state", "recovery_point")})
+        host.note(
+            options.run, "backup", "proven", backup=backup["id"], seconds=backup["seconds"],
+            proof_seconds=backup["proof_seconds"], removed=answer["removed"],
+        )  # fmt: skip
+    return Outcome(answer["code"], answer["message"], True, {"backup": backup}, work.NEXT[answer["code"]])
+
+

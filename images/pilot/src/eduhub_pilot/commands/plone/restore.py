@@ -1,0 +1,142 @@
+"""`restore`: restore a backup of Plone's data to scratch, which proves it, or in place of the data that Plone has."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import suppress
+from typing import Any
+
+from eduhub_pilot.adapters.host import Heart, Host
+from eduhub_pilot.commands.plone import work
+from eduhub_pilot.model.errors import FailedError, PersonError, PilotError, RefusedError
+from eduhub_pilot.model.outcome import Outcome
+
+# Plone finishes what it has begun for 8 seconds.
+STOP_SECONDS = 30
+WAIT_SECONDS = 1.0
+LOG_LINES = 10
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    work.add_arguments(parser)
+    parser.add_argument("--at", default="", help="the newest backup made then or before; without it the newest")
+    parser.add_argument("--to", default="", help="scratch, or live; scratch without it")
+    parser.add_argument("--agreed", action="store_true", help="also without a backup of what is replaced")
+    parser.add_argument("--start-seconds", type=float, required=True, help="how long Plone may take to become healthy")
+
+
+def run(host: Host, options: argparse.Namespace) -> Outcome:
+    """Run the command."""
+    if options.to not in {"", "scratch", "live"}:
+        message = f"A backup is restored to scratch or live, not to {options.to[:40]!r}. Nothing was changed."
+        raise RefusedError("restore_target_unknown", message, ["./invoke", "plone.restore", "--to", "live"])
+    work.plone(host)
+    with work.locked(host, options.run, options.owner, "plone.restore") as heart:
+        return _live(host, options, heart) if options.to == "live" else _scratch(host, options, heart)
+
+
+def _scratch(host: Host, options: argparse.Namespace, heart: Heart) -> Outcome:
+    answer = work.worked(host, options.directory, ["prove", *_at(options.at)], heart)
+    backup = answer["backup"]
+    host.note(options.run, "restore", "proven", backup=backup["id"], seconds=backup["proof_seconds"])
+    return Outcome(answer["code"], answer["message"], True, {"backup": backup})
+
+
+def _at(time: str) -> list[str]:
+    return [f"--at={time}"] if time else []
+
+
+def _live(host: Host, options: argparse.Namespace, heart: Heart) -> Outcome:
+    """Replace Plone's data by that of a backup; on any failure Plone serves what it had."""
+    name, begun = host.settings.container(work.PLONE), host.clock.monotonic()
+    _end_interrupted(host, options, heart)
+    planned = work.worked(host, options.directory, ["plan", *_at(options.at), f"--stack={host.settings.stack}"], heart)
+    backup = planned["backup"]
+    if not planned["fresh"] and not options.agreed:
+        raise RefusedError(
+            "backup_not_fresh",
+            f"No proven backup holds Plone's data as it is now (last change {planned['now']}), which the restore of "
+            f"{backup['id']} would replace. Nothing was changed. Make one first, or agree with --yes; the replaced "
+            "data stays in Plone's volume either way.",
+            ["./invoke", "plone.backup"],
+            ["./invoke", "plone.restore", "--to", "live", "--yes"],
+        )
+    host.note(options.run, "restore", "begun", backup=backup["id"], owner=options.owner)
+    work.worked(host, options.directory, ["stage", f"--at={backup['id']}", f"--run={options.run}"], heart, writes=True)
+    stopped = host.clock.monotonic()
+    try:
+        host.engine.stop(name, STOP_SECONDS)
+        work.worked(host, options.directory, ["swap", f"--run={options.run}"], heart, writes=True)
+        _start(host, options.start_seconds, heart)
+        before = work.worked(host, options.directory, ["settle"], heart, writes=True)["before"]
+    except (PilotError, OSError) as error:
+        raise _reverted(host, options, backup, error) from None
+    ended = host.clock.monotonic()
+    host.note(options.run, "restore", "restored", backup=backup["id"], seconds=round(ended - begun, 1),
+              stopped_seconds=round(ended - stopped, 1))  # fmt: skip
+    data = {"backup": backup, "seconds": round(ended - begun, 1), "stopped_seconds": round(ended - stopped, 1)}
+    message = (
+        f"Plone serves backup {backup['id']}, the site as of {backup['recovery_point']}. The restore took "
+        f"{ended - begun:.1f} s; Plone was stopped or starting for {ended - stopped:.1f} s of them. The data it had "
+        f"stays in its volume, in {before}, until the next restore. Pages that the bridge has stored change as they "
+        "expire."
+    )
+    return Outcome("restored", message, True, data, [work.LIST])
+
+
+def _end_interrupted(host: Host, options: argparse.Namespace, heart: Heart) -> None:
+    """Bring back what a restore had replaced that was killed, and start Plone."""
+    name = host.settings.container(work.PLONE)
+    if not work.worked(host, options.directory, ["interrupted"], heart)["interrupted"]:
+        return
+    host.engine.stop(name, STOP_SECONDS)
+    work.worked(host, options.directory, ["undo"], heart, writes=True)
+    host.note(options.run, "restore", "undone", why="an earlier restore was interrupted")
+    _start(host, options.start_seconds, heart)
+
+
+def _start(host: Host, seconds: float, heart: Heart | None) -> None:
+    """Start Plone, and return once it is healthy. Raises FailedError."""
+    name = host.settings.container(work.PLONE)
+    host.engine.start(name)
+    deadline = host.clock.monotonic() + seconds
+    while True:
+        found = host.engine.container(name)
+        if found and found.runs and found.health == "healthy":
+            return
+        if found is None or found.health == "unhealthy" or host.clock.monotonic() > deadline:
+            state = found.health or found.state if found else "absent"
+            said = " | ".join(host.engine.log(name, LOG_LINES)) if found else ""
+            raise FailedError(
+                "backup_failed", f"Plone did not become healthy within {seconds:g} s ({state}). Its log: {said}"
+            )
+        if heart:
+            heart.beat()
+        host.clock.sleep(WAIT_SECONDS)
+
+
+def _reverted(host: Host, options: argparse.Namespace, backup: dict[str, Any], error: Exception) -> PilotError:
+    """Bring back what the restore replaced, start Plone, and return how that went.
+
+    Without the heartbeat: whoever took the lock over meanwhile gets the data from before.
+    """
+    why = getattr(error, "message", None) or str(error)
+    name = host.settings.container(work.PLONE)
+    try:
+        host.engine.stop(name, STOP_SECONDS)
+        work.worked(host, options.directory, ["undo"], writes=True)
+        _start(host, options.start_seconds, None)
+    except (PilotError, OSError) as again:
+        with suppress(PilotError, OSError):
+            host.note(options.run, "restore", "stuck", backup=backup["id"], why=why)
+        return PersonError(
+            "restore_stuck",
+            f"The restore of backup {backup['id']} failed: {why} The data from before could not be brought back: "
+            f"{getattr(again, 'message', None) or again}",
+            ["docker", "logs", "--tail", "50", name],
+        )
+    with suppress(PilotError, OSError):
+        host.note(options.run, "restore", "reverted", backup=backup["id"], why=why)
+    message = f"The restore of backup {backup['id']} failed, and Plone serves the data from before it: {why}"
+    return FailedError("restore_reverted", message, work.LIST)

@@ -1,0 +1,180 @@
+"""`python3 -m eduhub_plone.backup COMMAND ...` prints one JSON object, and exits with its `exit`.
+
+The site's data is at /data, read-only but for `restore`; the directory of backups at /backups.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from . import restore
+from .errors import BackupError
+from .files import shown
+from .make import Site, make
+from .prove import prove
+from .repository import Backup, backups, chosen, remove, superfluous
+
+DATA = Path("/data")
+DIRECTORY = Path("/backups")
+# The steps of a restore in place of the site's data.
+STEPS = {
+    "plan": "say whether a backup can be restored in place of the site's data",
+    "stage": "write its data beside that of the site",
+    "swap": "exchange both, with the site stopped",
+    "undo": "exchange them back",
+    "interrupted": "say whether a restore was neither undone nor ended",
+    "settle": "end the restore",
+}
+
+
+def main(words: Sequence[str]) -> int:
+    """Run one command, print its answer, return its exit code."""
+    parser = argparse.ArgumentParser(prog="backup", description=__doc__, allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True)
+    making = commands.add_parser("make", help="make a backup, prove it, remove those that are no longer kept")
+    making.add_argument("--full", action="store_true", help="copy everything, share nothing with older backups")
+    making.add_argument("--stack", required=True, help="name of the stack")
+    making.add_argument("--image", required=True, help="id of the site's image")
+    making.add_argument("--full-days", type=float, required=True, help="days after which a backup is a full one")
+    making.add_argument("--keep", type=int, required=True, help="proven backups that are kept in any case")
+    making.add_argument("--days", type=float, required=True, help="days for which every backup is kept")
+    commands.add_parser("list", help="list the backups")
+    proving = commands.add_parser("prove", help="restore a backup to scratch, and compare it with its manifest")
+    proving.add_argument("--at", default="", help="the newest made then or before; without it the newest")
+    for name, summary in STEPS.items():
+        step = commands.add_parser(name, help=summary)
+        step.add_argument("--at", default="", help="the newest made then or before; without it the newest")
+        step.add_argument("--run", default="", help="id of the run")
+        step.add_argument("--stack", default="", help="name of the stack")
+    options = parser.parse_args(words)
+    os.umask(0o027)  # as Plone has it, whose files a restore writes
+    try:
+        known = {"make": made, "list": listed, "prove": proved, "plan": planned}
+        answer = known.get(options.command, stepped)(options)
+        code = 0
+    except BackupError as error:
+        answer, code = {"code": error.code, "message": error.message, **error.data}, error.exit
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        message = f"A file could not be read or written: {error.strerror or error}{where}. The site is untouched."
+        answer, code = {"code": "backup_failed", "message": message}, 1
+    print(json.dumps({**answer, "exit": code}))
+    return code
+
+
+def made(options: argparse.Namespace) -> dict[str, Any]:
+    """Make a backup, prove it, and remove those that are no longer kept."""
+    site = Site(DATA)
+    site.check(os.environ)
+    restore.refuse_interrupted(site)
+    about = {"stack": options.stack, "image": options.image, "python": platform.python_version(), "plone": plone()}
+    backup = prove(make(site, DIRECTORY, about, options.full, options.full_days), DIRECTORY)
+    raise_damaged(backup)
+    found = backups(DIRECTORY)
+    gone = superfluous(found, options.keep, options.days, datetime.now(timezone.utc))
+    remove(DIRECTORY, gone)
+    document = backup.document()
+    seconds = sum(document["seconds"].values())
+    kind = "everything" if document["full"] else "what was new"
+    message = (
+        f"Backup {backup.id} was made in {seconds:.1f} s ({kind}, {shown(document['added'])}) and proven in "
+        f"{document['proof_seconds']:.1f} s: {counted(document['counts'])}. It restores the site as of "
+        f"{document['recovery_point']}."
+    )
+    message += f" {document['note']}" if document["note"] else ""
+    message += f" {len(gone)} older ones were removed." if gone else ""
+    return {"code": "backup_proven", "message": message, "backup": document, "removed": [each.id for each in gone]}
+
+
+def planned(options: argparse.Namespace) -> dict[str, Any]:
+    """Say whether a backup can be restored in place of the site's data."""
+    site, found = Site(DATA), backups(DIRECTORY)
+    site.check(os.environ)
+    backup = chosen(found, options.at)
+    plan = restore.plan(site, backup, found, options.stack)
+    return {"code": "restore_planned", "message": f"Backup {backup.id} can be restored.", "backup": backup.document(),
+            **plan}  # fmt: skip
+
+
+def stepped(options: argparse.Namespace) -> dict[str, Any]:
+    """Take one step of a restore."""
+    site, before, run = Site(DATA), None, restore.interrupted(Site(DATA))
+    if options.command == "stage":
+        restore.stage(site, chosen(backups(DIRECTORY), options.at), DIRECTORY, options.run)
+    elif options.command == "swap":
+        restore.swap(site, options.run)
+    elif options.command == "undo":
+        restore.undo(site)
+    elif options.command == "settle":
+        before = restore.settle(site)
+    message = f"The step {options.command} of the restore was taken."
+    return {"code": "restore_stepped", "message": message, "before": before, "interrupted": run}
+
+
+def plone() -> str | None:
+    """Return the version of Plone; None in an image without it."""
+    try:
+        return version("Products.CMFPlone")
+    except PackageNotFoundError:
+        return None
+
+
+def raise_damaged(backup: Backup) -> None:
+    """Raise BackupError for a backup that failed its proof."""
+    if backup.state != "proven":
+        why = backup.document()["why"]
+        message = f"{why} The site is untouched. --full makes a backup that shares nothing with older ones."
+        raise BackupError("backup_damaged", message, backup=backup.document())
+
+
+def counted(counts: dict[str, Any]) -> str:
+    """Return the counts in words."""
+    items = sum(counts["items"].values())
+    return f"{counts['objects']} objects, {counts['blobs']} blobs, {items} items of content"
+
+
+def listed(_: argparse.Namespace) -> dict[str, Any]:
+    """List the backups, newest first."""
+    found = [each.document() for each in reversed(backups(DIRECTORY))]
+    rows = [row(each) for each in found]
+    message = "\n".join(["Backups of this site, newest first:", *rows]) if rows else "There is no backup of this site."
+    return {"code": "backups_listed", "message": message, "backups": found}
+
+
+def row(document: dict[str, Any]) -> str:
+    """Return one backup as an indented line, which is shown unfolded."""
+    if document["size"] is None:
+        return f"  {document['id']}  damaged  {document['why']}"
+    kind = "full" if document["full"] else "incremental"
+    why = f"  {document['why']}" if document["why"] else ""
+    return (
+        f"  {document['id']}  {document['state']}  {kind}, {shown(document['added'])}  "
+        f"{counted(document['counts'])}, as of {document['recovery_point']}{why}"
+    )
+
+
+def proved(options: argparse.Namespace) -> dict[str, Any]:
+    """Restore a backup to scratch."""
+    backup = prove(chosen(backups(DIRECTORY), options.at), DIRECTORY)
+    raise_damaged(backup)
+    document = backup.document()
+    message = (
+        f"Backup {backup.id} restores: {counted(document['counts'])}, as of {document['recovery_point']}. "
+        f"The restore to scratch took {document['restore_seconds']:.1f} s, with reading all of it "
+        f"{document['proof_seconds']:.1f} s."
+    )
+    message += f" {document['note']}" if document["note"] else ""
+    return {"code": "backup_proven", "message": message, "backup": document}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

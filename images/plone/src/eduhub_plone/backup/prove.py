@@ -1,0 +1,125 @@
+"""Proves a backup: restores it to scratch, loads every object, reads every blob, and compares all with its manifest."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from . import database as zodb
+from .errors import DamagedError
+from .files import blobs_in, digest_of, linked, need_space, write_json
+from .make import SUMS, Timer, has_blob, sums
+from .repository import SCRATCH, Backup, read
+
+
+def prove(backup: Backup, directory: Path) -> Backup:
+    """Restore a backup to scratch and note whether it is what its manifest says; return it with that note."""
+    timer = Timer()
+    why = note = None
+    try:
+        with timer.step("proof"):
+            note = examined(backup, directory, timer)
+    except DamagedError as error:
+        why = error.message
+    finally:
+        shutil.rmtree(directory / SCRATCH, ignore_errors=True)
+    proof = {
+        "proven": why is None, "why": why, "time": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "note": note, "seconds": timer.seconds["proof"], "restore_seconds": timer.seconds.get("restore"),
+    }  # fmt: skip
+    write_json(backup.folder / "proof.json", proof)
+    return Backup(backup.id, backup.folder, backup.manifest, read(backup.folder / "proof.json", sealed=False))
+
+
+def examined(backup: Backup, directory: Path, timer: Timer) -> str | None:
+    """Raise DamagedError unless all of a backup is as its manifest says; return what is wrong with the site itself."""
+    manifest = backup.whole()
+    scratch = directory / SCRATCH
+    shutil.rmtree(scratch, ignore_errors=True)  # left by a run that was killed
+    need_space(directory, manifest["size"], "The copy that proves the backup")
+    with timer.step("restore"):
+        check_blobs(backup)
+        restore_database(backup, directory / "database", scratch)
+    (scratch / "blobstorage").mkdir()
+    linked(backup.folder / "blobs", scratch / "blobstorage", sums(backup.folder / SUMS))
+    return check_contents(scratch / "Data.fs", scratch / "blobstorage", manifest)
+
+
+def check_blobs(backup: Backup) -> None:
+    """Raise DamagedError unless every blob is there, and is what was copied."""
+    manifest = backup.whole()
+    try:
+        if digest_of(backup.folder / SUMS)[0] != manifest["blob_sums"]:
+            raise DamagedError(f"The list of blobs of backup {backup.id} was changed after it was written.")
+        expected = sums(backup.folder / SUMS)
+        wrong = sorted(expected.keys() - {name for name, _ in blobs_in(backup.folder / "blobs")})
+        if wrong:
+            raise DamagedError(f"Backup {backup.id} lacks {len(wrong)} of its blobs: {zodb.told(wrong)}.")
+        wrong = [name for name, known in expected.items() if digest_of(backup.folder / "blobs" / name)[0] != known]
+    except OSError as error:
+        raise unreadable(backup, error) from None
+    if wrong:
+        raise DamagedError(f"{len(wrong)} blobs of backup {backup.id} are not what was copied: {zodb.told(wrong)}.")
+
+
+def unreadable(backup: Backup, error: OSError) -> DamagedError:
+    """Return that a file of a backup cannot be read."""
+    return DamagedError(f"Backup {backup.id} cannot be read: {error.strerror or error} ({error.filename}).")
+
+
+def restore_database(backup: Backup, repository: Path, folder: Path) -> None:
+    """Write the backup's Data.fs into a new `folder`, by repozo from exactly its own files. Raises DamagedError."""
+    manifest = backup.whole()
+    folder.mkdir(parents=True)
+    parts = folder / "parts"
+    parts.mkdir()
+    for file in manifest["database"]:
+        path = repository / file["name"]
+        if not path.is_file():
+            raise DamagedError(f"Backup {backup.id} lacks {file['name']}, a part of its database.")
+        try:
+            found = digest_of(path)
+        except OSError as error:
+            raise unreadable(backup, error) from None
+        if found != (file["sha256"], file["size"]):
+            raise DamagedError(f"{file['name']}, a part of the database of backup {backup.id}, was changed.")
+    for file in manifest["database"]:
+        for path in (repository / file["name"], (repository / file["name"]).with_suffix(".index")):
+            (parts / path.name).symlink_to(path)
+    words = ["--recover", "--repository", str(parts), "--date", "9999", "--output", str(folder / "Data.fs")]
+    ran = subprocess.run(
+        [sys.executable, "-m", "ZODB.scripts.repozo", *words],
+        capture_output=True, text=True, errors="replace", check=False,
+    )  # fmt: skip
+    if ran.returncode:
+        last = (ran.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise DamagedError(f"repozo could not restore backup {backup.id} (exit code {ran.returncode}): {last}")
+    shutil.rmtree(parts)
+    if digest_of(folder / "Data.fs") != (manifest["sha256"], manifest["size"]):
+        raise DamagedError(f"The database that backup {backup.id} restores is not the one that was copied.")
+
+
+def check_contents(path: Path, blobs: Path, manifest: Mapping[str, Any]) -> str | None:
+    """Raise DamagedError unless a restored database holds all that the manifest counts.
+
+    Every object is loaded. The database is the site's, byte for byte, so one that cannot be is broken there too: what
+    is returned says so.
+    """
+    backup = manifest["id"]
+    tid = zodb.last_transaction(path, manifest["size"])
+    with zodb.opened(path, blobs=blobs) as storage:
+        found = zodb.contents(storage, tid, has_blob(blobs))
+        wrong = zodb.unreadable(storage)
+    lost = sorted(set(found.missing) - set(manifest["missing"]))
+    if lost:
+        raise DamagedError(f"Backup {backup} lacks the blobs of {len(lost)} objects: {zodb.told(lost)}.")
+    for name, value in {**found.counts, "last_transaction": found.last_transaction, "sites": found.sites}.items():
+        expected = {**manifest["counts"], **manifest}[name]
+        if value != expected:
+            raise DamagedError(f"Backup {backup} restores {name} {value}, and the site had {expected}.")
+    return f"{len(wrong)} objects cannot be loaded, as in the site itself: {zodb.told(wrong)}." if wrong else None

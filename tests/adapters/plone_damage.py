@@ -1,0 +1,233 @@
+"""Runs in Plone's image: backs a small database up, damages the backup in every way, and prints what the proof says.
+
+Prints one JSON object: in `damages` for each the reason of the proof, None where it did not notice; the undamaged
+backups `first`, `second` and `packed`; and whether `first` is still proven after all, or why not.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from BTrees.OOBTree import OOBTree
+from ZODB.blob import Blob
+from ZODB.DB import DB
+from ZODB.FileStorage import FileStorage
+
+from eduhub_plone.backup import database as zodb
+from eduhub_plone.backup import make as making
+from eduhub_plone.backup import restore
+from eduhub_plone.backup.errors import BackupError
+from eduhub_plone.backup.make import Site, make
+from eduhub_plone.backup.prove import prove
+from eduhub_plone.backup.repository import Backup, backups
+
+ABOUT = {"stack": "test", "image": "sha256:0", "python": "3", "plone": None}
+CUT = 500_000
+
+
+class Writer:
+    """A site that is open for writing all the time, as Plone is."""
+
+    def __init__(self, data: Path) -> None:
+        (data / "filestorage").mkdir(parents=True)
+        storage = FileStorage(str(data / "filestorage/Data.fs"), blob_dir=str(data / "blobstorage"))
+        self.database = DB(storage)
+        self.count = 0
+
+    def add(self, number: int = 1, size: int = 1000) -> None:
+        """Commit so many objects, each with a blob."""
+        with self.database.transaction() as connection:
+            for _ in range(number):
+                self.count += 1
+                blob = Blob()
+                with blob.open("w") as file:
+                    file.write(b"%d" % self.count * 50)
+                connection.root()[f"item-{self.count}"] = OOBTree({"text": "x" * size, "blob": blob})
+
+
+def next_second() -> None:
+    """Wait until repozo, which names its files by the second, can write another."""
+    time.sleep(1.1 - time.time() % 1)
+
+
+def flip(path: Path) -> None:
+    """Turn one byte in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def database(backup: Backup, part: int) -> Path:
+    """Return one file of the backup's database."""
+    return backup.folder.parent / "database" / backup.whole()["database"][part]["name"]
+
+
+def blob(backup: Backup) -> Path:
+    """Return the first blob of a backup."""
+    return next(path for path in sorted((backup.folder / "blobs").rglob("*.blob")))
+
+
+def cut_database(backup: Backup) -> None:
+    """Let the full copy unpack to 500 kB less, as a copy that was interrupted."""
+    path = database(backup, 0)
+    content = gzip.decompress(path.read_bytes())
+    path.write_bytes(gzip.compress(content[:-CUT]))
+
+
+def edit_manifest(backup: Backup) -> None:
+    """Count one object more."""
+    path = backup.folder / "manifest.json"
+    fields = json.loads(path.read_text())
+    fields["counts"]["objects"] += 1
+    path.write_text(json.dumps(fields))
+
+
+DAMAGES: dict[str, Callable[[Backup], Any]] = {
+    "blob removed": lambda backup: blob(backup).unlink(),
+    "blob flipped": lambda backup: flip(blob(backup)),
+    "blob emptied": lambda backup: blob(backup).write_bytes(b""),
+    "blobs all removed": lambda backup: shutil.rmtree(backup.folder / "blobs"),
+    "list of blobs shortened": lambda backup: (backup.folder / "blobs.sha256").write_text(""),
+    "database cut by 500 kB": cut_database,
+    "database flipped": lambda backup: flip(database(backup, 0)),
+    "file cut in the middle": lambda backup: database(backup, 0).write_bytes(database(backup, 0).read_bytes()[:999]),
+    "full copy missing": lambda backup: database(backup, 0).unlink(),
+    "incremental missing": lambda backup: database(backup, -1).unlink(),
+    "incremental flipped": lambda backup: flip(database(backup, -1)),
+    "manifest edited": edit_manifest,
+    "manifest missing": lambda backup: (backup.folder / "manifest.json").unlink(),
+}
+
+
+def damaged(backup: Backup, damage: Callable[[Backup], Any], folder: Path) -> str | None:
+    """Return why a copy of a backup fails its proof after a damage."""
+    directory = folder / "copy"
+    shutil.copytree(backup.folder.parent, directory)
+    found = next(each for each in backups(directory) if each.id == backup.id)
+    damage(found)
+    found = next(each for each in backups(directory) if each.id == backup.id)
+    why = prove(found, directory).document()["why"]
+    shutil.rmtree(directory)
+    return why
+
+
+def wrong_order(writer: Writer, site: Site, directory: Path) -> str | None:
+    """Return why a backup fails whose blobs were copied before its database."""
+    database_first = making.save_database
+    copied: dict[str, Any] = {}
+
+    def blobs_first(source: Path, repository: Path, full: bool) -> list[Path]:
+        (unfinished,) = directory.glob(f"{making.UNFINISHED}*")
+        copied.update(blobs(site.blobs, unfinished, None))
+        writer.add()
+        return database_first(source, repository, full)
+
+    blobs = making.save_blobs
+    making.save_database, making.save_blobs = blobs_first, lambda *_: copied
+    try:
+        backup = make(site, directory, ABOUT, full=True, full_days=7)
+    finally:
+        making.save_database, making.save_blobs = database_first, blobs
+    return prove(backup, directory).document()["why"]
+
+
+def held(site: Site) -> int:
+    """Return how many objects a site's database holds; each has to be readable, with its blob."""
+    with zodb.opened(site.database, blobs=site.blobs) as storage:
+        assert zodb.unreadable(storage) == []
+        return len(storage)
+
+
+def refusal(call: Callable[[], Any]) -> str | None:
+    """Return the code with which a step is refused."""
+    try:
+        call()
+    except BackupError as error:
+        return error.code
+    return None
+
+
+def killed_while_swapping(site: Site, after: int) -> None:
+    """Take the step `swap`, and die before the rename that follows `after` others."""
+    rename, left = Path.rename, [after]
+
+    def counted(path: Path, target: Path) -> Path:
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return rename(path, target)
+
+    Path.rename = counted
+    try:
+        restore.swap(site, "killed")
+    except KeyboardInterrupt:
+        return
+    finally:
+        Path.rename = rename
+    raise AssertionError
+
+
+def restores(writer: Writer, site: Site, directory: Path, backup: Backup) -> dict[str, Any]:
+    """Return what came of restoring a backup in place of the site's data, by steps."""
+    found: dict[str, Any] = {"plan": restore.plan(site, backup, backups(directory), "test")["fresh"]}
+    found["plan of another stack"] = refusal(lambda: restore.plan(site, backup, [], "other"))
+    restore.stage(site, backup, directory, "open")
+    found["while open"] = refusal(lambda: restore.swap(site, "open"))
+    writer.database.close()
+    found["before"] = held(site)
+    for after in range(4):
+        restore.stage(site, backup, directory, "killed")
+        killed_while_swapping(site, after)
+        found[f"refused after {after}"] = refusal(lambda: restore.refuse_interrupted(site))
+        restore.undo(site)
+        found[f"undone after {after}"] = held(site)
+    restore.stage(site, backup, directory, "undone")
+    restore.swap(site, "undone")
+    found["swapped"] = held(site)
+    restore.undo(site)
+    found["undone"] = held(site)
+    restore.stage(site, backup, directory, "settled")
+    restore.swap(site, "settled")
+    kept = restore.settle(site)
+    restore.undo(site)  # there is nothing to undo
+    found["settled"], found["kept"] = held(site), held(Site(site.data / kept))
+    found["left"] = sorted(path.name for path in site.data.iterdir() if path.suffix != ".old")  # which a pack keeps
+    return found
+
+
+def main() -> None:
+    """Print what the proof says of every damage."""
+    folder = Path(tempfile.mkdtemp())
+    data, directory = folder / "data", folder / "backups"
+    directory.mkdir()
+    writer, site = Writer(data), Site(data)
+    writer.add(3, size=300_000)
+    found: dict[str, Any] = {}
+    first = prove(make(site, directory, ABOUT, full=False, full_days=7), directory)
+    next_second()
+    writer.add(2)
+    second = prove(make(site, directory, ABOUT, full=False, full_days=7), directory)
+    found["first"], found["second"] = first.document(), second.document()
+    found["links"] = sorted({path.stat().st_nlink for path in (first.folder / "blobs").rglob("*.blob")})
+    found["damages"] = {name: damaged(second, damage, folder) for name, damage in DAMAGES.items()}
+    found["after all"] = prove(first, directory).document()["why"]
+    next_second()
+    found["damages"]["wrong order"] = wrong_order(writer, site, directory)
+    next_second()
+    writer.database.pack()
+    packed = prove(make(site, directory, ABOUT, full=False, full_days=7), directory)
+    found["packed"] = packed.document()
+    found["objects"] = len(writer.database.storage)
+    found["restores"] = restores(writer, site, directory, second)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

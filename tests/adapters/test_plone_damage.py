@@ -1,0 +1,62 @@
+"""The proof of a backup notices every damage, in Plone's image, with a database that is open for writing meanwhile."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PROGRAM = CHECKOUT / "tests/adapters/plone_damage.py"
+SECONDS = 300
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Any]:
+    """What the program in the container printed."""
+    told = yaml.safe_load((CHECKOUT / "images/images.yml").read_text())["images"]["plone"]
+    image = f"eduhub/plone:{told['version']}-py{told['pythons'][-1]}"
+    mounts = ["--read-only", "--tmpfs", "/tmp", "--volume", f"{PROGRAM}:/damage.py:ro"]  # noqa: S108 - the container's
+    command = ["docker", "run", "--rm", "--network", "none", *mounts, "--entrypoint", "python3", image, "/damage.py"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_every_damage_is_noticed(found: dict[str, Any]) -> None:
+    assert len(found["damages"]) == 14
+    assert [name for name, why in found["damages"].items() if not why] == []
+    assert "lacks the blobs of 1 objects" in found["damages"]["wrong order"]
+    assert "lacks 1 of its blobs" in found["damages"]["blob removed"]
+    assert "a part of its database" in found["damages"]["incremental missing"]
+
+
+def test_what_is_not_damaged_is_proven_with_the_counts_of_the_site(found: dict[str, Any]) -> None:
+    backups = [found[name] for name in ("first", "second", "packed")]
+    assert [each["state"] for each in backups] == ["proven"] * 3
+    assert [each["counts"]["blobs"] for each in backups] == [3, 5, 6]
+    assert backups[-1]["counts"]["objects"] == found["objects"]
+    assert found["after all"] is None
+
+
+def test_a_restore_in_place_ends_with_the_old_data_or_the_new_wherever_it_is_killed(found: dict[str, Any]) -> None:
+    old, new = found["objects"], found["second"]["counts"]["objects"]
+    assert old > new
+    killed = range(4)
+    assert found["restores"] == {
+        "plan": True, "plan of another stack": "backup_foreign", "while open": "plone_runs", "before": old,
+        **{f"refused after {after}": "restore_interrupted" for after in killed},
+        **{f"undone after {after}": old for after in killed},
+        "swapped": new, "undone": old, "settled": new, "kept": old,
+        "left": ["before-restore-settled", "blobstorage", "filestorage"],
+    }  # fmt: skip
+
+
+def test_a_second_backup_copies_only_what_is_new(found: dict[str, Any]) -> None:
+    assert [found[name]["full"] for name in ("first", "second")] == [True, False]
+    assert found["second"]["added"] < found["first"]["added"]
+    assert found["links"] == [2]

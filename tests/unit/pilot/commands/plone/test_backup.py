@@ -1,0 +1,158 @@
+"""The pilot runs Plone's own backup program under the lock of rollouts, and hands on what it answers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from eduhub_pilot.commands.plone import backup, backups, restore
+from eduhub_pilot.model.errors import FailedError, PilotError, RefusedError, SupersededError
+from eduhub_pilot.model.facts import Container, Look
+from eduhub_pilot.model.state import Lock
+from eduhub_pilot.rollout.status import status
+
+BACKUP = {
+    "id": "20260101T000000Z", "time": "2026-01-01T00:00:00Z", "state": "proven", "proof_seconds": 2.0,
+    "recovery_point": "2025-12-31T23:00:00Z", "seconds": {"database": 1.0},
+}  # fmt: skip
+
+
+def answered(**fields: Any) -> Look:
+    """Return what the program prints, after a line of somebody else's."""
+    return Look(fields["exit"], "a warning\n" + json.dumps({"message": "It said so.", **fields}) + "\n")
+
+
+PROVEN = answered(code="backup_proven", exit=0, backup=BACKUP, removed=[])
+
+
+@pytest.fixture
+def site(live):
+    """A host with a release that is live, and a Plone."""
+    live.engine.containers["eduhub-plone"] = Container("eduhub-plone", "running", "sha256:plone")
+    live.engine.works = lambda _: PROVEN
+    return live
+
+
+def options(run: str = "run-9", **more: Any) -> argparse.Namespace:
+    given = {"full": False, "keep": "14", "days": "30", "full_days": "7", "at": "", "to": ""}
+    return argparse.Namespace(run=run, owner="ana@desk", directory="/var/backups/eduhub/plone", **given | more)
+
+
+def test_a_backup_is_made_with_the_lock_and_noted(site):
+    held = []
+    site.engine.works = lambda _: held.append(site.store.lock()) or PROVEN
+    done = backup.run(site.host, options(full=True))
+    assert (done.code, done.changed, done.data["backup"]) == ("backup_proven", True, BACKUP)
+    assert (held[0].run, held[0].verb, site.store.lock()) == ("run-9", "plone.backup", None)
+    ((command, folders, writes),) = site.engine.worked
+    assert (command[:3], command[-1], folders, writes) == (
+        ("python3", "-m", "eduhub_plone.backup"), "--full", {"/var/backups/eduhub/plone": "/backups"}, False,
+    )  # fmt: skip
+    assert [each["backup"] for each in site.noted("proven", "run-9")] == [BACKUP["id"]]
+    found = status(site.host)
+    assert found.data["status"]["backup"]["id"] == BACKUP["id"]
+    assert "Last proven backup of Plone: 20260101T000000Z, as of 2025-12-31T23:00:00Z." in found.message
+
+
+@pytest.mark.parametrize(
+    ("code", "number", "kind"),
+    [("backup_damaged", 1, FailedError), ("backup_failed", 1, FailedError), ("backup_space_short", 2, RefusedError)],
+)
+def test_what_the_program_refuses_or_fails_at_is_handed_on_and_the_lock_is_free(site, code, number, kind):
+    site.engine.works = lambda _: answered(code=code, exit=number, backup={"id": "x"})
+    with pytest.raises(kind) as raised:
+        backup.run(site.host, options())
+    assert (raised.value.code, raised.value.message) == (code, "It said so.")
+    assert raised.value.data == {"backup": {"id": "x"}}
+    assert raised.value.next
+    assert (site.store.lock(), site.store.backup()) == (None, None)
+    assert [each["code"] for each in site.noted("failed", "run-9")] == [code]
+
+
+@pytest.mark.parametrize(
+    ("look", "why"),
+    [
+        (Look(1, "No module named eduhub_plone.backup"), "it said: No module named eduhub_plone.backup"),
+        (Look(137, "", "memory"), "plone_memory"),
+        (Look(0, ""), "it said nothing"),
+        (Look(0, '{"code": "of another version", "exit": 0}'), "without an answer"),
+    ],
+)
+def test_a_program_that_does_not_answer_is_a_failure_that_tells_what_it_said(site, look, why):
+    site.engine.works = lambda _: look
+    with pytest.raises(FailedError) as raised:
+        backup.run(site.host, options())
+    assert (raised.value.code, why in raised.value.message) == ("backup_failed", True)
+
+
+def test_there_is_nothing_to_back_up_without_a_plone_of_ours(live):
+    for verb in (backup, backups, restore):
+        with pytest.raises(RefusedError) as refused:
+            verb.run(live.host, options())
+        assert refused.value.code == "plone_absent"
+
+
+def test_it_is_refused_while_a_rollout_holds_the_lock_or_is_not_over(site):
+    site.begin("run-2", "upgrade", python="3.11")
+    for verb in (backup, restore):
+        with pytest.raises(RefusedError, match="ana@desk holds the lock") as refused:
+            verb.run(site.host, options())
+        assert refused.value.code == "lock_held"
+    site.clock.sleep(site.settings.lock_seconds + 1)
+    with pytest.raises(RefusedError, match="The rollout of run run-2 is not over"):
+        backup.run(site.host, options())
+    assert site.engine.worked == []
+
+
+def test_a_rollout_and_a_second_backup_are_refused_meanwhile(site):
+    refused: list[str] = []
+
+    def during(_: object) -> Look:
+        for start in (
+            lambda: site.begin("run-3", "upgrade", owner="bob@desk", python="3.11"),
+            lambda: backup.run(site.host, options("run-10")),
+        ):
+            with pytest.raises(PilotError) as raised:
+                start()
+            refused.append(raised.value.code)
+        return PROVEN
+
+    site.engine.works = during
+    backup.run(site.host, options())
+    assert refused == ["lock_held", "lock_held"]
+
+
+def test_a_lock_that_was_taken_over_ends_the_backup_and_stays_with_the_other_run(site):
+    def taken_over(_: object) -> Look:
+        site.store.renew(replace(site.store.lock(), run="run-3"))
+        return PROVEN
+
+    site.engine.works = taken_over
+    with pytest.raises(SupersededError):
+        backup.run(site.host, options())
+    assert (site.store.lock().run, site.store.backup()) == ("run-3", None)
+
+
+def test_a_lock_that_expired_is_taken(site):
+    site.store.take(Lock("bob@desk", "run-1", "plone.backup", "begin", site.clock.now(), site.clock.now(), 60))
+    site.clock.sleep(61)
+    assert backup.run(site.host, options()).code == "backup_proven"
+    assert site.store.lock() is None
+
+
+def test_backups_are_listed_without_the_lock(site):
+    site.begin("run-2", "upgrade", python="3.11")
+    site.engine.works = lambda _: answered(code="backups_listed", exit=0, backups=[BACKUP])
+    done = backups.run(site.host, options())
+    assert (done.code, done.changed, done.data) == ("backups_listed", False, {"backups": [BACKUP]})
+
+
+def test_a_restore_to_scratch_names_the_time_and_only_reads_the_site(site):
+    assert restore.run(site.host, options(at="2026-01-01")).code == "backup_proven"
+    assert [(command[3:], writes) for command, _, writes in site.engine.worked] == [
+        (("prove", "--at=2026-01-01"), False)
+    ]

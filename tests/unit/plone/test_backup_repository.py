@@ -1,0 +1,135 @@
+"""Which backup is meant, which are kept, and that a file that was changed is noticed."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from eduhub_plone.backup.errors import DamagedError, RefusedError
+from eduhub_plone.backup.files import blobs_in, linked, need_space, shown
+from eduhub_plone.backup.repository import ID_FORMAT, backups, chosen, clean, remove, superfluous, write_manifest
+
+NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
+NOON = "20261129T120000Z"
+
+
+def made(directory: Path, *days: float, proven: bool | None = True, parts: tuple[str, ...] = ()) -> list[str]:
+    """Make backups that are so many days old, each with a full copy of the database of its own, and `parts`."""
+    (directory / "database").mkdir(exist_ok=True)
+    ids = []
+    for age in days:
+        when = NOW - timedelta(days=age)
+        names = (f"{when:%Y-%m-%d-%H-%M-%S}.fsz", *parts)
+        folder = directory / when.strftime(ID_FORMAT)
+        folder.mkdir()
+        write_manifest(folder / "manifest.json", {"id": folder.name, "database": [{"name": name} for name in names]})
+        for name in names:
+            (directory / "database" / name).touch()
+            (directory / "database" / name).with_suffix(".index").touch()
+        if proven is not None:
+            (folder / "proof.json").write_text(json.dumps({"proven": proven, "why": "x"}))
+        ids.append(folder.name)
+    return ids
+
+
+@pytest.mark.parametrize(
+    ("at", "expected"),
+    [
+        ("", NOON),
+        (NOON, NOON),
+        ("2026-11-29T12:00:00Z", NOON),
+        ("2026-11-29T13:00:00+01:00", NOON),
+        ("2026-11-29T11:59:59", "20261128T120000Z"),
+        ("2026-11-28", "20261128T120000Z"),
+        ("2027-01-01", NOON),
+    ],
+)
+def test_the_newest_backup_that_was_made_then_or_before_is_meant(tmp_path: Path, at: str, expected: str) -> None:
+    made(tmp_path, 0, 1, 2)
+    assert chosen(backups(tmp_path), at).id == expected
+
+
+@pytest.mark.parametrize(
+    ("at", "why"), [("yesterday", "neither the id of a backup nor a time"), ("2026-11-01", "the oldest is 20261127T")]
+)
+def test_a_time_without_a_backup_is_refused(tmp_path: Path, at: str, why: str) -> None:
+    made(tmp_path, 0, 2)
+    with pytest.raises(RefusedError, match=why):
+        chosen(backups(tmp_path), at)
+    with pytest.raises(RefusedError, match="There is no backup"):
+        chosen([], "")
+
+
+def test_a_manifest_that_was_changed_is_none(tmp_path: Path) -> None:
+    (name,) = made(tmp_path, 0)
+    path = tmp_path / name / "manifest.json"
+    path.write_text(path.read_text().replace("20261129", "20261130"))
+    (found,) = backups(tmp_path)
+    assert (found.state, found.document()["state"]) == ("damaged", "damaged")
+    with pytest.raises(DamagedError):
+        found.whole()
+
+
+def test_a_backup_is_made_then_proven_or_damaged(tmp_path: Path) -> None:
+    made(tmp_path, 2, proven=None)
+    made(tmp_path, 1, proven=False)
+    made(tmp_path, 0)
+    assert [each.state for each in backups(tmp_path)] == ["made", "damaged", "proven"]
+
+
+def test_old_backups_go_but_for_the_newest_that_are_proven(tmp_path: Path) -> None:
+    kept = [*made(tmp_path, 90, 80), *made(tmp_path, 10, proven=False), *made(tmp_path, 0, proven=None)]
+    gone = [*made(tmp_path, 100), *made(tmp_path, 70, proven=False), *made(tmp_path, 60, proven=None)]
+    found = superfluous(backups(tmp_path), keep=2, days=30, now=NOW)
+    assert sorted(each.id for each in found) == sorted(gone)
+    remove(tmp_path, found)
+    assert sorted(each.id for each in backups(tmp_path)) == sorted(kept)
+    assert not list(tmp_path.glob(".unfinished*"))
+
+
+def test_a_part_of_the_database_goes_with_the_last_backup_that_needs_it(tmp_path: Path) -> None:
+    (old,) = made(tmp_path, 50)
+    shared = "2026-10-09-12-00-00.fsz"
+    made(tmp_path, 40, 1, parts=(shared,))
+    (tmp_path / "database" / "2030-01-01-00-00-00.fsz").touch()  # of a run that was killed: the next goes on from it
+    remove(tmp_path, [each for each in backups(tmp_path) if each.id <= "20261120T000000Z"])
+    names = {path.name for path in (tmp_path / "database").iterdir()}
+    assert (old[:8], shared in names) == ("20261010", True)
+    assert sorted(name for name in names if name.endswith(".fsz")) == [
+        shared, "2026-11-28-12-00-00.fsz", "2030-01-01-00-00-00.fsz",
+    ]  # fmt: skip
+
+
+def test_nothing_of_the_database_goes_while_a_manifest_cannot_be_read(tmp_path: Path) -> None:
+    _, broken = made(tmp_path, 50, 1)
+    (tmp_path / broken / "manifest.json").write_text("{")
+    remove(tmp_path, backups(tmp_path)[:1])
+    assert len(list((tmp_path / "database").glob("*.fsz"))) == 2
+
+
+def test_what_a_killed_run_left_is_no_backup_and_goes(tmp_path: Path) -> None:
+    for name in (".unfinished-20261129T120000Z", ".scratch"):
+        (tmp_path / name / "blobs").mkdir(parents=True)
+    assert backups(tmp_path) == []
+    clean(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_blobs_are_found_without_what_no_transaction_committed(tmp_path: Path) -> None:
+    for name in ("0x00/0x01/0x02.blob", "tmp/0x03.blob", ".layout", "0x00/.lock", "README"):
+        (tmp_path / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "source" / name).write_text("x")
+    found = dict(blobs_in(tmp_path / "source"))
+    assert found == {".layout": 1, "0x00/0x01/0x02.blob": 1}
+    linked(tmp_path / "source", tmp_path / "target", found)
+    assert dict(blobs_in(tmp_path / "target")) == found
+
+
+def test_too_little_space_is_refused_with_both_numbers(tmp_path: Path) -> None:
+    need_space(tmp_path, 0, "It")
+    with pytest.raises(RefusedError, match=r"The backup needs 1000000\.0 TB, and .* are free there"):
+        need_space(tmp_path, 10**18, "The backup")
+    assert [shown(size) for size in (999, 1000, 1_500_000)] == ["999 B", "1.0 kB", "1.5 MB"]
