@@ -35,7 +35,7 @@ def _version(item: tuple[str, Sequence[str]]) -> list[int]:
 
 
 def mixed_lines(hosts: Mapping[str, Host], request: Request, width: int) -> list[str]:
-    """Return what `status` says of a mixed fleet, and what ends that: the newest release for all, or the way back."""
+    """Return what `status` says of a mixed fleet, and what ends that: the newest release for all, or a rollback."""
     text = mixed(hosts)
     if not text:
         return []

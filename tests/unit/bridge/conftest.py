@@ -10,6 +10,7 @@ import pytest
 from tests.unit.bridge.fake_plone import Plone
 from tests.unit.bridge.postgres import PROGRAMS, Server
 from tests.unit.bridge.process import Process
+from tests.unit.bridge.restapi import Restapi
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,6 +64,15 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     yield _start
     for process in started:
         process.kill()
+
+
+@pytest.fixture
+def cms() -> Iterator[Restapi]:
+    """A Plone that answers as plone.restapi does, with one published folder."""
+    restapi = Restapi().start()
+    restapi.put("/courses", "Folder", state="published")
+    yield restapi
+    restapi.stop()
 
 
 @pytest.fixture(scope="session")

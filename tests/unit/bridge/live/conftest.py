@@ -93,14 +93,6 @@ def heard(socket: ClientConnection, kind: str, seconds: float = 60.0) -> dict[st
 
 
 @pytest.fixture
-def cms() -> Iterator[Restapi]:
-    restapi = Restapi().start()
-    restapi.put("/courses", "Folder", state="published")
-    yield restapi
-    restapi.stop()
-
-
-@pytest.fixture
 def slots(cms: Restapi, tmp_path: Path) -> Iterator[Slots]:
     """Slots on one store that ask Plone for changes every half second."""
     made = Slots(tmp_path, cms.url)

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.bridge.helpers import until
 from tests.unit.bridge.jobs.conftest import ASYNC, Slots, create, ended
 from tests.unit.bridge.live.conftest import Events
-from tests.unit.bridge.restapi import Restapi, basic
+from tests.unit.bridge.restapi import basic
 
 pytestmark = pytest.mark.slow
 
@@ -17,14 +17,6 @@ CARRIED = {
     "accept-language": "de-AT, de;q=0.8",
 }
 FIELDS = [f"{name}: {value}" for name, value in CARRIED.items()]
-
-
-@pytest.fixture
-def cms():
-    restapi = Restapi().start()
-    restapi.put("/courses", "Folder", state="published")
-    yield restapi
-    restapi.stop()
 
 
 @pytest.fixture

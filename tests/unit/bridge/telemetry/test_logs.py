@@ -18,14 +18,6 @@ ID = "0346ffd1-b0f3-4f40-92c7-b73105fc3c86"
 
 
 @pytest.fixture
-def cms() -> Iterator[Restapi]:
-    restapi = Restapi().start()
-    restapi.put("/courses", "Folder", state="published")
-    yield restapi
-    restapi.stop()
-
-
-@pytest.fixture
 def slots(cms: Restapi, tmp_path: Path) -> Iterator[Slots]:
     made = Slots(tmp_path, cms.url)
     yield made

@@ -1,8 +1,8 @@
 """A job's credential at rest: encrypted with a key that both slots are given, or with one that dies with the process.
 
 libsodium's XChaCha20-Poly1305 by PyNaCl, with the job's id as associated data: what was sealed for one job opens for no
-other, whoever can write to the store. The key is BLAKE2b of the file's content, so any text of at least 32 bytes will
-do. See docs/decisions/0005.
+other, even where the store was changed by hand. The key is BLAKE2b of the file's content, so any text of at least 32
+bytes will do. See docs/decisions/0005.
 """
 
 from __future__ import annotations

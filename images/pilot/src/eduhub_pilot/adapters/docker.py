@@ -195,34 +195,35 @@ class DockerEngine:
     def look(
         self, like: str, command: Sequence[str], memory: str, seconds: float, between: Callable[[], None]
     ) -> Look:
+        def create(client: APIClient, found: Any) -> None:
+            _create_look(client, name, found, command, memory)
+
         name = f"{like}-look"
-        self.discard(name)  # left by a pilot that was killed
-        try:
-            with self._asking() as client:
-                found = _or_none(client.inspect_container, like)
-                if found is None:
-                    raise EngineDownError(f"There is no container {like} to examine.")
-                _create_look(client, name, found, command, memory)
-                if not _started(client, name):
-                    return Look(127, "", "absent")
-            return self._waited(name, seconds, between)
-        finally:
-            self.discard(name)
+        with self._made(name, like, "to examine", create) as started:
+            return self._waited(name, seconds, between) if started else Look(127, "", "absent")
 
     def work(
         self, like: str, command: Sequence[str], folders: Mapping[str, str], writes: bool, between: Callable[[], None]
     ) -> Look:
+        def create(client: APIClient, found: Any) -> None:
+            _create_work(client, name, found, command, folders, writes)
+
         name = f"{like}-work"
+        with self._made(name, like, "whose data could be worked on", create) as started:
+            return self._waited(name, None, between, stderr=True) if started else Look(127, "", "absent")
+
+    @contextmanager
+    def _made(self, name: str, like: str, purpose: str, create: Callable[[APIClient, Any], None]) -> Iterator[bool]:
+        """Make and start a container like another for as long as the block lasts; yield whether it started."""
         self.discard(name)  # left by a pilot that was killed
         try:
             with self._asking() as client:
                 found = _or_none(client.inspect_container, like)
                 if found is None:
-                    raise EngineDownError(f"There is no container {like} whose data could be worked on.")
-                _create_work(client, name, found, command, folders, writes)
-                if not _started(client, name):
-                    return Look(127, "", "absent")
-            return self._waited(name, None, between, stderr=True)
+                    raise EngineDownError(f"There is no container {like} {purpose}.")
+                create(client, found)
+                started = _started(client, name)
+            yield started
         finally:
             self.discard(name)
 

@@ -119,7 +119,7 @@ def _start(host: Host, seconds: float, heart: Heart | None) -> None:
 def _reverted(host: Host, options: argparse.Namespace, backup: dict[str, Any], error: Exception) -> PilotError:
     """Bring back what the restore replaced, start Plone, and return how that went.
 
-    Without the heartbeat: whoever took the lock over meanwhile gets the data from before.
+    Without the heartbeat: a run that took the lock over meanwhile gets the data from before.
     """
     why = getattr(error, "message", None) or str(error)
     name = host.settings.container(work.PLONE)
