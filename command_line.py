@@ -33,6 +33,7 @@ class Hosts:
     ask_become_pass: bool = False
     ask_vault_pass: bool = False
     vault_password_file: str = ""
+    json: bool = False
 
     HELP = {  # noqa: RUF012 - of the options, by their names; no field
         "inventory": "inventories/NAME, or the path of an inventory",
@@ -41,6 +42,7 @@ class Hosts:
         "ask-become-pass": "ask for the password of sudo on the hosts",
         "ask-vault-pass": "ask for the password of ansible-vault",
         "vault-password-file": "file with the password of ansible-vault",
+        "json": "one JSON document at the end, instead of lines and tables",
     }
 
     def words(self) -> list[str]:
@@ -51,7 +53,7 @@ class Hosts:
             words += ["--vault-password-file", str(Path(self.vault_password_file).absolute())]
         for name, wanted in (("vault", self.ask_vault_pass), ("become", self.ask_become_pass)):
             words += ["--asked", name, f"--{name}-password-file", typed_password(name)] if wanted else []
-        return words + (["--verbose"] if self.verbose else [])
+        return words + [f"--{flag}" for flag in ("verbose", "json") if getattr(self, flag)]
 
 
 @functools.cache

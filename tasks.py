@@ -100,16 +100,16 @@ def certificates(c: Context, hosts: Hosts) -> None:
     play(c, "certificates", hosts)
 
 
-@on_hosts(json="one JSON document instead of the table")
-def status(c: Context, hosts: Hosts, json: bool = False) -> None:
+@on_hosts()
+def status(c: Context, hosts: Hosts) -> None:
     """Show the live release of each host, the lock holder, and whether a rollback is ready."""
-    play(c, "status", hosts, *(["--json"] if json else []))
+    play(c, "status", hosts)
 
 
-@on_hosts(json="print the report as JSON, write no files")
-def report(c: Context, hosts: Hosts, json: bool = False) -> None:
+@on_hosts()
+def report(c: Context, hosts: Hosts) -> None:
     """Write the last rollout of each host as a page with plots and as JSON, below reports/rollout."""
-    play(c, "report", hosts, *(["--json"] if json else []))
+    play(c, "report", hosts)
 
 
 @on_hosts()

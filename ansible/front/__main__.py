@@ -68,6 +68,8 @@ def main(words: Sequence[str]) -> int:
     except RefusalError as refusal:
         lines = (f"invoke: {message}" for message in refusal.messages)
         show(*lines, *next_lines(refusal.next_commands), stream=sys.stderr)
+        if "--json" in words:
+            show(json.dumps(closing.hostless_document(REFUSED, refusal.messages, refusal.next_commands), indent=2))
         return REFUSED
 
 
@@ -159,8 +161,8 @@ def played(options: argparse.Namespace, hosts: Sequence[Target], signals: Signal
     waves = Fleet(run, [host.name for host in fleet], options.policy) if fleet else None
     done = waves.roll(signals) if waves else play(run, request.verb, signals)
     cut_off = done.outcome is None or not done.outcome.ended
-    if request.verb == "engine" and not cut_off and not done.returned and not options.check:
-        return DONE if built(options, hosts, done.outcome, signals) else REFUSED
+    if request.verb == "engine" and not cut_off and not done.returned:  # what it is for comes next, and closes
+        return DONE if options.check or built(options, hosts, done.outcome, signals) else REFUSED
     if cut_off and done.outcome and done.outcome.begun:
         note(f"Undoing run {run.id}, please wait.")
         undone = recover(run, signals)
@@ -168,8 +170,7 @@ def played(options: argparse.Namespace, hosts: Sequence[Target], signals: Signal
         done = replace(undone, outcome=outcome, interrupted=True)
     # Half a removal leaves no host as it was, a confirmation may have come through, and a restore goes on by itself.
     elif cut_off and done.interrupted and request.verb not in {"confirm", "destroy", "plone.restore"}:
-        show(*closing.result_lines(REFUSED, request, columns(), interrupted=True))
-        return REFUSED
+        return hostless(request, REFUSED, [], data=run.json, interrupted=True)
     return closed(run, names, done, waves)
 
 
@@ -183,8 +184,17 @@ def built(options: argparse.Namespace, hosts: Sequence[Target], live: Outcome | 
         tags = images.for_deploy(hosts, asked, live, options.defaults)
     if not tags or images.build(CHECKOUT, list(tags), signals):
         return True
-    show(*closing.result_lines(REFUSED, request, columns(), interrupted=signals.count > 0))
+    hostless(request, REFUSED, [], data=options.json, interrupted=signals.count > 0)
     return False
+
+
+def hostless(request: Request, code: int, why: Sequence[str], *, data: bool, interrupted: bool = False) -> int:
+    """Show the end of a run that no host has a result of: the lines `why`, and what is left; return its exit code."""
+    lines = [*why, *([""] if why else []), *closing.result_lines(code, request, columns(), interrupted=interrupted)]
+    show(*lines, stream=sys.stderr if data else sys.stdout)
+    if data:
+        show(json.dumps(closing.hostless_document(code, lines), indent=2))
+    return code
 
 
 def closed(run: Run, names: Sequence[str], done: Played, waves: Fleet | None) -> int:
@@ -192,8 +202,8 @@ def closed(run: Run, names: Sequence[str], done: Played, waves: Fleet | None) ->
     request, width = run.request, columns()
     code = (fleet_exit if waves else run_exit)(done.returned, done.outcome)
     if done.outcome is None or not done.outcome.ended:
-        show(*closing.last_words(done.stderr), "", *closing.result_lines(code, request, width))
-    elif request.verb == "report":
+        return hostless(request, code, closing.last_words(done.stderr), data=run.json)
+    if request.verb == "report":
         show(*files.written(request, names, done.outcome, CHECKOUT, data=run.json))
     elif run.json:
         for line in closing.failure_lines(done.outcome, request, width):

@@ -75,6 +75,10 @@ VERBS = {
         ["""front maintenance --inventory local --values '{"eduhub_state": "on", "eduhub_reason": "An upgrade"}'"""],
     ),
     "certificates": ((tasks.certificates, {}), ["front certificates --inventory local"]),
+    "deploy --json": (
+        (tasks.deploy, {"json": True}),
+        ["front engine --inventory local --json", "front deploy --inventory local --json"],
+    ),
     "report": ((tasks.report, {"limit": "h"}), ["front report --inventory local --limit h"]),
     "report --json": ((tasks.report, {"json": True}), ["front report --inventory local --json"]),
     "verify": ((tasks.verify, {"verbose": True}), ["front verify --inventory local --verbose"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from front.output.layout import next_lines, rendered, wrapped
 from front.request import Request
 
 CHANGING = frozenset({"deploy", "upgrade", "rollback", "confirm", "destroy"})
+# Fields of a host that only some verbs fill.
+ON_DEMAND = ("rolled", "releases", "backups")
 LAST_LINES = 8  # shown of what Ansible printed as its own error
 
 
@@ -36,10 +39,16 @@ def document(verb: str, outcome: Outcome, code: int, ends: Mapping[str, str | No
         name: {
             "result": result_of(host), "exit": host_exit(host), "changed": host.changed, "failed": host.failed,
             "messages": [message.document() for message in host.messages], "status": host.status,
+            **{name: value for name in ON_DEMAND if (value := getattr(host, name)) is not None},
         }
         for name, host in outcome.hosts.items()
     }  # fmt: skip
     return {"hosts": hosts, "exit": code}
+
+
+def hostless_document(code: int, messages: Sequence[str], commands: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what `--json` prints where no host has a result: why, and what to type next."""
+    return {"hosts": {}, "exit": code, "messages": list(messages), "next": [shlex.split(each) for each in commands]}
 
 
 def failure_lines(outcome: Outcome, request: Request, width: int) -> list[str]:

@@ -46,7 +46,8 @@ short_description: a line a phase and host, and an outcome file
 description: What operators of the EduHub stack see of a run.
 """
 
-ANSWERED = ("status", "report", "python", "rolled")  # fields of answers that are kept in the outcome
+# Fields of answers that are kept in the outcome.
+ANSWERED = ("status", "report", "python", "rolled", "releases", "backups")
 SETUP = "setup"  # the phase of tasks that name none
 REVERT = "revert"  # the phase in which an exit of 1 or 2 is no failure: reverted, or nothing to revert
 MARKS = {"ok": ("✓", "32"), "changed": ("●", "33"), "failed": ("✗", "31")}  # with their colours
@@ -61,8 +62,7 @@ class HostRun:
         self.outcome: dict[str, Any] = {
             "phase": "", "phases": [], "failed": None, "unreachable": False, "changed": 0,
             "changed_in": [], "exits": {},
-            "messages": [], "announced": [], "status": None, "report": None,
-            "python": None, "rolled": None, "until": None,
+            "messages": [], "announced": [], "until": None, **dict.fromkeys(ANSWERED),
         }  # fmt: skip
         self.task = ""
         self.traffic: TrafficView | None = None
@@ -188,7 +188,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
         run.message = Message(answer.code, answer.message, answer.next)
         run.notes += [Message("", text) for text in answer.data.get("notes") or ()]
         run.outcome["exits"][run.phase] = answer.exit
-        run.outcome |= {name: answer.data[name] for name in ANSWERED if answer.data.get(name)}
+        run.outcome |= {name: answer.data[name] for name in ANSWERED if answer.data.get(name) is not None}
         run.within = answer.data.get("within", run.within)
         if answer.exit > 2 * (run.phase == REVERT):
             run.fail(answer.messages)

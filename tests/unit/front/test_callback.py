@@ -280,6 +280,9 @@ def test_a_playbook_that_ansible_cannot_read_ends_in_its_own_words(front, checko
     assert (code, errors) == (3, "")
     assert "couldn't resolve module/action 'no.such.module'" in printed
     assert "Traceback" not in printed
+    code, printed, errors = front.run("deploy", "--json")
+    assert (code, json.loads(printed)["exit"]) == (3, 3)
+    assert "couldn't resolve module/action 'no.such.module'" in errors
 
 
 def test_a_playbook_for_other_hosts_is_no_success(front, checkout):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
+from typing import Any
 
 import pytest
 
@@ -47,9 +49,28 @@ def refused(checkout, monkeypatch, capsys):
     return call
 
 
+@pytest.fixture
+def refused_with(checkout, monkeypatch, capsys):
+    """Call the front with --json; return its exit code and the document."""
+    monkeypatch.setattr(main, "CHECKOUT", checkout)
+    (checkout / "ansible/playbooks/deploy.yml").touch()
+
+    def call(*words: str) -> tuple[int, dict[str, Any]]:
+        code = main.main(words)
+        return code, json.loads(capsys.readouterr().out)
+
+    return call
+
+
 @pytest.mark.parametrize(("words", "text"), MISTYPED.values(), ids=MISTYPED)
 def test_it_refuses(refused, words, text):
     assert f"invoke: {text}\n" == refused(*words)
+
+
+def test_a_refusal_is_a_document_too(refused_with):
+    code, document = refused_with("dploy", "--json")
+    assert (code, document["hosts"]) == (2, {})
+    assert document["messages"] == ["There is no playbook 'dploy'; did you mean deploy?"]
 
 
 def test_it_refuses_an_inventory_with_every_mistake_in_it(refused, checkout):

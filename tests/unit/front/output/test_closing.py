@@ -39,6 +39,19 @@ def test_other_verbs_are_a_document_of_results_exit_codes_and_messages():
     ]  # fmt: skip
 
 
+def test_a_document_has_what_a_verb_was_to_list():
+    outcome = Outcome({"a": Host(releases=[{"id": "r1"}]), "b": Host(backups=[])}, ended=True)
+    a, b = closing.document("releases", outcome, 0, {})["hosts"].values()
+    assert (a["releases"], b["backups"]) == ([{"id": "r1"}], [])
+    assert ("backups" in a, "releases" in b) == (False, False)
+
+
+def test_where_no_host_has_a_result_the_document_says_why():
+    assert closing.hostless_document(2, ["No such host."], ["sudo ./invoke deploy"]) == {
+        "hosts": {}, "exit": 2, "messages": ["No such host."], "next": [["sudo", "./invoke", "deploy"]],
+    }  # fmt: skip
+
+
 def ending(verb: str, code: int, *, interrupted: bool = False, **hosts: Host) -> list[str]:
     outcome = Outcome(hosts, ended=True)
     return closing.closing(Request(verb), list(hosts), outcome, code, 100, interrupted=interrupted)
