@@ -269,11 +269,32 @@ def settings(c: Context) -> None:
     run(c, sys.executable, "-m", "settings", PYTHONPATH="ansible")
 
 
+@task(name="up", help={
+    "hosts": "how many hosts; default: 3", "suite": "bookworm for Debian 12, the default, or trixie for 13",
+})  # fmt: skip
+def lab_up(c: Context, hosts: str = "", suite: str = "") -> None:
+    """Start hosts on this machine to practise on, a Plone for them, and write the inventory `lab`."""
+    options = {"--hosts": hosts, "--suite": suite}
+    lab(c, "up", *(word for pair in options.items() if pair[1] for word in pair))
+
+
+@task(name="down")
+def lab_down(c: Context) -> None:
+    """Remove the hosts of `lab.up`, with all that is on them, and their inventory."""
+    lab(c, "down")
+
+
+def lab(c: Context, *words: str) -> None:
+    """Run the lab's program with `words`."""
+    run(c, sys.executable, "-m", "lab", *words, PYTHONPATH="images")
+
+
 images = Collection("images", build, verify_images)
+practice = Collection("lab", lab_up, lab_down)
 plone = Collection("plone", backup, backups, restore)
 namespace = Collection(
     deploy, upgrade, confirm, rollback, maintenance, certificates, status, report, verify, preflight, destroy,
-    bench, check, test, lock, settings, images, plone,
+    bench, check, test, lock, settings, images, plone, practice,
 )  # fmt: skip
 namespace.configure(
     {

@@ -49,6 +49,8 @@ VERBS = {
         (tasks.upgrade, {"python": "3.9", "limit": "h", "take_over": True}),
         ["""front upgrade --inventory local --limit h --values '{"eduhub_python": "3.9", "eduhub_take_over": true}'"""],
     ),
+    "lab.up": ((tasks.lab_up, {"hosts": "5", "suite": "trixie"}), ["lab up --hosts 5 --suite trixie"]),
+    "lab.down": ((tasks.lab_down, {}), ["lab down"]),
     "upgrade --hold": (
         (tasks.upgrade, {"hold": True, "confirm_within": "60"}),
         [

@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from lab import machine
 from tests.rollout.operator import CHECKOUT, NEWEST, OLDEST, Operator, docker, until
 
 HERE = Path(__file__).parent
@@ -26,7 +27,6 @@ STACK = os.environ.get("EDUHUB_FAULTS_STACK", "eduhub-test")
 FIRST_PORT = int(os.environ.get("EDUHUB_FAULTS_PORT", "28000"))
 SSH_PORT, EDGE_PORT = FIRST_PORT + 22, FIRST_PORT + 88
 URL = f"http://127.0.0.1:{EDGE_PORT}"
-BARE, IMAGE = "eduhub-test/machine:bookworm", "eduhub-test/faults:bookworm"
 NAME = f"{STACK}-faults"
 # Holds the state's file system while the machine is off, and is small enough to be filled in no time.
 KEEPER, STATE_SIZE = f"{NAME}-state", "64m"
@@ -39,31 +39,20 @@ IMAGES = ["eduhub/pilot:py3.11", "eduhub/edge:bookworm", "eduhub/plone:6.0.13-py
 def boot(folder: Path) -> Host:
     """Boot the machine, give it the images, and return it; its inventory and key are in `folder`."""
     remove()
-    bare = [sys.executable, str(CHECKOUT / "tests/molecule/hosts/machine.py"), "bookworm"]
-    subprocess.run(bare, env={**os.environ, "PYTHONPATH": str(CHECKOUT / "images")}, check=True, timeout=600)
-    subprocess.run(["docker", "build", "--quiet", "--build-arg", f"BASE={BARE}", "--tag", IMAGE, str(HERE / "machine")],
-                   check=True, timeout=600, capture_output=True)  # fmt: skip
+    image = machine.with_engine("bookworm")
     docker("volume", "create", "--label", LABEL, "--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt",
            f"o=size={STATE_SIZE}", KEEPER)  # fmt: skip
     state = f"{KEEPER}:/var/lib/{INNER}"
     docker("run", "--detach", "--name", KEEPER, "--label", LABEL, "--network", "none", "--volume", state,
-           "--entrypoint", "sleep", IMAGE, "infinity")  # fmt: skip
-    docker(
-        "run", "--detach", "--name", NAME, "--hostname", "faultshost", "--label", LABEL, "--volume", state,
-        # What an engine needs: see tests/molecule/hosts/create.yml.
-        "--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN", "--cap-add", "SYS_PTRACE",
-        "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined",
-        "--tmpfs", "/run", "--tmpfs", "/tmp:exec",  # noqa: S108 - the machine's own
-        "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw",
-        "--volume", "/var/lib/docker", "--stop-signal", "SIGRTMIN+3",
-        "--publish", f"127.0.0.1:{EDGE_PORT}:{EDGE_PORT}", "--publish", f"127.0.0.1:{SSH_PORT}:22", IMAGE,
+           "--entrypoint", "sleep", image, "infinity")  # fmt: skip
+    machine.start(
+        NAME, image, "--hostname", "faultshost", "--label", LABEL, "--volume", state,
+        "--publish", f"127.0.0.1:{EDGE_PORT}:{EDGE_PORT}", "--publish", f"127.0.0.1:{SSH_PORT}:22",
     )  # fmt: skip
     key = folder / "key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True, timeout=60)
+    machine.new_key(key)
     host = Host(inventory(folder / "inventory", key), key, Path(docker("inspect", "--format", MOUNTED, KEEPER)))
-    put = "mkdir -pm 700 /root/.ssh && cat > /root/.ssh/authorized_keys"
-    subprocess.run(["docker", "exec", "-i", NAME, "sh", "-c", put], input=key.with_suffix(".pub").read_bytes(),
-                   check=True, timeout=60)  # fmt: skip
+    machine.authorise(NAME, key)
     host.booted()
     # As role docker_host would bring them, but without an archive on either side: the time is better spent.
     saved = subprocess.Popen(["docker", "save", *IMAGES], stdout=subprocess.PIPE)
