@@ -57,6 +57,8 @@ ASKED: dict[str, Callable[[Engine, str], object]] = {
     "start": lambda engine, name: engine.start(name),
     "work": lambda engine, name: engine.work(name, ["true"], {}, False, lambda: None),
     "let_end": lambda engine, name: engine.let_end(name),
+    "let_last": lambda engine, name: engine.let_last(name),
+    "rename": lambda engine, name: engine.rename(name, f"{name}-renamed"),
     "lay": lambda engine, name: engine.lay(name, ABSENT, "/x", {}, {}, "eduhub-test"),
     "discard": lambda engine, name: engine.discard(name),
     "look": lambda engine, name: engine.look(name, ["true"], "64m", 5, lambda: None),
@@ -200,6 +202,32 @@ class EngineContract:
         assert (found.state, found.exit_code, found.restarts) == ("exited", 7, 0)
 
     # --- logs
+
+    def test_one_that_may_end_can_be_let_last_again(self, stage: Stage) -> None:
+        name = self._started(stage, "lasts")
+        stage.engine.let_end(name)
+        stage.engine.let_last(name)
+        stage.ends(name, 1)
+        found = stage.engine.container(name)
+        assert found
+        assert found.restarts == 1
+
+    def test_a_running_container_gets_another_name_unless_that_is_taken(self, stage: Stage) -> None:
+        name, other, new = self._started(stage, "named"), self._started(stage, "other"), stage.container("renamed")
+        before = stage.engine.container(name)
+        with pytest.raises(EngineDownError):
+            stage.engine.rename(name, other)
+        stage.engine.rename(name, new)
+        found = stage.engine.container(new)
+        assert before
+        assert found
+        assert (found.id, found.runs, stage.engine.container(name)) == (before.id, True, None)
+
+    def _started(self, stage: Stage, name: str) -> str:
+        wanted = stage.wanted(name, "ready")
+        stage.engine.run(wanted)
+        stage.ready(wanted.name)
+        return wanted.name
 
     def test_the_last_lines_of_a_log_are_told_and_long_ones_cut(self, stage: Stage) -> None:
         wanted = stage.wanted("says", "one", "two", "x" * 2000)

@@ -64,7 +64,7 @@ def test_a_backup_is_made_listed_and_restored_to_scratch_while_plone_runs(operat
 
 def asked(path: str, **document: str) -> int:
     """Ask Plone as its administrator, to make a document where one is given; return the status."""
-    port = docker("port", PLONE, "8080/tcp")
+    port = docker("port", f"{PLONE}-endpoint", "8080/tcp")
     token = base64.b64encode(f"admin:{PASSWORD.read_text().strip()}".encode()).decode()
     request = urllib.request.Request(
         f"http://{port}/Plone{path}", json.dumps(document).encode() if document else None,

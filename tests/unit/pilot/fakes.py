@@ -292,6 +292,22 @@ class FakeEngine:
             self.before("let_end")
             self.lasting.add(name)
 
+    def let_last(self, name: str) -> None:
+        self._asked()
+        self.before("let_last")
+        if name not in self.containers:
+            self._refuse(f"No such container: {name}")
+        self.lasting.discard(name)
+
+    def rename(self, name: str, new: str) -> None:
+        self._asked()
+        self.before("rename")
+        if name not in self.containers:
+            self._refuse(f"No such container: {name}")
+        if new in self.containers:
+            self._refuse(f"Conflict. The container name {new} is already in use")
+        self.containers[new] = replace(self.containers.pop(name), name=new)
+
     def ends(self, name: str, code: int = 0) -> None:
         """Let the program in a container end: the engine starts it again, unless it was told not to."""
         ended = self.containers[name]

@@ -47,10 +47,12 @@ COMMANDS = {
     "backup": "back Plone's data up, and prove the backup",
     "backups": "list the backups of Plone's data",
     "restore": "restore a backup of Plone's data",
+    "hand-over": "let the standby beside our Plone take over from it",
 }
 MODULES = {
     "await": "await_shift", "self-test": "self_test",
     "backup": "plone.backup", "backups": "plone.backups", "restore": "plone.restore",
+    "hand-over": "plone.hand_over",
 }  # fmt: skip
 
 # Where role pilot mounts the host's state and configuration.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from . import render
 from .settings import Refused, Settings, read
+from .turn import wait_for_turn
 
 HOME = Path("/tmp/plone")  # noqa: S108 - a tmpfs of the container's own; the image itself is read-only
 DATA = Path("/data")
@@ -52,12 +53,24 @@ def run(command: str, environ: dict[str, str]) -> int:
     # Imported late: it takes seconds, and Zope reads the environment that lay_out has set.
     from . import zope  # noqa: PLC0415
 
-    application = zope.start(str(conf))
+    application = zope.start(str(conf), lambda: turn(settings))
     zope.prepare(password, settings.site)
     if command == "start":
-        zope.serve(application, settings.port, settings.threads)
+        zope.serve(application, settings.port, settings.threads, settings.socket)
     zope.stop()
     return 0
+
+
+def turn(settings: Settings) -> None:
+    """Wait for a database in files that another container has open, if this one is told of a socket to take over."""
+    if settings.socket and not settings.zeo and not settings.relstorage:
+        try:
+            wait_for_turn(DATA / "filestorage" / "Data.fs", Path(settings.socket).parent)
+        except OSError as error:
+            raise Refused(
+                f"{error.filename} cannot be written ({error.strerror}): the directory of LISTEN_SOCKET must be one "
+                f"that user {os.getuid()} may write."
+            ) from None
 
 
 def secret(path: str, variable: str, what: str) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -69,22 +71,48 @@ class OneWriteAtATime(ThreadedTaskDispatcher):  # type: ignore[misc]
         return bool(super().shutdown(cancel_pending, timeout))
 
 
-def serve(application: Callable[..., Iterable[bytes]], port: int, threads: int) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what was begun, for at most STOP_SECONDS."""
+class Handed:
+    """WSGI middleware for requests that come by a Unix socket, whose address Zope could not read."""
+
+    def __init__(self, application: Callable[..., Iterable[bytes]], port: int) -> None:
+        self.application = application
+        self.port = str(port)
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        environ.update(REMOTE_ADDR="127.0.0.1", REMOTE_HOST="127.0.0.1", REMOTE_PORT="0", SERVER_PORT=self.port)
+        return self.application(environ, start_response)
+
+
+def serve(application: Callable[..., Iterable[bytes]], port: int, threads: int, socket: str | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what was begun, for at most STOP_SECONDS.
+
+    `socket`: path of a Unix socket to serve as well. There a proxy opens a connection for each request, so none that
+    was accepted is left without its answer, and one that comes later finds nobody there, which is safe to repeat.
+    """
     sockets: dict[int, Any] = {}
     dispatcher = OneWriteAtATime()
     dispatcher.set_thread_count(threads)
-    server = create_server(
-        AccessLog(application),
-        map=sockets,
-        _dispatcher=dispatcher,
-        host="0.0.0.0",  # noqa: S104 - the container's own network; what is published is the host's choice
-        port=port,
-        clear_untrusted_proxy_headers=False,
-        max_request_body_size=1 << 30,
-        connection_limit=1000,  # waitress stops accepting at its limit, and idle kept-alive ones count
-        asyncore_use_poll=True,  # select stops at file descriptor 1023
-    )
+    logged = AccessLog(application)
+
+    def listening(application: Callable[..., Iterable[bytes]], **address: Any) -> Any:
+        return create_server(
+            application,
+            map=sockets,
+            _dispatcher=dispatcher,
+            clear_untrusted_proxy_headers=False,
+            max_request_body_size=1 << 30,
+            connection_limit=1000,  # waitress stops accepting at its limit, and idle kept-alive ones count
+            asyncore_use_poll=True,  # select stops at file descriptor 1023
+            **address,
+        )
+
+    # The container's own network; what is published is the host's choice.
+    server = listening(logged, host="0.0.0.0", port=port)  # noqa: S104
+    handed = None
+    if socket:
+        made = f"{socket}.{os.getpid()}"
+        handed = listening(Handed(logged, port), unix_socket=made, unix_socket_perms="660")
+        Path(made).replace(socket)
     stops: list[int] = []
 
     def stop(number: int, _frame: Any) -> None:
@@ -102,10 +130,24 @@ def serve(application: Callable[..., Iterable[bytes]], port: int, threads: int) 
     logging.getLogger("plone").info("Plone stops.")
     server.del_channel(sockets)
     server.socket.close()
+    if handed and socket:
+        # First nobody can come any more, then everybody who came is let in.
+        Path(socket).unlink(missing_ok=True)
+        accept_all(handed)
+        handed.del_channel(sockets)
+        handed.socket.close()
     deadline = time.monotonic() + STOP_SECONDS
-    while busy(server) and time.monotonic() < deadline:
+    while (busy(server) or (handed and handed.active_channels)) and time.monotonic() < deadline:
         wasyncore.loop(timeout=0.1, use_poll=True, map=sockets, count=1)
     dispatcher.shutdown(timeout=max(0.0, deadline - time.monotonic()))
+
+
+def accept_all(server: Any) -> None:
+    """Accept every connection that waits in the backlog."""
+    known = -1
+    while len(server.active_channels) > known:
+        known = len(server.active_channels)
+        server.handle_accept()
 
 
 def busy(server: Any) -> bool:

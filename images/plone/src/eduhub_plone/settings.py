@@ -102,6 +102,7 @@ class Settings:
     """Everything the start needs to know."""
 
     port: int
+    socket: str | None  # a Unix socket to listen on as well, which containers on one database take over
     threads: int
     password_file: str
     site: Site | None
@@ -130,6 +131,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         zeo = {**values(environ, ZEO), "ZEO_ADDRESS": value(environ, "ZEO_ADDRESS", "text", "")}
     return Settings(
         port=number(environ, "LISTEN_PORT", 8080, 1, 65535),
+        socket=environ.get("LISTEN_SOCKET") or None,
         threads=number(environ, "WAITRESS_THREADS", 3, 1, 64),
         password_file=environ.get("ADMIN_PASSWORD_FILE") or PASSWORD_FILE,
         site=site(environ),

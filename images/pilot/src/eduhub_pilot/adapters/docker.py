@@ -62,6 +62,12 @@ class Engine(Protocol):
     def let_end(self, name: str) -> None:
         """Let a container that ends stay ended, whatever its restart policy was; fine when there is none."""
 
+    def let_last(self, name: str) -> None:
+        """Start a container again whenever it ends, whatever its restart policy was."""
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a container another name, while it runs too; no other has it."""
+
     def lay(
         self, name: str, image: str, folder: str, files: Mapping[str, str], environment: Mapping[str, str], stack: str
     ) -> None:
@@ -178,6 +184,14 @@ class DockerEngine:
     def let_end(self, name: str) -> None:
         with self._asking() as client:
             _or_none(client.update_container, name, restart_policy={"Name": "no"})
+
+    def let_last(self, name: str) -> None:
+        with self._asking() as client:
+            client.update_container(name, restart_policy={"Name": "always"})
+
+    def rename(self, name: str, new: str) -> None:
+        with self._asking() as client:
+            client.rename(name, new)
 
     def lay(
         self, name: str, image: str, folder: str, files: Mapping[str, str], environment: Mapping[str, str], stack: str

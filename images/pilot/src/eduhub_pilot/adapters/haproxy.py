@@ -99,6 +99,11 @@ class Proxy:
         command = f"set map {self.maps}/maintenance.map writes {value}"
         self._insist(lambda: self._silent(self._ask(command)[0], command), patience)
 
+    def set_wait(self, wanted: bool, patience: float) -> None:
+        """Let requests at Plone's endpoint wait while Plone does not listen, or fail at once."""
+        command = f"set map {self.maps}/waits.map plone {'yes' if wanted else 'no'}"
+        self._insist(lambda: self._silent(self._ask(command)[0], command), patience)
+
     def certificates(self, patience: float) -> list[Certificate]:
         """Return the certificates that HAProxy has loaded, in the order of their files."""
 

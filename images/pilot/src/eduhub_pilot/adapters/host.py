@@ -12,6 +12,7 @@ from typing import Any
 from eduhub_pilot.adapters import cgroup
 from eduhub_pilot.adapters.clock import Clock
 from eduhub_pilot.adapters.docker import Engine
+from eduhub_pilot.adapters.endpoint import Endpoint
 from eduhub_pilot.adapters.haproxy import Proxy
 from eduhub_pilot.adapters.http import Ask, Fetch, exchange
 from eduhub_pilot.adapters.keepalive import Dial, HttpLine
@@ -45,6 +46,12 @@ class Host:
     fetch: Fetch = exchange
     dial: Dial = HttpLine
     meter: Callable[[Slot], cgroup.Meter | None] | None = None
+    before_plone: Endpoint | None = None
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Plone's endpoint, where this host has our Plone."""
+        return self.before_plone or Endpoint(self.settings.root / "run", self.clock)
 
     def cpu(self, slot: Slot) -> cgroup.Meter | None:
         """Return what reads the CPU seconds of a slot's container; None where they cannot be read."""

@@ -43,6 +43,8 @@ CODES: Mapping[str, Code] = {
     "no_rollout_recorded": Code(0, "The journal holds no rollout to report."),
     "no_waiver": Code(0, "The rollback has no waiver: the slot must be ready."),
     "nothing_to_change": Code(0, "The requested release is live already."),
+    "plone_handed_over": Code(0, "Plone runs in a new container, and requests waited for it."),
+    "plone_unchanged": Code(0, "No standby of Plone was to take over."),
     "preflight_passed": Code(0, "Preflight has no finding."),
     "proven": Code(0, "The candidate is ready and passed its gates."),
     "release_planned": Code(0, "A deployment would roll out a new release."),
@@ -76,6 +78,8 @@ CODES: Mapping[str, Code] = {
     "not_begun": Code(1, "The run has no rollout to prove."),
     "not_proven": Code(1, "The run has no proven candidate to shift traffic to."),
     "nothing_to_revert": Code(1, "The run had changed nothing; its lock is released."),
+    "plone_hand_over_reverted": Code(1, "A standby of Plone did not serve; the container from before does."),
+    "plone_standby_failed": Code(1, "A standby of Plone did not start; Plone serves as before."),
     "public_check_failed": Code(1, "The public address was not answered by the candidate."),
     "rehearsal_failed": Code(1, "The rehearsal of the rollback failed."),
     "restore_reverted": Code(1, "A restore failed; Plone serves the data from before it."),
@@ -135,6 +139,7 @@ CODES: Mapping[str, Code] = {
     # A person has to decide
     "container_not_removed": Code(3, "The candidate has no traffic, but its container could not be removed."),
     "gate_inconclusive": Code(3, "A gate could not decide; the candidate stays up without traffic."),
+    "plone_stuck": Code(3, "Neither a standby of Plone nor the container from before serves."),
     "restore_stuck": Code(3, "A restore failed, and Plone does not serve the data from before it."),
     "traffic_not_restored": Code(3, "HAProxy runs but does not accept the move back to the live release."),
     # The host's own services

@@ -1,0 +1,50 @@
+"""Plone's endpoint: the HAProxy before our Plone, and the directory of the socket that Plone listens on."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+from eduhub_pilot.adapters.clock import Clock
+from eduhub_pilot.adapters.haproxy import Proxy
+from eduhub_pilot.model.facts import Container
+
+# The engine gives a container the first characters of its id as its host name.
+SHORT_ID = 12
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """The endpoint with its sockets below `run`, the host's directory for sockets."""
+
+    run: Path
+    clock: Clock
+
+    def hold(self, wanted: bool, patience: float) -> None:
+        """Let requests that find no Plone wait for one, or fail at once. ProxyDownError where HAProxy does not answer.
+
+        HAProxy starts with `wanted` False.
+        """
+        Proxy(self.run / "plone-endpoint/admin.sock", "/etc/eduhub/edge", self.clock).set_wait(wanted, patience)
+
+    def waits(self, container: Container) -> bool:
+        """Return whether the Plone in a container is prepared and waits for the database."""
+        return (self.run / f"plone/waiting-{container.id[:SHORT_ID]}").exists()
+
+    def answers(self, path: str, seconds: float) -> int | None:
+        """Return the status with which Plone answers `path` on its socket; None without an answer in `seconds`."""
+        connection = HTTPConnection("localhost", timeout=seconds)
+        connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.sock.settimeout(seconds)
+        try:
+            connection.sock.connect(str(self.run / "plone/plone.sock"))
+            connection.request("GET", path, headers={"Connection": "close"})
+            return connection.getresponse().status
+        except (OSError, HTTPException):
+            return None
+        finally:
+            with suppress(OSError):
+                connection.close()
