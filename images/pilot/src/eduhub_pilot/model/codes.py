@@ -103,6 +103,7 @@ CODES: Mapping[str, Code] = {
     "backup_unknown": Code(2, "There is no backup from the requested time."),
     "certificate_unreadable": Code(2, "A TLS certificate of the edge cannot be read."),
     "credentials_unreadable": Code(2, "A credentials file of the contract gate cannot be used."),
+    "hand_over_interrupted": Code(2, "A takeover of Plone by a new container was interrupted."),
     "host_busy": Code(2, "Another pilot is writing the state of this host."),
     "image_gone": Code(2, "The image of the rollback target is no longer on the host."),
     "image_missing": Code(2, "The image is not on the host."),

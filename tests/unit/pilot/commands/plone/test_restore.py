@@ -152,6 +152,14 @@ def test_one_that_another_run_takes_the_lock_of_is_reverted(volume):
     assert volume.world.store.lock().run == "run-3"
 
 
+def test_a_standby_that_waits_for_the_data_is_not_let_have_it(volume):
+    name = f"{PLONE}-standby"
+    volume.world.engine.containers[name] = Container(name, "running", "sha256:new")
+    with pytest.raises(RefusedError) as refused:
+        go(volume)
+    assert (refused.value.code, volume.steps, serves(volume)) == ("hand_over_interrupted", [], ("old", "running"))
+
+
 def test_another_target_than_scratch_and_live_is_refused(volume):
     with pytest.raises(RefusedError) as refused:
         go(volume, to="lvie")

@@ -17,7 +17,6 @@ from eduhub_pilot.model.errors import FailedError, PersonError, PilotError
 from eduhub_pilot.model.facts import Container
 from eduhub_pilot.model.outcome import Outcome
 
-STANDBY = f"{work.PLONE}-standby"
 # Plone finishes what it has begun for 8 seconds.
 STOP_SECONDS = 30
 PAUSE_SECONDS = 0.1
@@ -38,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(host: Host, options: argparse.Namespace) -> Outcome:
     """Run the command."""
-    standby = host.engine.container(host.settings.container(STANDBY))
+    standby = host.engine.container(host.settings.container(work.STANDBY))
     if standby is None:
         return Outcome("plone_unchanged", "No standby of Plone is to take over.")
     with work.locked(host, options.run, options.owner, "plone.hand-over") as heart:
@@ -135,7 +134,7 @@ def _given_up(host: Host, run: str, error: Exception) -> PilotError:
     """Remove a standby that had not begun to take over, and return why."""
     why = getattr(error, "message", None) or str(error)
     with suppress(PilotError):
-        host.engine.remove(host.settings.container(STANDBY), STOP_SECONDS)
+        host.engine.remove(host.settings.container(work.STANDBY), STOP_SECONDS)
     with suppress(PilotError, OSError):
         host.note(run, "plone", "failed", why=why)
     return FailedError(
@@ -150,7 +149,7 @@ def _reverted(host: Host, options: argparse.Namespace, error: Exception) -> Pilo
     try:
         if host.engine.container(name) is None:
             raise FailedError("plone_standby_failed", "The container from before is gone.")
-        host.engine.remove(host.settings.container(STANDBY), STOP_SECONDS)
+        host.engine.remove(host.settings.container(work.STANDBY), STOP_SECONDS)
         host.engine.start(name)
         _answers(host, name, options.site, options.start_seconds, lambda: None)
         host.endpoint.hold(False, PATIENCE_SECONDS)

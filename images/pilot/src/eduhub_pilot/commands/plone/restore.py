@@ -50,6 +50,7 @@ def _at(time: str) -> list[str]:
 def _live(host: Host, options: argparse.Namespace, heart: Heart) -> Outcome:
     """Replace Plone's data by that of a backup; on any failure Plone serves what it had."""
     name, begun = host.settings.container(work.PLONE), host.clock.monotonic()
+    _refuse_standby(host)
     _end_interrupted(host, options, heart)
     planned = work.worked(host, options.directory, ["plan", *_at(options.at), f"--stack={host.settings.stack}"], heart)
     backup = planned["backup"]
@@ -83,6 +84,17 @@ def _live(host: Host, options: argparse.Namespace, heart: Heart) -> Outcome:
         "expire."
     )
     return Outcome("restored", message, True, data, [work.LIST])
+
+
+def _refuse_standby(host: Host) -> None:
+    """RefusedError where a standby waits: it would open the data as soon as Plone is stopped."""
+    standby = host.engine.container(host.settings.container(work.STANDBY))
+    if standby and standby.runs:
+        message = (
+            "A new container of Plone was to take over, and that was interrupted. Nothing was changed. A deployment "
+            "ends it."
+        )
+        raise RefusedError("hand_over_interrupted", message, ["./invoke", "deploy"])
 
 
 def _end_interrupted(host: Host, options: argparse.Namespace, heart: Heart) -> None:

@@ -15,6 +15,8 @@ from eduhub_pilot.model.facts import Container
 from eduhub_pilot.model.state import Lock, stamp
 
 PLONE = "plone"
+# A container that is to take over from it.
+STANDBY = f"{PLONE}-standby"
 PROGRAM = ("python3", "-m", "eduhub_plone.backup")
 DIRECTORY = "/backups"
 MOST_OUTPUT = 500
