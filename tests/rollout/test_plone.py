@@ -1,4 +1,4 @@
-"""Plone's data is backed up beside the running site, with a real Plone that goes on answering."""
+"""Plone's data is backed up, restored, and taken over by another container, with a real Plone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.rollout.operator import PASSWORD, STACK, docker
+from tests.rollout.operator import PASSWORD, STACK, WITH_DOCUMENTS, LoadGenerator, docker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,3 +92,24 @@ def test_a_restore_in_place_brings_the_backup_back_and_is_refused_without_a_fres
     again = operator.types("plone.restore", "--to", "live", "--at", second, "--yes")
     assert again.returncode == 0, again.stdout
     assert asked("/after-the-backup") == 200
+
+
+def test_changed_settings_of_plone_fail_no_request_and_one_that_does_not_start_changes_nothing(
+    operator: Operator, tmp_path: Path
+) -> None:
+    changed = operator.with_variables(tmp_path / "changed", plone_environment={"ZODB_CACHE_SIZE": "40000"})
+    broken = operator.with_variables(tmp_path / "broken", plone_environment={"ZODB_CACHE_SIZE": "many"})
+    with LoadGenerator.running(tmp_path / "load", 300, *WITH_DOCUMENTS, warm=True) as load:
+        done = changed.types("deploy")
+        after = docker("inspect", "--format", "{{.Id}} {{.Config.Env}}", PLONE)
+        refused = broken.types("deploy")
+        unchanged = docker("inspect", "--format", "{{.Id}} {{.Config.Env}}", PLONE)
+        back = operator.types("deploy")
+        result = load.result()
+    print(json.dumps(result, indent=1))
+    assert (done.returncode, refused.returncode, back.returncode) == (0, 1, 0)
+    assert ("ZODB_CACHE_SIZE=40000" in after, unchanged == after) == (True, True)
+    assert "ZODB_CACHE_SIZE='many' cannot be used" in refused.stdout
+    assert {kind: count for kind, count in result["failures"].items() if count} == {}
+    assert result["audit"] == {"missing": [], "duplicate": [], "unexpected": []}
+    assert docker("ps", "--all", "--quiet", "--filter", f"name={PLONE}-standby") == ""
