@@ -12,7 +12,7 @@ from pathlib import Path
 
 from . import render
 from .settings import Refused, Settings, read
-from .turn import marker_in, wait_for_turn
+from .turn import wait_for_turn
 
 HOME = Path("/tmp/plone")  # noqa: S108 - a tmpfs of the container's own; the image itself is read-only
 DATA = Path("/data")
@@ -45,8 +45,6 @@ def run(command: str, environ: dict[str, str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     os.umask(0o027)
     conf = lay_out(with_dsn(settings))
-    if settings.socket:
-        marker_in(Path(settings.socket).parent).unlink(missing_ok=True)
     if command == "console":
         os.execvp("zconsole", ["zconsole", "debug", str(conf)])
     password = secret(settings.password_file, "ADMIN_PASSWORD_FILE", "the administrator's password")

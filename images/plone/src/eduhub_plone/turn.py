@@ -18,7 +18,7 @@ def wait_for_turn(database: Path, folder: Path) -> None:
     While this one waits there is a file in `folder` that says so: `waiting-` and the container's short id. Who opens
     the database next has to be quick: two that were let go at once are told apart by the lock itself.
     """
-    marker = marker_in(folder)
+    marker = folder / f"waiting-{socket.gethostname()}"
     try:
         while not free(database):
             if not marker.exists():
@@ -27,11 +27,6 @@ def wait_for_turn(database: Path, folder: Path) -> None:
             time.sleep(PAUSE_SECONDS)
     finally:
         marker.unlink(missing_ok=True)
-
-
-def marker_in(folder: Path) -> Path:
-    """Return the file that says that this container waits; one that was killed may have left it."""
-    return folder / f"waiting-{socket.gethostname()}"
 
 
 def free(database: Path) -> bool:

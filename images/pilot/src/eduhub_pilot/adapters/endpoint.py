@@ -32,7 +32,14 @@ class Endpoint:
 
     def waits(self, container: Container) -> bool:
         """Return whether the Plone in a container is prepared and waits for the database."""
-        return (self.run / f"plone/waiting-{container.id[:SHORT_ID]}").exists()
+        return self._marker(container).exists()
+
+    def forget(self, container: Container) -> None:
+        """Remove what a container that does not run, because it was killed, left to say that it waits."""
+        self._marker(container).unlink(missing_ok=True)
+
+    def _marker(self, container: Container) -> Path:
+        return self.run / f"plone/waiting-{container.id[:SHORT_ID]}"
 
     def answers(self, path: str, seconds: float) -> int | None:
         """Return the status with which Plone answers `path` on its socket; None without an answer in `seconds`."""

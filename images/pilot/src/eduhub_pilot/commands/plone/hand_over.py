@@ -86,6 +86,8 @@ def _healthy(host: Host, name: str) -> bool:
 
 def _prepare(host: Host, standby: Container, seconds: float, heart: Heart) -> None:
     """Start the standby, and return once it waits for the database. FailedError when it ends or takes too long."""
+    if not standby.runs:
+        host.endpoint.forget(standby)
     host.engine.start(standby.name)
 
     def settled() -> bool:
