@@ -13,7 +13,7 @@ from eduhub_plone import turn
 
 def test_a_database_that_is_free_is_opened_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No pause, and nothing is said of waiting."""
-    monkeypatch.setattr(turn.time, "sleep", lambda _: pytest.fail("waited"))
+    monkeypatch.setattr("eduhub_plone.turn.time.sleep", lambda _: pytest.fail("waited"))
     turn.wait_for_turn(tmp_path / "Data.fs", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["Data.fs.lock"]
 
@@ -32,7 +32,7 @@ def test_it_waits_until_the_lock_is_free_and_a_file_says_so_meanwhile(
         if len(seen) == 3:
             held.close()
 
-    monkeypatch.setattr(turn.time, "sleep", sleep)
+    monkeypatch.setattr("eduhub_plone.turn.time.sleep", sleep)
     turn.wait_for_turn(tmp_path / "Data.fs", tmp_path)
     assert (seen, marker.exists()) == ([True] * 3, False)
 
@@ -43,7 +43,7 @@ def test_one_that_is_stopped_while_it_waits_leaves_no_file(tmp_path: Path, monke
     def stopped(_: float) -> None:
         raise SystemExit(143)
 
-    monkeypatch.setattr(turn.time, "sleep", stopped)
+    monkeypatch.setattr("eduhub_plone.turn.time.sleep", stopped)
     with (tmp_path / "Data.fs.lock").open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(SystemExit):
