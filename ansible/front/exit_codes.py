@@ -24,9 +24,9 @@ PHASES_WITHOUT_ANSWER = dict.fromkeys(
 )
 # What a deployment does before it takes the lock. Once one of these has changed something, nothing after it is a
 # refusal that touched nothing, and none undoes it.
-PHASES_BEFORE_LOCK = frozenset({"prepare", "plone", "edge"})
+PHASES_BEFORE_LOCK = frozenset({"prepare", "plone", "hand-over", "edge"})
 # An answer of 1 in any other phase says that its run is about to be reverted; only an answer of `revert` says it was.
-REVERTED_ALREADY = frozenset({"confirm", "self-test", "backup", "restore"})
+REVERTED_ALREADY = frozenset({"confirm", "self-test", "backup", "restore", "hand-over"})
 
 
 def host_exit(host: Host) -> int:

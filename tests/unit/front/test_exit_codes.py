@@ -50,6 +50,13 @@ HOSTS = {
     "was to be confirmed, and was reverted": (
         Host(phases=("confirm",), failed="confirm", exits={"confirm": 1}), 1, "reverted",
     ),
+    "kept Plone as it was, for its standby did not start": (
+        Host(phases=("preflight", "plone", "hand-over"), failed="hand-over", changed_in=("plone",),
+             exits={"hand-over": 1}), 1, "reverted",
+    ),
+    "has no Plone that serves": (
+        Host(phases=("preflight", "plone", "hand-over"), failed="hand-over", exits={"hand-over": 3}), 3, "failed",
+    ),
     "failed its self-test": (Host(phases=("preflight", "self-test"), failed="self-test", exits={"self-test": 1}), 1,
                              "reverted"),
     "could not start its self-test": (Host(phases=("preflight", "self-test"), failed="self-test"), 2, "refused"),
