@@ -1,4 +1,4 @@
-"""Serves the WSGI application with waitress, logs each request, and stops gracefully."""
+"""Serves the WSGI application with waitress, and stops gracefully."""
 
 from __future__ import annotations
 
@@ -10,40 +10,15 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from waitress import wasyncore
 from waitress.server import create_server
 from waitress.task import ThreadedTaskDispatcher
 
+from eduhub_plone.access import AccessLog
+
 READS = ("GET", "HEAD", "OPTIONS")
 STOP_SECONDS = 8.0  # Docker kills after 10
-log = logging.getLogger("access")
-
-
-class AccessLog:
-    """WSGI middleware: one line a request, without the query, which may carry a token. /ok is left out."""
-
-    def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
-        self.application = application
-
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        path = environ["PATH_INFO"]
-        if path == "/ok":
-            return self.application(environ, start_response)
-        statuses = ["500"]
-
-        def note(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
-            statuses.append(status[:3])
-            return start_response(status, headers, *exc_info)
-
-        begun = time.perf_counter()
-        try:
-            return self.application(environ, note)
-        finally:
-            spent = (time.perf_counter() - begun) * 1000
-            words = (environ["REMOTE_ADDR"], environ["REQUEST_METHOD"], quote(path, safe="/@+:"), statuses[-1], spent)
-            log.info("%s %s %s %s %.0f ms", *words)
 
 
 class OneWriteAtATime(ThreadedTaskDispatcher):  # type: ignore[misc]

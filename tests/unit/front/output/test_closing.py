@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from eduhub_pilot.model.codes import CODES
 from front.outcome import Host, Outcome
 from front.output import closing
 from front.output.messages import Message
@@ -59,6 +60,21 @@ def ending(verb: str, code: int, *, interrupted: bool = False, **hosts: Host) ->
 
 def test_a_single_host_without_a_status_needs_no_table():
     assert ending("deploy", 0, a=Host(changed=1)) == []
+
+
+def test_a_wrong_word_is_not_to_be_typed_again():
+    wrong = Message("maintenance_unknown", "Maintenance is on or off.", (("./invoke", "maintenance", "on"),))
+    other = Message("lock_held", "ana holds the lock.")
+    refused = {"failed": "maintenance", "exits": {"maintenance": 2}}
+    request = Request("maintenance", values={"eduhub_state": "of"})
+
+    def last(*messages: Message) -> str:
+        hosts = {"a": Host(messages=messages, **refused)}
+        return closing.closing(request, ["a"], Outcome(hosts, ended=True), 2, 100)[-1]
+
+    assert last(wrong) == "Refused: nothing was touched."
+    assert "Next: " in last(wrong, other)
+    assert {CODES[code].exit for code in closing.WRONG_WORDS} == {2}
 
 
 def test_what_hosts_announce_alike_is_shown_once():

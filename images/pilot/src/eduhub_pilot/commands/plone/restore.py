@@ -30,7 +30,7 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
     """Run the command."""
     if options.to not in {"", "scratch", "live"}:
         message = f"A backup is restored to scratch or live, not to {options.to[:40]!r}. Nothing was changed."
-        raise RefusedError("restore_target_unknown", message, ["./invoke", "plone.restore", "--to", "live"])
+        raise RefusedError("restore_target_unknown", message, ["./invoke", "plone.restore", "--to", "scratch"])
     work.plone(host)
     with work.locked(host, options.run, options.owner, "plone.restore") as heart:
         return _live(host, options, heart) if options.to == "live" else _scratch(host, options, heart)
