@@ -269,6 +269,13 @@ def settings(c: Context) -> None:
     run(c, sys.executable, "-m", "settings", PYTHONPATH="ansible")
 
 
+@task(help={"breaking": "publish it although it breaks clients of the published one"})
+def openapi(c: Context, breaking: bool = False) -> None:
+    """Publish the OpenAPI document of /api/v1 as docs/reference/openapi.json, unless it breaks clients."""
+    flags = ["--breaking"] if breaking else []
+    run(c, sys.executable, "-m", "tests.openapi", *flags, PYTHONPATH="images/bridge/src")
+
+
 @task(name="up", help={
     "hosts": "how many hosts; default: 3", "suite": "bookworm for Debian 12, the default, or trixie for 13",
 })  # fmt: skip
@@ -294,7 +301,7 @@ practice = Collection("lab", lab_up, lab_down)
 plone = Collection("plone", backup, backups, restore)
 namespace = Collection(
     deploy, upgrade, confirm, rollback, maintenance, certificates, status, report, verify, preflight, destroy,
-    bench, check, test, lock, settings, images, plone, practice,
+    bench, check, test, lock, settings, openapi, images, plone, practice,
 )  # fmt: skip
 namespace.configure(
     {

@@ -12,7 +12,9 @@ DEFAULT_INVENTORY = "local"
 # Playbooks that are no verb of their own: what is typed to play them.
 TYPED_AS = {"engine": ["deploy"], "releases": ["rollback", "--list"]}
 # Verbs that take neither --inventory nor --limit.
-WITHOUT_HOSTS = frozenset({"images.build", "images.verify", "lab.up", "lab.down", "bench", "check", "test", "lock"})
+WITHOUT_HOSTS = frozenset(
+    {"images.build", "images.verify", "lab.up", "lab.down", "bench", "check", "test", "lock", "openapi"}
+)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from eduhub_bridge.jobs import models as jobs
 from eduhub_bridge.jobs import operations as bulk
 from eduhub_bridge.live import models as live
 from eduhub_bridge.web import problem_model as problems
+from tests.openapi.breaking import breaking
+from tests.openapi.published import PUBLISHED, text
 from tests.unit.bridge.api.restapi import problem
 
 MODELS = (content, people, jobs, live, problems, bulk)
@@ -44,6 +46,12 @@ def test_every_endpoint_is_there_and_nothing_of_the_bridges_own(document):
         "POST /api/v1/login", "POST /api/v1/login/end", "POST /api/v1/login/renew", "POST /api/v1/users",
         "PUT /api/v1/files",
     ]  # fmt: skip
+
+
+def test_the_published_document_is_what_the_bridge_gives_and_breaks_no_client(document):
+    published = json.loads(PUBLISHED.read_text(encoding="utf-8"))
+    assert breaking(published, document) == [], "keep what clients use"
+    assert PUBLISHED.read_text(encoding="utf-8") == text(document), "`./invoke openapi` publishes it anew"
 
 
 def test_every_endpoint_says_what_it_does_and_how_it_fails(document):

@@ -36,14 +36,14 @@ _CLOSE = (b"connection", b"close")
 class Bridge:
     """The ASGI application. `draining` is set when the server stops: each answer then says that it is the last.
 
-    `registry` is what Prometheus is told from.
+    `registry` is what Prometheus is told from, `api` all but the pass-through.
     """
 
-    def __init__(self, api: ASGIApp, pass_through: ASGIApp, metrics: Metrics, services: Services) -> None:
+    def __init__(self, api: FastAPI, pass_through: ASGIApp, metrics: Metrics, services: Services) -> None:
         self.draining = False
         self.registry = metrics.registry
         self._services = services
-        self._api, self._pass_through, self._metrics = api, pass_through, metrics
+        self.api, self._pass_through, self._metrics = api, pass_through, metrics
 
     def drain(self, grace_seconds: float) -> None:
         """The server stops within `grace_seconds`: begin to end what is going on."""
@@ -52,7 +52,7 @@ class Bridge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._api(scope, receive, problems.refusing(scope, receive, send))
+            await self.api(scope, receive, problems.refusing(scope, receive, send))
             return
         # By the path as sent: what is decoded first cannot be told from what it pretends to be.
         passes = addresses.is_ours(scope["raw_path"])
@@ -74,7 +74,7 @@ class Bridge:
             if not passes and scope["path"].endswith("\n"):  # routes end with "$", which is before a line's end too
                 await problems.problem(404, problems.NOTHING)(scope, receive, observed)
                 return
-            await (self._pass_through if passes else self._api)(scope, receive, observed)
+            await (self._pass_through if passes else self.api)(scope, receive, observed)
         except Exception:
             if not status:
                 await problems.problem(500, problems.BUG)(scope, receive, observed)
