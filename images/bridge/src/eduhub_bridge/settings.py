@@ -27,6 +27,8 @@ LEAST_KEY_BYTES = 32
 _SWITCH = {"": False, "true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _COOKIE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8})*")
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?")
+_GOES_WITHOUT_SAYING = {"http": ":80", "https": ":443"}
 # Path characters that need no second thought in a request line.
 _PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 
@@ -83,6 +85,7 @@ class Settings:
     cache_blanket_expires: bool
     cache_cookies: tuple[str, ...]
     cache_languages: tuple[str, ...]
+    cors_origins: tuple[str, ...]
     body_bytes: int
     upload_bytes: int
     state_dir: Optional[Path]
@@ -110,6 +113,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         cache_blanket_expires=_switch(environment, "EDUHUB_CACHE_BLANKET_EXPIRES"),
         cache_cookies=_cookies(_text(environment, "EDUHUB_CACHE_COOKIES")),
         cache_languages=_languages(_text(environment, "EDUHUB_CACHE_LANGUAGES")),
+        cors_origins=_origins(_text(environment, "EDUHUB_CORS_ORIGINS")),
         state_dir=_state_dir(_text(environment, "EDUHUB_STATE_DIR")),
         state_dsn=_secret(environment, "EDUHUB_STATE_DSN"),
         state_key=_state_key(environment),
@@ -187,6 +191,17 @@ def _languages(text: str) -> tuple[str, ...]:
         if not _LANGUAGE.fullmatch(code):
             raise SettingsError(f"EDUHUB_CACHE_LANGUAGES holds {code!r}: give codes as Plone does, such as en pt-br.")
     return codes
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(text.replace(",", " ").split())
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin) or origin.endswith(_GOES_WITHOUT_SAYING[origin.partition(":")[0]]):
+            raise SettingsError(
+                f"EDUHUB_CORS_ORIGINS holds {origin!r}: give origins as browsers send them, in lower case and without "
+                "a path or the usual port, such as https://app.example.edu."
+            )
+    return origins
 
 
 def _text(environment: Mapping[str, str], name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import asynccontextmanager
 from email.utils import formatdate
-from typing import Any, AsyncIterator, List, MutableMapping, Optional, Tuple
+from typing import Any, AsyncIterator, List, MutableMapping, Optional, Sequence, Tuple
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,6 +24,7 @@ from eduhub_bridge.telemetry.metrics import Metrics
 from eduhub_bridge.upstream import addresses, headers
 from eduhub_bridge.upstream.limits import Upstream
 from eduhub_bridge.web import problems
+from eduhub_bridge.web.cors import Cors
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 # In the Cache-Status of an answer that took nothing of Plone's time (RFC 9211).
@@ -39,8 +40,11 @@ class Bridge:
     `registry` is what Prometheus is told from, `api` all but the pass-through.
     """
 
-    def __init__(self, api: FastAPI, pass_through: ASGIApp, metrics: Metrics, services: Services) -> None:
+    def __init__(
+        self, api: FastAPI, pass_through: ASGIApp, metrics: Metrics, services: Services, origins: Sequence[str] = ()
+    ) -> None:
         self.draining = False
+        self._cors = Cors(origins)
         self.registry = metrics.registry
         self._services = services
         self.api, self._pass_through, self._metrics = api, pass_through, metrics
@@ -58,6 +62,7 @@ class Bridge:
         passes = addresses.is_ours(scope["raw_path"])
         write = _Write(self._services, scope) if passes and scope["method"] not in _READS else None
         status, cache = 0, ""
+        preflight = None if passes else self._cors.asked(scope)
 
         async def observed(message: Message) -> None:
             nonlocal status, cache
@@ -65,6 +70,7 @@ class Bridge:
                 write.answered(message)
             if message["type"] == "http.response.start":
                 status, cache = message["status"], _field(message, b"cache-status")
+                message["headers"].extend(self._cors.fields(scope))
                 self._head(message["headers"])
             await send(message)
 
@@ -73,6 +79,9 @@ class Bridge:
         try:
             if not passes and scope["path"].endswith("\n"):  # routes end with "$", which is before a line's end too
                 await problems.problem(404, problems.NOTHING)(scope, receive, observed)
+                return
+            if preflight is not None:
+                await preflight(scope, receive, observed)
                 return
             await (self._pass_through if passes else self.api)(scope, receive, observed)
         except Exception:
@@ -170,4 +179,4 @@ def create_app(settings: Settings) -> Bridge:
     app.include_router(status.router(Readiness(upstream.probe, metrics.ready.set), metrics, services.works))
     api.install(app, plone, settings, services.streamed)
     services.install(app)
-    return Bridge(app, pass_through, metrics, services)
+    return Bridge(app, pass_through, metrics, services, settings.cors_origins)

@@ -57,8 +57,9 @@ client can mistake a part of it for something else; `.`, `..`, and names that me
 
 **Credentials** go to Plone as they come: `Authorization: Basic …`, or `Bearer …` with a token of `/api/v1/login`.
 Cookies are ignored, and what changes something is refused with 403 where a browser sends it for a page of another site
-(`Origin`). Without credentials you are Plone's anonymous user, and what you read may be some seconds old
-(`Cache-Status` says so; `Cache-Control: no-cache` asks Plone), but never older than the last write through the bridge.
+(`Origin`) that the operator has not allowed (`EDUHUB_CORS_ORIGINS`). Without credentials you are Plone's anonymous
+user, and what you read may be some seconds old (`Cache-Status` says so; `Cache-Control: no-cache` asks Plone), but
+never older than the last write through the bridge.
 
 **Long work** (`/api/v1/bulk`, `/api/v1/exports`) is a job: its results stream as lines of JSON, or it goes on in the
 background after `Prefer: respond-async`. **Changes** come as server-sent events from `/api/v1/events`. The same
