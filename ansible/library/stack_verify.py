@@ -82,11 +82,15 @@ findings:
       type: str
       sample: >-
         The container eduhub-edge is exited (exit code 137); expected running. Next: `docker start eduhub-edge`
+    what:
+      description: What is wrong, with the value.
+      type: str
+      sample: The container eduhub-edge is exited (exit code 137); expected running.
     next:
-      description: The next command as an argument list.
+      description: The next commands, each an argument list.
       type: list
-      elements: str
-      sample: [docker, start, eduhub-edge]
+      elements: list
+      sample: [[docker, start, eduhub-edge]]
     host:
       description: Name of the host in the inventory.
       type: str

@@ -27,7 +27,8 @@ class Finding:
     def document(self, check: str, host: str) -> dict[str, Any]:
         """Return the finding as data, as the check named `check` found it on `host`."""
         return {
-            "check": check, "code": self.code, "message": self.message, "next": list(self.next), "host": host,
+            "check": check, "code": self.code, "what": self.what, "message": self.message, "next": [list(self.next)],
+            "host": host,
         }  # fmt: skip
 
 

@@ -34,7 +34,8 @@ def not_running(name: str, container: dict[str, Any] | None) -> Iterator[Finding
 
 def test_our_plone_is_healthy(containers: Containers) -> None:
     plone = containers.get("plone")
-    if plone and plone["status"] == "running" and plone["health"] != "healthy":
+    # One that was just started answers before its first health check; whether it does, the live slot's readiness says.
+    if plone and plone["status"] == "running" and plone["health"] not in {"healthy", "starting"}:
         what = f"The health check of {plone['name']} reports {plone['health']}; expected healthy."
         raise_for([Finding("plone_unhealthy", what, ("docker", "logs", "--tail", "50", plone["name"]))])
 

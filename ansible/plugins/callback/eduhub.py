@@ -14,6 +14,7 @@ Task variables it reads:
   `next`;
 - `advisory: true`: the answer is for the playbook alone, and decides nothing;
 - `failure: {code: STR, next: [[ARG, ...], ...]}`: the code and next commands of a failure of this task;
+  `failure: {findings: true}`: it fails with the findings of the last task that had any;
 - `reported: true`: a failure of this task repeats a failure that an answer or a task before it has reported.
 """
 
@@ -65,6 +66,7 @@ class HostRun:
             "messages": [], "announced": [], "until": None, **dict.fromkeys(ANSWERED),
         }  # fmt: skip
         self.task = ""
+        self.findings: list[Message] = []  # of the last module that returned some
         self.traffic: TrafficView | None = None
         self.steps = 0  # of the shift, that were shown
         self.within: float | None = None  # so many seconds after a disconnect, the host has ended its rollout by itself
@@ -179,10 +181,16 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
             run.changes += 1
             if run.phase not in run.outcome["changed_in"]:
                 run.outcome["changed_in"].append(run.phase)
+        if found := result.result.get("findings"):
+            self._keep_findings(run, found)
         if not result.task.get_vars().get("advisory"):
             for answer in answers(result.result):
                 self._take_answer(run, answer)
         return run
+
+    def _keep_findings(self, run: HostRun, found: Any) -> None:
+        with contextlib.suppress(KeyError, TypeError):
+            run.findings = [Message.from_fields({**each, "message": each["what"]}) for each in found]
 
     def _take_answer(self, run: HostRun, answer: Answer) -> None:
         run.message = Message(answer.code, answer.message, answer.next)
@@ -201,7 +209,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
             run.failed = True
         elif not any(answer.exit for answer in answers(result.result)):
             name = result.task.get_name().rsplit(" : ", 1)[-1]
-            run.fail(failures(name, result.task.action, result.result, variables.get("failure") or {}))
+            told = variables.get("failure") or {}
+            found = run.findings if told.get("findings") else []
+            run.fail(found or failures(name, result.task.action, result.result, told))
         if run.outcome["failed"] is None:
             run.outcome["failed"] = run.phase
         self._close(result.host.get_name(), run)

@@ -64,6 +64,7 @@ BROKEN: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["container_stopped", "edge_unavailable", "live_slot_unhealthy", "statistics_unavailable"],
     ),
     "the edge was removed": ({"containers": {"blue": observed().containers["blue"]}}, ["container_missing"]),
+    "plone was just started": ({"containers__plone__health": "starting"}, []),
     "plone is unhealthy": ({"containers__plone__health": "unhealthy"}, ["plone_unhealthy"]),
     "no slot answers": ({"public": answer("/", 503)}, ["edge_unavailable"]),
     "another slot answers": (
@@ -141,10 +142,12 @@ def test_legal_states_have_no_finding(changes):
 
 def test_a_message_has_the_value_and_the_next_command():
     (found,) = [each for each in findings(observed(**EDGE_DOWN)) if each.code == "edge_unavailable"]
+    what = (
+        "The edge does not answer (Connection refused) at http://127.0.0.1:8080/; expected an answer of the live slot."
+    )
     assert found.document("the_public_address", "host-1") == {
-        "check": "the_public_address", "code": "edge_unavailable", "host": "host-1", "next": ["./invoke", "status"],
-        "message": "The edge does not answer (Connection refused) at http://127.0.0.1:8080/; "
-                   "expected an answer of the live slot. Next: `./invoke status`",
+        "check": "the_public_address", "code": "edge_unavailable", "host": "host-1", "next": [["./invoke", "status"]],
+        "what": what, "message": f"{what} Next: `./invoke status`",
     }  # fmt: skip
     changes = {"files": {**observed().report["files"], SECRET: permissions(0, 0, 0o644)}}
     assert [each.message for each in findings(observed(**changes))] == [

@@ -25,11 +25,11 @@ def test_a_host_without_a_stack_has_findings_with_codes_and_messages(urls):
     found = {finding["code"]: finding for finding in verified["findings"]}
     assert {"edge_unavailable", "statistics_unavailable", "state_unreadable", "journal_empty"} <= set(found)
     assert "check_incomplete" not in found
+    what = (f"The edge does not answer (Connection refused) at {urls['stack']}/; "
+            "expected an answer of the live slot.")  # fmt: skip
     assert found["edge_unavailable"] == {
         "check": "the_public_address_is_served_by_the_live_slot", "code": "edge_unavailable", "host": "here",
-        "message": f"The edge does not answer (Connection refused) at {urls['stack']}/; "
-                   "expected an answer of the live slot. Next: `./invoke status`",
-        "next": ["./invoke", "status"],
+        "what": what, "message": f"{what} Next: `./invoke status`", "next": [["./invoke", "status"]],
     }  # fmt: skip
     assert (verified["changed"], verified["checks"] > 10) == (False, True)
 
