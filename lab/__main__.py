@@ -105,7 +105,7 @@ def check(found: dict[str, dict[str, Any]], hosts: int, suite: str) -> None:
         kind = ", ".join(sorted(set(there.values())))
         raise LabError(f"There is a lab of {len(there)} hosts ({kind}) already.\nNext: ./invoke lab.down")
     if not docker("images", "--quiet", PLONE_IMAGE):
-        raise LabError(f"The image {PLONE_IMAGE} is not built.\nNext: ./invoke images.build plone --missing")
+        raise LabError(f"The image {PLONE_IMAGE} is not built.\nNext: ./invoke images.build --names plone --missing")
     more = (hosts - len(there)) * HOST_MB + (0 if PLONE in found else PLONE_MB)
     if more > (free := available_mb()):
         raise LabError(

@@ -221,7 +221,7 @@ def demand(engine: Engine, images: Sequence[Image]) -> dict[str, dict[str, Any]]
     found = {image.tag: engine.inspect(image.tag) for image in images}
     if missing := [image for image in images if found[image.tag] is None]:
         names = ",".join(sorted({image.name for image in missing}))
-        raise Refusal(f"There is no image {missing[0].tag} to measure; ./invoke images.build {names} makes it.")
+        raise Refusal(f"There is no image {missing[0].tag} to measure; ./invoke images.build --names {names} makes it.")
     return {tag: facts for tag, facts in found.items() if facts is not None}
 
 

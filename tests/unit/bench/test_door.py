@@ -56,7 +56,7 @@ class NoImages:
 
 
 def test_a_missing_image_is_named_with_what_makes_it():
-    with pytest.raises(Refusal, match=r"no image eduhub/.* ./invoke images.build bridge,edge makes it"):
+    with pytest.raises(Refusal, match=r"no image eduhub/.* ./invoke images.build --names bridge,edge makes it"):
         stage.demand(NoImages(), [image for image in load() if image.name in ("bridge", "edge")])
 
 
