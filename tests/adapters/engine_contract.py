@@ -201,13 +201,11 @@ class EngineContract:
         assert found is not None
         assert (found.state, found.exit_code, found.restarts) == ("exited", 7, 0)
 
-    # --- logs
-
     def test_one_that_may_end_can_be_let_last_again(self, stage: Stage) -> None:
         name = self._started(stage, "lasts")
         stage.engine.let_end(name)
         stage.engine.let_last(name)
-        stage.ends(name, 1)
+        stage.ends(name, 7)
         found = stage.engine.container(name)
         assert found
         assert found.restarts == 1
