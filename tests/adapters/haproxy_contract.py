@@ -10,7 +10,7 @@ import pytest
 
 from eduhub_pilot.adapters.haproxy import Proxy
 from eduhub_pilot.model.errors import ProxyDownError
-from eduhub_pilot.model.facts import SLOTS, Slot, other
+from eduhub_pilot.model.facts import SLOTS, Counts, Slot, other
 
 # Seconds that only a hang takes.
 PATIENCE = 60.0
@@ -75,7 +75,7 @@ class ProxyContract:
     def test_the_publics_answers_are_counted_for_the_slot_that_gave_them(self, stage: Stage, slot: Slot) -> None:
         before = {each: stage.proxy.counts(each, PATIENCE) for each in SLOTS}
         stage.asked(slot, good=3, failed=2)
-        after = stage.proxy.counts(slot, PATIENCE)
+        after = counted(stage, slot, before[slot].answers + 5)
         assert after.requests - before[slot].requests == 5
         assert after.answers - before[slot].answers == 5
         assert after.errors - before[slot].errors == 2
@@ -127,6 +127,15 @@ class ProxyContract:
         with pytest.raises(ProxyDownError):
             stage.proxy.cut(NO_SLOT, 0)
         assert stage.proxy.left(NO_SLOT, 0) == []
+
+
+def counted(stage: Stage, slot: Slot, answers: int) -> Counts:
+    """Return the counters once they hold `answers`: HAProxy counts an answer when it has ended, after its last byte."""
+    deadline = stage.proxy.clock.monotonic() + PATIENCE
+    while (counts := stage.proxy.counts(slot, PATIENCE)).answers < answers or counts.sessions:
+        assert stage.proxy.clock.monotonic() < deadline, counts
+        stage.proxy.clock.sleep(0.02)
+    return counts
 
 
 def gone(stage: Stage, slot: Slot) -> None:
