@@ -170,13 +170,7 @@ findings:
   elements: dict
   contains:
     code:
-      description: >-
-        Stable name of the finding: V(not_root), V(engine_not_installable), V(engine_missing), V(engine_too_old),
-        V(engine_unsupported), V(network_differs), V(subnet_routed), V(address_foreign), V(port_conflict),
-        V(port_taken), V(disk_short), V(inodes_short), V(memory_short), V(clock_skewed), V(prune_scheduled),
-        V(site_unnamed), V(certificate_unusable), V(certificate_expired), V(certificate_foreign),
-        V(plone_address_unusable), V(plone_ca_unusable), V(plone_untrusted), V(plone_unreachable) or
-        V(plone_site_missing).
+      description: Stable name of the finding. docs/reference/preflight.md lists them.
       type: str
       sample: port_taken
     message:

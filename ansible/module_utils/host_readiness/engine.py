@@ -9,13 +9,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .model import Engine, Network
+from .model import Engine, Network, Stray
 from .programs import read, run
 
 CONFIGURATION = "/etc/docker/daemon.json"
 ROOT, CONTAINERD_ROOT, CONTAINERD_SOCKET = "/var/lib/docker", "/var/lib/containerd", "/run/containerd/containerd.sock"
 # Beginnings of `SecurityOptions` in `docker info`, and what each says of the engine.
 MODES = {"name=userns": "userns", "name=rootless": "rootless"}
+# What the engine mounts into a container of its own record of it.
+CONTAINER = re.compile(r"(?P<root>/.+)/(?P<path>containers/[0-9a-f]{64})/")
 MTU = "com.docker.network.driver.mtu"
 
 
@@ -91,6 +93,21 @@ def recorded_pids(root: str, stack: str) -> Iterator[int]:
         pid = (record.get("State") or {}).get("Pid") or 0
         if labels.get("org.eduhub.stack") == stack and path.parent.name in read(f"/proc/{pid}/cgroup"):
             yield pid
+
+
+def stray(bundle: Path, stack: str, now: str) -> Stray | None:
+    """Return the container of the stack with the OCI bundle `bundle`; None for any other, and for one in `now`.
+
+    The bundle is the work of the engine that started the container, and says from where that mounts its files.
+    `now` is the data-root of the engine that is there.
+    """
+    mounts = parsed(read(bundle / "config.json")).get("mounts") or []
+    sources = [str(mount.get("source")) for mount in mounts if isinstance(mount, dict)]
+    own = any(source.startswith((f"/etc/{stack}/", f"/var/lib/{stack}/")) for source in sources)
+    container = next(filter(None, map(CONTAINER.match, sources)), None)
+    if not own or container is None or Path(now, container["path"]).is_dir():
+        return None
+    return Stray(container["root"], now, Path(container["root"], container["path"]).is_dir())
 
 
 def parsed(text: str | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from .model import FileSystem, Host, Listener, Port, Prune, Requirements, Route
+from .model import FileSystem, Host, Listener, Port, Prune, Requirements, Route, Stray
 from .upstream import EXPIRED, WRONG_NAMES, Answer, Certificate, Upstream, wrong_address
 
 OLDEST_ENGINE = (20, 10)
@@ -43,6 +43,7 @@ CODES = {
     "address_foreign": "A listening address does not belong to the host.",
     "port_conflict": "Two settings name the same port.",
     "port_taken": "A port is in use by another program.",
+    "containers_unknown": "Containers of the stack run on, and the Docker Engine does not know them.",
     "disk_short": "A file system has too little free space.",
     "inodes_short": "A file system has room for too few files.",
     "memory_short": "Too little memory is available.",
@@ -186,8 +187,27 @@ def about_ports(host: Host, ports: Iterable[Port]) -> Iterator[Finding]:
         if twin := next((other for other in earlier if other.variable != port.variable and overlap(port, other)), None):
             yield Finding("port_conflict", f"{port.variable} and {twin.variable} are both {port.port}", another)
         elif taken := next((each for each in host.listeners if overlap(port, each) and not each.own), None):
-            yield Finding("port_taken", f"Port {port.port} is in use by {taken.holder}", f"stop it, or {another}")
+            in_use = f"Port {port.port} is in use by {taken.holder}"
+            yield unknown(taken.stray) if taken.stray else Finding("port_taken", in_use, f"stop it, or {another}")
         earlier.append(port)
+
+
+def unknown(stray: Stray) -> Finding:
+    """Return the finding for a container of the stack that the engine does not know: the same for each of its ports."""
+    if stray.kept:
+        why = f"they were started with the data-root {stray.root}, and it is {stray.now} now"
+        remedy = (
+            f'stop nothing; set "data-root" to {stray.root} in /etc/docker/daemon.json, with "live-restore": true, and '
+            "run `systemctl restart docker`. To move a data-root, copy it while engine and containers are stopped"
+        )
+    else:
+        why = f"their data-root {stray.root} was removed, or another disk is mounted there"
+        remedy = (
+            "stop nothing; bring it back and run `systemctl restart docker`. If it is lost, restart the host and run "
+            "./invoke deploy; the site is down until that has ended"
+        )
+    what = f"The stack's containers run on, and the Docker Engine does not know them ({why})"
+    return Finding("containers_unknown", what, remedy)
 
 
 def about_disk(file_systems: Iterable[FileSystem]) -> Iterator[Finding]:

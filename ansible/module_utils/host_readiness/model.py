@@ -71,13 +71,30 @@ class Requirements:
 
 @dataclass(frozen=True)
 class Listener:
-    """A listening TCP socket. `holder` names its container or process; `own`: it belongs to the stack itself."""
+    """A listening TCP socket.
+
+    `holder` names its container or process; `own`: it belongs to the stack itself. `stray`: so it does, and the engine
+    does not know the container.
+    """
 
     address: str
     port: int
     inode: int = 0
     holder: str = "a program"
     own: bool = False
+    stray: Stray | None = None
+
+
+@dataclass(frozen=True)
+class Stray:
+    """A container of the stack that runs on, and that the engine does not know.
+
+    `root`: data-root of the engine that started it. `now`: that of the engine. `kept`: whether its record is in `root`.
+    """
+
+    root: str
+    now: str
+    kept: bool
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from .engine import recorded_pids
+from .engine import recorded_pids, stray
 from .findings import overlap
-from .model import Engine, Listener, Requirements
+from .model import Engine, Listener, Requirements, Stray
 from .programs import read, run
 
 LISTENS = "0A"  # TCP_LISTEN in /proc/net/tcp
@@ -59,7 +59,8 @@ def taken(required: Requirements, engine: Engine) -> Iterator[Listener]:
         published = ["docker", "ps", "--format", "{{.Names}}", "--filter", f"publish={each.port}"]
         pid = pids.get(each.inode)
         own = bool(pid and mains & set(ancestors(pid))) or bool(run(*published, "--filter", label))
-        yield Listener(each.address, each.port, each.inode, holder_name(pid, run(*published)), own)
+        lost = None if own or pid is None else unknown(pid, required.stack, engine.root)
+        yield Listener(each.address, each.port, each.inode, holder_name(pid, run(*published)), own, lost)
 
 
 def main_pids(label: str) -> set[int]:
@@ -88,6 +89,15 @@ def ancestors(pid: int) -> Iterator[int]:
         yield pid
         after_name = read(f"/proc/{pid}/stat").rpartition(")")[2].split()
         pid = int(after_name[1]) if after_name else 0
+
+
+def unknown(pid: int, stack: str, root: str) -> Stray | None:
+    """Return the stack's container that holds the process `pid` while the engine of data-root `root` does not know it.
+
+    The working directory of a container's shim, the parent of its first process, is its OCI bundle.
+    """
+    bundles = (Path("/proc", str(each), "cwd") for each in ancestors(pid))
+    return next(filter(None, (stray(bundle, stack, root) for bundle in bundles)), None)
 
 
 def holder_name(pid: int | None, container: str | None) -> str:

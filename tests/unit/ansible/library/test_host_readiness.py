@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
 import socket
+import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from subprocess import PIPE, Popen
 
 import pytest
 
 from library import host_readiness
 from module_utils.host_readiness import engine, observe, programs, sockets
-from module_utils.host_readiness.findings import CODES, findings, installable, notes, overlap
-from module_utils.host_readiness.model import Engine, FileSystem, Host, Listener, Network, Port, Requirements, Route
+from module_utils.host_readiness.findings import findings, installable, notes, overlap
+from module_utils.host_readiness.model import (
+    Engine,
+    FileSystem,
+    Host,
+    Listener,
+    Network,
+    Port,
+    Requirements,
+    Route,
+    Stray,
+)
 from module_utils.host_readiness.routes import routes, way_out_mtu
 from tests.unit.ansible.played import played
 
@@ -159,6 +174,71 @@ def test_an_address_of_another_host_is_named():
 @pytest.mark.parametrize(("names", "found"), [([], ["site_unnamed"]), (["hub.example.edu"], [])])
 def test_a_proxy_before_a_site_without_a_name_would_be_refused_by_the_edge(names, found):
     assert codes(FINE, Requirements("eduhub", proxied=True, names=names)) == found
+
+
+MOVED = Stray("/var/lib/docker", "/srv/docker", kept=True)
+
+
+@pytest.mark.parametrize(
+    ("stray", "why", "remedy"),
+    [
+        (MOVED, "data-root /var/lib/docker, and it is /srv/docker now", 'set "data-root" to /var/lib/docker'),
+        (replace(MOVED, kept=False), "data-root /var/lib/docker was removed", "If it is lost, restart the host"),
+    ],
+)
+def test_of_a_site_that_the_engine_does_not_know_nothing_is_to_be_stopped(stray, why, remedy):
+    listeners = [Listener("127.0.0.1", port, holder="haproxy, pid 812", stray=stray) for port in (8080, 8081)]
+    (sentence,) = said(replace(FINE, listeners=listeners))
+    assert "does not know them" in sentence
+    assert [why in sentence, ": stop nothing; " in sentence, remedy in sentence] == [True, True, True]
+    assert codes(replace(FINE, listeners=listeners)) == ["containers_unknown"]
+
+
+LISTENING = """\
+import socket
+with socket.create_server(("127.0.0.1", 0)) as server:
+    print(server.getsockname()[1], flush=True)
+    input()
+"""
+
+
+@pytest.fixture
+def container(tmp_path):
+    """Return a function that starts a listening container of a stack as an engine of tmp_path/old does: its port."""
+    with ExitStack() as stack:
+
+        def start(name: str) -> int:
+            record = tmp_path / "old/containers" / ("c" * 64)
+            record.mkdir(parents=True)
+            sources = ["proc", f"{record}/resolv.conf", f"/etc/{name}/edge"]
+            bundle = tmp_path / "bundle"
+            bundle.mkdir()
+            (bundle / "config.json").write_text(json.dumps({"mounts": [{"source": source} for source in sources]}))
+            first = shlex.join([sys.executable, "-c", LISTENING])
+            shim = ["sh", "-c", f"(cd / && {first}); true"]
+            process = stack.enter_context(Popen(shim, cwd=bundle, stdin=PIPE, stdout=PIPE, text=True))
+            stack.callback(process.stdin.close)
+            return int(process.stdout.readline())
+
+        yield start
+
+
+@pytest.mark.parametrize(
+    ("name", "now", "kept", "expected"),
+    [
+        ("eduhub", "new", True, True), ("eduhub", "new", False, True), ("eduhub", "old", False, True),
+        ("eduhub", "old", True, None), ("other", "new", True, None),
+    ],
+)  # fmt: skip
+def test_a_container_of_the_stack_is_unknown_to_an_engine_without_its_record(
+    name, now, kept, expected, container, tmp_path
+):
+    required = Requirements("eduhub", [Port("edge_port", "127.0.0.1", container(name))])
+    if not kept:
+        shutil.rmtree(tmp_path / "old")
+    root, other = str(tmp_path / "old"), str(tmp_path / now)
+    (listener,) = sockets.taken(required, Engine(None, other, other))
+    assert listener.stray == (expected and Stray(root, other, kept))
 
 
 def test_several_addresses_are_each_looked_at_and_are_no_conflict_with_each_other():
@@ -363,5 +443,3 @@ def test_a_network_is_known_by_what_the_engine_says_of_it():
     assert engine.described(found) == Network(("10.9.0.0/24",), 1450, "br-0123456789ab")
 
 
-def test_every_code_is_documented():
-    assert [code for code in CODES if f"V({code})" not in host_readiness.RETURN] == []
