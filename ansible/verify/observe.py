@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-SERVING = {"edge", "bridge", "plone"}  # roles of containers; the pilot's own come and go beside them
+SERVING = {"edge", "bridge", "plone", "plone_endpoint"}  # roles of containers; the pilot's own come and go beside them
 # Spellings of /metrics that a proxy or an application may accept.
 METRICS = ["/metrics", "/metrics/", "//metrics", "/%6detrics", "/./metrics", "/plone/../metrics"]
 FORGED_SLOT = "purple"

@@ -32,7 +32,7 @@ class Observed:
 
     @property
     def containers(self) -> dict[str, dict[str, Any]]:
-        """Each container that serves, by its part: edge, blue, green, plone."""
+        """Each container that serves, by its part: edge, blue, green, plone, plone-endpoint."""
         return dict(self.report["containers"])
 
     def spec(self, release: str | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from verify.findings import DEPLOY, STATUS, Finding, raise_for
 from verify.observed import Observed, answers
 
 Containers = dict[str, dict[str, Any]]
+ENDPOINT = "plone-endpoint"
 
 
 def test_the_engine_answers(seen: Observed) -> None:
@@ -18,8 +19,21 @@ def test_the_engine_answers(seen: Observed) -> None:
 
 def test_edge_live_slot_and_plone_are_running(seen: Observed, containers: Containers) -> None:
     # A stack with an institution's own Plone has no container for it.
-    required = ["edge", *([seen.live] if seen.live else []), *(["plone"] if "plone" in containers else [])]
+    ours = [part for part in ("plone", ENDPOINT) if part in containers or (part == ENDPOINT and behind(seen))]
+    required = ["edge", *([seen.live] if seen.live else []), *ours]
     raise_for(finding for part in required for finding in not_running(f"{seen.name}-{part}", containers.get(part)))
+
+
+def behind(seen: Observed) -> bool:
+    """Return whether our Plone listens on a socket, for its endpoint; one of an earlier version has none."""
+    return f"/var/lib/{seen.name}/run/plone" in seen.containers.get("plone", {}).get("mounts", [])
+
+
+def test_plones_endpoint_runs_the_image_of_the_edge(containers: Containers) -> None:
+    endpoint, edge = containers.get(ENDPOINT), containers.get("edge")
+    if endpoint and edge and endpoint["image"] != edge["image"]:
+        what = f"{endpoint['name']} runs image {endpoint['image']}; the edge, whose image is for both, {edge['image']}."
+        raise_for([Finding("image_differs", what, DEPLOY)])
 
 
 def not_running(name: str, container: dict[str, Any] | None) -> Iterator[Finding]:

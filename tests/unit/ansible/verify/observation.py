@@ -67,7 +67,8 @@ FINE: dict[str, Any] = {
     "containers": {
         "edge": container("edge", network="host"),
         "blue": container("blue", slot="blue", release=RELEASE),
-        "plone": container("plone"),
+        "plone": container("plone", mounts=["/var/lib/eduhub/run/plone"]),
+        "plone-endpoint": container("plone-endpoint", image="sha256:edge"),
     },
     "python": "3.11.2",
     "public": answer("/", 200, **SERVED),

@@ -66,6 +66,12 @@ BROKEN: dict[str, tuple[dict[str, Any], list[str]]] = {
     "the edge was removed": ({"containers": {"blue": observed().containers["blue"]}}, ["container_missing"]),
     "plone was just started": ({"containers__plone__health": "starting"}, []),
     "plone is unhealthy": ({"containers__plone__health": "unhealthy"}, ["plone_unhealthy"]),
+    "plone's endpoint was stopped": ({"containers__plone-endpoint__status": "exited"}, ["container_stopped"]),
+    "plone's endpoint was removed": (
+        {"containers": {name: each for name, each in observed().containers.items() if name != "plone-endpoint"}},
+        ["container_missing"],
+    ),
+    "plone's endpoint runs another image": ({"containers__plone-endpoint__image": "sha256:else"}, ["image_differs"]),
     "no slot answers": ({"public": answer("/", 503)}, ["edge_unavailable"]),
     "another slot answers": (
         {"public": answer("/", 200, **{"x-eduhub-slot": "green", "x-eduhub-release": "r2"})}, ["live_slot_differs"],
@@ -131,10 +137,17 @@ def test_a_broken_host_is_found_where(broken):
             "public": answer("/", 200, **{"x-eduhub-slot": "green", "x-eduhub-release": "r2"}),
         },
         {"containers__blue__read_only": False, f"records__{RELEASE}__spec__read_only": False},
-        {"containers": {name: each for name, each in observed().containers.items() if name != "plone"}},
+        {"containers": {name: each for name, each in observed().containers.items() if "plone" not in name}},
+        {"containers": {
+            "plone": container("plone"),
+            **{name: each for name, each in observed().containers.items() if "plone" not in name},
+        }},
         {"secrets": [], "exposed": []},
     ],
-    ids=["a shift", "a release to be confirmed", "an image that writes", "an own Plone", "no secrets"],
+    ids=[
+        "a shift", "a release to be confirmed", "an image that writes", "an own Plone", "a Plone without endpoint",
+        "no secrets",
+    ],
 )  # fmt: skip
 def test_legal_states_have_no_finding(changes):
     assert codes(**changes) == []

@@ -10,7 +10,7 @@ import pytest
 from eduhub_pilot.commands.preflight import preflight
 from eduhub_pilot.commands.prove import prove
 from eduhub_pilot.commands.releases import releases
-from eduhub_pilot.model.facts import Image
+from eduhub_pilot.model.facts import Container, Image
 from eduhub_pilot.model.state import stamp
 from eduhub_pilot.rollout.status import status
 from tests.unit.pilot.fakes import Killed
@@ -100,6 +100,26 @@ def test_while_the_engine_is_down_the_slots_are_unknown(live):
 def test_a_live_container_that_is_gone_is_told(live):
     live.engine.containers.clear()
     assert "live_container_down" in [note["code"] for note in host(live)["notes"]]
+
+
+@pytest.mark.parametrize(
+    ("mounts", "endpoint", "expected"),
+    [
+        ((), None, []),
+        (("/run/eduhub/plone",), ("running", "sha256:edge"), []),
+        (("/run/eduhub/plone",), None, ["plone_endpoint_down"]),
+        (("/run/eduhub/plone",), ("exited", "sha256:edge"), ["plone_endpoint_down"]),
+        (("/run/eduhub/plone",), ("running", "sha256:other"), ["plone_endpoint_differs"]),
+    ],
+)
+def test_the_container_before_plone_is_named_where_it_is_down_or_of_another_image(live, mounts, endpoint, expected):
+    live.engine.containers["eduhub-plone"] = Container("eduhub-plone", "running", "sha256:plone", mounts=mounts)
+    live.engine.containers["eduhub-edge"] = Container("eduhub-edge", "running", "sha256:edge")
+    if endpoint:
+        live.engine.containers["eduhub-plone-endpoint"] = Container("eduhub-plone-endpoint", *endpoint)
+    notes = host(live)["notes"]
+    assert [note["code"] for note in notes] == expected
+    assert all("eduhub-plone-endpoint" in note["message"] for note in notes)
 
 
 def test_traffic_moved_by_hand_is_told(live):

@@ -16,6 +16,8 @@ from eduhub_pilot.model.state import HostState, Lock, stamp
 
 # A status is urgent, but has to survive a HAProxy that is being restarted.
 PATIENCE_SECONDS = 1.0
+# Where a Plone that is behind an endpoint has its socket.
+SOCKETS = "/run/eduhub/plone"
 # A certificate that ends within this time is noted.
 ENDING = timedelta(days=30)
 
@@ -72,6 +74,7 @@ def inspect(host: Host) -> Inspection:
         containers = {slot: host.engine.container(host.settings.container(slot)) for slot in SLOTS}
         if record := records.get(state.last_good or ""):
             target_image = host.engine.image(record.image_id)
+        notes += plone_endpoint(host)
     except EngineDownError as error:
         notes.append(finding_of(error, "The state of the slots is unknown."))
     memory, unmonitored = available(MEMORY.read_text()), _unmonitored(host, state, weight)
@@ -81,6 +84,22 @@ def inspect(host: Host) -> Inspection:
         state, records, lock, weight, containers, target_image, notes, memory, deadline, unmonitored, expired,
         host.moved_by_hand(state, weight),
     )  # fmt: skip
+
+
+def plone_endpoint(host: Host) -> list[Finding]:
+    """Return what is wrong with the container before our Plone; nothing where there is none. EngineDownError."""
+    plone, edge = (host.engine.container(host.settings.container(part)) for part in ("plone", "edge"))
+    name = host.settings.container("plone-endpoint")
+    endpoint = host.engine.container(name)
+    if plone is None or (endpoint is None and SOCKETS not in plone.mounts):
+        return []
+    if endpoint is None or not endpoint.runs:
+        message = f"Plone cannot be reached: its endpoint {name} is {endpoint.state if endpoint else 'absent'}."
+        return [Finding("plone_endpoint_down", message, [["docker", "logs", name], ["./invoke", "deploy"]])]
+    if edge and endpoint.image != edge.image:
+        message = f"Plone's endpoint {name} runs another image than the edge, whose image is for both."
+        return [Finding("plone_endpoint_differs", message, [["./invoke", "deploy"]])]
+    return []
 
 
 def certificates_ending(host: Host, patience: float) -> list[Finding]:
