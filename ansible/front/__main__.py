@@ -164,7 +164,6 @@ def played(options: argparse.Namespace, hosts: Sequence[Target], signals: Signal
     if request.verb == "engine" and not cut_off and not done.returned:  # what it is for comes next, and closes
         return DONE if options.check or built(options, hosts, done.outcome, signals) else REFUSED
     if cut_off and done.outcome and done.outcome.begun:
-        note(f"Undoing run {run.id}, please wait.")
         undone = recover(run, signals)
         outcome = undone.outcome and undone.outcome.after(done.outcome)
         done = replace(undone, outcome=outcome, interrupted=True)

@@ -13,7 +13,7 @@ from front.exit_codes import DONE, NEEDS_PERSON, REFUSED, REVERTED, host_exit
 from front.inventory import Target
 from front.outcome import Host, Outcome
 from front.output.fleet import listed
-from front.play import Played, Run, Signals, new_id, play, show
+from front.play import Played, Run, Signals, new_id, play, recover, show
 from front.refusal import RefusalError
 from front.request import Request
 from front.waves import SETTINGS, Policy, Roll, Soak, State, Stop, next_step
@@ -24,6 +24,7 @@ IN_WAVES = {"upgrade": "upgrade_prepare"}
 STATES = {DONE: State.DONE, REVERTED: State.REVERTED, REFUSED: State.REFUSED, NEEDS_PERSON: State.BROKEN}
 
 Play = Callable[[Run, str, Signals], Played]
+Recover = Callable[[Run, Signals], Played]
 
 
 def fleet_of(request: Request, hosts: Sequence[Target]) -> list[Target]:
@@ -76,6 +77,7 @@ class Fleet:
     names: Sequence[str]
     policy: Policy
     play: Play = play
+    recover: Recover = recover
     order: Sequence[str] = ()
     states: dict[str, State] = field(default_factory=dict)
     moved: list[str] = field(default_factory=list)
@@ -101,7 +103,9 @@ class Fleet:
                 return self._played()
         self.why = step.why
         for name in step.revert:
-            self._revert(name, signals)
+            if not self._revert(name, signals):
+                self.why = f"{self.why} The rollback of the hosts that had moved was interrupted."
+                break
         return self._played()
 
     def _admit(self) -> None:
@@ -137,19 +141,28 @@ class Fleet:
                 self.states[name] = State.LOST if host.unreachable else State.BROKEN
         return went_on
 
-    def _revert(self, name: str, signals: Signals) -> None:
-        """Roll one host back. In the table it is as one that went back by itself; as failed where it did not."""
+    def _revert(self, name: str, signals: Signals) -> bool:
+        """Roll one host back; return whether the run goes on. An interrupted rollback is undone.
+
+        In the table the host is as one that went back by itself; as failed where it did not.
+        """
         self._say(f"Rolling back {name}")
         asked = self.run.request
         request = Request("rollback", asked.inventory, asked.limit, {}, asked.login)
         run = replace(self.run, request=request, id=new_id(), only=[name])
         done = self.play(run, "rollback", signals)
+        interrupted = done.interrupted
+        if interrupted and done.outcome and done.outcome.begun:
+            done = self.recover(run, signals)
         back = done.outcome.hosts.get(name, Host()) if done.outcome else Host()
-        went = done.outcome is not None and done.outcome.ended and back.moved and host_exit(back) == DONE
+        went = not interrupted and done.outcome is not None and done.outcome.ended and back.moved
+        went = went and host_exit(back) == DONE
         # A rollback that was reverted itself has left the new release live.
         exits = {**back.exits, "revert": REVERTED if went else NEEDS_PERSON}
         self.outcome = self.outcome.then(Outcome({name: replace(back, exits=exits)}, ended=True))
         self.states[name] = State.REVERTED if went else State.BROKEN
+        self.interrupted = self.interrupted or interrupted
+        return not interrupted
 
     def _took(self, done: Played) -> bool:
         """Add how a playbook ended to the run's outcome; return whether the run goes on."""

@@ -147,6 +147,7 @@ def play(run: Run, playbook: str, signals: Signals) -> Played:
 
 def recover(run: Run, signals: Signals) -> Played:
     """Undo what the interrupted `run` left, on every host; a signal does not stop that, it is only acknowledged."""
+    note(f"Undoing run {run.id}, please wait.")
     heard = signals.count  # before it starts: every later signal is acknowledged
     return supervised(run, RECOVERY, lambda child: wait_regardless(child, signals, heard), relay=True)
 

@@ -74,6 +74,12 @@ class Hosts:
         died = any(self.fails.get((name, playbook)) == "interrupted" for name in names)
         return Played(2 if failed else 0, Outcome(hosts, ended=not died), "", died)
 
+    def recover(self, run: Run, _: Signals) -> Played:
+        """Undo a run: what was on its way back stays on the newer release."""
+        self.played.append(("recover", *run.only))
+        undone = Host(phase="revert", phases=["revert"], exits={"revert": 1})
+        return Played(0, Outcome({name: undone for name in run.only}, ended=True), "", interrupted=False)
+
     def _host(self, name: str, playbook: str) -> Host:
         what = self.fails.get((name, playbook), "")
         old = serves(self.python.setdefault(name, "3.9.2"))
@@ -109,7 +115,7 @@ def roll(capsys) -> Callable[..., tuple[int, str, Fleet]]:
 
 
 def fleet_run(hosts: Hosts, policy: Policy) -> Fleet:
-    return Fleet(Run(REQUEST, Path("campus"), Path(), id="RUN"), hosts.names, policy, play=hosts.play)
+    return Fleet(Run(REQUEST, Path("campus"), Path(), id="RUN"), hosts.names, policy, play=hosts.play, recover=hosts.recover)
 
 
 def results(fleet: Fleet) -> dict[str, str]:
@@ -179,6 +185,16 @@ def test_a_host_that_cannot_be_rolled_back_needs_a_person(roll, how):
     assert hosts.played[-1] == ("rollback", "b1"), "the others go back all the same"
     assert results(fleet)["b1"] == "reverted"
     assert results(fleet)["b2"] in {"failed", "unreachable"}
+
+
+def test_an_interrupted_way_back_is_undone_and_no_other_host_follows(roll):
+    hosts = Hosts({("b3", "rollout"): "reverted", ("b2", "rollback"): "interrupted"})
+    code, text, fleet = roll(hosts, on_breach="revert-all")
+    assert code == 3
+    assert hosts.played[-2:] == [("rollback", "b2"), ("recover", "b2")]
+    assert results(fleet) == {"b1": "changed", "b2": "failed", "b3": "reverted"}
+    assert fleet.interrupted
+    assert "The rollback of the hosts that had moved was interrupted." in " ".join(text.split())
 
 
 def test_a_host_that_fails_after_the_soak_is_taken_back_too(roll):
