@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from front import images, inventory
 from front.documented import documented, read
-from front.exit_codes import DONE, REFUSED, fleet_exit, run_exit
+from front.exit_codes import DONE, REFUSED, fleet_exit, partly, run_exit
 from front.fleet import Fleet, fleet_of, policy_of
 from front.inventory import Target
 from front.ladder import Ladder, ended_lines, ends, today
@@ -210,7 +210,10 @@ def closed(run: Run, names: Sequence[str], done: Played, waves: Fleet | None) ->
         over = ends(done.outcome, ladder(), today())
         show(json.dumps(closing.document(request.verb, done.outcome, code, over), indent=2))
     else:
-        last = ending(request, done.outcome.hosts, code, waves.why, width) if waves else None
+        hosts, last = done.outcome.hosts, None
+        if waves or partly(hosts.values()):
+            why = waves.why if waves else ""
+            last = ending(request, hosts, code, why, width, interrupted=done.interrupted)
         show(*closing.closing(request, names, done.outcome, code, width, interrupted=done.interrupted, fleet=last))
         if request.verb != "destroy":
             show(*ended_lines(done.outcome, ladder(), request, today(), width))

@@ -54,7 +54,7 @@ def run_exit(returned: int, outcome: Outcome | None) -> int:
     """Return the exit code of a run, from ansible-playbook's own (`returned`) and what the callback wrote.
 
     An Ansible that ended early, or badly though no host did, died of something that no playbook expected: 3. A
-    playbook that came to none of the hosts did nothing: 2.
+    playbook that came to none of the hosts did nothing: 2. Hosts that were left on different releases need a person: 3.
     """
     hosts = outcome.hosts.values() if outcome else ()
     explained = any(host.failed or host.unreachable for host in hosts)
@@ -62,7 +62,14 @@ def run_exit(returned: int, outcome: Outcome | None) -> int:
         return NEEDS_PERSON
     if not hosts:
         return REFUSED
-    return worst(host_exit(host) for host in hosts)
+    return NEEDS_PERSON if partly(hosts) else worst(host_exit(host) for host in hosts)
+
+
+def partly(hosts: Iterable[Host]) -> bool:
+    """Whether a run moved some of the hosts, and not all of them came to where it was to take them."""
+    found = list(hosts)
+    codes = [host_exit(host) for host in found]
+    return set(codes) != {DONE} and any(host.moved and code == DONE for host, code in zip(found, codes, strict=True))
 
 
 def fleet_exit(returned: int, outcome: Outcome | None) -> int:

@@ -42,7 +42,7 @@ def mixed_lines(hosts: Mapping[str, Host], request: Request, width: int) -> list
     found = pythons(hosts)
     newest = max(found, key=lambda python: max(_release(hosts[name]) for name in found[python]))
     commands = [request.invoke("upgrade", "--python", minor(newest), "--resume")]
-    if all(((hosts[name].status or {}).get("rollback") or {}).get("ready") for name in found[newest]):
+    if all(_ready(hosts[name]) for name in found[newest]):
         commands.append(request.invoke("rollback", limit=",".join(found[newest])))
     return [*wrapped(text, width), *next_lines(commands)]
 
@@ -57,30 +57,48 @@ def minor(python: str) -> str:
     return ".".join(python.split(".")[:2])
 
 
-def ending(request: Request, hosts: Mapping[str, Host], code: int, why: str, width: int) -> list[str]:
-    """Return what a run in waves that did not do everything leaves, and what to type next.
+def ending(
+    request: Request, hosts: Mapping[str, Host], code: int, why: str, width: int, *, interrupted: bool = False
+) -> list[str]:
+    """Return what a run over several hosts that did not do everything leaves, and what to type next.
 
     `why`: what ended it early, as a sentence; empty where every host had its turn.
     """
     if code == DONE:
         return []
+    why = why or ("The run was interrupted." if interrupted else "")
+    fix = "" if interrupted else "Fix the cause, then try again."
     done = [name for name, host in hosts.items() if host.moved and not host.waiting and host_exit(host) == DONE]
     unreachable = [name for name, host in hosts.items() if host.unreachable]
-    rest = f"{request.limit or 'all'}:{':'.join(f'!{name}' for name in unreachable)}"
     lines = {
-        REVERTED: ["Reverted: each host that was touched serves its previous release again.", why,
-                   "Fix the cause, then try again."],
-        REFUSED: ["Refused: nothing was touched.", why, "Fix the cause, then try again."],
-        NEEDS_PERSON: [f"Halted: {why}" if why else "Not every host has the release.", mixed(hosts)],
+        REVERTED: ["Reverted: each host that was touched serves its previous release again.", why, fix],
+        REFUSED: ["Refused: nothing was touched.", why, fix],
+        NEEDS_PERSON: [f"Halted: {why}" if why else _unfinished(request), mixed(hosts)],
     }[code]  # fmt: skip
     if code == NEEDS_PERSON:
-        commands = [request.without_recovery("--resume")]
-        commands += [request.invoke("rollback", limit=",".join(done))] if done else []
+        rolled_back = done if request.verb == "rollback" else []  # a second rollback would undo the first
+        again = _without(request, rolled_back).command
+        commands = [request.without_recovery("--resume") if request.verb == "upgrade" else again]
+        back = done and not rolled_back and all(_ready(hosts[name]) for name in done)
+        commands += [request.invoke("rollback", limit=",".join(done))] if back else []
         commands += [request.status]
     else:
         commands = [request.command]
-        commands += [request.limited(rest).command] if code == REFUSED and unreachable else []
+        commands += [_without(request, unreachable).command] if code == REFUSED and unreachable else []
     return [*wrapped(" ".join(filter(None, lines)), width), *next_lines(commands)]
+
+
+def _without(request: Request, hosts: Sequence[str]) -> Request:
+    limit = ":".join([request.limit or "all", *(f"!{name}" for name in hosts)])
+    return request.limited(limit) if hosts else request
+
+
+def _unfinished(request: Request) -> str:
+    return f"Not every host {'was rolled back' if request.verb == 'rollback' else 'has the release'}."
+
+
+def _ready(host: Host) -> bool:
+    return bool(((host.status or {}).get("rollback") or {}).get("ready"))
 
 
 def listed(hosts: Sequence[str]) -> str:

@@ -86,9 +86,14 @@ def test_the_worst_host_decides(codes, code):
 
 
 FINE, REFUSED = Host(phases=("begin",)), Host(phases=("begin",), failed="begin")
+MOVED = Host(phases=("begin", "shift", "confirm"), exits={"confirm": 0})
+BACK = Host(phases=("begin", "prove", "revert"), failed="prove", exits={"prove": 1, "revert": 1})
 RUNS = {
     "all is well": (0, Outcome({"a": FINE}, ended=True), 0),
     "one of two hosts was refused": (2, Outcome({"a": FINE, "b": REFUSED}, ended=True), 2),
+    "one host was moved, and the next one went back": (2, Outcome({"a": MOVED, "b": BACK}, ended=True), 3),
+    "one host was moved, and the next one was refused": (2, Outcome({"a": MOVED, "b": REFUSED}, ended=True), 3),
+    "one host had the release, and the next one went back": (2, Outcome({"a": FINE, "b": BACK}, ended=True), 1),
     "Ansible died before its callback was loaded": (4, None, 3),
     "Ansible died in the middle": (250, Outcome({"a": FINE}, ended=False), 3),
     "Ansible ended early, however well": (0, Outcome({"a": FINE}, ended=False), 3),

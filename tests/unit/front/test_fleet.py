@@ -78,7 +78,7 @@ class Hosts:
         """Undo a run: what was on its way back stays on the newer release."""
         self.played.append(("recover", *run.only))
         undone = Host(phase="revert", phases=["revert"], exits={"revert": 1})
-        return Played(0, Outcome({name: undone for name in run.only}, ended=True), "", interrupted=False)
+        return Played(0, Outcome(dict.fromkeys(run.only, undone), ended=True), "", interrupted=False)
 
     def _host(self, name: str, playbook: str) -> Host:
         what = self.fails.get((name, playbook), "")
@@ -115,7 +115,8 @@ def roll(capsys) -> Callable[..., tuple[int, str, Fleet]]:
 
 
 def fleet_run(hosts: Hosts, policy: Policy) -> Fleet:
-    return Fleet(Run(REQUEST, Path("campus"), Path(), id="RUN"), hosts.names, policy, play=hosts.play, recover=hosts.recover)
+    run = Run(REQUEST, Path("campus"), Path(), id="RUN")
+    return Fleet(run, hosts.names, policy, play=hosts.play, recover=hosts.recover)
 
 
 def results(fleet: Fleet) -> dict[str, str]:
@@ -162,6 +163,23 @@ def test_halt_leaves_a_mixed_fleet_and_names_what_is_live_where_and_what_ends_it
         "      ./invoke rollback --inventory campus --limit b1\n"
         "      ./invoke status --inventory campus\n"
     )
+
+
+def test_a_rollback_that_comes_to_some_of_its_hosts_leaves_a_mixed_fleet():
+    back = {"b1": replace(MOVED, status=serves("3.9.2")), "b2": replace(ROLLED["refused"], status=serves("3.11.2"))}
+    lines = ending(Request("rollback", "campus"), back, 3, "", 110)
+    assert lines == [
+        "Not every host was rolled back. Mixed fleet: Python 3.9.2 on b1; Python 3.11.2 on b2.",
+        "Next: ./invoke rollback --inventory campus --limit 'all:!b1'",
+        "      ./invoke status --inventory campus",
+    ]
+
+
+def test_no_rollback_is_offered_where_none_is_ready():
+    first = {"b1": replace(MOVED, status=serves("3.9.2", rollback={"ready": False})), "b2": ROLLED["reverted"]}
+    lines = ending(Request("deploy", "campus"), first, 3, "", 110, interrupted=True)
+    assert lines[0] == "Halted: The run was interrupted."
+    assert [line.split()[-3] for line in lines[1:]] == ["deploy", "status"]
 
 
 def test_revert_all_takes_the_moved_hosts_back_last_first(roll):
