@@ -17,8 +17,11 @@ from front.request import Request
 CHANGING = frozenset({"deploy", "upgrade", "rollback", "confirm", "destroy"})
 # Fields of a host that only some verbs fill.
 ON_DEMAND = ("rolled", "releases", "backups")
-# Answers to a word of the command line that no second try makes right: their own next commands are the ones to type.
-WRONG_WORDS = frozenset({"backup_unknown", "maintenance_unknown", "release_unknown", "restore_target_unknown"})
+# Answers that the same command gets again, however often it is typed: their own next commands are the ones to type.
+OTHER_COMMAND = frozenset({
+    "backup_not_fresh", "backup_unknown", "consent_missing", "maintenance_unknown", "release_unknown",
+    "restore_target_unknown",
+})  # fmt: skip
 LAST_LINES = 8  # shown of what Ansible printed as its own error
 
 
@@ -89,15 +92,15 @@ def closing(
         lines += ["", *several]
     if gone and all(disconnected(host) for host in outcome.hosts.values() if host_exit(host) == code):
         return lines  # nothing is left to say
-    if code == REFUSED and not interrupted and misspelt(outcome):
+    if code == REFUSED and not interrupted and needs_other_command(outcome):
         return [*lines, "", *wrapped("Refused: nothing was touched.", width)]
     return lines + (["", *result_lines(code, request, width, interrupted=interrupted)] if code or interrupted else [])
 
 
-def misspelt(outcome: Outcome) -> bool:
-    """Whether a word of the command line is all that any host objects to."""
+def needs_other_command(outcome: Outcome) -> bool:
+    """Whether a word of the command line, or one that it lacks, is all that any host objects to."""
     codes = {message.code for host in outcome.hosts.values() for message in host.messages}
-    return bool(codes) and codes <= WRONG_WORDS
+    return bool(codes) and codes <= OTHER_COMMAND
 
 
 def result_lines(code: int, request: Request, width: int, *, interrupted: bool = False) -> list[str]:

@@ -62,8 +62,9 @@ def test_a_single_host_without_a_status_needs_no_table():
     assert ending("deploy", 0, a=Host(changed=1)) == []
 
 
-def test_a_wrong_word_is_not_to_be_typed_again():
-    wrong = Message("maintenance_unknown", "Maintenance is on or off.", (("./invoke", "maintenance", "on"),))
+@pytest.mark.parametrize("code", sorted(closing.OTHER_COMMAND))
+def test_a_command_that_is_refused_each_time_is_not_to_be_typed_again(code):
+    wrong = Message(code, "Maintenance is on or off.", (("./invoke", "maintenance", "on"),))
     other = Message("lock_held", "ana holds the lock.")
     refused = {"failed": "maintenance", "exits": {"maintenance": 2}}
     request = Request("maintenance", values={"eduhub_state": "of"})
@@ -74,7 +75,7 @@ def test_a_wrong_word_is_not_to_be_typed_again():
 
     assert last(wrong) == "Refused: nothing was touched."
     assert "Next: " in last(wrong, other)
-    assert {CODES[code].exit for code in closing.WRONG_WORDS} == {2}
+    assert code == "consent_missing" or CODES[code].exit == 2  # Ansible's own
 
 
 def test_what_hosts_announce_alike_is_shown_once():
