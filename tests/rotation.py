@@ -16,6 +16,8 @@ from typing import TypeVar
 import pytest
 
 MARKER = "rotates(count, by): a day runs `count` of a test's cases, of a module's tests or of the stories' modules"
+# Stories of a deployed stack, minutes each.
+STORY = pytest.mark.rotates(2, by="stories")
 T = TypeVar("T")
 
 

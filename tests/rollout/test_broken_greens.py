@@ -7,8 +7,9 @@ import threading
 import pytest
 
 from tests.rollout.operator import STACK, answered_by, docker
+from tests.rotation import STORY
 
-pytestmark = pytest.mark.rotates(3, by="stories")
+pytestmark = STORY
 
 # What the stranger does, and what the operator must read about it; the last words are from its own log.
 BROKEN = {

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.rollout.operator import NEW, OLD, STACK, STATE, answered_by, journal, kill_nine, until
+from tests.rotation import STORY
 
-pytestmark = [pytest.mark.rotates(3, by="stories"), pytest.mark.rotates(2, by="module")]
+pytestmark = [STORY, pytest.mark.rotates(2, by="module")]
 
 
 def committed() -> str:

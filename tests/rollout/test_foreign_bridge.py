@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import urllib.request
 
-import pytest
-
 from tests.rollout.operator import URL, LoadGenerator, answered_by
+from tests.rotation import STORY
 
-pytestmark = pytest.mark.rotates(3, by="stories")
+pytestmark = STORY
 
 
 def greeting() -> str:

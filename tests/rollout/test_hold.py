@@ -7,8 +7,9 @@ import re
 import pytest
 
 from tests.rollout.operator import NEW, STACK, answered_by, docker, journal, until
+from tests.rotation import STORY
 
-pytestmark = [pytest.mark.rotates(3, by="stories"), pytest.mark.rotates(2, by="module")]
+pytestmark = [STORY, pytest.mark.rotates(2, by="module")]
 
 WITHIN = 15
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 
-import pytest
-
 from tests.rollout.operator import STACK, Operator, docker, journal, touched
+from tests.rotation import STORY
 
-pytestmark = pytest.mark.rotates(3, by="stories")
+pytestmark = STORY
 
 
 def serving(operator: Operator) -> list[object]:

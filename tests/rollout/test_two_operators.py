@@ -6,11 +6,10 @@ import getpass
 import os
 import signal
 
-import pytest
-
 from tests.rollout.operator import NEW, STATE, Operator, answered_by, journal, until
+from tests.rotation import STORY
 
-pytestmark = pytest.mark.rotates(3, by="stories")
+pytestmark = STORY
 
 
 def test_a_second_operator_is_told_who_is_at_work_since_when_and_at_which_step(operator):

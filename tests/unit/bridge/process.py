@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -10,8 +11,11 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from tests.unit.bridge.fork_server import ForkServer
 
 # Any interpreter that has the bridge's packages: the same tests hold on each.
 INTERPRETER = os.environ.get("EDUHUB_TEST_BRIDGE_PYTHON", sys.executable)
@@ -41,6 +45,12 @@ def environment(plone_url: str, **more: str) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE), "PLONE_URL": plone_url, **more}
 
 
+@cache
+def fork_server() -> ForkServer:
+    """Return this test process's own, which ends with it."""
+    return ForkServer(INTERPRETER, SOURCE)
+
+
 class Process:
     """`python -m eduhub_bridge`, started and answering."""
 
@@ -48,8 +58,7 @@ class Process:
         self.socket = folder / "bridge.sock"
         self.log = folder / "bridge.log"
         self.environment = environment(plone_url, EDUHUB_SOCKET=str(self.socket), **more)
-        with self.log.open("wb") as log:
-            self.popen = subprocess.Popen([INTERPRETER, "-m", "eduhub_bridge"], env=self.environment, stderr=log)
+        self.popen = fork_server().start(self.environment, self.log)
         deadline = time.monotonic() + 120  # bounds only a failure
         while not self._answers():
             assert self.popen.poll() is None, self.log.read_text()
@@ -74,7 +83,9 @@ class Process:
         """Send one request on a connection of its own and read the answer to its end."""
         with self.connect() as connection:
             head = [f"{method} {target} HTTP/1.1", f"Host: {host}", *fields, "Connection: close", "", ""]
-            connection.sendall("\r\n".join(head).encode("latin-1") + body)
+            # A body that is refused before its end: the answer is there to be read.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.sendall("\r\n".join(head).encode("latin-1") + body)
             return read_answer(connection, method)
 
     def stop(self) -> int:

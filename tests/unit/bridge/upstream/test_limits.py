@@ -27,7 +27,7 @@ LONG = 100_000  # longer than what the bridge collects before it asks
     ],
 )  # fmt: skip
 def test_plone_gets_four_reads_or_one_write_at_a_time_and_everybody_an_answer(bridge, plone, method, target, most):
-    plone.slow = 0.02
+    plone.slow = 0.02 if most == 1 else 0.25  # long enough for reads to meet on a busy machine
     answers = all_at_once(bridge, 16, method, f"/plone/{target}", USER)
     plone.slow = 0.0
     assert {answer.status for answer in answers} == {200}
