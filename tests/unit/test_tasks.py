@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import os
+import platform
 import shlex
+import shutil
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -213,6 +217,20 @@ def test_what_a_program_prints_after_its_reader_left_is_dropped(tmp_path):
     command = f"PYTHONPATH=. {shlex.quote(sys.executable)} {script} | head -n 1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], cwd=CHECKOUT, capture_output=True, text=True, check=False)
     assert (done.stdout, "BrokenPipe" in done.stderr, done.returncode) == ("0\n", False, 1)
+
+
+def test_with_any_locale_and_in_any_folder_the_verbs_work_in_utf_8(tmp_path):
+    folder = tmp_path / "meine Prüfung"
+    (folder / ".venv/bin").mkdir(parents=True)
+    (folder / ".venv/bin/python").symlink_to(sys.executable)
+    (folder / "requirements.txt").touch()
+    stamp = f"Python {platform.python_version()} {hashlib.sha256(b'').hexdigest()}  -"
+    (folder / ".venv/stamp").write_text(stamp + "\n")
+    (folder / "tasks.py").write_text("import sys; print(sys.getfilesystemencoding(), sys.stdout.encoding)")
+    shutil.copy(CHECKOUT / "invoke", folder)
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "EDUHUB_PYTHON": sys.executable}
+    done = subprocess.run([folder / "invoke"], env=os.environ | ascii_only, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "utf-8 utf-8\n", "")
 
 
 @pytest.mark.parametrize("answer", [EOFError, KeyboardInterrupt])
