@@ -68,7 +68,7 @@ def disk(error: OSError) -> str:
 def main(words: Sequence[str]) -> int:
     """Build what `words` ask for and say so; return 0. Raise Refusal where that cannot be."""
     wanted = arguments(words)
-    images = load()
+    images = load(on_request=True)
     chosen: Sequence[Image] = (
         tagged(images, wanted.names) if wanted.tags else choose(images, wanted.names, wanted.python)
     )

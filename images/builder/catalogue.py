@@ -32,7 +32,8 @@ class Root:
 class Image:
     """One image to build. `python` is None where none is inside; `base` is the tag it stands on, or None.
 
-    `end_of_life` is the last day of security fixes of its Debian suite, where it is known.
+    `end_of_life` is the last day of security fixes of its Debian suite, where it is known. One `on_request` is built
+    only for who names it.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Image:
     base: str | None
     sdists: tuple[str, ...]
     end_of_life: date | None = None
+    on_request: bool = False
 
     @property
     def short(self) -> str:
@@ -56,14 +58,15 @@ class Image:
         return self.end_of_life if self.end_of_life and self.end_of_life < day else None
 
 
-def load(directory: Path = HERE) -> tuple[Image, ...]:
-    """Return every image of `directory`/images.yml, an image after the one it stands on."""
+def load(directory: Path = HERE, *, on_request: bool = False) -> tuple[Image, ...]:
+    """Return the images of `directory`/images.yml, an image after the one it stands on; with those `on_request`."""
     document = yaml.safe_load((directory / "images.yml").read_text(encoding="utf-8"))
     project = tomllib.loads((directory.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     images = [
         image
         for name, row in document["images"].items()
         for image in _images(name, {"version": project["version"], **row}, document)
+        if on_request or not image.on_request
     ]
     return tuple(sorted(images, key=lambda image: image.base is not None))
 
@@ -72,7 +75,8 @@ def _images(name: str, row: dict[str, Any], document: dict[str, Any]) -> Iterabl
     """Yield the images of one row: one a Python, or the one of its suite."""
     suites = document["suites"]
     suite_of = {facts["python"]: suite for suite, facts in suites.items()}
-    pairs = [(suite_of[python], python) for python in row.get("pythons", [])] or [(row["suite"], None)]
+    asked = row.get("on_request", [])
+    pairs = [(suite_of[python], python) for python in (*row.get("pythons", []), *asked)] or [(row["suite"], None)]
     for suite, python in pairs:
         own = "include" in row
         extra = suites[suite].get("python_include", ()) if python else ()
@@ -91,6 +95,7 @@ def _images(name: str, row: dict[str, Any], document: dict[str, Any]) -> Iterabl
             base=None if own else f"{REPOSITORY}/base:{suite}",
             sdists=tuple(row.get("sdists", ())),
             end_of_life=suites[suite].get("end_of_life"),
+            on_request=python in asked,
         )
 
 
@@ -102,7 +107,8 @@ def pythons(images: Sequence[Image], name: str) -> tuple[str, ...]:
 def choose(images: Sequence[Image], names: Sequence[str], python: str | None) -> tuple[Image, ...]:
     """Return the images called `names` (all, if none) that hold `python` (any, if None).
 
-    A name is "bridge" or, for one of several, "bridge:py3.11". An image without a Python matches no Python.
+    A name is "bridge" or, for one of several, "bridge:py3.11". An image without a Python matches no Python, and one
+    on request only its own name, or its image's beside its Python.
     Raise Refusal, naming the choices, for a name or Python that no image has.
     """
     known = {word for image in images for word in (image.name, image.short)}
@@ -120,6 +126,7 @@ def choose(images: Sequence[Image], names: Sequence[str], python: str | None) ->
         image
         for image in images
         if (not names or {image.name, image.short} & set(names)) and (not python or image.python == python)
+        if not image.on_request or image.short in names or (image.name in names and python)
     )
     if not chosen:
         offered = {image.python for image in images if image.python and {image.name, image.short} & set(names)}

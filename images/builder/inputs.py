@@ -14,6 +14,8 @@ from builder.catalogue import Image, Root
 
 # Beside an image's own files, these decide what its first stage makes of a lock.
 STAGE_RECIPE = ("base/install.py", "base/tools.txt")
+# What is said of an image, and changes nothing in it.
+NO_INPUTS = {"end_of_life", "on_request"}
 
 
 def files(image: Image, directory: Path = HERE) -> list[Path]:
@@ -32,7 +34,7 @@ def digest(image: Image, base: str, directory: Path = HERE) -> str:
         paths += files(image, directory)
         paths += [lock for lock in [home / "requirements.txt"] if lock.exists()]
     facts = {
-        "image": {name: value for name, value in asdict(image).items() if name != "end_of_life"},
+        "image": {name: value for name, value in asdict(image).items() if name not in NO_INPUTS},
         "root": root_digest(image.root, directory) if image.root else "",
         "base": base,
         "files": {str(path.relative_to(directory)): _file(path) for path in paths},

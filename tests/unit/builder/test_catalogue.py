@@ -84,6 +84,28 @@ def test_names_and_a_python_narrow_the_choice(names: list[str], python: str | No
 
 
 @pytest.mark.parametrize(
+    ("names", "python", "tags"),
+    [
+        (["plone"], None, ["eduhub/plone:6.0.13-py3.11"]),
+        (["plone"], "3.9", ["eduhub/plone:6.0.13-py3.9"]),
+        (["plone:6.0.13-py3.9"], None, ["eduhub/plone:6.0.13-py3.9"]),
+        ([], "3.9", ["eduhub/base:bullseye", "eduhub/bridge:py3.9"]),
+    ],
+)
+def test_an_image_on_request_is_built_for_who_names_it(names: list[str], python: str | None, tags: list[str]) -> None:
+    """What few need makes no build of everything longer."""
+    images = load(on_request=True)
+    assert [image.tag for image in choose(images, names, python)] == tags
+    assert choose(images, [], None) == load()
+
+
+def test_hosts_may_name_an_image_on_request() -> None:
+    """An inventory that names it needs it."""
+    found = tagged(load(on_request=True), ["eduhub/plone:6.0.13-py3.9"])
+    assert [image.python for image in found] == ["3.9"]
+
+
+@pytest.mark.parametrize(
     ("names", "python", "sentence"),
     [
         (
