@@ -176,6 +176,9 @@ def hidden(subnet: str, routes: Iterable[Route], own: str) -> list[Route]:
 
 def about_ports(host: Host, ports: Iterable[Port]) -> Iterator[Finding]:
     earlier: list[Port] = []
+    # With userns-remap the engine has a data-root of its own below the other, and a finding that says how to end that.
+    remapped = "userns" in host.engine_modes
+    others = [each for each in host.listeners if not each.own and not (each.stray and remapped)]
     for port in ports:
         another = f"set {port.variable} to another port"
         if port.address in host.foreign_addresses:
@@ -186,7 +189,7 @@ def about_ports(host: Host, ports: Iterable[Port]) -> Iterator[Finding]:
             )
         if twin := next((other for other in earlier if other.variable != port.variable and overlap(port, other)), None):
             yield Finding("port_conflict", f"{port.variable} and {twin.variable} are both {port.port}", another)
-        elif taken := next((each for each in host.listeners if overlap(port, each) and not each.own), None):
+        elif taken := next((each for each in others if overlap(port, each)), None):
             in_use = f"Port {port.port} is in use by {taken.holder}"
             yield unknown(taken.stray) if taken.stray else Finding("port_taken", in_use, f"stop it, or {another}")
         earlier.append(port)

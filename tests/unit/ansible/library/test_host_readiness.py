@@ -192,6 +192,8 @@ def test_of_a_site_that_the_engine_does_not_know_nothing_is_to_be_stopped(stray,
     assert "does not know them" in sentence
     assert [why in sentence, ": stop nothing; " in sentence, remedy in sentence] == [True, True, True]
     assert codes(replace(FINE, listeners=listeners)) == ["containers_unknown"]
+    remapped = replace(FINE, listeners=listeners, engine_modes=frozenset({"userns"}))
+    assert codes(remapped) == ["engine_unsupported"]
 
 
 LISTENING = """\
