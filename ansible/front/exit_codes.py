@@ -81,12 +81,17 @@ def fleet_exit(returned: int, outcome: Outcome | None) -> int:
     if outcome is None or not outcome.ended or not outcome.hosts:
         return run_exit(returned, outcome)
     hosts = outcome.hosts.values()
-    codes = [REFUSED if host.waiting else host_exit(host) for host in hosts]
+    codes = [REFUSED if waits(host) else host_exit(host) for host in hosts]
     if set(codes) == {DONE} or NEEDS_PERSON in codes:
         return worst(codes)
     if REVERTED not in codes and not any(host.moved for host in hosts):
         return REFUSED
     return NEEDS_PERSON if DONE in codes else REVERTED
+
+
+def waits(host: Host) -> bool:
+    """Whether its turn did not come, and undoing the run found nothing there that needs a person."""
+    return host.waiting and not host.unreachable and host_exit(host) != NEEDS_PERSON
 
 
 def touched(host: Host) -> bool:
@@ -116,6 +121,6 @@ def result_of(host: Host | None) -> str:
         return "untouched"
     if host.unreachable:
         return "unreachable"
-    if host.waiting:
+    if waits(host):
         return "waiting"
     return WORDS.get(host_exit(host)) or ("changed" if host.changed else "unchanged")

@@ -94,6 +94,7 @@ class Outcome:
                 phases=(*old.phases, *host.phases),
                 changed_in=(*old.changed_in, *host.changed_in),
                 exits={**old.exits, **host.exits},
+                waiting=old.waiting,
             )
             for name, host in self.hosts.items()
             for old in (before.hosts.get(name, Host()),)

@@ -279,6 +279,15 @@ def test_an_interrupted_wave_ends_the_run_to_be_undone():
     assert done.outcome.begun
 
 
+def test_a_host_whose_turn_did_not_come_still_waits_when_the_run_is_undone():
+    nothing = Host(phase="revert", phases=["revert"], exits={"revert": 1}, status=serves("3.9.2"))
+    before = Outcome({"b1": MOVED, "b2": Host(waiting=True), "b3": Host(waiting=True)}, ended=False)
+    stuck = replace(nothing, exits={"revert": 3}, failed="revert")
+    undone = Outcome({"b1": replace(MOVED), "b2": nothing, "b3": stuck}, ended=True).after(before)
+    assert [result_of(host) for host in undone.hosts.values()] == ["changed", "waiting", "failed"]
+    assert fleet_exit(0, undone) == 3
+
+
 def test_ctrl_c_between_two_waves_starts_no_other():
     hosts = Hosts()
     fleet = fleet_run(hosts, Policy(soak_seconds=60.0))
