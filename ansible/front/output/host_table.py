@@ -29,7 +29,8 @@ def host_table(request: Request, hosts: Mapping[str, Host | None], width: int) -
         # status changes nothing, so there the state is the result.
         row["result"] = NONE if request.verb == "status" and host and not host.failed else result_of(host)
     columns = [name for name in rows[0] if any(row[name] != NONE for row in rows)]
-    details = [detail_cells(host, request) for host in hosts.values()]
+    limits = {name: name if len(hosts) > 1 else None for name in hosts}  # a host's rollback is not all of theirs
+    details = [detail_cells(host, request, limits[name]) for name, host in hosts.items()]
     if any(details):  # they name the rollback with its command
         columns = [name for name in columns if name != "rollback"]
     widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in columns}
@@ -80,8 +81,11 @@ def lock_cell(lock: Mapping[str, Any]) -> str:
     return f"{lock.get('owner')} at {lock.get('step')} since {lock.get('since')}{expired}"
 
 
-def detail_cells(host: Host | None, request: Request) -> dict[str, str]:
-    """Return what a rollout's row has no room for: gates, changes, the deadline of a held release, the rollback."""
+def detail_cells(host: Host | None, request: Request, limit: str | None = None) -> dict[str, str]:
+    """Return what a rollout's row has no room for: gates, changes, the deadline of a held release, the rollback.
+
+    `limit`: names the host in the rollback's command, where that would take others too.
+    """
     if host is None or host.rolled is None:
         return {}
     by_verdict: dict[str, list[str]] = {}
@@ -94,15 +98,15 @@ def detail_cells(host: Host | None, request: Request) -> dict[str, str]:
         "gates": "; ".join(f"{', '.join(gates)}: {verdict}" for verdict, gates in by_verdict.items()),
         "changed": "; ".join(host.rolled.get("changed") or ()),
         "hold": f"{request.invoke('confirm')} until {deadline}, else the host rolls back" if deadline else "",
-        "rollback": rollback_cell(status.get("rollback") or {}, request),
+        "rollback": rollback_cell(status.get("rollback") or {}, request, limit),
     }
     return {name: text for name, text in cells.items() if text}
 
 
-def rollback_cell(rollback: Mapping[str, Any], request: Request) -> str:
+def rollback_cell(rollback: Mapping[str, Any], request: Request, limit: str | None = None) -> str:
     """Return whether a rollback is ready or blocked: to which release by which command, or why not."""
     if rollback.get("ready"):
         seconds = rollback.get("seconds")
         measured = "" if seconds is None else f", {seconds:.2g} s when last measured"
-        return f"ready: {request.invoke('rollback')}, to {rollback.get('to')}{measured}"
+        return f"ready: {request.invoke('rollback', limit=limit)}, to {rollback.get('to')}{measured}"
     return f"blocked: {rollback.get('why')}" if rollback.get("why") else ""
