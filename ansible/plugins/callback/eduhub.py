@@ -117,6 +117,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
             threading.Thread(target=self._show_progress, daemon=True).start()
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
+        # With `serial` each batch of hosts is a play: the hosts of the one before have ended their last phase.
+        for name, run in self._hosts.items():
+            self._close(name, run)
         self._play_vars = play.get_vars()
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:

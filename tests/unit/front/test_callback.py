@@ -151,6 +151,30 @@ def test_every_phase_of_every_host_is_a_line_and_every_host_a_row(every_way):
     assert (code, errors) == (1, "")
 
 
+ONE_BY_ONE = """
+- hosts: all
+  gather_facts: false
+  serial: 1
+  tasks:
+    - name: Begin
+      tell: {stdout: '{"code":"begun","exit":0,"message":"green gets the release."}'}
+      vars: {phase: begin}
+
+    - name: Confirm
+      tell: {stdout: '{"code":"confirmed","exit":0,"message":"Confirmed."}'}
+      vars: {phase: confirm}
+"""
+
+
+def test_a_host_has_ended_its_last_phase_when_the_next_host_begins(checkout, front):
+    hosts = "all:\n  vars: {ansible_connection: local}\n  hosts: {b1: , b2: }\n"
+    (checkout / "inventories/local/hosts.yml").write_text(hosts)
+    (checkout / "ansible/playbooks/deploy.yml").write_text(ONE_BY_ONE)
+    _, printed, _ = front.run("deploy")
+    lines = [line.split()[1:3] for line in printed.splitlines() if line[2:3] == "✓"]
+    assert lines == [["b1", "begin"], ["b1", "confirm"], ["b2", "begin"], ["b2", "confirm"]]
+
+
 def in_order(printed: str) -> str:
     """Return the lines with those of one phase sorted by host: hosts answer in any order."""
     blocks = re.split(r"\n(?=  [✗✓●] |\n)", printed)
