@@ -71,8 +71,8 @@ def ending(
     done = [name for name, host in hosts.items() if host.moved and not host.waiting and host_exit(host) == DONE]
     unreachable = [name for name, host in hosts.items() if host.unreachable]
     lines = {
-        REVERTED: ["Reverted: each host that was touched serves its previous release again.", why, fix],
-        REFUSED: ["Refused: nothing was touched.", why, fix],
+        REVERTED: ["Reverted: each host that was touched serves its previous release again.", why, mixed(hosts), fix],
+        REFUSED: ["Refused: nothing was touched.", why, mixed(hosts), fix],
         NEEDS_PERSON: [f"Halted: {why}" if why else _unfinished(request), mixed(hosts)],
     }[code]  # fmt: skip
     if code == NEEDS_PERSON:

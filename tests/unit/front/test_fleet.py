@@ -175,6 +175,12 @@ def test_a_rollback_that_comes_to_some_of_its_hosts_leaves_a_mixed_fleet():
     ]
 
 
+def test_a_fleet_that_was_mixed_before_is_named_though_all_that_was_touched_went_back():
+    before = {"b1": replace(ROLLED["reverted"], status=serves("3.9.2")), "b2": Host(status=serves("3.11.2"))}
+    text = " ".join(ending(REQUEST, before, 1, "1 host failed.", 110))
+    assert "1 host failed. Mixed fleet: Python 3.9.2 on b1; Python 3.11.2 on b2. Fix the cause" in text
+
+
 def test_no_rollback_is_offered_where_none_is_ready():
     first = {"b1": replace(MOVED, status=serves("3.9.2", rollback={"ready": False})), "b2": ROLLED["reverted"]}
     lines = ending(Request("deploy", "campus"), first, 3, "", 110, interrupted=True)
