@@ -85,7 +85,11 @@ def test_elapsed_time_and_attempts_are_told(started):
 
 EXITS = {
     "stopped": ({"state": "exited", "exit_code": 1}, "eduhub-green exited with code 1"),
-    "crash loop": ({"state": "restarting", "restarts": 3, "exit_code": 137}, "exited 3 times, last with code 137"),
+    "crash loop": ({"state": "restarting", "restarts": 3, "exit_code": 3}, "exited 3 times, last with code 3."),
+    "no memory": (
+        {"state": "restarting", "restarts": 3, "exit_code": 137},
+        "killed; that is so where bridge_memory is too small",
+    ),
 }
 
 

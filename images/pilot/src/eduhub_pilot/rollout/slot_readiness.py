@@ -60,10 +60,16 @@ def gone(now: Container | None, before: Container) -> str | None:
     if now is None:
         return f"{before.name} was removed"
     if now.state in {"exited", "dead"}:
-        return f"{before.name} exited with code {now.exit_code}"
+        return f"{before.name} exited with {code_of(now)}"
     if now.restarts - before.restarts >= RESTARTS:
-        return f"{before.name} exited {now.restarts - before.restarts} times, last with code {now.exit_code}"
+        return f"{before.name} exited {now.restarts - before.restarts} times, last with {code_of(now)}"
     return None
+
+
+def code_of(container: Container) -> str:
+    """Return a container's exit code in words. One that was killed for its memory logs nothing of it."""
+    killed = " (killed; that is so where bridge_memory is too small)" if container.exit_code == 137 else ""
+    return f"code {container.exit_code}{killed}"
 
 
 def unready(host: Host, rollout: Rollout, record: Record, readiness: Readiness) -> str:
