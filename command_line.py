@@ -1,4 +1,4 @@
-"""The command line that tasks.py gives its verbs: options common to all, passwords, refusals, streams."""
+"""The command line that tasks.py gives its verbs: options common to all, passwords, consent, refusals, streams."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import functools
 import getpass
 import inspect
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -21,6 +22,12 @@ from invoke.context import Context
 from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 from invoke.tasks import task
+
+
+def run(c: Context, *words: str, **env: str) -> None:
+    """Run one program with `env` added to its environment; its exit code becomes ours."""
+    # None of our programs reads stdin. If Invoke copied it, Ctrl-C would find it closed and raise a traceback.
+    c.run(shlex.join(words), env=env, pty=sys.stdout.isatty(), in_stream=False)
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,18 @@ def typed_password(name: str) -> str:
     file = Path(folder, name)
     file.write_text(f"{password}\n", encoding="utf-8")
     return str(file)
+
+
+def ask_for_consent(warning: str) -> None:
+    """Return once a `yes` is typed; raise Exit(2) for any other answer, and without a terminal to ask on."""
+    if sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty():
+        raise Exit(f"{warning} Stdin is no terminal, so no consent can be given: add --yes.", code=2)
+    try:
+        answer = input(f"{warning} Type yes to continue: ")
+    except (EOFError, KeyboardInterrupt):
+        answer = ""
+    if answer.strip() != "yes":
+        raise Exit("Nothing was changed.", code=2)
 
 
 def on_hosts(**own: str) -> Callable[[Callable[..., None]], Any]:

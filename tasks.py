@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import Any, cast
 
 from invoke.collection import Collection
 from invoke.context import Context
-from invoke.exceptions import Exit
 from invoke.runners import Promise
 from invoke.tasks import task
 
-from command_line import CommandLine, Hosts, LastingStream, on_hosts
+from command_line import CommandLine, Hosts, LastingStream, ask_for_consent, on_hosts, run
+from lab.verbs import lab_down, lab_up
 
 ACCEPT_SLOWER = "measure a slower release and take it, as for an older Python"
 TAKE_OVER = "take the lock from the run that holds it, and undo that run"
-
-
-def run(c: Context, *words: str, **env: str) -> None:
-    """Run one program with `env` added to its environment; its exit code becomes ours."""
-    # None of our programs reads stdin. If Invoke copied it, Ctrl-C would find it closed and raise a traceback.
-    c.run(shlex.join(words), env=env, pty=sys.stdout.isatty(), in_stream=False)
 
 
 def play(c: Context, verb: str, hosts: Hosts, *flags: str, **values: Any) -> None:
@@ -106,6 +99,12 @@ def status(c: Context, hosts: Hosts) -> None:
     play(c, "status", hosts)
 
 
+@on_hosts(request="id of the request: the X-Request-ID of its answer")
+def trace(c: Context, hosts: Hosts, request: str) -> None:
+    """Follow one request by its id through the logs of all hosts: edge, bridge, Plone."""
+    play(c, "trace", hosts, request=request)
+
+
 @on_hosts()
 def report(c: Context, hosts: Hosts) -> None:
     """Write the last rollout of each host as a page with plots and as JSON, below reports/rollout."""
@@ -157,18 +156,6 @@ def restore(c: Context, hosts: Hosts, at: str = "", to: str = "", yes: bool = Fa
     if to == "live" and not yes:
         ask_for_consent(f"This stops Plone and replaces its content on every host of inventory {hosts.inventory!r}.")
     play(c, "plone.restore", hosts, at=at, to=to, yes=yes)
-
-
-def ask_for_consent(warning: str) -> None:
-    """Return once a `yes` is typed; raise Exit(2) for any other answer, and without a terminal to ask on."""
-    if sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty():
-        raise Exit(f"{warning} Stdin is no terminal, so no consent can be given: add --yes.", code=2)
-    try:
-        answer = input(f"{warning} Type yes to continue: ")
-    except (EOFError, KeyboardInterrupt):
-        answer = ""
-    if answer.strip() != "yes":
-        raise Exit("Nothing was changed.", code=2)
 
 
 @task(help={
@@ -276,31 +263,11 @@ def openapi(c: Context, breaking: bool = False) -> None:
     run(c, sys.executable, "-m", "tests.openapi", *flags, PYTHONPATH="images/bridge/src")
 
 
-@task(name="up", help={
-    "hosts": "how many hosts; default: 3", "suite": "bookworm for Debian 12, the default, or trixie for 13",
-})  # fmt: skip
-def lab_up(c: Context, hosts: str = "", suite: str = "") -> None:
-    """Start hosts on this machine to practise on, a Plone for them, and write the inventory `lab`."""
-    options = {"--hosts": hosts, "--suite": suite}
-    lab(c, "up", *(word for pair in options.items() if pair[1] for word in pair))
-
-
-@task(name="down")
-def lab_down(c: Context) -> None:
-    """Remove the hosts of `lab.up`, with all that is on them, and their inventory."""
-    lab(c, "down")
-
-
-def lab(c: Context, *words: str) -> None:
-    """Run the lab's program with `words`."""
-    run(c, sys.executable, "-m", "lab", *words, PYTHONPATH="images")
-
-
 images = Collection("images", build, verify_images)
 practice = Collection("lab", lab_up, lab_down)
 plone = Collection("plone", backup, backups, restore)
 namespace = Collection(
-    deploy, upgrade, confirm, rollback, maintenance, certificates, status, report, verify, preflight, destroy,
+    deploy, upgrade, confirm, rollback, maintenance, certificates, status, trace, report, verify, preflight, destroy,
     bench, check, test, lock, settings, openapi, images, plone, practice,
 )  # fmt: skip
 namespace.configure(

@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
-from front import images, inventory
+from front import images, inventory, trace
 from front.documented import documented, read
 from front.exit_codes import DONE, REFUSED, fleet_exit, partly, run_exit
 from front.fleet import Fleet, fleet_of, policy_of
@@ -25,6 +25,7 @@ from front.outcome import Outcome
 from front.output import closing
 from front.output.fleet import ending
 from front.output.layout import columns, next_lines
+from front.output.trace_table import trace_table
 from front.play import Played, Run, Signals, note, play, recover, show
 from front.refusal import RefusalError
 from front.report import files
@@ -90,6 +91,8 @@ def checked(options: argparse.Namespace) -> list[Target]:
     inventory.check(options.path, hosts, known)
     check_python(options, hosts)
     check_root(options, hosts)
+    if options.verb == "trace":
+        trace.check_id(options.values.get("eduhub_request"))
     if fleet := fleet_of(request_of(options), hosts):
         options.policy = policy_of(fleet, known, hold=bool(options.values.get("eduhub_hold")))
     return hosts
@@ -202,6 +205,8 @@ def closed(run: Run, names: Sequence[str], done: Played, waves: Fleet | None) ->
     code = (fleet_exit if waves else run_exit)(done.returned, done.outcome)
     if done.outcome is None or not done.outcome.ended:
         return hostless(request, code, closing.last_words(done.stderr), data=run.json)
+    if request.verb == "trace" and code == DONE:
+        trace.check_found(request.values["eduhub_request"], names, done.outcome)
     if request.verb == "report":
         show(*files.written(request, names, done.outcome, CHECKOUT, data=run.json))
     elif run.json:
@@ -209,7 +214,10 @@ def closed(run: Run, names: Sequence[str], done: Played, waves: Fleet | None) ->
             note(line)
         over = ends(done.outcome, ladder(), today())
         show(json.dumps(closing.document(request.verb, done.outcome, code, over), indent=2))
+    elif (traced := trace_table(done.outcome.hosts)) and code == DONE:
+        show("", *traced)
     else:
+        show(*(["", *traced] if traced else []))  # of those hosts that could be asked
         hosts, last = done.outcome.hosts, None
         if waves or partly(hosts.values()):
             why = waves.why if waves else ""

@@ -9,6 +9,7 @@ import pytest
 
 from eduhub_pilot.adapters.docker import LINE_CHARACTERS, Engine
 from eduhub_pilot.model.errors import EngineDownError
+from eduhub_pilot.model.facts import Found
 from eduhub_pilot.model.slot_container import SlotContainer
 
 ABSENT = "sha256:" + "0" * 64
@@ -52,6 +53,8 @@ ASKED: dict[str, Callable[[Engine, str], object]] = {
     "container": lambda engine, name: engine.container(name),
     "run": lambda engine, name: engine.run(SlotContainer(name, ABSENT, {}, {}, [], [])),
     "log": lambda engine, name: engine.log(name, 5),
+    "containers_of": lambda engine, _: engine.containers_of("eduhub-test"),
+    "lines_with": lambda engine, name: engine.lines_with(name, "x", 5),
     "remove": lambda engine, name: engine.remove(name, 1),
     "stop": lambda engine, name: engine.stop(name, 1),
     "start": lambda engine, name: engine.start(name),
@@ -127,6 +130,7 @@ class EngineContract:
         stage.engine.discard(name)
         stage.engine.let_end(name)
         assert stage.engine.log(name, 5) == []
+        assert stage.engine.lines_with(name, "x", 5) == Found([])
 
     def test_a_container_that_is_stopped_is_there_and_starts_again(self, stage: Stage) -> None:
         wanted = stage.wanted("rests")
@@ -226,6 +230,29 @@ class EngineContract:
         stage.engine.run(wanted)
         stage.ready(wanted.name)
         return wanted.name
+
+    def test_lines_of_a_log_are_found_by_a_text_whole_and_in_their_order(self, stage: Stage) -> None:
+        wanted = stage.wanted("found", "one id-7", "two", "three id-7 " + "x" * 2 * LINE_CHARACTERS)
+        stage.engine.run(wanted)
+        stage.ready(wanted.name)
+        lines = ["one id-7", "three id-7 " + "x" * 2 * LINE_CHARACTERS]
+        assert stage.engine.lines_with(wanted.name, "id-7", 60) == Found(lines)
+        assert stage.engine.lines_with(wanted.name, "id-8", 60) == Found([])
+        assert not stage.engine.lines_with(wanted.name, "id-7", 0).whole
+
+    def test_the_containers_of_a_stack_are_listed_by_name_those_that_ended_too(self, stage: Stage) -> None:
+        names: list[str] = []
+        for name in ("b-listed", "a-listed"):
+            wanted = stage.wanted(name, "one")
+            stage.engine.run(wanted)
+            stage.ready(wanted.name)
+            names.insert(0, wanted.name)
+        stage.engine.stop(names[0], 5)
+        listed = stage.engine.containers_of(wanted.labels["org.eduhub.stack"])
+        assert [(each.name, each.runs) for each in listed if each.name in names] == [
+            (names[0], False), (names[1], True),
+        ]  # fmt: skip
+        assert stage.engine.containers_of("eduhub-test-none") == []
 
     def test_the_last_lines_of_a_log_are_told_and_long_ones_cut(self, stage: Stage) -> None:
         wanted = stage.wanted("says", "one", "two", "x" * 2000)

@@ -11,7 +11,7 @@ import pytest
 SOURCE = Path("images/pilot/src/eduhub_pilot")
 # From the top down: each room may import what stands after it, and itself.
 ROOMS = ("cli", "commands", "rollout", "gates", "adapters", "analysis", "model")
-MOST_MODULES = 17
+MOST_MODULES = 18  # the commands that look at a host, roll it out and undo it
 
 
 def modules() -> list[Path]:

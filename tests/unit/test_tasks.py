@@ -85,6 +85,10 @@ VERBS = {
         (tasks.deploy, {"json": True}),
         ["front engine --inventory local --json", "front deploy --inventory local --json"],
     ),
+    "trace": (
+        (tasks.trace, {"request": "0346ffd1"}),
+        ["""front trace --inventory local --values '{"eduhub_request": "0346ffd1"}'"""],
+    ),
     "report": ((tasks.report, {"limit": "h"}), ["front report --inventory local --limit h"]),
     "report --json": ((tasks.report, {"json": True}), ["front report --inventory local --json"]),
     "verify": ((tasks.verify, {"verbose": True}), ["front verify --inventory local --verbose"]),

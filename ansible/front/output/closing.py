@@ -16,7 +16,7 @@ from front.request import Request
 
 CHANGING = frozenset({"deploy", "upgrade", "rollback", "confirm", "destroy"})
 # Fields of a host that only some verbs fill.
-ON_DEMAND = ("rolled", "releases", "backups")
+ON_DEMAND = ("rolled", "releases", "backups", "trace")
 # Answers that the same command gets again, however often it is typed: their own next commands are the ones to type.
 OTHER_COMMAND = frozenset({
     "backup_not_fresh", "backup_unknown", "consent_missing", "maintenance_unknown", "release_unknown",

@@ -14,6 +14,7 @@ from front.inventory import Target
 from front.refusal import RefusalError
 
 ADVICE = "type --python 3.11, or correct bridge_python in the inventory."
+ID_ADVICE = "type the X-Request-ID of an answer, 8 to 128 letters, digits and . _ = + / -."
 MISTYPED = {
     "an unknown verb": (["dploy"], "There is no playbook 'dploy'; did you mean deploy?"),
     "an unknown option": (["deploy", "--limt"], "Unrecognized arguments: --limt.\nNext: ./invoke --list"),
@@ -28,6 +29,14 @@ MISTYPED = {
         ["deploy", "--values", '{"eduhub_python": "3.8"}'],
         f"There is no bridge for Python '3.8'; it is built for 3.9, 3.11: {ADVICE}",
     ),
+    "a word that is no id of a request": (
+        ["trace", "--values", json.dumps({"eduhub_request": "{{ lookup('env', 'HOME') }}"})],
+        f""""{{{{ lookup('env', 'HOME') }}}}" is no id of a request: {ID_ADVICE}""",
+    ),
+    "no id of a request": (
+        ["trace"],
+        f"'' is no id of a request: {ID_ADVICE}",
+    ),
     "values that are no JSON": (["deploy", "--values", "{x"], "--values is '{x', but must be a JSON object."),
     "values that are no object": (["deploy", "--values", "[1]"], "--values is '[1]', but must be a JSON object."),
 }  # fmt: skip
@@ -38,7 +47,8 @@ def refused(checkout, monkeypatch, capsys):
     """Call the front in a checkout where every playbook would fail; return what it prints when it refuses."""
     monkeypatch.setattr(main, "CHECKOUT", checkout)
     monkeypatch.chdir(checkout)
-    (checkout / "ansible/playbooks/deploy.yml").touch()
+    for verb in ("deploy", "trace"):
+        (checkout / f"ansible/playbooks/{verb}.yml").touch()
 
     def call(*words: str) -> str:
         assert main.main(words) == 2

@@ -16,7 +16,7 @@ from eduhub_pilot.adapters.docker import LINE_CHARACTERS
 from eduhub_pilot.adapters.haproxy import Proxy
 from eduhub_pilot.adapters.store import Store
 from eduhub_pilot.model.errors import EngineDownError, ProxyDownError
-from eduhub_pilot.model.facts import SLOTS, Container, Image, Look
+from eduhub_pilot.model.facts import SLOTS, Container, Found, Image, Look
 from eduhub_pilot.model.slot_container import SlotContainer
 
 # Ids of releases, oldest first.
@@ -265,6 +265,15 @@ class FakeEngine:
     def log(self, name: str, lines: int) -> list[str]:
         self._asked()
         return [line[:LINE_CHARACTERS] for line in self.logs.get(name, [])[-lines:]]
+
+    def containers_of(self, stack: str) -> list[Container]:
+        self._asked()
+        there = [each for each in self.containers.values() if each.labels.get("org.eduhub.stack") == stack]
+        return sorted(there, key=lambda each: each.name)
+
+    def lines_with(self, name: str, text: str, seconds: float) -> Found:
+        self._asked()
+        return Found([line for line in self.logs.get(name, []) if text in line], seconds > 0)
 
     def remove(self, name: str, stop_seconds: int) -> None:
         assert stop_seconds > 0

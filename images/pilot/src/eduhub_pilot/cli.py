@@ -43,6 +43,7 @@ COMMANDS = {
     "status": "report the live release, the slots, the lock and the rollback",
     "releases": "list the releases that are kept",
     "report": "report the last rollout, with its samples",
+    "trace": "report what the logs say of one request",
     "self-test": "run every gate on candidates that it must stop",
     "backup": "back Plone's data up, and prove the backup",
     "backups": "list the backups of Plone's data",

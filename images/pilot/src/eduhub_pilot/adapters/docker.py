@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from eduhub_pilot.model.errors import EngineDownError
-from eduhub_pilot.model.facts import Container, Image, Look
+from eduhub_pilot.model.facts import Container, Found, Image, Look
 from eduhub_pilot.model.slot_container import SlotContainer
 
 if TYPE_CHECKING:
@@ -49,6 +49,12 @@ class Engine(Protocol):
 
     def log(self, name: str, lines: int) -> list[str]:
         """Return the last lines of a container's output and errors; empty when there is no such container."""
+
+    def containers_of(self, stack: str) -> list[Container]:
+        """Return the containers of a stack, those that do not run too, by name."""
+
+    def lines_with(self, name: str, text: str, seconds: float) -> Found:
+        """Return the lines of a container's output and errors that hold `text`, read for about `seconds` at most."""
 
     def remove(self, name: str, stop_seconds: int) -> None:
         """Stop a container, killing it after `stop_seconds`, and remove it; fine when there is none."""
@@ -167,6 +173,22 @@ class DockerEngine:
         with self._asking() as client:
             output = _or_none(client.logs, name, tail=lines) or b""
         return [line[:LINE_CHARACTERS] for line in output.decode(errors="replace").splitlines()][-lines:]
+
+    def containers_of(self, stack: str) -> list[Container]:
+        with self._asking() as client:
+            there = client.containers(all=True, filters={"label": f"org.eduhub.stack={stack}"})
+        names = sorted(each["Names"][0].lstrip("/") for each in there)
+        return [found for name in names if (found := self.container(name))]
+
+    def lines_with(self, name: str, text: str, seconds: float) -> Found:
+        sought, lines, deadline = text.encode(), [], time.monotonic() + seconds
+        with self._asking() as client:
+            for part in _or_none(client.logs, name, stream=True, follow=False) or ():
+                if sought in part:  # the engine sends a line at a time
+                    lines += [each.decode(errors="replace") for each in part.splitlines() if sought in each]
+                if time.monotonic() > deadline:
+                    return Found(lines, whole=False)
+        return Found(lines)
 
     def remove(self, name: str, stop_seconds: int) -> None:
         with self._asking() as client:

@@ -50,6 +50,7 @@ CODES: Mapping[str, Code] = {
     "release_planned": Code(0, "A deployment would roll out a new release."),
     "releases_listed": Code(0, "The releases that this host keeps."),
     "report_made": Code(0, "The report of the last rollout."),
+    "request_traced": Code(0, "What the logs of this host say of one request."),
     "restore_planned": Code(0, "A backup can be restored in place of Plone's data."),
     "restore_stepped": Code(0, "A step of a restore in place of Plone's data was taken."),
     "restored": Code(0, "Plone serves the data of a backup."),

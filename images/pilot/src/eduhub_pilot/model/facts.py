@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -63,6 +63,14 @@ class Container:
     @property
     def release(self) -> str | None:
         return self.labels.get("org.eduhub.release")
+
+
+@dataclass(frozen=True)
+class Found:
+    """Lines of a log, oldest first; `whole`: whether all of the log was read for them."""
+
+    lines: Sequence[str]
+    whole: bool = True
 
 
 @dataclass(frozen=True)
