@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from eduhub_bridge.store import jobs as states
-from eduhub_bridge.store.database import Sqlite, StoreError
+from eduhub_bridge.store.database import Sqlite, StoreError, StoreFullError
 from eduhub_bridge.store.events import Events
 from eduhub_bridge.store.jobs import Job, Jobs, LeaseLostError, NotReceivingError
 from eduhub_bridge.store.postgres import Postgres
@@ -152,6 +152,42 @@ async def test_a_full_store_is_said_and_works_again(tmp_path):
             await jobs.add("j", [(number, b"x" * 100_000) for number in range(20)], 9e9)
         await jobs.remove("j")
         await queued(jobs)
+
+
+async def filled(jobs):
+    """Fill the store with an export's lines until it takes no more; return how many it took."""
+    await jobs.create(NEW)
+    for number in range(1000):
+        try:
+            await jobs.add("j", [(number, b"x" * 10_000)], 9e9)
+        except StoreFullError:
+            return number
+    raise AssertionError
+
+
+async def test_exports_that_fill_the_store_leave_room_for_changes_and_presence(tmp_path):
+    async with opened(tmp_path, megabytes=4) as database, opened(tmp_path, megabytes=4) as other:
+        jobs = Jobs(database)
+        took = await filled(jobs)
+        assert 250 < took < 320  # three of four MB
+        for number in range(500):
+            await Events(database).wrote("changed", f"/{number}{'x' * 500}", "", "admin", 1.0)
+        await Events(database).be("s", "/a", "ada", "edit", 1.0, 9e9)
+        assert len(await Events(other).after(0, 0, 1000)) == 500
+        assert list(await Events(other).people(["/a"], 2.0)) == ["/a"]
+        with pytest.raises(StoreFullError):  # what changes no longer need is no room for more of an export
+            await jobs.add("j", [(took, b"x" * 10_000)], 9e9)
+
+
+async def test_a_full_store_takes_what_needs_no_more_room_and_goes_on_when_there_is_some(tmp_path):
+    async with opened(tmp_path, megabytes=1) as database:
+        jobs = Jobs(database)
+        await filled(jobs)
+        for number in range(200):
+            await Events(database).wrote("changed", f"/{number}{'x' * 500}", "", "admin", 1.0)
+        await jobs.order("j", "cancel", 3.0)
+        await jobs.remove("j")
+        assert await filled(jobs) > 50
 
 
 async def test_one_change_is_one_event_whoever_finds_it(connect):

@@ -22,6 +22,9 @@ LOCK = "bridge.lock"
 # How long a slot waits for the other one's transaction; each takes milliseconds.
 _BUSY_SECONDS = 10.0
 _LOOK_SECONDS = 0.005
+# Kept free of jobs: all the changes that are kept fit, with paths of a thousand characters, and who is where.
+_RESERVED_BYTES = 32 * 1024 * 1024
+_LARGEST_RESERVED_PART = 1 / 4
 
 
 class StoreError(Exception):
@@ -58,18 +61,22 @@ class Database:
         self.trouble: Optional[str] = None
         """Why the last piece of work could not be done, in a sentence; None if it could."""
 
-    async def write(self, work: Callable[[Transaction], T]) -> T:
-        """Return what `work` returns, once it is on disk; raise StoreError, or what `work` raises, undoing it."""
-        return await self._done(work, writes=True)
+    async def write(self, work: Callable[[Transaction], T], *, reserved: bool = False) -> T:
+        """Return what `work` returns, once it is on disk; raise StoreError, or what `work` raises, undoing it.
+
+        Only what is `reserved` may use the room that is kept free of jobs, however many bytes these would keep.
+        """
+        return await self._done(work, writes=True, reserved=reserved)
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """Return what `work` returns; raise StoreError."""
         return await self._done(work, writes=False)
 
-    async def _done(self, work: Callable[[Transaction], T], *, writes: bool) -> T:
+    async def _done(self, work: Callable[[Transaction], T], *, writes: bool, reserved: bool = False) -> T:
         started = time.perf_counter()
         try:
-            result = await asyncio.get_running_loop().run_in_executor(self._thread, self.transact, work, writes)
+            loop = asyncio.get_running_loop()
+            result = await loop.run_in_executor(self._thread, self.transact, work, writes, reserved)
         except StoreError as error:
             self.trouble = str(error)
             raise
@@ -77,7 +84,7 @@ class Database:
         self.told("write" if writes else "read", time.perf_counter() - started)
         return result
 
-    def transact(self, work: Callable[[Transaction], T], writes: bool) -> T:
+    def transact(self, work: Callable[[Transaction], T], writes: bool, reserved: bool) -> T:
         """Do it, in the thread."""
         raise NotImplementedError
 
@@ -121,10 +128,11 @@ class Sqlite(Database):
     """
 
     _connection: sqlite3.Connection
+    _most_pages: int
 
     def __init__(self, folder: Path, megabytes: int) -> None:
         super().__init__()
-        self._path, self._lock, self._megabytes = folder / FILE, folder / LOCK, megabytes
+        self._path, self._lock, self._bytes = folder / FILE, folder / LOCK, megabytes * 1024 * 1024
 
     def connect(self) -> None:
         try:
@@ -135,9 +143,11 @@ class Sqlite(Database):
                 )
                 for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
                     self._connection.execute(f"PRAGMA {pragma}").fetchall()
-                size = self._connection.execute("PRAGMA page_size").fetchone()[0]
-                self._connection.execute(f"PRAGMA max_page_count={self._megabytes * 1024 * 1024 // size}").fetchall()
-            version = self.transact(prepare(schema.SQLITE), writes=True)
+                size = self._pragma("page_size")
+                self._pragma(f"max_page_count={self._bytes // size}")
+                reserved = min(_RESERVED_BYTES, self._bytes * _LARGEST_RESERVED_PART)
+                self._most_pages = (self._bytes - int(reserved)) // size
+            version = self.transact(prepare(schema.SQLITE), writes=True, reserved=True)
         except (sqlite3.Error, OSError) as error:
             why = error.strerror if isinstance(error, OSError) else str(error)
             raise StoreError(f"The store {str(self._path)!r} cannot be opened: {why}.") from None
@@ -151,13 +161,14 @@ class Sqlite(Database):
         with contextlib.suppress(OSError), self._alone():
             self._connection.close()
 
-    def transact(self, work: Callable[[Transaction], T], writes: bool) -> T:
+    def transact(self, work: Callable[[Transaction], T], writes: bool, reserved: bool) -> T:
         connection = self._connection
         try:
             with self._alone() if writes else contextlib.nullcontext():
                 connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
                 try:
-                    result = work(_Cursor(connection))
+                    with self._bounded() if writes and not reserved else contextlib.nullcontext():
+                        result = work(_Cursor(connection))
                     connection.execute("COMMIT")
                 except BaseException:
                     if connection.in_transaction:  # a full disk has ended it already
@@ -168,6 +179,23 @@ class Sqlite(Database):
             kind = StoreFullError if str(error) == "database or disk is full" else StoreError
             raise kind(f"The store {str(self._path)!r} failed: {error}.") from error
         return result
+
+    @contextlib.contextmanager
+    def _bounded(self) -> Iterator[None]:
+        """Raise StoreFullError where the block took room that is reserved.
+
+        What needs no more room than before, such as the end of a job, is done in a full store too.
+        """
+        used = self._used_pages()
+        yield
+        if self._used_pages() > max(used, self._most_pages):
+            raise StoreFullError(f"The store {str(self._path)!r} is full.")
+
+    def _used_pages(self) -> int:
+        return self._pragma("page_count") - self._pragma("freelist_count")
+
+    def _pragma(self, words: str) -> int:
+        return int(self._connection.execute(f"PRAGMA {words}").fetchone()[0])
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:

@@ -28,7 +28,7 @@ class Event:
 
 
 class Events:
-    """Every method is one transaction."""
+    """Every method is one transaction. Jobs cannot take the room of what is written here."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -42,7 +42,7 @@ class Events:
                 now, kind, path, old_path, author,
             )  # fmt: skip
 
-        await self._database.write(work)
+        await self._database.write(work, reserved=True)
 
     async def found(self, changes: Sequence[Tuple[str, str, str, str]], now: float) -> None:
         """Keep changes found in Plone (kind, path, uid, modified) that are not known yet."""
@@ -55,7 +55,7 @@ class Events:
                         now, kind, path, uid, modified,
                     )  # fmt: skip
 
-        await self._database.write(work)
+        await self._database.write(work, reserved=True)
 
     async def known(self, changes: Sequence[Tuple[int, str, str]]) -> None:
         """Keep what Plone says about changes (id, uid, modified), so that they are not found once more."""
@@ -64,7 +64,7 @@ class Events:
             for event, uid, modified in changes:
                 do.change("UPDATE events SET uid=?, modified=? WHERE id=?", uid, modified, event)
 
-        await self._database.write(work)
+        await self._database.write(work, reserved=True)
 
     async def after(self, event: int, until: int, limit: int) -> List[Event]:
         """Return the changes after an id, up to another one."""
@@ -104,7 +104,7 @@ class Events:
             )
             do.change("DELETE FROM presence WHERE until<?", now)
 
-        await self._database.write(work)
+        await self._database.write(work, reserved=True)
 
     # Presence
 
@@ -118,7 +118,7 @@ class Events:
                 session, path, name, mode, now, until,
             )  # fmt: skip
 
-        await self._database.write(work)
+        await self._database.write(work, reserved=True)
 
     async def stay(self, sessions: Sequence[str], until: float) -> None:
         """They are still there."""
@@ -127,7 +127,7 @@ class Events:
             for session in sessions:
                 do.change("UPDATE presence SET until=? WHERE session=?", until, session)
 
-        await self._database.write(work)
+        await self._database.write(work, reserved=True)
 
     async def leave(self, session: str, path: Optional[str] = None) -> None:
         """Somebody left an item, or all."""
@@ -138,7 +138,7 @@ class Events:
             else:
                 do.change("DELETE FROM presence WHERE session=? AND path=?", session, path)
 
-        await self._database.write(work)
+        await self._database.write(work, reserved=True)
 
     async def people(self, paths: Sequence[str], now: float) -> Dict[str, List[Tuple[str, str, str, float]]]:
         """Return who is at each path: (session, name, mode, since), the first first.

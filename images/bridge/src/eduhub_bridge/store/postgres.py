@@ -64,7 +64,7 @@ class Postgres(Database):
         if self._connection is not None:
             self._connection.close()
 
-    def transact(self, work: Callable[[Transaction], T], writes: bool) -> T:
+    def transact(self, work: Callable[[Transaction], T], writes: bool, reserved: bool) -> T:  # noqa: ARG002 - no bound
         try:
             connection = self._connected()
             with connection.transaction():
