@@ -172,6 +172,10 @@ class Plone:
         await asyncio.sleep(0.1)
         writer.write(body)
 
+    async def _head_and_body(self, _: Seen, writer: asyncio.StreamWriter) -> None:
+        """The same in one packet, as Zope does with what is short."""
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>")
+
     async def _head_only(self, _: Seen, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n")
 

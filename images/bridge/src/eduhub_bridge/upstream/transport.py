@@ -14,6 +14,7 @@ from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, ClientSess
 from yarl import URL
 
 from eduhub_bridge.settings import Settings
+from eduhub_bridge.upstream.heads import HeadConnector
 
 if sys.version_info >= (3, 11):
     from asyncio import timeout as within
@@ -66,7 +67,7 @@ async def _no_hidden_retry(request: ClientRequest, send: ClientHandlerType) -> C
 
 
 class Transport:
-    """Two pools: kept-alive connections for what may be repeated, fresh ones for what may not.
+    """Two pools: kept-alive connections for what may be repeated, fresh ones for what may not and for HEAD.
 
     A kept-alive connection can break at the very moment it is used again. A request that may be repeated is then
     sent once more, on a fresh connection; any other never travels on a used one, so it cannot meet that fate.
@@ -74,6 +75,7 @@ class Transport:
 
     _kept: ClientSession
     _fresh: ClientSession
+    _heads: ClientSession
     _probe: ClientSession
 
     def __init__(self, settings: Settings) -> None:
@@ -86,20 +88,20 @@ class Transport:
     async def open(self) -> None:
         """Make the sessions, in the loop that will use them; nothing is connected yet."""
         limit = self._settings.plone_connections  # a second limit: the lanes are lower
-        self._kept = self._session(limit, force_close=False)
-        self._fresh = self._session(limit, force_close=True)
+        self._kept = self._session(aiohttp.TCPConnector, limit, keepalive_timeout=_IDLE_SECONDS)
+        self._fresh = self._session(aiohttp.TCPConnector, limit, force_close=True)
+        self._heads = self._session(HeadConnector, limit)
         # Readiness must not queue behind the requests whose fate it judges.
-        self._probe = self._session(1, force_close=False)
+        self._probe = self._session(aiohttp.TCPConnector, 1, keepalive_timeout=_IDLE_SECONDS)
 
     async def close(self) -> None:
         """Close every connection."""
-        for session in (self._kept, self._fresh, self._probe):
+        for session in (self._kept, self._fresh, self._heads, self._probe):
             await session.close()
 
-    def _session(self, limit: int, *, force_close: bool) -> ClientSession:
-        keep: dict[str, Any] = {} if force_close else {"keepalive_timeout": _IDLE_SECONDS}
+    def _session(self, kind: type[aiohttp.TCPConnector], limit: int, **more: Any) -> ClientSession:
         return ClientSession(
-            connector=aiohttp.TCPConnector(limit=limit, force_close=force_close, ssl=self._trust, **keep),
+            connector=kind(limit=limit, ssl=self._trust, **more),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
             auto_decompress=False,
@@ -122,7 +124,7 @@ class Transport:
         A head that drips in is no silence: it has to be whole within as long, unless a body is on its way meanwhile.
         """
         url = URL(self._settings.plone_origin + path, encoded=True)
-        session = self._kept if kept else self._fresh
+        session = self._heads if method == "HEAD" else self._kept if kept else self._fresh
         timeout = self._timeout if seconds == self._settings.plone_seconds else self._timeouts(seconds)
         try:
             whole = seconds + self._settings.plone_connect_seconds

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Coroutine
+from typing import Any, Callable, Coroutine, Iterator
 
 import orjson
-from fastapi.dependencies.utils import get_flat_dependant
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -60,13 +60,12 @@ def route_class(limit: int, *, head: bool = True) -> type[APIRoute]:
     class StrictRoute(APIRoute):
         def __init__(self, path: str, endpoint: Callable[..., Any], **more: Any) -> None:
             super().__init__(path, endpoint, **more)
-            if head and "GET" in self.methods:
+            if head and self.methods and "GET" in self.methods:
                 self.methods.add("HEAD")  # the server leaves out the body
 
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
             inner = super().get_route_handler()
-            parameters = get_flat_dependant(self.dependant).query_params
-            known = {each.alias: isinstance(each.default, (list, tuple)) for each in parameters}
+            known = {each.alias: isinstance(each.default, (list, tuple)) for each in _query(self.dependant)}
             takes_json = self.body_field is not None
 
             async def handle(request: Request) -> Response:
@@ -86,6 +85,13 @@ def route_class(limit: int, *, head: bool = True) -> type[APIRoute]:
             return handle
 
     return StrictRoute
+
+
+def _query(dependant: Dependant) -> Iterator[Any]:
+    """Yield the query parameters of an endpoint and of all that it depends on."""
+    yield from dependant.query_params
+    for each in dependant.dependencies:
+        yield from _query(each)
 
 
 def _check_query(request: Request, known: dict[str, bool]) -> None:
