@@ -16,11 +16,10 @@ from eduhub_bridge.plone.client import PloneClient
 from eduhub_bridge.settings import Settings
 from eduhub_bridge.upstream.addresses import RefusedError
 from eduhub_bridge.upstream.limits import UpstreamError
-from eduhub_bridge.web import openapi, strict
+from eduhub_bridge.web import openapi, routers, strict
 from eduhub_bridge.web.disconnect import ClientDisconnect
 from eduhub_bridge.web.problems import problem
 
-MOUNT = "/api/v1"
 _SUBJECTS = (content, transfer, workflow, search, session, users, groups)
 
 
@@ -30,14 +29,14 @@ def install(app: FastAPI, plone: PloneClient, settings: Settings, streamed: Sequ
     The document also has the endpoints below the same mount that others add, and the models `streamed` that they name.
     """
     routes = strict.route_class(settings.body_bytes)
-    routers = [subject.router(plone, routes) for subject in _SUBJECTS]
-    for router in (*routers, files.router(plone, routes, settings.upload_bytes)):
-        app.include_router(router, prefix=MOUNT, generate_unique_id_function=openapi.operation_id)
+    subjects = [subject.router(plone, routes) for subject in _SUBJECTS]
+    for router in (*subjects, files.router(plone, routes, settings.upload_bytes)):
+        routers.add(app, router)
     app.add_exception_handler(PloneError, _plone)
     app.add_exception_handler(UpstreamError, _upstream)
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(RefusedError, _refused)
-    described = openapi.Document(app, f"{MOUNT}/", streamed)
+    described = openapi.Document(app, f"{routers.MOUNT}/", streamed)
 
     async def document(_: Request) -> Response:
         return Response(described.text(), headers={"cache-control": "no-cache"}, media_type="application/json")

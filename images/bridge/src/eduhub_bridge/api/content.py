@@ -18,6 +18,7 @@ from eduhub_bridge.plone.answers import PloneAnswer, PloneError
 from eduhub_bridge.plone.client import Caller, PloneClient
 from eduhub_bridge.plone.content_paths import content_path, item_path
 from eduhub_bridge.web.openapi import answers
+from eduhub_bridge.web.routers import router_of
 
 _ALONE = [("include_items", "0")]
 _NAMED = {"id", "title", "description"}
@@ -36,7 +37,7 @@ LockToken = Annotated[
 
 def router(plone: PloneClient, routes: type[APIRoute]) -> APIRouter:
     """Return the routes."""
-    api = APIRouter(prefix="/content", tags=["content"], route_class=routes)
+    api = router_of("content", routes, "/content")
 
     @api.get("", **answers(Content, 304, 307, says="The item.", ETag=ETAG))
     async def read(

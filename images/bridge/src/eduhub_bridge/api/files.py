@@ -24,6 +24,7 @@ from eduhub_bridge.upstream.addresses import path_of
 from eduhub_bridge.upstream.limits import Body
 from eduhub_bridge.web.models import NAME, SHAPE
 from eduhub_bridge.web.openapi import answers, binary
+from eduhub_bridge.web.routers import router_of
 from eduhub_bridge.web.streams import Relay
 from eduhub_bridge.web.strict import check_length
 
@@ -49,7 +50,7 @@ Filename = Annotated[
 
 def router(plone: PloneClient, routes: type[APIRoute], longest: int) -> APIRouter:
     """Return the routes; an uploaded file has at most `longest` bytes."""
-    api = APIRouter(prefix="/files", tags=["files"], route_class=routes)
+    api = router_of("files", routes, "/files")
     good = answers(None, 307, says="The file.", Content_Disposition="Its name")
     good["responses"][200]["content"] = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
     good["responses"][206] = {**good["responses"][200], "description": "The part of it."}

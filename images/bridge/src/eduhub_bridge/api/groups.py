@@ -16,6 +16,7 @@ from eduhub_bridge.plone.client import PloneClient
 from eduhub_bridge.plone.content_paths import quoted_name
 from eduhub_bridge.web.models import NAME
 from eduhub_bridge.web.openapi import answers
+from eduhub_bridge.web.routers import router_of
 
 _Id = Annotated[
     str, Path(alias="group", description="The group's id.", max_length=200, json_schema_extra=NAME,
@@ -25,7 +26,7 @@ _Id = Annotated[
 
 def router(plone: PloneClient, routes: type[APIRoute]) -> APIRouter:
     """Return the routes."""
-    api = APIRouter(prefix="/groups", tags=["groups"], route_class=routes)
+    api = router_of("groups", routes, "/groups")
 
     @api.get("", **answers(Groups, says="Groups."))
     async def find(request: Request, search: Search = "", offset: From = 0, limit: Most = 25) -> Response:

@@ -17,6 +17,7 @@ from eduhub_bridge.plone.client import PloneClient
 from eduhub_bridge.plone.content_paths import content_path
 from eduhub_bridge.web.models import PATH, SHAPE
 from eduhub_bridge.web.openapi import answers
+from eduhub_bridge.web.routers import router_of
 
 Sort = Literal["relevance", "title", "created", "modified", "effective", "position"]
 _COLUMN = {"title": "sortable_title", "position": "getObjPositionInParent"}
@@ -32,7 +33,7 @@ Text = Annotated[
 
 def router(plone: PloneClient, routes: type[APIRoute]) -> APIRouter:
     """Return the routes."""
-    api = APIRouter(prefix="/search", tags=["search"], route_class=routes)
+    api = router_of("search", routes, "/search")
 
     @api.get("", **answers(SummaryPage, says="A page of what was found and this caller may see."))
     async def search(

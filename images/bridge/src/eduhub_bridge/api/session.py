@@ -12,11 +12,12 @@ from eduhub_bridge.api.models.people import Credentials, Token
 from eduhub_bridge.plone.answers import PloneAnswer
 from eduhub_bridge.plone.client import PloneClient
 from eduhub_bridge.web.openapi import answers
+from eduhub_bridge.web.routers import router_of
 
 
 def router(plone: PloneClient, routes: type[APIRoute]) -> APIRouter:
     """Return the routes."""
-    api = APIRouter(prefix="/login", tags=["login"], route_class=routes)
+    api = router_of("login", routes, "/login")
 
     @api.post("", **answers(Token, 415, 501, says="A token."))
     async def login(request: Request, who: Credentials) -> Response:

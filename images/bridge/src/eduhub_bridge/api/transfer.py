@@ -14,11 +14,12 @@ from eduhub_bridge.plone.client import PloneClient
 from eduhub_bridge.plone.content_paths import content_path, item_path
 from eduhub_bridge.upstream.addresses import path_of
 from eduhub_bridge.web.openapi import answers
+from eduhub_bridge.web.routers import router_of
 
 
 def router(plone: PloneClient, routes: type[APIRoute]) -> APIRouter:
     """Return the routes."""
-    api = APIRouter(prefix="/content", tags=["content"], route_class=routes)
+    api = router_of("content", routes, "/content")
 
     @api.post("/move", **answers(Transferred, 415, says="Where it is now."))
     async def move(request: Request, what: Transfer) -> Response:

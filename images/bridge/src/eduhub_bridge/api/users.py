@@ -16,6 +16,7 @@ from eduhub_bridge.plone.client import PloneClient
 from eduhub_bridge.plone.content_paths import quoted_name
 from eduhub_bridge.web.models import NAME
 from eduhub_bridge.web.openapi import answers
+from eduhub_bridge.web.routers import router_of
 
 # Plone shows 25 groups of a user, or members of a group, unless it is told otherwise.
 WHOLE = [("b_size", "500")]
@@ -31,7 +32,7 @@ _Id = Annotated[
 
 def router(plone: PloneClient, routes: type[APIRoute]) -> APIRouter:
     """Return the routes."""
-    api = APIRouter(prefix="/users", tags=["users"], route_class=routes)
+    api = router_of("users", routes, "/users")
 
     @api.get("", **answers(Users, says="Users, by full name."))
     async def find(

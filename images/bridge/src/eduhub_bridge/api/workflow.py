@@ -15,11 +15,12 @@ from eduhub_bridge.api.parameters import At
 from eduhub_bridge.plone.client import PloneClient
 from eduhub_bridge.plone.content_paths import content_path, item_path, quoted_name
 from eduhub_bridge.web.openapi import answers
+from eduhub_bridge.web.routers import router_of
 
 
 def router(plone: PloneClient, routes: type[APIRoute]) -> APIRouter:
     """Return the routes."""
-    api = APIRouter(prefix="/content/workflow", tags=["workflow"], route_class=routes)
+    api = router_of("workflow", routes, "/content/workflow")
 
     @api.get("", **answers(Workflow, 307, says="State, possible transitions and history."))
     async def read(request: Request, path: At) -> Response:

@@ -25,6 +25,7 @@ from eduhub_bridge.web.clients import Clients, ProblemError
 from eduhub_bridge.web.disconnect import ClientDisconnect, body
 from eduhub_bridge.web.openapi import only_users
 from eduhub_bridge.web.problems import problem
+from eduhub_bridge.web.routers import router_of
 from eduhub_bridge.web.streams import NDJSON, AnswerCutError, Stream
 from eduhub_bridge.web.strict import route_class
 
@@ -50,7 +51,7 @@ class _Gone(Response):
 
 def router(service: Service, clients: Clients, most_bytes: int) -> APIRouter:
     """Return the routes; `most_bytes` bounds the body of a bulk request."""
-    routes = APIRouter(prefix="/api/v1", tags=["jobs"], route_class=route_class(most_bytes))
+    routes = router_of("jobs", route_class(most_bytes))
     endpoints = _Endpoints(service, clients, most_bytes)
 
     @routes.post(

@@ -28,6 +28,7 @@ from eduhub_bridge.web.clients import Clients, ProblemError
 from eduhub_bridge.web.models import Place, is_path
 from eduhub_bridge.web.openapi import answers, header, lines
 from eduhub_bridge.web.problems import problem
+from eduhub_bridge.web.routers import router_of
 from eduhub_bridge.web.streams import Stream
 from eduhub_bridge.web.strict import route_class
 
@@ -83,7 +84,7 @@ _Path = Annotated[str, Query(description="Only changes of this item and what is 
 def router(hub: Hub, clients: Clients) -> APIRouter:
     """Return the routes."""
     # No HEAD: there is no end at which it could be answered.
-    routes = APIRouter(prefix="/api/v1", tags=["live"], route_class=route_class(0, head=False))
+    routes = router_of("live", route_class(0, head=False))
     described = answers(None, says="Changes as they happen.")
     described["responses"][200]["content"] = _FRAMES
 

@@ -23,7 +23,7 @@ from eduhub_bridge.telemetry.logs import say
 from eduhub_bridge.telemetry.metrics import Metrics
 from eduhub_bridge.upstream import addresses, headers
 from eduhub_bridge.upstream.limits import Upstream
-from eduhub_bridge.web import problems
+from eduhub_bridge.web import problems, routers
 from eduhub_bridge.web.cors import Cors
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -176,7 +176,7 @@ def create_app(settings: Settings) -> Bridge:
         openapi_url=None, docs_url=None, redoc_url=None,
     )  # fmt: skip
     problems.install(app)
-    app.include_router(status.router(Readiness(upstream.probe, metrics.ready.set), metrics, services.works))
+    routers.add(app, status.router(Readiness(upstream.probe, metrics.ready.set), metrics, services.works))
     api.install(app, plone, settings, services.streamed)
     services.install(app)
     return Bridge(app, pass_through, metrics, services, settings.cors_origins)

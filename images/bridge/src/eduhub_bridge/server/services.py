@@ -26,8 +26,8 @@ from eduhub_bridge.telemetry.logs import say
 from eduhub_bridge.telemetry.metrics import Metrics
 from eduhub_bridge.upstream import headers
 from eduhub_bridge.upstream.limits import UpstreamError
+from eduhub_bridge.web import routers
 from eduhub_bridge.web.clients import Clients
-from eduhub_bridge.web.openapi import operation_id
 
 # An event waits no longer for Plone to say whose it is.
 _WHOSE_SECONDS = 5.0
@@ -113,7 +113,7 @@ class Services:
             live.router(self._hub, self._listening),
             routes.router(self._jobs, self._clients, self._settings.bulk_mb * 1024 * 1024),
         ):
-            api.include_router(router, generate_unique_id_function=operation_id)
+            routers.add(api, router)
 
     def start(self) -> None:
         """Begin to work, in the loop that runs now."""

@@ -8,7 +8,6 @@ from typing import Any, Optional, Sequence
 import orjson
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
@@ -16,8 +15,9 @@ from starlette.routing import BaseRoute
 from eduhub_bridge import __version__
 from eduhub_bridge.web.problem_model import Problem
 from eduhub_bridge.web.problems import MEDIA_TYPE
+from eduhub_bridge.web.routers import MOUNT
 
-URL = "/api/v1/openapi.json"
+URL = f"{MOUNT}/openapi.json"
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _WHY = {
     307: "Plone says that the content has moved; `Location` is the same request with its new path.",
@@ -151,11 +151,6 @@ def document(routes: list[BaseRoute], streamed: Sequence[type[BaseModel]] = ()) 
 
 def _example(status: int) -> dict[str, Any]:
     return {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": _WHY[status]}
-
-
-def operation_id(route: APIRoute) -> str:
-    """Return what generated clients call the operation: `content_read`, `files_upload`."""
-    return f"{route.tags[0]}_{route.name}" if route.tags else route.name
 
 
 class Document:
