@@ -75,7 +75,7 @@ class Hosts:
         return Played(2 if failed else 0, Outcome(hosts, ended=not died), "", died)
 
     def recover(self, run: Run, _: Signals) -> Played:
-        """Undo a run: what was on its way back stays on the newer release."""
+        """Undo a run: a host whose rollback it interrupts keeps the newer release."""
         self.played.append(("recover", *run.only))
         undone = Host(phase="revert", phases=["revert"], exits={"revert": 1})
         return Played(0, Outcome(dict.fromkeys(run.only, undone), ended=True), "", interrupted=False)

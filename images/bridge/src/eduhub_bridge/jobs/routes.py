@@ -25,7 +25,7 @@ from eduhub_bridge.web.clients import Clients, ProblemError
 from eduhub_bridge.web.disconnect import ClientDisconnect, body
 from eduhub_bridge.web.openapi import only_users
 from eduhub_bridge.web.problems import problem
-from eduhub_bridge.web.routers import router_of
+from eduhub_bridge.web.routers import MOUNT, router_of
 from eduhub_bridge.web.streams import NDJSON, AnswerCutError, Stream
 from eduhub_bridge.web.strict import route_class
 
@@ -343,7 +343,7 @@ def _key(request: Request) -> Optional[str]:
 
 
 def _address(job: str) -> str:
-    return f"/api/v1/jobs/{job}"
+    return f"{MOUNT}/jobs/{job}"
 
 
 def _json(document: Any, status: int = 200, fields: Optional[Dict[str, str]] = None) -> Response:

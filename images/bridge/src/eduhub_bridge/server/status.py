@@ -14,6 +14,7 @@ from eduhub_bridge import __version__
 from eduhub_bridge.server.readiness import Readiness
 from eduhub_bridge.telemetry.metrics import Metrics
 from eduhub_bridge.upstream import addresses
+from eduhub_bridge.web import openapi
 from eduhub_bridge.web.problems import problem
 
 _READ = ["GET", "HEAD"]
@@ -34,7 +35,7 @@ def router(readiness: Readiness, metrics: Metrics, store_works: Callable[[], boo
 
     @routes.api_route("/", methods=_READ)
     async def index() -> Response:
-        links = {"plone": f"{addresses.MOUNT}/", "api": "/api/v1/openapi.json", "health": "/health"}
+        links = {"plone": f"{addresses.MOUNT}/", "api": openapi.URL, "health": "/health"}
         return _json({"name": "EduHub bridge", "version": __version__, "links": links})
 
     @routes.api_route("/health/live", methods=_READ)

@@ -12,10 +12,11 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from eduhub_bridge.web.problems import problem
+from eduhub_bridge.web.routers import MOUNT
 
 ALLOWED = "eduhub.origin_allowed"
 """The member of a scope that says that the page which sent the request may write."""
-_BELOW = "/api/v1/"
+_BELOW = f"{MOUNT}/"
 _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 _EXPOSED = b"ETag, Location, Retry-After, X-Request-ID, Cache-Status, Content-Disposition, Preference-Applied"
 _SECONDS = "600"
