@@ -260,6 +260,9 @@ def test_a_first_deployment_is_judged_before_anything_is_made_for_it():
     assert [word for word in words if "bind" in word] == []
 
 
+# As Docker's clients print it, the old one and the new one.
+NO_ENGINE = "docker: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"
+OLD_HELP, NEW_HELP = "See 'docker run --help'.", "Run 'docker run --help' for more information"
 ANSWER = {"code": "reverted", "exit": 1, "phase": "revert", "message": "Reverted.", "next": [], "changed": True}
 
 
@@ -268,17 +271,21 @@ ANSWER = {"code": "reverted", "exit": 1, "phase": "revert", "message": "Reverted
     [
         ({"rc": 137, "stdout": "", "stderr": "", "msg": "non-zero return code"}, "pilot_silent", "was killed"),
         ({"rc": 125, "stdout": "", "stderr": "no such image\n"}, "pilot_silent", "on here: no such image"),
+        ({"rc": 125, "stderr": f"no such image\n\n{NEW_HELP}\n"}, "pilot_silent", "on here: no such image"),
+        ({"rc": 125, "stderr": f"{NO_ENGINE}\n{OLD_HELP}\n"}, "engine_down", "running? Start it there"),
+        ({"rc": 125, "stderr": f"{NO_ENGINE}\n\n{NEW_HELP}\n"}, "engine_down", "does not answer: Cannot connect"),
         ({"rc": 137, "stdout": json.dumps(ANSWER)}, "reverted", "Reverted."),
         ({"rc": 0, "stdout": f"Welcome.\r\n{json.dumps(ANSWER)}\r\n"}, "reverted", "Reverted."),
         ({"rc": 0, "stdout": '{"percent": 25}'}, "pilot_silent", "did not start"),
         ({}, "pilot_silent", "did not start"),
     ],
-    ids=["killed", "not started", "killed after its answer", "after a login script", "a view", "unreachable"],
-)
+    ids=["killed", "not started", "with help", "no engine", "no engine, with help", "killed after its answer",
+         "after a login script", "a view", "unreachable"],
+)  # fmt: skip
 def test_a_pilot_without_an_answer_is_told_from_one_that_never_ran(ran, code, said):
     answer = value("pilot_answer", pilot_ran=ran)
     assert (answer["code"], "exit" in answer) == (code, code == "reverted")
-    assert said in answer["message"]
+    assert (said in answer["message"], "--help" in answer["message"]) == (True, False)
 
 
 @pytest.mark.parametrize(
