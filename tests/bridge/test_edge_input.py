@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 SECONDS = 10
+# Whose pages may call the bridge from a browser.
+ORIGIN = "https://app.example"
 
 
 @dataclass
@@ -76,7 +78,8 @@ def stacks(engine, tmp_path_factory) -> Iterator[dict[str, Stack]]:
     with Edge(tmp_path_factory.mktemp("edge")).running(edge_hosts=names) as edge, ExitStack() as running:
         stacks = {}
         for slot, python in stack.SLOTS.items():
-            container = running.enter_context(stack.slot(engine, plone.url, python, edge.folder / "run" / slot))
+            folder, more = edge.folder / "run" / slot, {"EDUHUB_CORS_ORIGINS": ORIGIN}
+            container = running.enter_context(stack.slot(engine, plone.url, python, folder, **more))
             until = time.monotonic() + stack.BRIDGE_SECONDS
             while edge.ask("/health/live", port=f"edge_{slot}_port").status != 200:
                 assert time.monotonic() < until, container.logs(tail=20).decode()
@@ -331,6 +334,36 @@ def test_a_stranger_cannot_make_a_page_of_his_own_body(site):
     for method in ("GET", "HEAD", "OPTIONS"):
         site.get(path, method, b"poison", Content_Type="text/html")
     assert site.get(path) == (200, b"hello")
+
+
+def browser(site: Stack, method: str, origin: str, **headers: str) -> tuple[int, dict[str, str]]:
+    """Return the status and the fields of an answer to what a page of `origin` lets its browser send."""
+    connection = site.edge.connect()
+    fields = {"Origin": origin, **{name.replace("_", "-"): value for name, value in headers.items()}}
+    connection.request(method, "/api/v1/content", headers=fields)
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status, {name.lower(): value for name, value in answer.getheaders()}
+
+
+def test_a_page_of_a_named_origin_may_ask_and_read_through_the_edge(site):
+    asks = {"Access_Control_Request_Method": "PATCH", "Access_Control_Request_Headers": "authorization,content-type"}
+    status, said = browser(site, "OPTIONS", ORIGIN, **asks)
+    assert (status, said["access-control-allow-origin"]) == (204, ORIGIN)
+    assert said["access-control-allow-headers"] == "authorization,content-type"
+    assert "PATCH" in said["access-control-allow-methods"].split(", ")
+    status, said = browser(site, "GET", ORIGIN, Authorization="Bearer ada")
+    assert (status < 500, said["access-control-allow-origin"]) == (True, ORIGIN)
+    assert "X-Request-ID" in said["access-control-expose-headers"].split(", ")
+    assert said["x-request-id"]  # which the edge sets
+    assert "access-control-allow-credentials" not in said
+
+
+def test_a_page_of_another_origin_may_not(site):
+    status, said = browser(site, "OPTIONS", "https://evil.example", Access_Control_Request_Method="GET")
+    assert (status, "access-control-allow-origin" in said) == (403, False)
+    _, said = browser(site, "GET", "https://evil.example")
+    assert "access-control-allow-origin" not in said
 
 
 def test_no_secret_is_written_down(site):
