@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
+import re
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -364,6 +365,18 @@ def test_a_page_of_another_origin_may_not(site):
     assert (status, "access-control-allow-origin" in said) == (403, False)
     _, said = browser(site, "GET", "https://evil.example")
     assert "access-control-allow-origin" not in said
+
+
+def test_the_page_of_the_api_comes_with_its_policy_and_needs_nothing_else(site):
+    connection = site.edge.connect()
+    connection.request("GET", "/api/v1/docs")
+    answer = connection.getresponse()
+    page = answer.read().decode()
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'sha256-")
+    assert 'id="content_read"' in page
+    assert set(re.findall(r'href="([^"#]+)', page)) == {"/api/v1/openapi.json"}
+    assert site.plone.seen == []
 
 
 def test_no_secret_is_written_down(site):

@@ -16,7 +16,7 @@ from eduhub_bridge.plone.client import PloneClient
 from eduhub_bridge.settings import Settings
 from eduhub_bridge.upstream.addresses import RefusedError
 from eduhub_bridge.upstream.limits import UpstreamError
-from eduhub_bridge.web import openapi, routers, strict
+from eduhub_bridge.web import openapi, reference, routers, strict
 from eduhub_bridge.web.disconnect import ClientDisconnect
 from eduhub_bridge.web.problems import problem
 
@@ -24,7 +24,7 @@ _SUBJECTS = (content, transfer, workflow, search, session, users, groups)
 
 
 def install(app: FastAPI, plone: PloneClient, settings: Settings, streamed: Sequence[type[BaseModel]]) -> None:
-    """Add the endpoints, their document, and what their errors look like.
+    """Add the endpoints, their document (and its page), and what their errors look like.
 
     The document also has the endpoints below the same mount that others add, and the models `streamed` that they name.
     """
@@ -41,7 +41,11 @@ def install(app: FastAPI, plone: PloneClient, settings: Settings, streamed: Sequ
     async def document(_: Request) -> Response:
         return Response(described.text(), headers={"cache-control": "no-cache"}, media_type="application/json")
 
+    async def page(_: Request) -> Response:
+        return Response(described.page(), headers=reference.HEADERS, media_type="text/html")
+
     app.add_route(openapi.URL, document, ["GET"], include_in_schema=False)
+    app.add_route(openapi.PAGE, page, ["GET"], include_in_schema=False)
 
 
 async def _plone(request: Request, error: Exception) -> Response:

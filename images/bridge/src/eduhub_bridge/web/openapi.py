@@ -13,11 +13,13 @@ from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
 from eduhub_bridge import __version__
+from eduhub_bridge.web import reference
 from eduhub_bridge.web.problem_model import Problem
 from eduhub_bridge.web.problems import MEDIA_TYPE
 from eduhub_bridge.web.routers import MOUNT
 
 URL = f"{MOUNT}/openapi.json"
+PAGE = f"{MOUNT}/docs"
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _WHY = {
     307: "Plone says that the content has moved; `Location` is the same request with its new path.",
@@ -154,11 +156,12 @@ def _example(status: int) -> dict[str, Any]:
 
 
 class Document:
-    """The document as bytes, made when it is first asked for."""
+    """The document as bytes, and as a page to read, each made when it is first asked for."""
 
     def __init__(self, api: FastAPI, below: str, streamed: Sequence[type[BaseModel]]) -> None:
         self._api, self._below, self._streamed = api, below, streamed
         self._bytes: Optional[bytes] = None
+        self._page: Optional[str] = None
 
     def text(self) -> bytes:
         """Return the document."""
@@ -170,3 +173,9 @@ class Document:
             ]
             self._bytes = orjson.dumps(document(ours, self._streamed))
         return self._bytes
+
+    def page(self) -> str:
+        """Return the page."""
+        if self._page is None:
+            self._page = reference.page(orjson.loads(self.text()), URL)
+        return self._page
