@@ -161,15 +161,16 @@ def restore(c: Context, hosts: Hosts, at: str = "", to: str = "", yes: bool = Fa
 @task(help={
     "names": "images to build, as edge,bridge:py3.11; default: all", "python": "only the images of this Python",
     "base": "build on this image instead of our own root file system",
-    "missing": "skip images that were built from the same inputs", "no-cache": "build every layer again",
-    "json": "one JSON document instead of progress and table",
+    "missing": "skip images that were built from the same inputs",
+    "fresh": "as --missing, and build images again that lack security updates of Debian",
+    "no-cache": "build every layer again", "json": "one JSON document instead of progress and table",
 })  # fmt: skip
 def build(
-    c: Context, names: str = "", python: str = "", base: str = "", missing: bool = False, no_cache: bool = False,
-    json: bool = False,
+    c: Context, names: str = "", python: str = "", base: str = "", missing: bool = False, fresh: bool = False,
+    no_cache: bool = False, json: bool = False,
 ) -> None:  # fmt: skip
     """Build the images: wheels and packages are fetched first, the build itself has no network."""
-    flags = {"--missing": missing, "--no-cache": no_cache, "--json": json}
+    flags = {"--missing": missing, "--fresh": fresh, "--no-cache": no_cache, "--json": json}
     options = {"--python": python, "--base": base}
     builder(
         c, *names.replace(",", " ").split(), *(word for pair in options.items() if pair[1] for word in pair),

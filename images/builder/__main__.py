@@ -6,9 +6,10 @@ import argparse
 import errno
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import NoReturn
 
-from builder import Refusal, cache, report
+from builder import Refusal, cache, report, security
 from builder.build import Builder
 from builder.catalogue import Image, choose, listed, load, tagged
 from builder.engine import Engine
@@ -35,6 +36,9 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--base", help="build on this image instead of our own root file system")
     parser.add_argument(
         "--missing", action="store_true", help="leave images alone that have not changed, and on their base"
+    )
+    parser.add_argument(
+        "--fresh", action="store_true", help="as --missing, and make images anew that lack security updates of Debian"
     )
     parser.add_argument("--no-cache", action="store_true", help="make root file systems and layers anew")
     parser.add_argument("--json", action="store_true", help="a JSON document on stdout instead of the table")
@@ -78,7 +82,10 @@ def main(words: Sequence[str]) -> int:
         if wanted.base:
             python = engine.target(wanted.base).python
             chosen = on_given_base(images, chosen, bool(wanted.names), wanted.base, python)
-        builder = Builder(engine, images, progress, wanted.base, wanted.missing, wanted.no_cache)
+        builder = Builder(
+            engine, images, progress, wanted.base, wanted.missing or wanted.fresh, wanted.no_cache, wanted.fresh,
+            partial(security.look, asked=wanted.fresh),
+        )  # fmt: skip
         results: list[report.Result] = []
         try:
             for result in builder.run(chosen):
@@ -86,6 +93,12 @@ def main(words: Sequence[str]) -> int:
         finally:
             if results:
                 print(report.document(results) if wanted.json else report.table(results))
+    unread = [look.sentence for look in builder.looks.values() if look.trouble and (look.is_named or wanted.fresh)]
+    sentences = [*unread, *report.missed(results, fresh=wanted.fresh)]
+    if sentences and wanted.fresh:
+        raise Refusal(" ".join(sentences))
+    for sentence in sentences:
+        print(f"builder: {sentence}", file=sys.stderr)
     return 0
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from builder import HERE, Refusal, cache, context, inputs, manifest, revision, rootfs, wheels
-from builder.catalogue import Image
+from builder import HERE, Refusal, cache, context, inputs, manifest, revision, rootfs, security, wheels
+from builder.catalogue import Image, Root
 from builder.engine import Engine
 from builder.report import Progress, Result
+from builder.security import Look, Update
 
 # On an image that stands on a given base: its name and its id.
 BASE_NAME = "org.eduhub.base"
@@ -25,7 +26,8 @@ class Builder:
     """Builds images of `images` on `engine`. `base`, where given, is the image that ours stand on instead.
 
     With `missing`, images whose inputs have not changed are left alone, and an image that was built on a given base
-    stays on it: a deployment must not swap the base that a site has chosen.
+    stays on it: a deployment must not swap the base that a site has chosen. With `fresh` besides, images are made anew
+    whose Debian packages have security updates, by what `look` tells of a suite (by default: nothing).
     """
 
     engine: Engine
@@ -34,7 +36,10 @@ class Builder:
     base: str | None = None
     missing: bool = False
     no_cache: bool = False
+    fresh: bool = False
+    look: Callable[[str], Look] = Look
     directory: Path = HERE
+    looks: dict[str, Look] = field(default_factory=dict)
     _inputs: dict[str, str] = field(default_factory=dict)
 
     def inputs(self, image: Image) -> str:
@@ -61,9 +66,35 @@ class Builder:
         return next(image for image in self.images if image.tag == tag)
 
     def is_present(self, image: Image) -> bool:
-        """Whether the engine has `image`, made from these inputs."""
-        labels = self.engine.labels(image.tag)
-        return labels is not None and labels.get("org.eduhub.inputs") == self.inputs(image)
+        """Whether the engine has `image`, made from these inputs and, with `fresh`, without security updates since."""
+        facts = self.engine.inspect(image.tag)
+        if facts is None or (facts["Config"].get("Labels") or {}).get("org.eduhub.inputs") != self.inputs(image):
+            return False
+        return not (self.fresh and self.updates(image, facts["Id"]))
+
+    def suite(self, image: Image) -> str:
+        """Return the Debian suite in `image`; "" on a given base, whose packages are the business of its maker."""
+        if image.root or not image.base:
+            return image.root.suite if image.root else ""
+        return "" if self._given(image)[0] else self.suite(self._named(image.base))
+
+    def updates(self, image: Image, identity: str) -> tuple[Update, ...]:
+        """Return the security updates that `image` lacks, as the engine has it by the id `identity`."""
+        suite = self.suite(image)
+        if not suite or not self._seen(suite).versions:
+            return ()
+
+        def make(draft: Path) -> None:
+            (draft / "status").write_text(self.engine.status(identity), encoding="utf-8")
+
+        entry, _ = cache.keep("packages", identity.removeprefix("sha256:"), make)
+        packages = security.installed((entry / "status").read_text(encoding="utf-8"))
+        return security.updates(packages, self._seen(suite))
+
+    def _seen(self, suite: str) -> Look:
+        if suite not in self.looks:
+            self.looks[suite] = self.look(suite)
+        return self.looks[suite]
 
     def run(self, chosen: Sequence[Image]) -> Iterator[Result]:
         """Build `chosen` and yield a result each, bases that have to be built for them included.
@@ -86,6 +117,7 @@ class Builder:
             if image.base in failed:
                 self.progress.say(image.short, f"left out: {image.base} cannot be made")
                 continue
+            self._say_why(image)
             started = time.monotonic()
             try:
                 facts = self._make(image)
@@ -95,6 +127,12 @@ class Builder:
             yield self._result(image, facts, time.monotonic() - started, "built")
         if failed:
             raise Refusal(" ".join(failed.values()))
+
+    def _say_why(self, image: Image) -> None:
+        """With `fresh`, say which security updates `image` is made anew for."""
+        facts = self.engine.inspect(image.tag) if self.fresh else None
+        if facts and (behind := self.updates(image, facts["Id"])):
+            self.progress.say(image.short, f"security updates: {', '.join(map(str, behind))}")
 
     def _make(self, image: Image) -> dict[str, Any]:
         """Make one image and return the engine's description of it."""
@@ -118,10 +156,15 @@ class Builder:
                 "rootfs",
                 inputs.root_digest(root, self.directory),
                 lambda draft: rootfs.make(root, draft, epoch),
-                renew=self.no_cache,
+                renew=self.no_cache or (self.fresh and self._is_behind(root)),
             )
             show("kept from an earlier build" if was_there else "made by mmdebstrap")
         return entry / rootfs.ARCHIVE
+
+    def _is_behind(self, root: Root) -> bool:
+        """Whether the root file system that is kept for `root` lacks security updates."""
+        archive = cache.home() / "rootfs" / inputs.root_digest(root, self.directory) / rootfs.ARCHIVE
+        return archive.exists() and bool(security.updates(security.in_archive(archive), self._seen(root.suite)))
 
     def _build(self, image: Image, archive: Path | None, epoch: int) -> str:
         """Build the image's Dockerfile with its files, its wheels or its root file system; return the id."""
@@ -209,4 +252,6 @@ class Builder:
             inputs=labels["org.eduhub.inputs"],
             manifest=labels["org.eduhub.manifest"],
             end_of_life=ended.isoformat() if ended else None,
+            suite=self.suite(image),
+            updates=self.updates(image, facts["Id"]),
         )

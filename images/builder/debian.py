@@ -32,6 +32,11 @@ def sources(suite: str, apt: Path = APT, environment: Mapping[str, str] = os.env
     return _lines(suite, main, security or next((uri for uri, name in known if name.endswith("-security")), None))
 
 
+def security(suite: str, apt: Path = APT, environment: Mapping[str, str] = os.environ) -> str | None:
+    """Return the one of `sources` that has the security updates of `suite`, None where no such mirror is named."""
+    return next((line for line in sources(suite, apt, environment) if line.split()[-2] == f"{suite}-security"), None)
+
+
 def _lines(suite: str, mirror: str, security: str | None) -> list[str]:
     signed = f"[signed-by={KEYRING}] " if Path(KEYRING).exists() else ""
     lines = [f"deb {signed}{mirror} {suite} main"]

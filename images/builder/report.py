@@ -10,14 +10,19 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TextIO
 
+from builder.security import Update
+
 WIDTH = 110
+# Packages that a sentence names at most.
+NAMED = 6
 
 
 @dataclass(frozen=True)
 class Result:
     """One image after a run; `state` is "built", or "present" where its inputs had not changed.
 
-    `end_of_life` is the last day on which its Debian suite had security fixes, once that is past.
+    `end_of_life` is the last day on which its Debian suite had security fixes, once that is past. `updates` are the
+    security updates of `suite` that the image lacks, as far as that was looked up.
     """
 
     image: str
@@ -29,6 +34,20 @@ class Result:
     inputs: str
     manifest: str
     end_of_life: str | None = None
+    suite: str = ""
+    updates: tuple[Update, ...] = ()
+
+    @property
+    def short(self) -> str:
+        """The tag without our repository."""
+        return self.image.partition("/")[2]
+
+    @property
+    def remarks(self) -> str:
+        """The state, and what an operator should know of the image beside it."""
+        ended = [f"no security fixes since {self.end_of_life}"] if self.end_of_life else []
+        behind = [f"{len(self.updates)} security updates behind"] if self.updates else []
+        return ", ".join([self.state, *ended, *behind])
 
 
 class Progress:
@@ -76,7 +95,7 @@ def table(results: Sequence[Result]) -> str:
             f"{result.size_bytes / 1e6:.1f} MB",
             result.id.removeprefix("sha256:")[:12],
             f"{result.seconds:.1f}",
-            result.state + (f", no security fixes since {result.end_of_life}" if result.end_of_life else ""),
+            result.remarks,
         )
         for result in results
     ]
@@ -91,6 +110,27 @@ def table(results: Sequence[Result]) -> str:
     )
 
 
+def missed(results: Sequence[Result], *, fresh: bool = False) -> list[str]:
+    """Return a sentence a suite whose security updates images lack: which, old and new, and what takes them.
+
+    `fresh` says that they were built just now to take them.
+    """
+    sentences = []
+    for suite in dict.fromkeys(result.suite for result in results if result.updates):
+        behind = [result for result in results if result.suite == suite and result.updates]
+        found = sorted({str(update) for result in behind for update in result.updates})
+        more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+        names = ",".join(result.short for result in behind)
+        advice = (
+            f"build them with ./invoke images.build --fresh --names {names}, and roll them out with ./invoke deploy"
+        )
+        if fresh:
+            advice = f"the mirror does not give them yet to {names}; try again later"
+        sentences.append(f"Security updates of {suite} that images lack: {', '.join(found[:NAMED])}{more}; {advice}.")
+    return sentences
+
+
 def document(results: Sequence[Result]) -> str:
-    """Return the results as JSON: {"images": [{"image", "python", "size_bytes", "id", "seconds", "state", ...}]}."""
+    """Return the results as JSON: {"images": [{"image", "python", "size_bytes", "id", "seconds", "state",
+    "updates": [{"package", "old", "new"}], ...}]}."""
     return json.dumps({"images": [asdict(result) for result in results]}, indent=2)

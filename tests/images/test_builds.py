@@ -130,7 +130,8 @@ def test_a_second_run_leaves_everything_alone_and_says_so_in_json() -> None:
     second = subprocess.run(command, cwd=HERE, check=True, capture_output=True, text=True)
 
     assert {image["state"] for image in json.loads(second.stdout)["images"]} == {"present"}
-    assert second.stderr == ""
+    # Whether Debian has had a security update since is not ours to say.
+    assert [line for line in second.stderr.splitlines() if not line.startswith("builder: Security updates of ")] == []
 
 
 def test_molecule_finds_the_tests_it_is_to_run() -> None:

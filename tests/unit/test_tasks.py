@@ -121,6 +121,7 @@ VERBS = {
         (tasks.build, {"names": "edge,pilot", "no_cache": True, "base": "debian:12"}),
         ["builder edge pilot --base debian:12 --no-cache"],
     ),
+    "images.build --fresh": ((tasks.build, {"fresh": True}), ["builder --fresh"]),
     "images.verify": ((tasks.verify_images, {}), ["molecule test --scenario-name images"]),
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
@@ -13,12 +13,13 @@ from typing import IO, Any, cast
 import pytest
 
 import builder.engine
-from builder import Refusal, catalogue, rootfs, wheels
+from builder import Refusal, catalogue, rootfs, security, wheels
 from builder.build import Builder
 from builder.report import Progress
 from builder.wheels import Target
 
 FOREIGN = "site/python:3.11"
+SUITES = ("bullseye", "bookworm", "trixie")
 
 
 @dataclass
@@ -28,11 +29,13 @@ class Engine:
     images: dict[str, dict[str, str]] = field(default_factory=lambda: {FOREIGN: {}})
     asked: list[str] = field(default_factory=list)
     contexts: list[list[str]] = field(default_factory=list)
+    ids: dict[str, str] = field(default_factory=dict)
+    statuses: dict[str, bytes] = field(default_factory=dict)  # dpkg's, by the id of the image
 
     def inspect(self, tag: str) -> dict[str, Any] | None:
         if tag not in self.images:
             return None
-        return {"Id": f"id of {tag}", "Size": 1, "Config": {"Labels": self.images[tag]}}
+        return {"Id": self.ids.get(tag, f"id of {tag}"), "Size": 1, "Config": {"Labels": self.images[tag]}}
 
     def labels(self, tag: str) -> dict[str, str] | None:
         return self.images.get(tag)
@@ -42,9 +45,17 @@ class Engine:
             raise Refusal(f"no image {tag}")
 
     def import_root(self, archive: Path) -> str:
-        assert archive.exists()
         self.asked.append("import")
-        return "made"
+        with tarfile.open(archive) as tar:
+            return self._made(status_in(tar))
+
+    def _made(self, status: bytes) -> str:
+        identity = f"made {len(self.statuses)}"
+        self.statuses[identity] = status
+        return identity
+
+    def status(self, image: str) -> str:
+        return self.statuses[image].decode()
 
     def build(
         self,
@@ -56,9 +67,16 @@ class Engine:
     ) -> str:
         on_step("Step 1/1 : FROM")
         with tarfile.open(fileobj=context) as tar:
-            self.contexts.append(tar.getnames())
+            names = tar.getnames()
+            self.contexts.append(names)
+            root = tar.extractfile(rootfs.ARCHIVE) if rootfs.ARCHIVE in names else None
+            with tarfile.open(fileobj=root) if root else nullcontext() as packages:
+                status = status_in(packages) if packages else self._status_of(arguments["BASE"])
         self.asked.append(f"build on {arguments.get('BASE', 'nothing')}" + (" without cache" if no_cache else ""))
-        return "made"
+        return self._made(status)
+
+    def _status_of(self, tag: str) -> bytes:
+        return self.statuses.get(self.ids.get(tag, ""), b"")
 
     def target(self, _image: str) -> Target:
         return Target("3.11.2", "2.36", "x86_64")
@@ -69,26 +87,52 @@ class Engine:
         tarfile.open(fileobj=buffer, mode="w").close()
         yield [buffer.getvalue()]
 
-    def label(self, _image: str, tag: str, labels: Mapping[str, str]) -> dict[str, Any]:
+    def label(self, image: str, tag: str, labels: Mapping[str, str]) -> dict[str, Any]:
         self.images[tag] = dict(labels)
+        self.ids[tag] = image
         self.asked.append(tag)
         return self.inspect(tag) or {}
 
 
+def status_in(tar: tarfile.TarFile) -> bytes:
+    """Return dpkg's status in a root file system."""
+    content = tar.extractfile(f"./{security.STATUS}")
+    return content.read() if content else b""
+
+
 @dataclass
 class Bench:
-    """A small tree of images and an engine to build them on."""
+    """A small tree of images, an engine to build them on, and mirrors that have zlib1g in one version a suite."""
 
     tree: Path
     engine: Engine = field(default_factory=Engine)
+    zlib: dict[str, str] = field(default_factory=lambda: dict.fromkeys(SUITES, "1.0"))
+    updates: dict[str, str] = field(default_factory=dict)
+    said: io.StringIO = field(default_factory=io.StringIO)
+
+    def make(self, root: catalogue.Root, into: Path, _epoch: int) -> None:
+        """Stand for mmdebstrap: a root file system with the zlib1g that the mirror of its suite has."""
+        status = f"Package: zlib1g\nStatus: install ok installed\nVersion: {self.zlib[root.suite]}\n".encode()
+        member = tarfile.TarInfo(f"./{security.STATUS}")
+        member.size = len(status)
+        with tarfile.open(into / rootfs.ARCHIVE, "w") as tar:
+            tar.addfile(member, io.BytesIO(status))
+
+    def look(self, suite: str) -> security.Look:
+        """Stand for the security archive, which has `updates` of zlib1g."""
+        newest = {"zlib1g": self.updates[suite]} if suite in self.updates else {}
+        return security.Look(suite, 1.0, 1.0, "", newest)
 
     def build(self, *names: str, **options: Any) -> dict[str, str]:
-        """Build the images `names` and return the state of each in the result."""
+        """Build the images `names` and return the state of each, "behind" added where it lacks updates."""
         self.engine.asked.clear()
         images = catalogue.load(self.tree)
         engine = cast("builder.engine.Engine", self.engine)
-        made = Builder(engine, images, Progress(io.StringIO()), directory=self.tree, **options)
-        return {result.image: result.state for result in made.run(catalogue.choose(images, names, None))}
+        made = Builder(engine, images, Progress(self.said), look=self.look, directory=self.tree, **options)
+        return {
+            result.image: result.state + " behind" * bool(result.updates)
+            for result in made.run(catalogue.choose(images, names, None))
+        }
 
     def change(self, name: str) -> None:
         """Change the source of the image `name`."""
@@ -98,10 +142,11 @@ class Bench:
 @pytest.fixture
 def bench(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """A bench on which packages and wheels are made out of nothing."""
-    monkeypatch.setattr(rootfs, "make", lambda root, into, _epoch: (into / rootfs.ARCHIVE).write_text(root.suite))
+    bench = Bench(tree)
+    monkeypatch.setattr(rootfs, "make", bench.make)
     monkeypatch.setattr(wheels, "fetch_tools", lambda _lock, into: (into / "pip.whl").write_text("pip"))
     monkeypatch.setattr(wheels, "fetch", lambda *args: (args[-1] / "tiny-1.0-py3-none-any.whl").write_text(""))
-    return Bench(tree)
+    return bench
 
 
 def test_a_missing_base_is_built_first(bench: Bench) -> None:
@@ -117,7 +162,7 @@ def test_a_suite_that_cannot_be_built_stops_only_what_needs_it(bench: Bench, mon
     def make(root: catalogue.Root, into: Path, _epoch: int) -> None:
         if root.suite == "bullseye":
             raise Refusal("the mirror has no bullseye")
-        (into / rootfs.ARCHIVE).write_text(root.suite)
+        bench.make(root, into, 0)
 
     monkeypatch.setattr(rootfs, "make", make)
     images = catalogue.load(bench.tree)
@@ -221,3 +266,86 @@ def test_an_image_without_a_lock_is_refused(bench: Bench) -> None:
     (bench.tree / "pilot" / "requirements.txt").unlink()
     with pytest.raises(Refusal, match=r"images/pilot has no requirements.txt; make its lock with ./invoke lock"):
         bench.build("pilot")
+
+
+BOOKWORM = ["eduhub/base:bookworm", "eduhub/edge:bookworm", "eduhub/pilot:py3.11"]
+NAMES = ("edge", "pilot", "base:bookworm")
+
+
+def test_a_security_update_is_told_and_changes_nothing(bench: Bench) -> None:
+    """A deployment must not make a new release because Debian has published something."""
+    bench.build(*NAMES)
+    bench.updates["bookworm"] = "1.0+deb12u1"
+    assert bench.build(*NAMES, missing=True) == dict.fromkeys(BOOKWORM, "present behind")
+    assert bench.engine.asked == []
+
+
+def test_a_fresh_build_takes_the_security_updates(bench: Bench) -> None:
+    """Base and all that stands on it are made anew, with the package, old and new, in the log; once."""
+    bench.build(*NAMES)
+    bench.updates["bookworm"] = bench.zlib["bookworm"] = "1.0+deb12u1"
+    assert bench.build(*NAMES, missing=True, fresh=True) == dict.fromkeys(BOOKWORM, "built")
+    assert bench.said.getvalue().count("security updates: zlib1g 1.0 -> 1.0+deb12u1") == len(BOOKWORM)
+    assert bench.build(*NAMES, missing=True, fresh=True) == dict.fromkeys(BOOKWORM, "present")
+
+
+def test_a_fresh_build_leaves_other_suites_alone(bench: Bench) -> None:
+    """An update of one suite is none of the others'."""
+    bench.build()
+    bench.updates["trixie"] = bench.zlib["trixie"] = "2.0"
+    states = bench.build(missing=True, fresh=True)
+    assert [image for image, state in states.items() if state == "built"] == [
+        "eduhub/base:trixie",
+        "eduhub/bridge:py3.13",
+    ]
+
+
+def test_an_image_left_on_an_old_base_is_found_later(bench: Bench) -> None:
+    """The base was made anew for another image: each image is judged by what is in it."""
+    bench.build("bridge:py3.11", "pilot")
+    bench.updates["bookworm"] = bench.zlib["bookworm"] = "2.0"
+    bench.build("pilot", missing=True, fresh=True)
+    assert bench.build("bridge:py3.11", missing=True, fresh=True) == {"eduhub/bridge:py3.11": "built"}
+
+
+def test_a_root_file_system_kept_from_before_is_not_taken_for_fresh(bench: Bench) -> None:
+    """The image is gone, what it was made of is not."""
+    bench.build("base:bookworm")
+    del bench.engine.images["eduhub/base:bookworm"]
+    bench.updates["bookworm"] = bench.zlib["bookworm"] = "2.0"
+    assert bench.build("base:bookworm", missing=True, fresh=True) == {"eduhub/base:bookworm": "built"}
+
+
+def test_an_update_that_the_mirror_lists_and_does_not_have_is_still_missing(bench: Bench) -> None:
+    """A mirror that is half synchronised; the new image does not pass for fresh."""
+    bench.build("base:bookworm")
+    bench.updates["bookworm"] = "2.0"
+    states = bench.build("base:bookworm", missing=True, fresh=True)
+    assert states == {"eduhub/base:bookworm": "built behind"}
+
+
+def test_a_mirror_that_fails_a_fresh_build_leaves_the_images_as_they_are(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hosts may go on with what there is."""
+    bench.build(*NAMES)
+    bench.updates["bookworm"] = "2.0"
+    monkeypatch.setattr(rootfs, "make", Mirror.is_gone)
+    with pytest.raises(Refusal, match="the mirror is gone"):
+        bench.build(*NAMES, missing=True, fresh=True)
+    assert bench.build(*NAMES, missing=True) == dict.fromkeys(BOOKWORM, "present behind")
+
+
+class Mirror:
+    """One that fails."""
+
+    @staticmethod
+    def is_gone(_root: catalogue.Root, _into: Path, _epoch: int) -> None:
+        raise Refusal("the mirror is gone")
+
+
+def test_packages_of_a_given_base_are_not_compared(bench: Bench) -> None:
+    """Which suite it is, if any, its maker knows."""
+    bench.build("bridge:py3.11", base=FOREIGN)
+    bench.updates["bookworm"] = "2.0"
+    assert bench.build("bridge:py3.11", missing=True, fresh=True) == {"eduhub/bridge:py3.11": "present"}
