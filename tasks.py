@@ -184,6 +184,16 @@ def verify_images(c: Context) -> None:
     molecule(c, "images")
 
 
+@task(name="audit", help={
+    "names": "images to look at, as edge,bridge:py3.11; default: all that are built",
+    "advisories": "file of known holes of Python packages: osv.dev's all.zip of PyPI", "json": "one JSON document",
+})  # fmt: skip
+def audit_images(c: Context, names: str = "", advisories: str = "", json: bool = False) -> None:
+    """List the security updates and fixes of known holes that built images lack; exit code 1 where there are some."""
+    options = [*(["--advisories", advisories] if advisories else []), *(["--json"] if json else [])]
+    run(c, sys.executable, "-m", "builder.audit", *names.replace(",", " ").split(), *options, PYTHONPATH="images")
+
+
 def molecule(c: Context, scenario: str, **environment: str) -> None:
     """Run one molecule scenario of tests/molecule, from create to destroy."""
     with c.cd("tests"):
@@ -264,7 +274,7 @@ def openapi(c: Context, breaking: bool = False) -> None:
     run(c, sys.executable, "-m", "tests.openapi", *flags, PYTHONPATH="images/bridge/src")
 
 
-images = Collection("images", build, verify_images)
+images = Collection("images", build, verify_images, audit_images)
 practice = Collection("lab", lab_up, lab_down)
 plone = Collection("plone", backup, backups, restore)
 namespace = Collection(

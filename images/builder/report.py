@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TextIO
@@ -99,15 +99,19 @@ def table(results: Sequence[Result]) -> str:
         )
         for result in results
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(6)]
-    right = {2, 4}
-    return "\n".join(
+    return "\n".join(columns(rows, right={2, 4}))
+
+
+def columns(rows: Sequence[Sequence[str]], right: Set[int]) -> list[str]:
+    """Return `rows` as lines of columns as wide as they must be; those numbered in `right` end on the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
         "  ".join(
             cell.rjust(width) if column in right else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows
-    )
+    ]
 
 
 def missed(results: Sequence[Result], *, fresh: bool = False) -> list[str]:

@@ -122,6 +122,10 @@ VERBS = {
         ["builder edge pilot --base debian:12 --no-cache"],
     ),
     "images.build --fresh": ((tasks.build, {"fresh": True}), ["builder --fresh"]),
+    "images.audit": (
+        (tasks.audit_images, {"names": "edge,pilot", "advisories": "all.zip", "json": True}),
+        ["builder.audit edge pilot --advisories all.zip --json"],
+    ),
     "images.verify": ((tasks.verify_images, {}), ["molecule test --scenario-name images"]),
 }
 

@@ -1,0 +1,158 @@
+"""`python -m builder.audit [NAME...]`: what the images that are built here lack. Exit code 0 nothing, 1 something, 2 no
+answer."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from builder import Refusal, advisories, cache, report, security, wheels
+from builder.__main__ import Parser, disk
+from builder.advisories import Advisory, Database
+from builder.build import Builder
+from builder.catalogue import Image, choose, load
+from builder.engine import Engine
+from builder.security import Update
+from builder.wheels import Target
+
+DOES = "Compare the images that are built here with Debian's security updates and known holes of Python packages."
+
+
+@dataclass(frozen=True)
+class Audited:
+    """One image: when it was built (UTC), how many days ago, what it lacks.
+
+    `is_current` says that it was built from this checkout; where not, `python` speaks of the checkout's lock.
+    `advisories` is the date of the file that `python` is from, None where there was none.
+    """
+
+    image: str
+    id: str
+    built: str
+    age_days: int
+    suite: str
+    is_current: bool
+    end_of_life: str | None
+    debian: tuple[Update, ...]
+    python: tuple[Advisory, ...]
+    advisories: str | None
+
+    @property
+    def findings(self) -> list[str]:
+        """What an operator should put right, a line each."""
+        ended = [f"Debian {self.suite} has had no security fixes since {self.end_of_life}"] if self.end_of_life else []
+        return [*ended, *(f"{update} (Debian)" for update in self.debian), *map(str, self.python)]
+
+
+def audit(builder: Builder, image: Image, database: Database | None, now: datetime) -> Audited | None:
+    """Return what is known of `image` at `now`; None where it is not built."""
+    facts = builder.engine.inspect(image.tag)
+    if facts is None:
+        return None
+    labels = facts["Config"].get("Labels") or {}
+    built = datetime.fromisoformat(facts["Created"][:19]).replace(tzinfo=UTC)
+    ended = image.ended(now.date())
+    python = labels.get("org.eduhub.python")
+    packages = locked(builder.directory / image.name / "requirements.txt", python) if python else {}
+    known = [
+        hole for name, version in sorted(packages.items()) for hole in (database.of(name, version) if database else ())
+    ]
+    return Audited(
+        image=image.tag,
+        id=facts["Id"],
+        built=built.isoformat(),
+        age_days=(now - built).days,
+        suite=builder.suite(image),
+        is_current=labels.get("org.eduhub.inputs") == builder.inputs(image),
+        end_of_life=ended.isoformat() if ended else None,
+        debian=builder.updates(image, facts["Id"]),
+        python=tuple(known),
+        advisories=database.date if database else None,
+    )
+
+
+def locked(lock: Path, python: str) -> dict[str, str]:
+    """Return name -> version of what the file `lock` gives an image with `python` ("3.11.2"); {} without a lock."""
+    if not lock.exists():
+        return {}
+    wanted = wheels.requirements(lock.read_text(encoding="utf-8"), Target(python, "2.17", "x86_64"))
+    pins = (Requirement(line.split(" --hash=")[0]) for line in wanted.values())
+    return {pin.name: next(iter(pin.specifier)).version for pin in pins}
+
+
+def main(words: Sequence[str]) -> int:
+    """Audit what `words` name, say so, and return 0 or 1. Raise Refusal where there is no full answer."""
+    parser = Parser(prog="audit", description=DOES, allow_abbrev=False)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="bridge, bridge:py3.11, ...; without it all")
+    parser.add_argument("--advisories", type=Path, help="file of OSV's advisories for PyPI: all.zip, or JSON")
+    parser.add_argument("--json", action="store_true", help="a JSON document on stdout instead of the table")
+    wanted = parser.parse_args(words)
+    database = advisories.load(wanted.advisories) if wanted.advisories else None
+    images = load(on_request=True)
+    # Those on request are looked at too, where they are there.
+    chosen = choose(images, wanted.names, None) if wanted.names else images
+    progress = report.Progress()
+    with cache.lock(lambda: progress.say("audit", "a build is running; waiting for it to end")):
+        builder = Builder(Engine(), images, progress, missing=True, look=partial(security.look, asked=True))
+        found = [audit(builder, image, database, datetime.now(UTC)) for image in chosen]
+    rows = [row for row in found if row]
+    absent = [image.short for image, row in zip(chosen, found, strict=True) if row is None]
+    if not rows or (wanted.names and absent):
+        raise Refusal(f"{', '.join(absent)} is not built here; ./invoke images.build --names {','.join(absent)}.")
+    print(document(rows) if wanted.json else table(rows))
+    if unread := [look.sentence for look in builder.looks.values() if look.trouble]:
+        raise Refusal(" ".join(unread))
+    return 1 if any(row.findings for row in rows) else 0
+
+
+def table(rows: Sequence[Audited]) -> str:
+    """Return a line an image, the findings below it, and what was not compared."""
+    lines = report.columns(
+        [
+            ("IMAGE", "BUILT", "DAYS", "DEBIAN", "PYTHON"),
+            *(
+                (
+                    row.image, row.built[:10], str(row.age_days), str(len(row.debian)) if row.suite else "-",
+                    "-" if row.advisories is None else str(len(row.python)),
+                )
+                for row in rows
+            ),
+        ],
+        right={2, 3, 4},
+    )  # fmt: skip
+    told = [line for row, line in zip(rows, lines[1:], strict=True) for line in (line, *_below(row))]
+    dates = {row.advisories for row in rows}
+    note = (
+        "Python packages were not compared: name a file with --advisories."
+        if dates == {None}
+        else f"Python's advisories are of {', '.join(sorted(filter(None, dates)))}."
+    )
+    return "\n".join([lines[0], *told, note])
+
+
+def _below(row: Audited) -> list[str]:
+    stale = [] if row.is_current else ["built from other sources: ./invoke images.build --missing"]
+    return [f"    {line}" for line in (*row.findings, *stale)]
+
+
+def document(rows: Sequence[Audited]) -> str:
+    """Return the same as JSON: {"images": [{"image", "built", "debian": [...], "python": [...], ...}]}."""
+    return json.dumps({"images": [asdict(row) for row in rows]}, indent=2)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Refusal as refusal:
+        sys.exit(print(f"audit: {refusal}", file=sys.stderr) or 2)
+    except OSError as error:
+        sys.exit(print(f"audit: {disk(error)}", file=sys.stderr) or 2)
+    except KeyboardInterrupt:
+        sys.exit(2)
