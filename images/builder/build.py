@@ -253,5 +253,14 @@ class Builder:
             manifest=labels["org.eduhub.manifest"],
             end_of_life=ended.isoformat() if ended else None,
             suite=self.suite(image),
-            updates=self.updates(image, facts["Id"]),
+            updates=self._told(image, facts["Id"]),
         )
+
+    def _told(self, image: Image, identity: str) -> tuple[Update, ...]:
+        """Return the security updates that `image` lacks; without `fresh`, none where it cannot be looked into."""
+        try:
+            return self.updates(image, identity)
+        except (Refusal, OSError):
+            if self.fresh:
+                raise
+            return ()

@@ -46,7 +46,8 @@ class Result:
     def remarks(self) -> str:
         """The state, and what an operator should know of the image beside it."""
         ended = [f"no security fixes since {self.end_of_life}"] if self.end_of_life else []
-        behind = [f"{len(self.updates)} security updates behind"] if self.updates else []
+        count = len(self.updates)
+        behind = [f"{count} security update{'s' * (count > 1)} behind"] if count else []
         return ", ".join([self.state, *ended, *behind])
 
 

@@ -161,7 +161,11 @@ def _update(home: Path, seconds: float) -> None:
         "Acquire::Languages": "none", "Acquire::GzipIndexes": "false", "Acquire::Retries": 0,
         "Acquire::http::Timeout": 5, "Acquire::https::Timeout": 5,
     }  # fmt: skip
-    words = ["apt-get", "-qq", *(f"--option={name}={value}" for name, value in options.items()), "update"]
+    # Above the machine's own configuration, of which proxies and the like count, and what it runs after an update not.
+    hooks = [f"#clear APT::Update::{name};" for name in ("Pre-Invoke", "Post-Invoke", "Post-Invoke-Success")]
+    lines = [*hooks, *(f'{name} "{value}";' for name, value in options.items())]
+    (home / "apt.conf").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    words = ["apt-get", "-qq", f"--config-file={home / 'apt.conf'}", "update"]
     environment = {**os.environ, "LC_ALL": "C.UTF-8"}
     # A file, since what apt has started may hold a pipe open after apt itself was ended.
     with tempfile.TemporaryFile("w+") as output:

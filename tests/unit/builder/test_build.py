@@ -280,6 +280,20 @@ def test_a_security_update_is_told_and_changes_nothing(bench: Bench) -> None:
     assert bench.engine.asked == []
 
 
+def test_an_image_that_cannot_be_looked_into_stops_no_deployment(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is there, and that is what was asked; a fresh build could not keep its promise."""
+
+    def refuse(_engine: Engine, _image: str) -> str:
+        raise Refusal("the engine has no space left")
+
+    bench.build(*NAMES)
+    bench.updates["bookworm"] = "2.0"
+    monkeypatch.setattr(Engine, "status", refuse)
+    assert bench.build(*NAMES, missing=True) == dict.fromkeys(BOOKWORM, "present")
+    with pytest.raises(Refusal, match="no space left"):
+        bench.build(*NAMES, missing=True, fresh=True)
+
+
 def test_a_fresh_build_takes_the_security_updates(bench: Bench) -> None:
     """Base and all that stands on it are made anew, with the package, old and new, in the log; once."""
     bench.build(*NAMES)

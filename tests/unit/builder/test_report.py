@@ -35,7 +35,7 @@ def test_an_image_without_security_fixes_says_since_when() -> None:
 def test_an_image_that_lacks_security_updates_says_how_many() -> None:
     """The table counts them, the document names them."""
     behind = replace(RESULTS[0], suite="bookworm", updates=(Update("zlib1g", "1.2", "1.3"),))
-    assert table([behind]).endswith("present, 1 security updates behind")
+    assert table([behind]).endswith("present, 1 security update behind")
     assert json.loads(document([behind]))["images"][0]["updates"] == [{"package": "zlib1g", "old": "1.2", "new": "1.3"}]
 
 

@@ -71,7 +71,8 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
         monkeypatch.delenv(name, raising=False)
     # As apt is by itself, not as this machine has it: some have a proxy, some take expired archives.
     plain = tmp_path / "apt.conf"
-    plain.write_text('Dir::Etc::parts "/dev/null"; Dir::Etc::main "/dev/null";\n')
+    hook = f'APT::Update::Post-Invoke {{"touch {tmp_path}/hook";}};'
+    plain.write_text(f'Dir::Etc::parts "/dev/null"; Dir::Etc::main "/dev/null";\n{hook}\n')
     monkeypatch.setenv("APT_CONFIG", str(plain))
     sent: list[str] = []
     handler = type("Handler", (Quiet,), {"sent": sent})
@@ -94,6 +95,13 @@ def test_an_update_is_a_newer_version_of_an_installed_package(mirror: Mirror) ->
     found = look("bookworm")
     packages = {"zlib1g": "1:1.2.13-1", "libssl3": "3.0.17-1~deb12u2", "tzdata": "2025b-0+deb12u1", "own": "1"}
     assert (found.trouble, updates(packages, found)) == ("", (Update("zlib1g", "1:1.2.13-1", "1:1.2.13-1+deb12u1"),))
+
+
+def test_what_a_machine_runs_after_its_own_updates_is_not_run(mirror: Mirror, tmp_path: Path) -> None:
+    """This is none: the lists of the machine stay as they are."""
+    mirror.publish(zlib1g="1")
+    assert look("bookworm").versions == {"zlib1g": "1"}
+    assert not (tmp_path / "hook").exists()
 
 
 def test_the_mirror_is_not_asked_again_within_hours(mirror: Mirror) -> None:
