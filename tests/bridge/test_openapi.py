@@ -53,6 +53,7 @@ def schemathesis(server: Server, folder: Path, document: str, *options: str) -> 
     )
 
 
+@pytest.mark.rotates(2)  # both callers of one Python, half a minute each
 @pytest.mark.parametrize("caller", PHASES)
 @pytest.mark.parametrize("python", stack.PYTHONS)
 def test_every_answer_is_one_that_the_document_lists(engine, own_plone, tmp_path, python, caller):
