@@ -27,6 +27,6 @@ def check_found(request: Any, names: Sequence[str], outcome: Outcome) -> None:
     """Raise RefusalError where no host's logs say anything of `request`."""
     if not lines_of(outcome.hosts):
         raise RefusalError(
-            f"No log on {', '.join(names)} holds the request {request}: logs are kept for the last 30 MB of each "
-            "container, and end with it."
+            f"No log on {', '.join(names)} holds the request {request}. The engine keeps the last 30 MB of each "
+            "container's log, and removes it with the container."
         )

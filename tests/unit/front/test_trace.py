@@ -57,7 +57,7 @@ def test_the_run_ends_with_the_table_alone(capsys):
 
 
 def test_an_id_that_no_host_knows_is_refused(capsys):
-    with pytest.raises(RefusalError, match=r"No log on a, b holds the request 0346ffd1: ") as refused:
+    with pytest.raises(RefusalError, match=r"No log on a, b holds the request 0346ffd1\. ") as refused:
         closed(capsys, {"a": host(), "b": host()})
     assert len(refused.value.messages) == 1
 

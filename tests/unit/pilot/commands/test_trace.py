@@ -48,7 +48,8 @@ def test_a_request_is_followed_from_edge_to_plone_whatever_was_rounded(stack):
         ("plone", "2026-11-29T04:02:51.106Z", 11, 200),
     ]
     assert (lines[0]["path"], lines[1]["route"], lines[2]["path"]) == (
-        "/plone/courses", "/plone/{path}", "/Plone/courses",
+        "/plone/courses", "/plone/{path}",
+        "/VirtualHostBase/http/hub.example.edu:80/Plone/VirtualHostRoot/_vh_plone/courses",
     )  # fmt: skip
     assert (lines[0]["cache"], lines[1]["user"]) == ("eduhub-bridge; hit; ttl=1", "ada")
 
