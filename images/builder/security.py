@@ -26,6 +26,8 @@ EVERY_HOURS = 6
 # How long a look may take: for a build that only mentions updates, and for a run that asked for them.
 MENTION_SECONDS = 10.0
 ASKED_SECONDS = 60.0
+# How long a mirror may be silent meanwhile.
+SILENCE_SECONDS = 5
 STATUS = "var/lib/dpkg/status"
 
 
@@ -159,7 +161,7 @@ def _update(home: Path, seconds: float) -> None:
         "Dir::Cache::pkgcache": "", "Dir::Cache::srcpkgcache": "",
         "APT::Sandbox::User": "root", "APT::Update::Error-Mode": "any",
         "Acquire::Languages": "none", "Acquire::GzipIndexes": "false", "Acquire::Retries": 0,
-        "Acquire::http::Timeout": 5, "Acquire::https::Timeout": 5,
+        "Acquire::http::Timeout": SILENCE_SECONDS, "Acquire::https::Timeout": SILENCE_SECONDS,
     }  # fmt: skip
     # Above the machine's own configuration, of which proxies and the like count, and what it runs after an update not.
     hooks = [f"#clear APT::Update::{name};" for name in ("Pre-Invoke", "Post-Invoke", "Post-Invoke-Success")]

@@ -7,6 +7,7 @@ import hashlib
 import http.server
 import os
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -64,16 +65,21 @@ class Mirror:
             os.utime(path, (self.published, self.published))
 
 
+@pytest.fixture(autouse=True)
+def plain_apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let apt be as it is by itself, not as this machine has it (a proxy, expired archives taken), and slow."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    hook = f'APT::Update::Post-Invoke {{"touch {tmp_path}/hook";}};'
+    (tmp_path / "apt.conf").write_text(f'Dir::Etc::parts "/dev/null"; Dir::Etc::main "/dev/null";\n{hook}\n')
+    monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
+    for name in ("MENTION_SECONDS", "ASKED_SECONDS", "SILENCE_SECONDS"):
+        monkeypatch.setattr(security, name, 120)
+
+
 @pytest.fixture
 def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
     """A mirror that this machine takes its security updates from; its key is trusted."""
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    # As apt is by itself, not as this machine has it: some have a proxy, some take expired archives.
-    plain = tmp_path / "apt.conf"
-    hook = f'APT::Update::Post-Invoke {{"touch {tmp_path}/hook";}};'
-    plain.write_text(f'Dir::Etc::parts "/dev/null"; Dir::Etc::main "/dev/null";\n{hook}\n')
-    monkeypatch.setenv("APT_CONFIG", str(plain))
     sent: list[str] = []
     handler = type("Handler", (Quiet,), {"sent": sent})
     home = tmp_path / "mirror"
@@ -170,11 +176,13 @@ def test_a_mirror_that_is_down_is_a_sentence_and_is_left_alone_for_hours(monkeyp
     assert look("bookworm") == found
 
 
-@pytest.mark.usefixtures("mirror")
-def test_a_mirror_that_does_not_end_its_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mirror_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """The look has a deadline of its own."""
-    monkeypatch.setattr(security, "MENTION_SECONDS", 0.0)
-    assert look("bookworm").trouble == "no answer within 0 s"
+    monkeypatch.setattr(security, "MENTION_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        line = f"deb http://127.0.0.1:{silent.getsockname()[1]} bookworm-security main"
+        monkeypatch.setattr(debian, "security", lambda _suite: line)
+        assert look("bookworm").trouble == "no answer within 0 s"
 
 
 def test_without_a_security_mirror_there_is_nothing_to_say(monkeypatch: pytest.MonkeyPatch) -> None:
