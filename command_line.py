@@ -92,8 +92,11 @@ def ask_for_consent(warning: str) -> None:
         raise Exit("Nothing was changed.", code=2)
 
 
-def on_hosts(**own: str) -> Callable[[Callable[..., None]], Any]:
-    """Make a task of a verb that gets Hosts as its second argument; `own` is the help of its own options."""
+def on_hosts(called_as: str | None = None, **own: str) -> Callable[[Callable[..., None]], Any]:
+    """Make a task of a verb that gets Hosts as its second argument; `own` is the help of its own options.
+
+    `called_as`: its name, where its function needs another.
+    """
 
     def decorated(verb: Callable[..., None]) -> Any:
         context, _, *mine = inspect.signature(verb).parameters.values()
@@ -108,7 +111,8 @@ def on_hosts(**own: str) -> Callable[[Callable[..., None]], Any]:
             verb(c, hosts, **options)
 
         called.__signature__ = inspect.Signature([context, *mine, *common])  # type: ignore[attr-defined]
-        return task(help={**{name.replace("_", "-"): text for name, text in own.items()}, **Hosts.HELP})(called)
+        told = {**{name.replace("_", "-"): text for name, text in own.items()}, **Hosts.HELP}
+        return task(name=called_as, help=told)(called)
 
     return decorated
 

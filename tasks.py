@@ -158,6 +158,18 @@ def restore(c: Context, hosts: Hosts, at: str = "", to: str = "", yes: bool = Fa
     play(c, "plone.restore", hosts, at=at, to=to, yes=yes)
 
 
+@on_hosts("upgrade", python="target Python")
+def upgrade_plone(c: Context, hosts: Hosts, python: str = "") -> None:
+    """Upgrade our Plone to another Python, of the same version, without a failed request."""
+    play(c, "plone.upgrade", hosts, python=python)
+
+
+@on_hosts("rollback")
+def rollback_plone(c: Context, hosts: Hosts) -> None:
+    """Roll our Plone back to the container from before its last takeover."""
+    play(c, "plone.rollback", hosts)
+
+
 @task(help={
     "names": "images to build, as edge,bridge:py3.11; default: all", "python": "only the images of this Python",
     "base": "build on this image instead of our own root file system",
@@ -276,7 +288,7 @@ def openapi(c: Context, breaking: bool = False) -> None:
 
 images = Collection("images", build, verify_images, audit_images)
 practice = Collection("lab", lab_up, lab_down)
-plone = Collection("plone", backup, backups, restore)
+plone = Collection("plone", backup, backups, restore, upgrade_plone, rollback_plone)
 namespace = Collection(
     deploy, upgrade, confirm, rollback, maintenance, certificates, status, trace, report, verify, preflight, destroy,
     bench, check, test, lock, settings, openapi, images, plone, practice,

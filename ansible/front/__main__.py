@@ -32,6 +32,8 @@ from front.report import files
 from front.request import Request
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+# Verbs whose interruption does not mean that nothing was done.
+NOT_TAKEN_BACK = {"confirm", "destroy", "plone.restore", "plone.upgrade", "plone.rollback"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -63,7 +65,7 @@ def main(words: Sequence[str]) -> int:
         with Signals() as signals:
             options = parsed(words)
             hosts = checked(options)
-            if options.verb == "upgrade" and not built(options, hosts, None, signals):
+            if options.verb in {"upgrade", "plone.upgrade"} and not built(options, hosts, None, signals):
                 return REFUSED
             return played(options, hosts, signals)
     except RefusalError as refusal:
@@ -89,7 +91,7 @@ def checked(options: argparse.Namespace) -> list[Target]:
     options.defaults = {name: option["default"] for name, option in known.options.items() if "default" in option}
     hosts = inventory.load(options.path, options.limit, known.prefixes)
     inventory.check(options.path, hosts, known)
-    check_python(options, hosts)
+    (check_plone if options.verb == "plone.upgrade" else check_python)(options, hosts)
     check_root(options, hosts)
     if options.verb == "trace":
         trace.check_id(options.values.get("eduhub_request"))
@@ -128,6 +130,29 @@ def check_python(options: argparse.Namespace, hosts: Sequence[Target]) -> None:
             raise RefusalError(
                 f"There is no bridge for Python {wanted!r}; it is built for {', '.join(known)}: "
                 f"type --python {known[-1]}, or correct bridge_python in the inventory."
+            )
+
+
+def check_plone(options: argparse.Namespace, hosts: Sequence[Target]) -> None:
+    """Raise RefusalError where no image of Plone follows from the Python that was asked for."""
+    wanted = str(options.values.get("eduhub_python") or "")
+    row = read(CHECKOUT / "images/images.yml")["images"]["plone"]
+    known = sorted({*row["pythons"], *row.get("on_request", ())}, key=lambda each: [int(n) for n in each.split(".")])
+    if not wanted:
+        raise RefusalError(f"plone.upgrade asks for the Python: type --python {known[-1]}.")
+    for host in hosts:
+        image = str(host.variables.get(images.PLONE, options.defaults.get(images.PLONE, "")))
+        if host.variables.get("plone_url"):
+            continue  # refused where it is known whose Plone that is
+        if "{python}" not in image:
+            raise RefusalError(
+                f"plone_image of {host.name} is {image}, which has no Python to choose: write {{python}} where its "
+                "name has one, as in eduhub/plone:6.0.13-py{python}. The host stays on the Python that it has."
+            )
+        if images.PLONE not in host.variables and wanted not in known:
+            raise RefusalError(
+                f"There is no Plone for Python {wanted!r}; it is built for {', '.join(known)}: "
+                f"type --python {known[-1]}."
             )
 
 
@@ -170,8 +195,8 @@ def played(options: argparse.Namespace, hosts: Sequence[Target], signals: Signal
         undone = recover(run, signals)
         outcome = undone.outcome and undone.outcome.after(done.outcome)
         done = replace(undone, outcome=outcome, interrupted=True)
-    # Half a removal leaves no host as it was, a confirmation may have come through, and a restore goes on by itself.
-    elif cut_off and done.interrupted and request.verb not in {"confirm", "destroy", "plone.restore"}:
+    # Half a removal leaves no host as it was, a confirmation may have come through, the others go on by themselves.
+    elif cut_off and done.interrupted and request.verb not in NOT_TAKEN_BACK:
         return hostless(request, REFUSED, [], data=run.json, interrupted=True)
     return closed(run, names, done, waves)
 
@@ -182,6 +207,8 @@ def built(options: argparse.Namespace, hosts: Sequence[Target], live: Outcome | 
     request = request_of(options)
     if request.verb == "upgrade":
         tags = images.for_upgrade(hosts, asked, options.defaults)
+    elif request.verb == "plone.upgrade":
+        tags = images.for_plone(hosts, asked, options.defaults)
     else:
         tags = images.for_deploy(hosts, asked, live, options.defaults)
     if not tags or images.build(CHECKOUT, list(tags), signals):

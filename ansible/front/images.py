@@ -38,17 +38,26 @@ def for_upgrade(hosts: Sequence[Target], asked: str, defaults: Mapping[str, Any]
     return dict.fromkeys(_bridge({**defaults, **host.variables}, asked) for host in hosts if asked)
 
 
+def for_plone(hosts: Sequence[Target], asked: str, defaults: Mapping[str, Any]) -> dict[str, None]:
+    """Return the tags of the Plones that an upgrade of Plone to the Python `asked` needs."""
+    return dict.fromkeys(_plone({**defaults, **host.variables}, asked) for host in hosts if asked)
+
+
 def _of_host(host: Target, asked: str, live: Outcome | None, defaults: Mapping[str, Any]) -> Iterator[str]:
     values = {**defaults, **host.variables}
     seen = live.hosts.get(host.name) if live else None
     yield from (str(values[name]) for name in BESIDE if name in values)
     if not values.get("plone_url"):
-        yield str(values.get(PLONE, ""))
+        yield _plone(values, (seen.plone_python if seen else None) or str(values.get("plone_python", "")))
     yield _bridge(values, asked or (seen.python if seen else None) or str(values.get("bridge_python", "")))
 
 
 def _bridge(values: Mapping[str, Any], python: str) -> str:
     return str(values.get(BRIDGE, "")).replace("{python}", python)
+
+
+def _plone(values: Mapping[str, Any], python: str) -> str:
+    return str(values.get(PLONE, "")).replace("{python}", python)
 
 
 def build(checkout: Path, tags: Sequence[str], signals: Signals) -> bool:

@@ -17,8 +17,9 @@ class Host:
     failure, None without one. `changed_in`: the phases in which something of the host was changed. `exits`: the `exit`
     of the pilot's last answer in each phase. `messages`: why it failed.
     `announced`: blocks of text for the end. `status`: the pilot's status object. `report`: its report of the last
-    rollout. `python`: the live one as it was found, as "3.11". `rolled`: the verdicts of this rollout's gates, and
-    what it changed. `releases`, `backups`: what the host keeps, `trace`: what its logs say of a request, where that was
+    rollout. `python`: the live one as it was found, as "3.11"; `plone_python`: that of our Plone. `rolled`: the
+    verdicts of this rollout's gates, and what it changed. `releases`, `backups`: what the host keeps, `trace`: what its
+    logs say of a request, where that was
     asked. `until`: when a host that was disconnected has ended its rollout by itself at the latest (UTC, RFC 3339).
     `waiting`: it belongs to a wave whose turn did not come.
     """
@@ -35,6 +36,7 @@ class Host:
     status: Mapping[str, Any] | None = None
     report: Mapping[str, Any] | None = None
     python: str | None = None
+    plone_python: str | None = None
     rolled: Mapping[str, Any] | None = None
     releases: Sequence[Mapping[str, Any]] | None = None
     backups: Sequence[Mapping[str, Any]] | None = None
@@ -50,7 +52,7 @@ class Host:
 
     def then(self, later: Host) -> Host:
         """Return this host after another playbook of the same run: what it has been through, and what is known last."""
-        last = ("failed", "status", "report", "python", "rolled", "releases", "backups", "trace")
+        last = ("failed", "status", "report", "python", "plone_python", "rolled", "releases", "backups", "trace")
         kept = {name: getattr(later, name) or getattr(self, name) for name in last}
         return replace(
             later, **kept, phases=(*self.phases, *later.phases), exits={**self.exits, **later.exits},

@@ -213,6 +213,11 @@ python:
   returned: success
   type: str
   sample: "3.11"
+plone_python:
+  description: The Python of our Plone, by the label of its image; null where there is none.
+  returned: success
+  type: str
+  sample: "3.11"
 systemd:
   description: Whether systemd runs the host.
   returned: success
@@ -301,6 +306,7 @@ def result(host: Any, required: Requirements) -> dict[str, Any]:
         "engine": host.engine,
         "deployed": host.deployed,
         "python": host.python,
+        "plone_python": host.plone_python,
     }
 
 

@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import shutil
+import subprocess
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.rollout.operator import PASSWORD, STACK, WITH_DOCUMENTS, LoadGenerator, docker
+from tests.rollout.operator import PASSWORD, STACK, WITH_DOCUMENTS, LoadGenerator, docker, touched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,3 +114,68 @@ def test_changed_settings_of_plone_fail_no_request_and_one_that_does_not_start_c
     assert {kind: count for kind, count in result["failures"].items() if count} == {}
     assert result["audit"] == {"missing": [], "duplicate": [], "unexpected": []}
     assert docker("ps", "--all", "--quiet", "--filter", f"name={PLONE}-standby") == ""
+
+
+VERSION = "org.opencontainers.image.version"
+# The first is the one that runs. No other Python is built each day: what is told of them stands on labels.
+BUILT = {
+    "3.11": "",
+    "3.9": 'LABEL org.eduhub.python="3.9.2"',
+    "3.12": f'LABEL org.eduhub.python="3.12.1" {VERSION}="6.1.4"',
+    "3.13": 'LABEL org.eduhub.python="3.13.5"\nENTRYPOINT ["python3", "-c", "exit(\'no such luck\')"]',
+}
+
+
+def without_others() -> None:
+    """Remove the containers beside the Plone that serves."""
+    names = [f"name={PLONE}-{part}" for part in ("previous", "standby")]
+    found = docker("ps", "--all", "--quiet", *(word for name in names for word in ("--filter", name))).split()
+    if found:
+        docker("rm", "--force", *found)
+
+
+@pytest.fixture
+def ladder(operator: Operator, tmp_path: Path) -> Iterator[str]:
+    """Plones that differ by their labels, one of which does not start; yields how an inventory names them."""
+    without_others()
+    ours = docker("inspect", "--format", "{{.Image}}", PLONE)
+    image = f"{STACK}/plone:6.0.13-py{{python}}"
+    for python, lines in BUILT.items():
+        subprocess.run(
+            ["docker", "build", "--quiet", "--tag", image.format(python=python), "-"],
+            input=f"FROM {ours}\n{lines}\n", text=True, check=True,
+        )  # fmt: skip
+    yield image
+    end = operator.with_variables(tmp_path / "end", plone_image="eduhub/plone:6.0.13-py3.11").types("deploy")
+    assert end.returncode == 0, end.stdout
+    without_others()
+    docker("rmi", "--force", *(image.format(python=python) for python in BUILT))
+
+
+def test_plones_python_is_changed_and_rolled_back_under_load_and_what_cannot_be_is_refused(
+    operator: Operator, ladder: str, directory: Path, tmp_path: Path
+) -> None:
+    named = operator.with_variables(tmp_path / "named", plone_image=ladder, plone_watch_seconds=5)
+    before = touched()
+    for python, code, what in (
+        ("3.10", 2, f"{STACK}/plone:6.0.13-py3.10"), ("3.12", 2, "has Plone 6.1.4, and 6.0.13 runs"),
+        ("", 2, "type --python"), ("3.13", 1, "no such luck"),
+    ):  # fmt: skip
+        refused = named.types("plone.upgrade", *(["--python", python] if python else []))
+        assert (refused.returncode, what in " ".join(refused.stdout.split()), touched()) == (code, True, before)
+    assert "no container from before is kept" in operator.types("plone.rollback").stdout
+    with LoadGenerator.running(tmp_path / "load", 300, *WITH_DOCUMENTS, warm=True) as load:
+        done = named.types("plone.upgrade", "--python", "3.9")
+        upgraded = named.status()["plone"]
+        again = named.types("deploy")
+        stayed = named.status()["plone"]
+        back = named.types("plone.rollback")
+        rolled_back = named.status()["plone"]
+        result = load.result()
+    print(json.dumps(result, indent=1))
+    assert (done.returncode, again.returncode, back.returncode) == (0, 0, 0)
+    assert (upgraded["python"], upgraded["rollback"]["ready"], stayed["image"]) == ("3.9.2", True, upgraded["image"])
+    assert (rolled_back["python"].startswith("3.11."), rolled_back["rollback"]["python"]) == (True, "3.9.2")
+    assert {kind: count for kind, count in result["failures"].items() if count} == {}
+    assert result["audit"] == {"missing": [], "duplicate": [], "unexpected": []}
+    assert len([path for path in directory.glob("2*") if path.is_dir()]) >= 1

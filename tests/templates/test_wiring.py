@@ -140,6 +140,21 @@ def test_the_images_of_the_chosen_python_are_brought():
     ]
 
 
+@pytest.mark.parametrize(
+    ("verb", "asked", "runs", "expected"),
+    [
+        ("deploy", "3.9", None, "3.11"), ("deploy", "3.13", "3.9", "3.9"), ("plone.upgrade", "3.9", "3.11", "3.9"),
+        ("plone.rollback", "", "3.9", "3.9"),
+    ],
+)  # fmt: skip
+def test_plone_stays_on_the_python_that_runs_until_it_is_upgraded(verb, asked, runs, expected):
+    given = {"eduhub_verb": verb, "eduhub_python": asked, "docker_host_answer": {"plone_python": runs}}
+    image = f"eduhub/plone:6.0.13-py{expected}"
+    assert value("_plone_image", **given) == image
+    assert image in value("docker_host_images", **given)
+    assert value("_plone_image", **given, plone_image="example.edu/plone:6") == "example.edu/plone:6"
+
+
 EVERYWHERE = {"edge_address": "0.0.0.0"}  # noqa: S104 - compared, not bound
 TLS = {"edge_tls_certificates": [{"certificate": "/a.pem", "key": "/a.key"}]}
 

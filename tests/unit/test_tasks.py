@@ -113,6 +113,11 @@ VERBS = {
         (tasks.restore, {"at": "2026-11-29"}),
         ["""front plone.restore --inventory local --values '{"eduhub_at": "2026-11-29"}'"""],
     ),
+    "plone.upgrade": (
+        (tasks.upgrade_plone, {"python": "3.11"}),
+        ["""front plone.upgrade --inventory local --values '{"eduhub_python": "3.11"}'"""],
+    ),
+    "plone.rollback": ((tasks.rollback_plone, {"limit": "h"}), ["front plone.rollback --inventory local --limit h"]),
     "bench": (
         (tasks.bench, {"only": "http,plone", "quick": True, "rounds": "5", "from_": "3.11", "to": "3.13"}),
         ["tests.bench --only http,plone --rounds 5 --from 3.11 --to 3.13 --quick"],

@@ -71,6 +71,17 @@ def network(name: str) -> Network | None:
     return described(found) if found else None
 
 
+def plone_python(stack: str) -> str | None:
+    """Return the Python of our Plone, as "3.11", by the label of its image; None without one.
+
+    While another container takes over from it, that of the one that runs.
+    """
+    form = '{{.State.Running}} {{index .Config.Labels "org.eduhub.python"}}'
+    seen = [run("docker", "inspect", "--format", form, f"{stack}-{name}") or "" for name in ("plone", "plone-standby")]
+    found = sorted((line.split() for line in seen if len(line.split()) == 2), key=lambda words: words[0] != "true")
+    return ".".join(found[0][1].split(".")[:2]) if found else None
+
+
 def described(found: Mapping[str, Any]) -> Network:
     """Return the network whose document of `docker network inspect` is `found`."""
     options = found.get("Options") or {}

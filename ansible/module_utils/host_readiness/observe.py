@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .certificates import certificate
-from .engine import engine, network
+from .engine import engine, network, plone_python
 from .findings import installable
 from .model import FileSystem, Host, Prune, Requirements
 from .programs import read
@@ -57,6 +57,7 @@ def observe(required: Requirements) -> Host:
         way_out_mtu=way_out_mtu(known),
         deployed=deployed,
         python=live_python(read(state)),
+        plone_python=plone_python(required.stack) if seen.version else None,
         foreign_addresses=frozenset(port.address for port in required.ports if not bindable(port.address)),
         listeners=list(taken(required, seen)),
         file_systems=list(file_systems(needed)),

@@ -137,3 +137,30 @@ def test_the_python_of_an_inventory_is_checked_like_the_one_that_is_typed(checko
     monkeypatch.setattr(main, "CHECKOUT", checkout)
     with pytest.raises(RefusalError, match=r"no bridge for Python '3\.13'; it is built for 3\.9, 3\.11:"):
         main.check_python(argparse.Namespace(values={}), [Target("host", {"bridge_python": "3.13"})])
+
+
+PLONES = "images: {plone: {pythons: ['3.11'], on_request: ['3.9']}}\n"
+
+
+@pytest.mark.parametrize(
+    ("python", "variables", "message"),
+    [
+        ("", {}, "plone.upgrade asks for the Python: type --python 3.11."),
+        ("3.12", {}, "There is no Plone for Python '3.12'; it is built for 3.9, 3.11: type --python 3.11."),
+        ("3.9", {"plone_image": "eduhub/plone:6-py3.9"}, "plone_image of host is eduhub/plone:6-py3.9, which has no"),
+        ("3.12", {"plone_image": "example.edu/plone:6-py{python}"}, ""),
+        ("3.9", {}, ""),
+        ("3.9", {"plone_image": "example.edu/plone:6", "plone_url": "https://cms.example.edu"}, ""),
+    ],
+)
+def test_an_upgrade_of_plone_needs_an_image_of_that_python(checkout, monkeypatch, python, variables, message):
+    monkeypatch.setattr(main, "CHECKOUT", checkout)
+    (checkout / "images/images.yml").write_text(PLONES)
+    defaults = {"plone_image": "eduhub/plone:6-py{python}"}
+    options = argparse.Namespace(values={"eduhub_python": python}, defaults=defaults)
+    refused = ""
+    try:
+        main.check_plone(options, [Target("host", variables)])
+    except RefusalError as refusal:
+        refused = refusal.messages[0]
+    assert (refused.startswith(message), bool(refused)) == (True, bool(message))

@@ -45,6 +45,26 @@ def test_an_upgrade_needs_the_bridge_of_the_next_python(asked, tags):
     assert list(images.for_upgrade([Target("a", {}), Target("b", {})], asked, DEFAULTS)) == tags
 
 
+@pytest.mark.parametrize(
+    ("runs", "variables", "plone"),
+    [
+        (None, {}, "eduhub/plone:6-py3.11"),
+        (None, {"plone_python": "3.9"}, "eduhub/plone:6-py3.9"),
+        ("3.11", {"plone_python": "3.9"}, "eduhub/plone:6-py3.11"),
+        ("3.11", {"plone_image": "example.edu/plone:6"}, "example.edu/plone:6"),
+    ],
+)
+def test_a_deployment_needs_the_plone_of_the_python_that_runs(runs, variables, plone):
+    defaults = {**DEFAULTS, "plone_image": "eduhub/plone:6-py{python}", "plone_python": "3.11"}
+    outcome = Outcome({"a": Host(plone_python=runs)}, ended=True)
+    assert list(images.for_deploy([Target("a", variables)], "3.9", outcome, defaults))[2] == plone
+
+
+def test_an_upgrade_of_plone_needs_its_image_alone():
+    defaults = {**DEFAULTS, "plone_image": "eduhub/plone:6-py{python}"}
+    assert list(images.for_plone([Target("a", {}), Target("b", {})], "3.9", defaults)) == ["eduhub/plone:6-py3.9"]
+
+
 @pytest.fixture
 def builder(checkout, monkeypatch):
     """Put a program that says its words, and ends as `code` says, in the place of the image builder."""

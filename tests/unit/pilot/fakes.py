@@ -316,6 +316,9 @@ class FakeEngine:
         if new in self.containers:
             self._refuse(f"Conflict. The container name {new} is already in use")
         self.containers[new] = replace(self.containers.pop(name), name=new)
+        # Its policy goes with it.
+        (self.lasting.add if name in self.lasting else self.lasting.discard)(new)
+        self.lasting.discard(name)
 
     def ends(self, name: str, code: int = 0) -> None:
         """Let the program in a container end: the engine starts it again, unless it was told not to."""

@@ -49,11 +49,12 @@ COMMANDS = {
     "backups": "list the backups of Plone's data",
     "restore": "restore a backup of Plone's data",
     "hand-over": "let the standby beside our Plone take over from it",
+    "plone-rollback": "let the previous container of our Plone take over again",
 }
 MODULES = {
     "await": "await_shift", "self-test": "self_test",
     "backup": "plone.backup", "backups": "plone.backups", "restore": "plone.restore",
-    "hand-over": "plone.hand_over",
+    "hand-over": "plone.hand_over", "plone-rollback": "plone.rollback",
 }  # fmt: skip
 
 # Where role pilot mounts the host's state and configuration.

@@ -111,6 +111,19 @@ def test_the_live_python_is_the_one_that_the_release_names(state, python):
     assert observe.live_python(state) == python
 
 
+@pytest.mark.parametrize(
+    ("plone", "standby", "python"),
+    [
+        ("true 3.9.2", None, "3.9"), ("true 3.9.2", "true 3.11.2", "3.9"), ("false 3.9.2", "true 3.11.2", "3.11"),
+        (None, "true 3.11.2", "3.11"), ("false 3.9.2", None, "3.9"), ("true", None, None), (None, None, None),
+    ],
+)  # fmt: skip
+def test_the_python_of_plone_is_that_of_the_container_that_runs(monkeypatch, plone, standby, python):
+    said = {"eduhub-plone": plone, "eduhub-plone-standby": standby}
+    monkeypatch.setattr(engine, "run", lambda *words: said[words[-1]])
+    assert engine.plone_python("eduhub") == python
+
+
 def test_what_is_deployed_has_its_memory_already():
     assert said(Host(engine="20.10.24", deployed=True, memory_mb=0)) == []
 

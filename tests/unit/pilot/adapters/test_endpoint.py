@@ -26,6 +26,37 @@ def test_a_container_waits_while_a_file_with_its_short_id_says_so(tmp_path: Path
     assert not asked.waits(PLONE)
 
 
+STATISTICS = """# pxname,svname,qcur,scur,stot,econ,eresp,wretr,rtime,\
+hrsp_1xx,hrsp_2xx,hrsp_3xx,hrsp_4xx,hrsp_5xx,hrsp_other,
+plone,plone,0,1,9,0,0,0,3,0,7,0,1,1,0,
+plone,wait,0,2,0,0,0,0,0,0,0,0,0,0,0,
+plone,BACKEND,0,3,9,0,0,0,3,0,7,0,1,1,0,
+waited,BACKEND,0,0,5,0,0,0,3,0,5,0,0,0,0,
+
+"""
+
+
+def test_the_answers_of_plone_are_counted_by_its_endpoint(tmp_path: Path) -> None:
+    """HAProxy finds a frontend of the same name first: asked by name, it tells nothing of the backend."""
+    (tmp_path / "plone-endpoint").mkdir()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "plone-endpoint/admin.sock"))
+        listener.listen()
+        asked = []
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                asked.append(connection.recv(65536).decode().strip())
+                connection.sendall(STATISTICS.encode())
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        found = endpoint(tmp_path).counts(30)
+        thread.join()
+    assert (found.answers, found.errors, found.queued, asked) == (9, 1, 2, ["show stat -1 6 -1"])
+
+
 def test_without_a_listener_there_is_no_answer(tmp_path: Path) -> None:
     assert endpoint(tmp_path).answers("/Plone", 1) is None
 

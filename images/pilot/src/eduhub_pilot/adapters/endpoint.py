@@ -10,7 +10,7 @@ from pathlib import Path
 
 from eduhub_pilot.adapters.clock import Clock
 from eduhub_pilot.adapters.haproxy import Proxy
-from eduhub_pilot.model.facts import Container
+from eduhub_pilot.model.facts import Container, Counts
 
 # The engine gives a container the first characters of its id as its host name.
 SHORT_ID = 12
@@ -28,7 +28,15 @@ class Endpoint:
 
         HAProxy starts with `wanted` False.
         """
-        Proxy(self.run / "plone-endpoint/admin.sock", "/etc/eduhub/edge", self.clock).set_wait(wanted, patience)
+        self._proxy.set_wait(wanted, patience)
+
+    def counts(self, patience: float) -> Counts:
+        """Return what HAProxy has counted of Plone's answers. ProxyDownError where it does not answer."""
+        return self._proxy.counts_of_plone(patience)
+
+    @property
+    def _proxy(self) -> Proxy:
+        return Proxy(self.run / "plone-endpoint/admin.sock", "/etc/eduhub/edge", self.clock)
 
     def waits(self, container: Container) -> bool:
         """Return whether the Plone in a container is prepared and waits for the database."""

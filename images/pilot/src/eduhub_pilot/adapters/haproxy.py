@@ -142,6 +142,11 @@ class Proxy:
         """Return the counters of the public backend of `slot`."""
         return self._insist(lambda: _counts(self._ask(f"show stat {slot} 6 -1")[0], slot), patience)
 
+    def counts_of_plone(self, patience: float) -> Counts:
+        """Return the counters of the backend of Plone, at its endpoint."""
+        # By its name HAProxy would find the frontend, which has the same.
+        return self._insist(lambda: _counts(self._ask("show stat -1 6 -1")[0], "plone"), patience)
+
     def left(self, slot: Slot, patience: float) -> list[Connection]:
         """Return the public connections at `slot`, oldest first."""
 
@@ -236,12 +241,12 @@ def _process(info: str) -> Process:
         raise ProxyDownError("HAProxy's 'show info' names no process.") from None
 
 
-def _counts(table: str, slot: Slot) -> Counts:
+def _counts(table: str, backend: str) -> Counts:
     # CSV with the header "# pxname,svname,..."
     lines = csv.DictReader(table.removeprefix("# ").splitlines())
-    rows = {row["svname"]: row for row in lines if row["pxname"] == slot}
+    rows = {row["svname"]: row for row in lines if row["pxname"] == backend}
     if "BACKEND" not in rows:
-        raise ProxyDownError(f"HAProxy has no backend {slot}.")
+        raise ProxyDownError(f"HAProxy has no backend {backend}.")
     row, waits = rows["BACKEND"], rows.get(WAITS, {})
     classes = {name: int(row[f"hrsp_{name}"] or 0) for name in ("1xx", "2xx", "3xx", "4xx", "5xx", "other")}
     return Counts(

@@ -12,6 +12,8 @@ Transport = Literal["socket", "tcp"]
 Trouble = Literal["refused", "nobody", "closed", "timeout"]
 # The name of the part that the shift's container plays.
 SHIFT = "shift"
+# Our Plone, the container that is to take over from it, and the one that it took over from.
+PLONE, STANDBY_PLONE, PREVIOUS_PLONE = "plone", "plone-standby", "plone-previous"
 SLOTS: tuple[Slot, Slot] = ("blue", "green")
 
 

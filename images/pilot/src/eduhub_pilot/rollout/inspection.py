@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from eduhub_pilot.adapters.host import Host
 from eduhub_pilot.adapters.memory import MEMORY, available
@@ -13,6 +14,7 @@ from eduhub_pilot.model.facts import SHIFT, SLOTS, Container, Image, Slot, slot_
 from eduhub_pilot.model.outcome import Finding, finding_of
 from eduhub_pilot.model.release import Record
 from eduhub_pilot.model.state import HostState, Lock, stamp
+from eduhub_pilot.rollout.plone import plone
 
 # A status is urgent, but has to survive a HAProxy that is being restarted.
 PATIENCE_SECONDS = 1.0
@@ -28,7 +30,8 @@ class Inspection:
 
     `deadline`: when the host reverts the run (UTC, RFC 3339), where all traffic has moved and is not confirmed.
     `unmonitored`: why it will not, where traffic has moved and the shift's container does not run.
-    `expired`: whether the lock is. `moved_by_hand`: that traffic is where no run has moved it.
+    `expired`: whether the lock is. `moved_by_hand`: that traffic is where no run has moved it. `plone`: what our own
+    runs on; None without one.
     """
 
     state: HostState
@@ -43,6 +46,7 @@ class Inspection:
     unmonitored: str | None = None
     expired: bool = False
     moved_by_hand: Finding | None = None
+    plone: dict[str, Any] | None = None
 
 
 def inspect(host: Host) -> Inspection:
@@ -51,7 +55,7 @@ def inspect(host: Host) -> Inspection:
     state, records = host.store.state(), host.store.records()
     with suppress(RefusedError):  # a traffic.map that cannot be read is noted below
         state = host.completed(state)
-    lock, weight, containers, target_image = None, None, None, None
+    lock, weight, containers, target_image, ours = None, None, None, None, None
     try:
         lock = host.store.lock()
     except RefusedError as error:
@@ -75,6 +79,7 @@ def inspect(host: Host) -> Inspection:
         if record := records.get(state.last_good or ""):
             target_image = host.engine.image(record.image_id)
         notes += plone_endpoint(host)
+        ours = plone(host)
     except EngineDownError as error:
         notes.append(finding_of(error, "The state of the slots is unknown."))
     memory, unmonitored = available(MEMORY.read_text()), _unmonitored(host, state, weight)
@@ -82,7 +87,7 @@ def inspect(host: Host) -> Inspection:
     expired = bool(lock and lock.expired(host.clock.now()))
     return Inspection(
         state, records, lock, weight, containers, target_image, notes, memory, deadline, unmonitored, expired,
-        host.moved_by_hand(state, weight),
+        host.moved_by_hand(state, weight), ours,
     )  # fmt: skip
 
 

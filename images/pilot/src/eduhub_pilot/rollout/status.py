@@ -37,6 +37,7 @@ def status(host: Host) -> Outcome:
         "last": asdict(state.last) if state.last else None,
         "edge": "down" if inspection.weight is None else "up",
         "weight": inspection.weight,
+        "plone": inspection.plone,
         "backup": host.store.backup(),
         "notes": [each.document() for each in (*inspection.notes, *disagreements(inspection, slot))],
     }
@@ -127,6 +128,10 @@ def message_of(document: dict[str, Any]) -> str:
         lines.append(f"Rollback to {back['to']} is ready{took}.")
     elif live:
         lines.append(f"Rollback is blocked: {back['why']}.")
+    if (plone := document["plone"]) and plone["python"]:
+        back = plone["rollback"]
+        ready = f" A rollback of Plone to Python {back['python']} is ready." if back["ready"] else ""
+        lines.append(f"Plone {plone['version']} runs on Python {plone['python']}.{ready}")
     if backup := document["backup"]:
         lines.append(f"Last proven backup of Plone: {backup.get('id')}, as of {backup.get('recovery_point')}.")
     if (last := document["last"]) and last["result"] == "reverted":

@@ -38,7 +38,7 @@ def site(live):
 
 
 def options(run: str = "run-9", **more: Any) -> argparse.Namespace:
-    given = {"full": False, "keep": "14", "days": "30", "full_days": "7", "at": "", "to": ""}
+    given = {"full": False, "within_days": 0.0, "keep": "14", "days": "30", "full_days": "7", "at": "", "to": ""}
     return argparse.Namespace(run=run, owner="ana@desk", directory="/var/backups/eduhub/plone", **given | more)
 
 
@@ -156,3 +156,11 @@ def test_a_restore_to_scratch_names_the_time_and_only_reads_the_site(site):
     assert [(command[3:], writes) for command, _, writes in site.engine.worked] == [
         (("prove", "--at=2026-01-01"), False)
     ]
+
+
+@pytest.mark.parametrize(("days", "made"), [(0.0, True), (1.0, False), (0.1, True)])
+def test_a_backup_that_is_new_enough_is_made_no_second_time(site, days, made):
+    backup.run(site.host, options())
+    site.clock.sleep(12 * 3600)
+    done = backup.run(site.host, options("run-10", within_days=days))
+    assert (done.code, len(site.engine.worked)) == (("backup_proven", 2) if made else ("backup_recent", 1))

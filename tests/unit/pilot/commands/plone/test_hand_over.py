@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 from eduhub_pilot.adapters.endpoint import Endpoint
-from eduhub_pilot.commands.plone import hand_over
+from eduhub_pilot.commands.plone import hand_over, rollback
 from eduhub_pilot.model.errors import FailedError, PersonError, PilotError, RefusedError
-from eduhub_pilot.model.facts import Container
+from eduhub_pilot.model.facts import Container, Counts, Look
 from eduhub_pilot.model.state import Lock
+from eduhub_pilot.rollout.status import status
 from tests.unit.pilot.fakes import Killed
 
-PLONE, STANDBY = "eduhub-plone", "eduhub-plone-standby"
+PLONE, STANDBY, PREVIOUS = "eduhub-plone", "eduhub-plone-standby", "eduhub-plone-previous"
 OLD, NEW = "sha256:old", "sha256:new"
+DIRECTORY = "/var/backups/eduhub/plone"
+
+
+def labels(python: str, version: str = "6.0.13") -> dict[str, str]:
+    return {"org.eduhub.python": python, "org.opencontainers.image.version": version}
+
+
+PYTHONS = {OLD: labels("3.9.2"), NEW: labels("3.11.2")}
 
 
 @dataclass(frozen=True)
@@ -27,11 +37,16 @@ class FakeEndpoint(Endpoint):
     loaded_at: float
     held: list[bool] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)  # images of a Plone that answers its site with 500
+    counted: list[Counts] = field(default_factory=lambda: [Counts()])  # the last one lasts
 
     def hold(self, wanted: bool, patience: float) -> None:
         assert patience > 0
         self.world._before("hold")
         self.held.append(wanted)
+
+    def counts(self, patience: float) -> Counts:
+        assert patience > 0
+        return self.counted.pop(0) if len(self.counted) > 1 else self.counted[0]
 
     def owner(self) -> Container | None:
         both = (self.world.engine.containers.get(name) for name in (PLONE, STANDBY))
@@ -50,35 +65,53 @@ class FakeEndpoint(Endpoint):
 
 @pytest.fixture
 def plone(live) -> FakeEndpoint:
-    live.engine._made(Container(PLONE, "running", OLD, health="healthy"))
-    live.engine._made(Container(STANDBY, "created", NEW))
+    live.engine._made(Container(PLONE, "running", OLD, PYTHONS[OLD], health="healthy"))
+    live.engine._made(Container(STANDBY, "created", NEW, PYTHONS[NEW]))
     live.engine.health = lambda: "healthy"
     endpoint = FakeEndpoint(live.store.root / "run", live.clock, live, live.clock.passed + 9)
     live.host = replace(live.host, before_plone=endpoint)
     return endpoint
 
 
-def go(plone: FakeEndpoint) -> Any:
-    options = argparse.Namespace(run="run-9", owner="ana@desk", site="Plone", start_seconds=60.0, wait_seconds=30.0)
+def go(plone: FakeEndpoint, command: Any = hand_over, **more: Any) -> Any:
+    given = {"verb": "plone.upgrade", "prove": "", "watch_seconds": 0.0, **more}
+    options = argparse.Namespace(
+        run="run-9", owner="ana@desk", site="Plone", start_seconds=60.0, wait_seconds=30.0, **given
+    )
     try:
-        return hand_over.run(plone.world.host, options)
+        return command.run(plone.world.host, options)
     finally:
         lock = plone.world.store.lock()
         assert lock is None or lock.run != "run-9"
+
+
+def ended(plone: FakeEndpoint) -> set[str]:
+    """The containers that the engine does not start by itself."""
+    return set(plone.world.engine.lasting)
 
 
 def found(plone: FakeEndpoint) -> dict[str, tuple[str, str]]:
     return {
         name: (each.image, each.state)
         for name, each in plone.world.engine.containers.items()
-        if name in {PLONE, STANDBY}
+        if name in {PLONE, STANDBY, PREVIOUS}
     }
 
 
-def test_the_standby_serves_under_plones_name_and_the_old_container_is_gone(plone):
+SERVES_NEW = {PLONE: (NEW, "running"), PREVIOUS: (OLD, "exited")}
+SERVES_OLD = {PLONE: (OLD, "running")}
+
+
+def test_the_standby_serves_under_plones_name_and_the_old_container_is_kept_stopped(plone):
     done = go(plone)
-    assert (done.code, found(plone)) == ("plone_handed_over", {PLONE: (NEW, "running")})
-    assert (plone.held[-2:], PLONE in plone.world.engine.lasting) == ([True, False], False)
+    assert (done.code, found(plone)) == ("plone_handed_over", SERVES_NEW)
+    assert (plone.held[-2:], {PLONE, PREVIOUS} & ended(plone)) == ([True, False], {PREVIOUS})
+    seen = status(plone.world.host)
+    assert (seen.data["status"]["plone"]["python"], seen.data["status"]["plone"]["rollback"]["python"]) == (
+        "3.11.2", "3.9.2",
+    )  # fmt: skip
+    said = "Plone 6.0.13 runs on Python 3.11.2. A rollback of Plone to Python 3.9.2 is ready."
+    assert said in seen.message
     (noted,) = plone.world.noted("handed_over", "run-9")
     assert noted["image"] == NEW
 
@@ -109,7 +142,7 @@ def test_a_standby_that_does_not_start_is_removed_and_plone_goes_on(plone):
     plone.world.clock.due.append((plone.loaded_at - 6, lambda: plone.world.engine.stop(STANDBY, 1)))
     with pytest.raises(FailedError, match="LANGUAGE cannot be used") as failed:
         go(plone)
-    assert (failed.value.code, found(plone)) == ("plone_standby_failed", {PLONE: (OLD, "running")})
+    assert (failed.value.code, found(plone)) == ("plone_standby_failed", SERVES_OLD)
     assert plone.held == []
 
 
@@ -117,7 +150,7 @@ def test_a_standby_that_serves_errors_gives_the_database_back(plone):
     plone.broken.add(NEW)
     with pytest.raises(FailedError, match="answered 500 within 30 s") as failed:
         go(plone)
-    assert (failed.value.code, found(plone)) == ("plone_hand_over_reverted", {PLONE: (OLD, "running")})
+    assert (failed.value.code, found(plone)) == ("plone_hand_over_reverted", SERVES_OLD)
     assert plone.held[-2:] == [True, False]
 
 
@@ -142,6 +175,7 @@ def test_killed_before_any_effect_one_of_the_two_serves_or_starts_and_the_next_c
     while True:
         world = live
         world.engine.containers.pop(PLONE, None)
+        world.engine.containers.pop(PREVIOUS, None)
         world.engine._made(Container(PLONE, "running", OLD, health="healthy"))
         world.engine._made(Container(STANDBY, "created", NEW))
         world.engine.lasting.clear()
@@ -163,9 +197,9 @@ def test_killed_before_any_effect_one_of_the_two_serves_or_starts_and_the_next_c
         else:
             break
         world.engine.before = world._before = lambda _: None
-        assert {PLONE, STANDBY} & set(world.engine.containers) - world.engine.lasting
+        assert {PLONE, STANDBY, PREVIOUS} & set(world.engine.containers) - ended(plone)
         go(plone)
-        assert found(plone) == {PLONE: (NEW, "running")}, killed_at
+        assert found(plone) == SERVES_NEW, killed_at
         killed_at += 1
     assert killed_at > 5
 
@@ -180,3 +214,175 @@ def test_a_run_whose_lock_is_taken_meanwhile_returns_to_the_container_from_befor
     with pytest.raises(PilotError):
         go(plone)
     assert found(plone) == {PLONE: (OLD, "running")}
+
+
+PROVEN = Look(0, json.dumps({"code": "backup_proven", "exit": 0, "message": "It is.", "backup": {"id": "b1"}}))
+DAMAGED = Look(1, json.dumps({"code": "backup_damaged", "exit": 1, "message": "It lacks a blob.", "backup": {}}))
+
+
+def test_an_upgrade_reads_the_whole_backup_with_the_new_image_before_anything_is_stopped(plone):
+    world = plone.world
+    world.engine.works = lambda _: PROVEN
+    order: list[str] = []
+    work = world.engine.work
+
+    def noting(like: str, *words: Any) -> Look:
+        order.append(like)
+        assert found(plone) == {PLONE: (OLD, "running"), STANDBY: (NEW, "created")}
+        return work(like, *words)
+
+    world.engine.work = noting
+    assert go(plone, prove=DIRECTORY).code == "plone_handed_over"
+    assert (order, world.engine.worked[0][0][-1], world.engine.worked[0][2]) == ([STANDBY], "prove", False)
+    assert [each["backup"] for each in world.noted("proven", "run-9")] == ["b1"]
+
+
+@pytest.mark.parametrize(("look", "why"), [(DAMAGED, "It lacks a blob"), (Look(1, "SyntaxError"), "SyntaxError")])
+def test_an_image_that_cannot_read_the_backup_takes_nothing_over(plone, look, why):
+    plone.world.engine.works = lambda _: look
+    with pytest.raises(FailedError, match=why) as failed:
+        go(plone, prove=DIRECTORY)
+    assert (failed.value.code, found(plone), plone.held) == ("plone_standby_failed", SERVES_OLD, [])
+
+
+def test_a_healthy_plone_is_watched_and_left(plone):
+    began = plone.world.clock.passed
+    assert go(plone, watch_seconds=40.0).code == "plone_handed_over"
+    assert (found(plone), plone.world.clock.passed - began >= 40) == (SERVES_NEW, True)
+
+
+def test_a_plone_that_ends_while_it_is_watched_gives_the_database_back(plone):
+    plone.world.clock.due.append((plone.loaded_at + 5, lambda: plone.world.engine.ends(PLONE)))
+    with pytest.raises(FailedError, match="the new one ended") as failed:
+        go(plone, watch_seconds=40.0)
+    assert (failed.value.code, found(plone)) == ("plone_hand_over_reverted", SERVES_OLD)
+    assert (PLONE in ended(plone), plone.held[-1]) == (False, False)
+
+
+def test_a_plone_that_stops_answering_while_it_is_watched_gives_the_database_back(plone):
+    plone.world.clock.due.append((plone.loaded_at + 5, lambda: plone.broken.add(NEW)))
+    with pytest.raises(FailedError, match="answered 500, 3 times in a row") as failed:
+        go(plone, watch_seconds=40.0)
+    assert (failed.value.code, found(plone)) == ("plone_hand_over_reverted", SERVES_OLD)
+
+
+@pytest.mark.parametrize(("before", "healthy"), [(0, False), (45, True)])
+def test_errors_at_the_endpoint_count_beside_those_of_the_plone_from_before(plone, before, healthy):
+    first, taken = Counts(), Counts(answers=100, errors=before)
+    plone.counted[:] = [first, taken, taken, replace(taken, answers=200, errors=before + 40)]
+    if healthy:
+        assert go(plone, watch_seconds=10.0).code == "plone_handed_over"
+    else:
+        with pytest.raises(FailedError, match="answered 40 of 100 requests with errors"):
+            go(plone, watch_seconds=10.0)
+    assert found(plone) == (SERVES_NEW if healthy else SERVES_OLD)
+
+
+def test_a_person_is_needed_where_the_plone_from_before_cannot_take_over_again(plone):
+    plone.world.clock.due.append((plone.loaded_at + 5, lambda: plone.broken.update({OLD, NEW})))
+    with pytest.raises(PersonError, match="could not take over again") as stuck:
+        go(plone, watch_seconds=40.0)
+    assert stuck.value.code == "plone_stuck"
+    assert {image for image, _ in found(plone).values()} == {OLD, NEW}
+
+
+def test_a_run_whose_lock_is_taken_while_it_watches_leaves_plone_to_the_other(plone):
+    def taken() -> None:
+        now = plone.world.clock.now()
+        plone.world.store.free()
+        plone.world.store.take(Lock("bob@desk", "run-3", "upgrade", "begin", now, now, 900))
+
+    plone.world.clock.due.append((plone.loaded_at + 5, taken))
+    with pytest.raises(FailedError) as superseded:
+        go(plone, watch_seconds=40.0)
+    assert (superseded.value.code, found(plone)) == ("run_superseded", SERVES_NEW)
+
+
+def test_a_rollback_returns_to_the_container_from_before_and_the_next_one_forward_again(plone):
+    go(plone)
+    back = go(plone, rollback)
+    assert (back.code, found(plone)) == ("plone_rolled_back", {PLONE: (OLD, "running"), PREVIOUS: (NEW, "exited")})
+    assert ("on Python 3.9.2" in back.message, {PLONE, PREVIOUS} & ended(plone)) == (True, {PREVIOUS})
+    assert go(plone, rollback).code == "plone_rolled_back"
+    assert found(plone) == SERVES_NEW
+
+
+@pytest.mark.parametrize(
+    ("previous", "why"),
+    [
+        (None, "no container from before is kept"),
+        (Container(PREVIOUS, "exited", "sha256:x", labels("3.9.2", "6.0.12")), "has Plone 6.0.12, and 6.0.13 serves"),
+        (Container(PREVIOUS, "exited", "sha256:x"), "of an unknown version"),
+    ],
+)
+def test_a_rollback_is_refused_without_a_container_that_reads_the_same_database(plone, previous, why):
+    del plone.world.engine.containers[STANDBY]
+    if previous:
+        plone.world.engine._made(previous)
+    before = found(plone)
+    with pytest.raises(RefusedError, match=why) as refused:
+        go(plone, rollback)
+    assert (refused.value.code, found(plone), plone.held) == ("plone_rollback_blocked", before, [])
+    seen = status(plone.world.host).data["status"]["plone"]["rollback"]
+    assert (seen["ready"], why in seen["why"]) == (False, True)
+
+
+def test_a_rollback_is_refused_without_a_plone_and_in_the_middle_of_a_takeover(plone):
+    plone.world.engine.start(STANDBY)
+    with pytest.raises(RefusedError) as refused:
+        go(plone, rollback)
+    assert refused.value.code == "hand_over_interrupted"
+    plone.world.engine.containers.clear()
+    with pytest.raises(RefusedError) as refused:
+        go(plone, rollback)
+    assert refused.value.code == "plone_absent"
+
+
+@pytest.mark.parametrize("fails", ["does not start", "answers errors"])
+def test_a_rollback_that_fails_leaves_plone_as_it_was_and_can_be_repeated(plone, fails):
+    go(plone)
+    if fails == "answers errors":
+        plone.broken.add(OLD)
+    else:
+        at = plone.world.clock.passed + 0.3
+        plone.world.clock.due.append((at, lambda: plone.world.engine.stop(STANDBY, 1)))
+        object.__setattr__(plone, "loaded_at", plone.world.clock.passed + 9)
+    with pytest.raises(FailedError):
+        go(plone, rollback)
+    assert (found(plone), PLONE in ended(plone)) == (SERVES_NEW, False)
+    plone.broken.clear()
+    assert go(plone, rollback).code == "plone_rolled_back"
+
+
+def test_a_rollback_killed_before_any_effect_can_be_ended(live, plone):
+    """Whatever it leaves, the next deployment, which ends a takeover, makes one of the two serve."""
+    killed_at = 0
+    while True:
+        for name in (PLONE, STANDBY, PREVIOUS):
+            live.engine.containers.pop(name, None)
+        live.engine._made(Container(PLONE, "running", NEW, PYTHONS[NEW], health="healthy"))
+        live.engine._made(Container(PREVIOUS, "exited", OLD, PYTHONS[OLD]))
+        live.engine.lasting.clear()
+        live.engine.lasting.add(PREVIOUS)
+        live.clock.passed += 20
+        count = 0
+
+        def die(effect: str, at: int = killed_at) -> None:
+            nonlocal count
+            count += 1
+            if count > at:
+                raise Killed(effect)
+
+        live.engine.before = live._before = die
+        try:
+            go(plone, rollback)
+        except Killed:
+            pass
+        else:
+            break
+        live.engine.before = live._before = lambda _: None
+        assert {PLONE, STANDBY, PREVIOUS} & set(live.engine.containers) - ended(plone)
+        go(plone)
+        assert found(plone)[PLONE][1] == "running", killed_at
+        killed_at += 1
+    assert killed_at > 5

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any
 
 from eduhub_pilot.adapters.host import Host
 from eduhub_pilot.commands.plone import work
@@ -14,6 +17,7 @@ from eduhub_pilot.model.outcome import Outcome
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     work.add_arguments(parser)
+    parser.add_argument("--within-days", type=float, default=0, help="make none where the last proven one is as new")
     parser.add_argument("--full", action="store_true", help="copy everything, share nothing with older backups")
     parser.add_argument("--keep", required=True, help="proven backups that are kept in any case")
     parser.add_argument("--days", required=True, help="days for which every backup is kept")
@@ -23,6 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(host: Host, options: argparse.Namespace) -> Outcome:
     """Run the command."""
     container = work.plone(host)
+    last = host.store.backup()
+    if options.within_days and last and recent(host, last, options.within_days):
+        message = f"The last proven backup of Plone, {last['id']}, is not older than {options.within_days:g} days."
+        return Outcome("backup_recent", message, False, {"backup": last})
     words = ["make", "--stack", host.settings.stack, "--image", container.image, "--keep", options.keep,
              "--days", options.days, "--full-days", options.full_days]  # fmt: skip
     with work.locked(host, options.run, options.owner, "plone.backup") as heart:
@@ -42,3 +50,6 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
     return Outcome(answer["code"], answer["message"], True, {"backup": backup}, work.NEXT[answer["code"]])
 
 
+def recent(host: Host, backup: Mapping[str, Any], days: float) -> bool:
+    """Return whether a backup was made at most `days` ago."""
+    return host.clock.now() - datetime.fromisoformat(backup["time"]) <= timedelta(days=days)

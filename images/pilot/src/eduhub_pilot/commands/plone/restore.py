@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import suppress
-from typing import Any
 
 from eduhub_pilot.adapters.host import Heart, Host
 from eduhub_pilot.commands.plone import work
-from eduhub_pilot.model.errors import FailedError, PersonError, PilotError, RefusedError
+from eduhub_pilot.model.errors import FailedError, PilotError, RefusedError
+from eduhub_pilot.model.facts import PLONE
 from eduhub_pilot.model.outcome import Outcome
 
-# Plone finishes what it has begun for 8 seconds.
-STOP_SECONDS = 30
 WAIT_SECONDS = 1.0
 LOG_LINES = 10
 
@@ -49,8 +46,8 @@ def _at(time: str) -> list[str]:
 
 def _live(host: Host, options: argparse.Namespace, heart: Heart) -> Outcome:
     """Replace Plone's data by that of a backup; on any failure Plone serves what it had."""
-    name, begun = host.settings.container(work.PLONE), host.clock.monotonic()
-    _refuse_standby(host)
+    name, begun = host.settings.container(PLONE), host.clock.monotonic()
+    work.refuse_standby(host)
     _end_interrupted(host, options, heart)
     planned = work.worked(host, options.directory, ["plan", *_at(options.at), f"--stack={host.settings.stack}"], heart)
     backup = planned["backup"]
@@ -67,12 +64,21 @@ def _live(host: Host, options: argparse.Namespace, heart: Heart) -> Outcome:
     work.worked(host, options.directory, ["stage", f"--at={backup['id']}", f"--run={options.run}"], heart, writes=True)
     stopped = host.clock.monotonic()
     try:
-        host.engine.stop(name, STOP_SECONDS)
+        host.engine.stop(name, work.STOP_SECONDS)
         work.worked(host, options.directory, ["swap", f"--run={options.run}"], heart, writes=True)
         _start(host, options.start_seconds, heart)
         before = work.worked(host, options.directory, ["settle"], heart, writes=True)["before"]
     except (PilotError, OSError) as error:
-        raise _reverted(host, options, backup, error) from None
+        raise work.undone(
+            host, options.run, "restore", error, lambda: _undo(host, options),
+            work.Ending(
+                "restore_reverted",
+                f"The restore of backup {backup['id']} failed, and Plone serves the data from before it:", [work.LIST],
+                "restore_stuck", f"The restore of backup {backup['id']} failed:",
+                "The data from before could not be brought back:",
+            ),
+            backup=backup["id"],
+        ) from None  # fmt: skip
     ended = host.clock.monotonic()
     host.note(options.run, "restore", "restored", backup=backup["id"], seconds=round(ended - begun, 1),
               stopped_seconds=round(ended - stopped, 1))  # fmt: skip
@@ -86,23 +92,12 @@ def _live(host: Host, options: argparse.Namespace, heart: Heart) -> Outcome:
     return Outcome("restored", message, True, data, [work.LIST])
 
 
-def _refuse_standby(host: Host) -> None:
-    """RefusedError where a standby waits: it would open the data as soon as Plone is stopped."""
-    standby = host.engine.container(host.settings.container(work.STANDBY))
-    if standby and standby.runs:
-        message = (
-            "A new container of Plone was to take over, and that was interrupted. Nothing was changed. A deployment "
-            "ends it."
-        )
-        raise RefusedError("hand_over_interrupted", message, ["./invoke", "deploy"])
-
-
 def _end_interrupted(host: Host, options: argparse.Namespace, heart: Heart) -> None:
     """Bring back what a restore had replaced that was killed, and start Plone."""
-    name = host.settings.container(work.PLONE)
+    name = host.settings.container(PLONE)
     if not work.worked(host, options.directory, ["interrupted"], heart)["interrupted"]:
         return
-    host.engine.stop(name, STOP_SECONDS)
+    host.engine.stop(name, work.STOP_SECONDS)
     work.worked(host, options.directory, ["undo"], heart, writes=True)
     host.note(options.run, "restore", "undone", why="an earlier restore was interrupted")
     _start(host, options.start_seconds, heart)
@@ -110,7 +105,7 @@ def _end_interrupted(host: Host, options: argparse.Namespace, heart: Heart) -> N
 
 def _start(host: Host, seconds: float, heart: Heart | None) -> None:
     """Start Plone, and return once it is healthy. Raises FailedError."""
-    name = host.settings.container(work.PLONE)
+    name = host.settings.container(PLONE)
     host.engine.start(name)
     deadline = host.clock.monotonic() + seconds
     while True:
@@ -128,27 +123,11 @@ def _start(host: Host, seconds: float, heart: Heart | None) -> None:
         host.clock.sleep(WAIT_SECONDS)
 
 
-def _reverted(host: Host, options: argparse.Namespace, backup: dict[str, Any], error: Exception) -> PilotError:
-    """Bring back what the restore replaced, start Plone, and return how that went.
+def _undo(host: Host, options: argparse.Namespace) -> None:
+    """Bring back what the restore replaced, and start Plone.
 
     Without the heartbeat: a run that took the lock over meanwhile gets the data from before.
     """
-    why = getattr(error, "message", None) or str(error)
-    name = host.settings.container(work.PLONE)
-    try:
-        host.engine.stop(name, STOP_SECONDS)
-        work.worked(host, options.directory, ["undo"], writes=True)
-        _start(host, options.start_seconds, None)
-    except (PilotError, OSError) as again:
-        with suppress(PilotError, OSError):
-            host.note(options.run, "restore", "stuck", backup=backup["id"], why=why)
-        return PersonError(
-            "restore_stuck",
-            f"The restore of backup {backup['id']} failed: {why} The data from before could not be brought back: "
-            f"{getattr(again, 'message', None) or again}",
-            ["docker", "logs", "--tail", "50", name],
-        )
-    with suppress(PilotError, OSError):
-        host.note(options.run, "restore", "reverted", backup=backup["id"], why=why)
-    message = f"The restore of backup {backup['id']} failed, and Plone serves the data from before it: {why}"
-    return FailedError("restore_reverted", message, work.LIST)
+    host.engine.stop(host.settings.container(PLONE), work.STOP_SECONDS)
+    work.worked(host, options.directory, ["undo"], writes=True)
+    _start(host, options.start_seconds, None)

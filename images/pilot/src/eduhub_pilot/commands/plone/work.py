@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from eduhub_pilot.adapters.host import Heart, Host
 from eduhub_pilot.model.codes import CODES
-from eduhub_pilot.model.errors import FailedError, PilotError, RefusedError
-from eduhub_pilot.model.facts import Container
+from eduhub_pilot.model.errors import FailedError, PersonError, PilotError, RefusedError
+from eduhub_pilot.model.facts import PLONE, STANDBY_PLONE, Container
 from eduhub_pilot.model.state import Lock, stamp
 
-PLONE = "plone"
-# A container that is to take over from it.
-STANDBY = f"{PLONE}-standby"
+# Plone finishes what it has begun for 8 seconds.
+STOP_SECONDS = 30
 PROGRAM = ("python3", "-m", "eduhub_plone.backup")
 DIRECTORY = "/backups"
 MOST_OUTPUT = 500
@@ -38,6 +38,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_directory(parser)
 
 
+def add_take_over(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of every command that lets another container take Plone over."""
+    parser.add_argument("--run", required=True, help="id of the run")
+    parser.add_argument("--owner", required=True, help="the operator, as user@host")
+    parser.add_argument("--verb", default="plone.hand-over", help="what the operator asked for")
+    parser.add_argument("--site", required=True, help="id of the site, whose page has to be answered")
+    parser.add_argument("--start-seconds", type=float, required=True, help="how long a container may take to load")
+    parser.add_argument("--wait-seconds", type=float, required=True, help="how long requests wait at the endpoint")
+
+
 def add_directory(parser: argparse.ArgumentParser) -> None:
     """Add where the backups are."""
     parser.add_argument("--directory", required=True, help="the host's directory of backups")
@@ -47,9 +57,57 @@ def plone(host: Host) -> Container:
     """Return Plone's container. Raises RefusedError where there is none."""
     container = host.engine.container(host.settings.container(PLONE))
     if container is None:
-        message = "There is no Plone of ours on this host, so there is nothing to back up. Nothing was changed."
+        message = "There is no Plone of ours on this host. Nothing was changed."
         raise RefusedError("plone_absent", message, ["./invoke", "deploy"])
     return container
+
+
+def refuse_standby(host: Host) -> None:
+    """RefusedError where a standby waits: it would open the data as soon as Plone is stopped."""
+    standby = host.engine.container(host.settings.container(STANDBY_PLONE))
+    if standby and standby.runs:
+        message = (
+            "A new container of Plone was to take over, and that was interrupted. Nothing was changed. A deployment "
+            "ends it."
+        )
+        raise RefusedError("hand_over_interrupted", message, ["./invoke", "deploy"])
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ends that failed with Plone stopped: once undone by the code and words `reverted` and `said`.
+
+    Where undoing failed too, by `stuck`, `failed` before what failed first, and `neither` before what failed then.
+    """
+
+    reverted: str
+    said: str
+    following: Sequence[Sequence[str]]
+    stuck: str
+    failed: str
+    neither: str
+
+
+def reason(error: Exception) -> str:
+    """Return in words why something failed."""
+    return getattr(error, "message", None) or str(error)
+
+
+def undone(
+    host: Host, run: str, step: str, error: Exception, undo: Callable[[], object], ending: Ending, **more: Any
+) -> PilotError:
+    """Undo what failed with `error`, note how that went, with `more` fields, and return it as an error."""
+    why, name = reason(error), host.settings.container(PLONE)
+    try:
+        undo()
+    except (PilotError, OSError) as again:
+        with suppress(PilotError, OSError):
+            host.note(run, step, "stuck", why=why, **more)
+        message = f"{ending.failed} {why} {ending.neither} {reason(again)}"
+        return PersonError(ending.stuck, message, ["docker", "logs", "--tail", "50", name])
+    with suppress(PilotError, OSError):
+        host.note(run, step, "reverted", why=why, **more)
+    return FailedError(ending.reverted, f"{ending.said} {why}", *ending.following)
 
 
 @contextmanager
@@ -90,13 +148,14 @@ def locked(host: Host, run: str, owner: str, verb: str) -> Iterator[Heart]:
 
 
 def worked(
-    host: Host, directory: str, words: Sequence[str], heart: Heart | None = None, *, writes: bool = False
-) -> dict[str, Any]:
+    host: Host, directory: str, words: Sequence[str], heart: Heart | None = None, *, writes: bool = False,
+    container: str = "",
+) -> dict[str, Any]:  # fmt: skip
     """Return what Plone's backup program answers. PilotError where it refuses, fails or does not answer.
 
-    `writes`: whether it may write Plone's data.
+    `writes`: whether it may write Plone's data. `container`: that of which image; Plone's own without it.
     """
-    name = host.settings.container(PLONE)
+    name = container or host.settings.container(PLONE)
     between = heart.beat if heart else lambda: None
     done = host.engine.work(name, [*PROGRAM, *words], {directory: DIRECTORY}, writes, between)
     answer = _answer(done.output)
