@@ -111,6 +111,20 @@ options:
     description: Whether a proxy stands before the edge; then it needs O(names).
     type: bool
     default: false
+  calendars:
+    description: What the host is to do by itself.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      variable:
+        description: Variable of the inventory that sets the event.
+        type: str
+        required: true
+      event:
+        description: Calendar event of systemd.
+        type: str
+        required: true
 attributes:
   check_mode:
     description: Does the same in check mode.
@@ -240,7 +254,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped] # has no types
 from ansible.module_utils.host_readiness.findings import findings, notes
-from ansible.module_utils.host_readiness.model import CertificateFiles, Port, Requirements
+from ansible.module_utils.host_readiness.model import Calendar, CertificateFiles, Port, Requirements
 from ansible.module_utils.host_readiness.observe import install_facts, observe
 from ansible.module_utils.host_readiness.upstream import Upstream
 
@@ -255,6 +269,7 @@ PLONE = {
     "page": {"type": "str", "default": ""},
 }
 FILES = {"certificate": {"type": "path", "required": True}, "key": {"type": "path", "required": True}}
+CALENDAR = {"variable": {"type": "str", "required": True}, "event": {"type": "str", "required": True}}
 ARGUMENTS = {
     "stack": {"type": "str", "required": True},
     "ports": {"type": "list", "elements": "dict", "default": [], "options": PORT},
@@ -271,6 +286,7 @@ ARGUMENTS = {
     "certificates": {"type": "list", "elements": "dict", "default": [], "options": FILES},
     "names": {"type": "list", "elements": "str", "default": []},
     "proxied": {"type": "bool", "default": False},
+    "calendars": {"type": "list", "elements": "dict", "default": [], "options": CALENDAR},
 }
 
 
@@ -286,7 +302,7 @@ def requirements(given: dict[str, Any]) -> Requirements:
     certificates = [CertificateFiles(**files) for files in given["certificates"] or []]
     return Requirements(
         **{**given, "ports": ports, "disk_mb": disk_mb, "plone": plone, "certificates": certificates,
-           "names": given["names"] or []}
+           "names": given["names"] or [], "calendars": [Calendar(**each) for each in given["calendars"] or []]}
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from .model import FileSystem, Host, Listener, Port, Prune, Requirements, Route, Stray
+from .model import Calendar, FileSystem, Host, Listener, Port, Prune, Requirements, Route, Stray
 from .upstream import EXPIRED, WRONG_NAMES, Answer, Certificate, Upstream, wrong_address
 
 OLDEST_ENGINE = (20, 10)
@@ -58,6 +58,8 @@ CODES = {
     "plone_untrusted": "The certificate of an institution's own Plone is not trusted.",
     "plone_unreachable": "An institution's own Plone does not answer.",
     "plone_site_missing": "Plone answers, but not as a site does.",
+    "schedule_impossible": "The host is to do something on a schedule, and systemd does not run it.",
+    "schedule_invalid": "A schedule is no calendar event of systemd.",
 }
 
 
@@ -89,6 +91,7 @@ def findings(host: Host, required: Requirements) -> list[Finding]:
         *about_names(required),
         *about_certificates(host, required.names),
         *about_plone(host.plone, required.plone),
+        *about_calendars(host, required.calendars),
     ]
 
 
@@ -106,6 +109,22 @@ WITHOUT_LIVE_RESTORE = (
     ' containers, and the site is down until they are up again. Set "live-restore": true in /etc/docker/daemon.json and'
     " run `systemctl reload docker`, which stops nothing."
 )
+
+
+def about_calendars(host: Host, calendars: Iterable[Calendar]) -> Iterator[Finding]:
+    for each in calendars:
+        if not host.systemd:
+            yield Finding(
+                "schedule_impossible",
+                f"{each.variable} is {each.event!r}, and systemd does not run this host",
+                f"take {each.variable} out of the inventory, and let a scheduler of yours type the command",
+            )
+        elif each.event in host.unknown_events:
+            yield Finding(
+                "schedule_invalid",
+                f"{each.variable} is {each.event!r}, which systemd does not understand",
+                "give a calendar event such as *-*-* 03:15; `systemd-analyze calendar` shows what one means",
+            )
 
 
 def about_root(host: Host) -> Iterator[Finding]:

@@ -40,6 +40,14 @@ class Certificate:
 
 
 @dataclass(frozen=True)
+class Calendar:
+    """When the host is to do something by itself: a calendar event of systemd, and the variable that sets it."""
+
+    variable: str
+    event: str
+
+
+@dataclass(frozen=True)
 class Requirements:
     """What the stack needs.
 
@@ -49,7 +57,7 @@ class Requirements:
     `controller_time`: the control machine's clock, in seconds since 1970; None skips the comparison. `plone`: the
     institution's own, None for ours.
     `certificates`: those of the edge, which have to cover `names`, the site's. `proxied`: whether a proxy stands
-    before the edge.
+    before the edge. `calendars`: what the host is to do by itself.
     """
 
     stack: str
@@ -67,6 +75,7 @@ class Requirements:
     certificates: list[CertificateFiles] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     proxied: bool = False
+    calendars: list[Calendar] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -163,7 +172,8 @@ class Host:
     Engine. `network`: the stack's, None where there is none. `python`: that of the live release, as "3.11".
     `plone_python`: that of our Plone, None without one. `clock_offset`: seconds by which the host's clock is ahead of
     the control machine's. `now`: that clock, in seconds since 1970. `plone`: what the institution's own answered;
-    None where it was not asked, because its address or its certificate authority cannot be used.
+    None where it was not asked, because its address or its certificate authority cannot be used. `systemd`: whether it
+    runs the host. `unknown_events`: the required calendar events that systemd does not understand.
     """
 
     root: bool = True
@@ -187,3 +197,5 @@ class Host:
     now: float = 0
     prunes: list[Prune] = field(default_factory=list)
     plone: Answer | None = None
+    systemd: bool = True
+    unknown_events: frozenset[str] = frozenset()

@@ -16,8 +16,8 @@ from typing import Any
 from .certificates import certificate
 from .engine import engine, network, plone_python
 from .findings import installable
-from .model import FileSystem, Host, Prune, Requirements
-from .programs import read
+from .model import Calendar, FileSystem, Host, Prune, Requirements
+from .programs import read, run
 from .routes import routes, way_out_mtu
 from .sockets import bindable, taken
 from .upstream import Answer, Upstream, asked, wrong_address
@@ -44,7 +44,7 @@ def observe(required: Requirements) -> Host:
     seen = engine()
     first = {seen.store: required.engine_disk_mb, **required.disk_mb}
     needed = dict.fromkeys(first, required.next_disk_mb) if deployed else first
-    known = list(routes(read("/proc/net/route")))
+    ways = list(routes(read("/proc/net/route")))
     return Host(
         root=os.geteuid() == 0,
         distribution=name,
@@ -53,8 +53,8 @@ def observe(required: Requirements) -> Host:
         engine_modes=seen.modes,
         live_restore=seen.live_restore,
         network=network(required.network) if seen.version else None,
-        routes=known,
-        way_out_mtu=way_out_mtu(known),
+        routes=ways,
+        way_out_mtu=way_out_mtu(ways),
         deployed=deployed,
         python=live_python(read(state)),
         plone_python=plone_python(required.stack) if seen.version else None,
@@ -67,7 +67,19 @@ def observe(required: Requirements) -> Host:
         certificates=[certificate(files) for files in required.certificates],
         now=time.time(),
         plone=answered(required.plone),
+        systemd=under_systemd(),
+        unknown_events=frozenset(each.event for each in required.calendars if under_systemd() and not known(each)),
     )
+
+
+def under_systemd() -> bool:
+    """Whether systemd runs this host."""
+    return Path("/run/systemd/system").is_dir()
+
+
+def known(calendar: Calendar) -> bool:
+    """Whether systemd understands a calendar event."""
+    return run("systemd-analyze", "calendar", "--", calendar.event) is not None
 
 
 def live_python(state: str) -> str | None:
@@ -139,7 +151,7 @@ def namespace(pid: str) -> str | None:
 def install_facts() -> dict[str, Any]:
     """Return what the installation of an engine has to know of the host."""
     return {
-        "systemd": Path("/run/systemd/system").is_dir(),
+        "systemd": under_systemd(),
         "python_requests": importlib.util.find_spec("requests") is not None,
         "stale_pid_files": stale_pid_files(),
     }

@@ -18,6 +18,7 @@ from library import host_readiness
 from module_utils.host_readiness import engine, observe, programs, sockets
 from module_utils.host_readiness.findings import findings, installable, notes, overlap
 from module_utils.host_readiness.model import (
+    Calendar,
     Engine,
     FileSystem,
     Host,
@@ -258,7 +259,7 @@ def test_a_container_of_the_stack_is_unknown_to_an_engine_without_its_record(
 
 def test_several_addresses_are_each_looked_at_and_are_no_conflict_with_each_other():
     asked = host_readiness.requirements(
-        {"stack": "eduhub", "disk_mb": {}, "plone": None, "certificates": [], "names": [],
+        {"stack": "eduhub", "disk_mb": {}, "plone": None, "certificates": [], "names": [], "calendars": [],
          "ports": [{"variable": "edge_port", "address": f"{ANY}, [::]", "port": 80}]}
     )
     assert [port.address for port in asked.ports] == [ANY, "::"]
@@ -458,3 +459,25 @@ def test_a_network_is_known_by_what_the_engine_says_of_it():
     assert engine.described(found) == Network(("10.9.0.0/24",), 1450, "br-0123456789ab")
 
 
+
+
+NIGHTLY, WRONG = Calendar("plone_backup_at", "*-*-* 03:15"), Calendar("plone_backup_at", "every night")
+
+
+@pytest.mark.parametrize(
+    ("host", "asked", "found"),
+    [
+        ({}, NIGHTLY, []),
+        ({"unknown_events": frozenset({"every night"})}, NIGHTLY, []),
+        ({"unknown_events": frozenset({"every night"})}, WRONG, ["schedule_invalid"]),
+        ({"systemd": False}, NIGHTLY, ["schedule_impossible"]),
+    ],
+)
+def test_a_schedule_needs_systemd_and_a_calendar_event(host, asked, found):
+    assert codes(replace(FINE, **host), replace(REQUIRED, calendars=[asked])) == found
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+def test_systemd_is_asked_what_an_event_means():
+    assert (observe.known(NIGHTLY), observe.known(WRONG)) == (True, False)
+    assert observe.known(Calendar("plone_backup_at", "--help")) is False

@@ -35,7 +35,7 @@ RUNS = 10
 MOST_EXAMINED = 20
 NOW = "now.json"
 SETTINGS = "settings.json"
-BACKUP = "plone-backup.json"
+BACKUP, FAILED = "plone-backup.json", "failed"
 LIST = ["./invoke", "rollback", "--list"]
 RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}")
 # The end of the journal that is searched for a truncated last line; lines are far shorter.
@@ -251,16 +251,31 @@ class Store:
 
     def backup(self) -> dict[str, Any] | None:
         """Return what `save_backup` kept; None where there is none, or none that can be read."""
-        try:
-            found = json.loads(self._read(self.root / BACKUP) or "null")
-        except ValueError:
-            return None
-        return found if isinstance(found, dict) else None
+        found = self._backup_file()
+        return {name: value for name, value in found.items() if name != FAILED} if "id" in found else None
+
+    def backup_failure(self) -> dict[str, Any] | None:
+        """Return what `save_backup_failure` kept of the last backup; None where that one did not fail."""
+        failed = self._backup_file().get(FAILED)
+        return failed if isinstance(failed, dict) else None
 
     def save_backup(self, backup: Mapping[str, Any]) -> None:
         """Keep which backup of Plone's data was the last to be proven."""
         with self.guard():
             self._write(self.root / BACKUP, json.dumps({"schema": SCHEMA, **backup}, indent=1) + "\n")
+
+    def save_backup_failure(self, failure: Mapping[str, Any]) -> None:
+        """Keep when and why the last backup failed, until one is proven."""
+        with self.guard():
+            kept = {"schema": SCHEMA, **self._backup_file(), FAILED: failure}
+            self._write(self.root / BACKUP, json.dumps(kept, indent=1) + "\n")
+
+    def _backup_file(self) -> dict[str, Any]:
+        try:
+            found = json.loads(self._read(self.root / BACKUP) or "{}")
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
 
     # --- records
 

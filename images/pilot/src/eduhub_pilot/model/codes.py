@@ -157,6 +157,7 @@ CODES: Mapping[str, Code] = {
     "edge_configuration_edited": Code("finding", "haproxy.cfg is not the one that the last deployment wrote."),
     "gate_missing_candidate": Code("finding", "The self-test has no known-bad candidate for a gate."),
     "gate_wrong_verdict": Code("finding", "A gate gave a wrong verdict in the self-test."),
+    "last_backup_failed": Code("finding", "The last backup of Plone's data failed."),
     "live_container_down": Code("finding", "The container of the live slot does not run."),
     "live_record_unreadable": Code("finding", "The record of the live release is missing or cannot be read."),
     "live_unhealthy": Code("finding", "The live slot fails its health check."),

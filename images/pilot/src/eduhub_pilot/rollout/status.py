@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -39,7 +40,7 @@ def status(host: Host) -> Outcome:
         "weight": inspection.weight,
         "plone": inspection.plone,
         "backup": host.store.backup(),
-        "notes": [each.document() for each in (*inspection.notes, *disagreements(inspection, slot))],
+        "notes": [each.document() for each in (*inspection.notes, *disagreements(inspection, slot), *_backup(host))],
     }
     return Outcome("status_reported", message_of(document), False, {"status": document})
 
@@ -58,6 +59,12 @@ def _slot(inspection: Inspection, slot: Slot) -> dict[str, Any]:
         "state": state,
         "health": container.health if container else None,
     }
+
+
+def _backup(host: Host) -> Iterator[Finding]:
+    if failed := host.store.backup_failure():
+        message = f"The backup of Plone at {failed.get('time')} (run {failed.get('run')}) failed: {failed.get('why')}"
+        yield Finding("last_backup_failed", message, [["./invoke", "plone.backup"]])
 
 
 def _rollout(inspection: Inspection) -> dict[str, Any] | None:

@@ -71,6 +71,20 @@ def test_what_the_program_refuses_or_fails_at_is_handed_on_and_the_lock_is_free(
     assert raised.value.next
     assert (site.store.lock(), site.store.backup()) == (None, None)
     assert [each["code"] for each in site.noted("failed", "run-9")] == [code]
+    (note,) = status(site.host).data["status"]["notes"]
+    assert (note["code"], "run-9) failed: It said so." in note["message"]) == ("last_backup_failed", True)
+    site.engine.works = lambda _: PROVEN
+    backup.run(site.host, options("run-10"))
+    assert status(site.host).data["status"]["notes"] == []
+
+
+def test_a_backup_that_failed_after_a_proven_one_leaves_that_the_last(site):
+    backup.run(site.host, options())
+    site.engine.works = lambda _: answered(code="backup_failed", exit=1)
+    with pytest.raises(FailedError):
+        backup.run(site.host, options("run-10"))
+    found = status(site.host).data["status"]
+    assert (found["backup"]["id"], [note["code"] for note in found["notes"]]) == (BACKUP["id"], ["last_backup_failed"])
 
 
 @pytest.mark.parametrize(

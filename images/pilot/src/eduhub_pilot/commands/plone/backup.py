@@ -12,6 +12,7 @@ from eduhub_pilot.adapters.host import Host
 from eduhub_pilot.commands.plone import work
 from eduhub_pilot.model.errors import PilotError
 from eduhub_pilot.model.outcome import Outcome
+from eduhub_pilot.model.state import stamp
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +41,8 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
         except PilotError as error:
             with suppress(OSError):
                 host.note(options.run, "backup", "failed", code=error.code, why=error.message)
+                failure = {"time": stamp(host.clock.now()), "run": options.run, "why": error.message}
+                host.store.save_backup_failure(failure)
             raise
         backup = answer["backup"]
         host.store.save_backup({name: backup[name] for name in ("id", "time", "state", "recovery_point")})

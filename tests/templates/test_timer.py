@@ -1,0 +1,51 @@
+"""What systemd runs on a host is what a verb would have run."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import subprocess
+from pathlib import Path
+
+from tests.templates.render import render, value
+
+TIMED = {
+    "pilot_timer": "plone-backup", "pilot_timer_at": "*-*-* 03:15", "groups": {"plone": ["here"]},
+    "pilot_command": ["backup", "--owner", "timer@the host's"],
+}  # fmt: skip
+
+
+def unit(name: str) -> dict[str, dict[str, str]]:
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read_string(render("pilot", f"unit.{name}.j2", **TIMED))
+    return {section: dict(parser[section]) for section in parser.sections()}
+
+
+def test_the_command_runs_the_pilot_with_its_settings_and_a_run_of_its_own(tmp_path: Path) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\necho --\ncat\n')
+    docker.chmod(0o700)
+    script = tmp_path / "script"
+    script.write_text(render("pilot", "command.sh.j2", **TIMED))
+    done = subprocess.run(
+        ["sh", script], capture_output=True, text=True, check=True, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    )
+    words, _, told = done.stdout.partition("--\n")
+    argv = words.splitlines()
+    assert argv[-5:-1] == ["backup", "--owner", "timer@the host's", "--run"]
+    assert argv[-1].endswith("Z-timer")
+    assert argv[:-2] == value("_pilot_argv", **TIMED)[1:]
+    assert json.loads(told) == value("_pilot_told", **TIMED)
+
+
+def test_the_timer_makes_up_for_a_missed_time_and_starts_the_command() -> None:
+    assert unit("timer")["Timer"] == {"OnCalendar": "*-*-* 03:15", "Persistent": "true"}
+    assert unit("service")["Service"]["ExecStart"] == "/etc/eduhub/timers/plone-backup"
+
+
+def test_only_a_host_with_our_plone_and_a_time_has_a_timer() -> None:
+    here = {"plone_backup_at": "*-*-* 03:15", "groups": {"plone": ["here"], "bridge": ["here"]}}
+    assert value("docker_host_calendars", **here) == [{"variable": "plone_backup_at", "event": "*-*-* 03:15"}]
+    for other in ({"plone_backup_at": ""}, {"plone_url": "http://cms.example.edu"}, {"groups": {"plone": ["there"]}}):
+        assert value("docker_host_calendars", **{**here, **other}) == []
