@@ -10,12 +10,10 @@ import signal
 import sys
 from pathlib import Path
 
-from . import render
+from .instance import DATA, lay_out
 from .settings import Refused, Settings, read
 from .turn import wait_for_turn
 
-HOME = Path("/tmp/plone")  # noqa: S108 - a tmpfs of the container's own; the image itself is read-only
-DATA = Path("/data")
 CREATE = {"create-classic": "classic", "create-volto": "volto", "create-site": "volto"}
 log = logging.getLogger("plone")
 
@@ -94,29 +92,6 @@ def with_dsn(settings: Settings) -> Settings:
         return settings
     dsn = secret(settings.relstorage_dsn_file, "RELSTORAGE_DSN_FILE", "the database's DSN")
     return dataclasses.replace(settings, relstorage={**settings.relstorage, "RELSTORAGE_DSN": dsn})
-
-
-def lay_out(settings: Settings) -> Path:
-    """Make the directories and write the instance home; return the path of its zope.conf."""
-    cache = DATA / "cache" / str(sys.implementation.cache_tag)
-    snippets = tuple(path.read_text("utf-8") for path in sorted(Path("/app/etc/zope.conf.d").glob("*.conf")))
-    try:
-        for directory in (DATA / "filestorage", DATA / "client", DATA / "tmp", cache, HOME / "etc"):
-            directory.mkdir(parents=True, exist_ok=True)
-        conf = HOME / "etc" / "zope.conf"
-        conf.touch(mode=0o600)
-        conf.write_text(render.zope_conf(settings, str(HOME), str(DATA), snippets), "utf-8")
-        zcml = render.site_zcml(settings)
-        if zcml:
-            (HOME / "etc" / "site.zcml").write_text(zcml, "utf-8")
-    except OSError as error:
-        raise Refused(
-            f"{error.filename} cannot be written ({error.strerror}): /data must be a volume that user "
-            f"{os.getuid()} may write, and /tmp a tmpfs."
-        ) from None
-    # Uploads wait on the volume, because /tmp is memory; compiled templates stay there for the next start.
-    os.environ.update(TMPDIR=str(DATA / "tmp"), CHAMELEON_CACHE=str(cache))
-    return conf
 
 
 def set_up_logging() -> None:

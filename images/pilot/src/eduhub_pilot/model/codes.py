@@ -44,6 +44,7 @@ CODES: Mapping[str, Code] = {
     "no_rollout_recorded": Code(0, "The journal holds no rollout to report."),
     "no_waiver": Code(0, "The rollback has no waiver: the slot must be ready."),
     "nothing_to_change": Code(0, "The requested release is live already."),
+    "pages_rendered": Code(0, "Plone's image rendered pages of a backup, to be compared with another's."),
     "plone_handed_over": Code(0, "Plone runs in a new container, and requests waited for it."),
     "plone_rolled_back": Code(0, "Plone runs in its previous container, and requests waited for it."),
     "plone_unchanged": Code(0, "No standby of Plone was to take over."),

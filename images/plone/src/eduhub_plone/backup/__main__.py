@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -19,9 +20,10 @@ from typing import Any
 from . import restore
 from .errors import BackupError
 from .files import shown
-from .make import Site, make
-from .prove import prove
-from .repository import Backup, backups, chosen, remove, superfluous
+from .make import Site, Timer, make
+from .pages import rendered
+from .prove import prove, restored
+from .repository import SCRATCH, Backup, backups, chosen, remove, superfluous
 
 DATA = Path("/data")
 DIRECTORY = Path("/backups")
@@ -50,6 +52,9 @@ def main(words: Sequence[str]) -> int:
     commands.add_parser("list", help="list the backups")
     proving = commands.add_parser("prove", help="restore a backup to scratch, and compare it with its manifest")
     proving.add_argument("--at", default="", help="the newest made then or before; without it the newest")
+    proving.add_argument("--pages", action="store_true", help="render a sample of its pages too")
+    rendering = commands.add_parser("pages", help="restore a backup to scratch, and render a sample of its pages")
+    rendering.add_argument("--at", default="", help="the newest made then or before; without it the newest")
     for name, summary in STEPS.items():
         step = commands.add_parser(name, help=summary)
         step.add_argument("--at", default="", help="the newest made then or before; without it the newest")
@@ -58,7 +63,7 @@ def main(words: Sequence[str]) -> int:
     options = parser.parse_args(words)
     os.umask(0o027)  # as Plone has it, whose files a restore writes
     try:
-        known = {"make": made, "list": listed, "prove": proved, "plan": planned}
+        known = {"make": made, "list": listed, "prove": proved, "plan": planned, "pages": paged}
         answer = known.get(options.command, stepped)(options)
         code = 0
     except BackupError as error:
@@ -164,7 +169,11 @@ def row(document: dict[str, Any]) -> str:
 
 def proved(options: argparse.Namespace) -> dict[str, Any]:
     """Restore a backup to scratch."""
-    backup = prove(chosen(backups(DIRECTORY), options.at), DIRECTORY)
+    pages: dict[str, str] = {}
+    backup = prove(
+        chosen(backups(DIRECTORY), options.at), DIRECTORY,
+        lambda scratch: pages.update(rendered(scratch, os.environ) if options.pages else {}),
+    )  # fmt: skip
     raise_damaged(backup)
     document = backup.document()
     message = (
@@ -173,7 +182,18 @@ def proved(options: argparse.Namespace) -> dict[str, Any]:
         f"{document['proof_seconds']:.1f} s."
     )
     message += f" {document['note']}" if document["note"] else ""
-    return {"code": "backup_proven", "message": message, "backup": document}
+    return {"code": "backup_proven", "message": message, "backup": document, "pages": pages}
+
+
+def paged(options: argparse.Namespace) -> dict[str, Any]:
+    """Render a sample of a backup's pages."""
+    backup, timer = chosen(backups(DIRECTORY), options.at), Timer()
+    try:
+        pages = rendered(restored(backup, DIRECTORY, timer), os.environ)
+    finally:
+        shutil.rmtree(DIRECTORY / SCRATCH, ignore_errors=True)
+    message = f"{len(pages)} requests for pages of backup {backup.id} were answered."
+    return {"code": "pages_rendered", "message": message, "backup": backup.document(), "pages": pages}
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from typing import Any, BinaryIO
 from .errors import RefusedError
 
 CHUNK = 1 << 20
+# Where a site has its database and its blobs, below its data.
+DATA_FS, BLOBS = "filestorage/Data.fs", "blobstorage"
 LAYOUT = ".layout"
 # Of the bytes that a command needs, this many more must be free: directories, indexes, what the site writes meanwhile.
 SPARE_BYTES = 64 << 20

@@ -23,11 +23,9 @@ from ZODB.scripts import repozo
 
 from . import database as zodb
 from .errors import BackupError, RefusedError
-from .files import LAYOUT, blobs_in, digest, digest_of, linked, need_space, sync
+from .files import BLOBS, DATA_FS, LAYOUT, blobs_in, digest, digest_of, linked, need_space, sync
 from .repository import ID_FORMAT, UNFINISHED, Backup, backups, clean, write_manifest
 
-DATA_FS = "filestorage/Data.fs"
-BLOBS = "blobstorage"
 SUMS = "blobs.sha256"
 ALL_TIME = "9999"
 # The names under which Plone is told of a database that is not files.

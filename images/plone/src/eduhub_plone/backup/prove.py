@@ -5,25 +5,30 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from . import database as zodb
 from .errors import DamagedError
-from .files import blobs_in, digest_of, linked, need_space, write_json
+from .files import BLOBS, blobs_in, digest_of, linked, need_space, write_json
 from .make import SUMS, Timer, has_blob, sums
 from .repository import SCRATCH, Backup, read
 
 
-def prove(backup: Backup, directory: Path) -> Backup:
-    """Restore a backup to scratch and note whether it is what its manifest says; return it with that note."""
+def prove(backup: Backup, directory: Path, then: Callable[[Path], None] = lambda _: None) -> Backup:
+    """Restore a backup to scratch and note whether it is what its manifest says; return it with that note.
+
+    `then` is called with the restored directory where it is.
+    """
     timer = Timer()
     why = note = None
     try:
         with timer.step("proof"):
-            note = examined(backup, directory, timer)
+            scratch = restored(backup, directory, timer)
+            note = check_contents(scratch / "Data.fs", scratch / BLOBS, backup.whole())
+        then(scratch)
     except DamagedError as error:
         why = error.message
     finally:
@@ -36,8 +41,8 @@ def prove(backup: Backup, directory: Path) -> Backup:
     return Backup(backup.id, backup.folder, backup.manifest, read(backup.folder / "proof.json", sealed=False))
 
 
-def examined(backup: Backup, directory: Path, timer: Timer) -> str | None:
-    """Raise DamagedError unless all of a backup is as its manifest says; return what is wrong with the site itself."""
+def restored(backup: Backup, directory: Path, timer: Timer) -> Path:
+    """Restore a backup to scratch, and return where: its Data.fs and blobstorage. Raises DamagedError."""
     manifest = backup.whole()
     scratch = directory / SCRATCH
     shutil.rmtree(scratch, ignore_errors=True)  # left by a run that was killed
@@ -45,9 +50,9 @@ def examined(backup: Backup, directory: Path, timer: Timer) -> str | None:
     with timer.step("restore"):
         check_blobs(backup)
         restore_database(backup, directory / "database", scratch)
-    (scratch / "blobstorage").mkdir()
-    linked(backup.folder / "blobs", scratch / "blobstorage", sums(backup.folder / SUMS))
-    return check_contents(scratch / "Data.fs", scratch / "blobstorage", manifest)
+    (scratch / BLOBS).mkdir()
+    linked(backup.folder / "blobs", scratch / BLOBS, sums(backup.folder / SUMS))
+    return scratch
 
 
 def check_blobs(backup: Backup) -> None:

@@ -17,8 +17,8 @@ from zc.lockfile import LockError, LockFile
 
 from . import database as zodb
 from .errors import DamagedError, RefusedError
-from .files import digest_of, need_space, sync, write_json
-from .make import BLOBS, DATA_FS, SUMS, Site, identities, sums
+from .files import BLOBS, DATA_FS, digest_of, need_space, sync, write_json
+from .make import SUMS, Site, identities, sums
 from .prove import check_blobs, restore_database
 from .repository import Backup, read
 

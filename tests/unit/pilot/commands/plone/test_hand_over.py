@@ -74,7 +74,7 @@ def plone(live) -> FakeEndpoint:
 
 
 def go(plone: FakeEndpoint, command: Any = hand_over, **more: Any) -> Any:
-    given = {"verb": "plone.upgrade", "prove": "", "watch_seconds": 0.0, **more}
+    given = {"verb": "plone.upgrade", "prove": "", "contract": "off", "watch_seconds": 0.0, **more}
     options = argparse.Namespace(
         run="run-9", owner="ana@desk", site="Plone", start_seconds=60.0, wait_seconds=30.0, **given
     )
@@ -235,6 +235,38 @@ def test_an_upgrade_reads_the_whole_backup_with_the_new_image_before_anything_is
     assert go(plone, prove=DIRECTORY).code == "plone_handed_over"
     assert (order, world.engine.worked[0][0][-1], world.engine.worked[0][2]) == ([STANDBY], "prove", False)
     assert [each["backup"] for each in world.noted("proven", "run-9")] == ["b1"]
+
+
+PAGES = {"/Plone as HTML": "200 text/html", "/Plone as JSON for admin": "200 application/json 3fa9c1"}
+
+
+def answering(plone: FakeEndpoint, **pages: str) -> None:
+    """Let the image that runs answer PAGES, and the standby's with `pages` instead."""
+    now = {**PAGES, **{f"/Plone as {name}": answer for name, answer in pages.items()}}
+    before = {"code": "pages_rendered", "exit": 0, "message": "They were.", "pages": PAGES}
+    proven = {"code": "backup_proven", "exit": 0, "message": "It is.", "backup": {"id": "b1"}, "pages": now}
+    plone.world.engine.works = lambda words: Look(0, json.dumps(before if "pages" in words else proven))
+
+
+def test_both_images_answer_for_pages_of_one_backup(plone):
+    answering(plone)
+    done = go(plone, prove=DIRECTORY, contract="enforce")
+    assert "2 requests on the backup are answered as by the one before." in done.message
+    words = [each[0][3:] for each in plone.world.engine.worked]
+    assert words == [("prove", "--pages"), ("pages", "--at", "b1")]
+
+
+def test_an_image_that_answers_otherwise_takes_nothing_over(plone):
+    answering(plone, HTML="500 KeyError")
+    with pytest.raises(FailedError, match=r"1 of 2 .* /Plone as HTML: 500 KeyError instead of 200 text/html") as failed:
+        go(plone, prove=DIRECTORY, contract="enforce")
+    assert (failed.value.code, found(plone), plone.held) == ("plone_standby_failed", SERVES_OLD, [])
+
+
+def test_a_difference_that_is_only_observed_is_told(plone):
+    answering(plone, HTML="500 KeyError")
+    done = go(plone, prove=DIRECTORY, contract="observe")
+    assert (found(plone), "answers 1 of 2 requests on the backup otherwise" in done.message) == (SERVES_NEW, True)
 
 
 @pytest.mark.parametrize(("look", "why"), [(DAMAGED, "It lacks a blob"), (Look(1, "SyntaxError"), "SyntaxError")])

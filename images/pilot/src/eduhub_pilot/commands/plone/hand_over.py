@@ -7,14 +7,19 @@ waits for the database.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 
 from eduhub_pilot.adapters.host import Heart, Host
 from eduhub_pilot.analysis.canary import Sample, Side, side
 from eduhub_pilot.commands.plone import work
 from eduhub_pilot.commands.plone.takeover import TakeOver
+from eduhub_pilot.model.errors import FailedError
 from eduhub_pilot.model.facts import STANDBY_PLONE, Container
 from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.rollout.plone import python_of
+
+CONTRACT = ("enforce", "observe", "off")
+MOST_TOLD = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     work.add_take_over(parser)
     parser.add_argument("--prove", default="", metavar="DIRECTORY",
                         help="prove the newest backup there in the standby's image first")  # fmt: skip
+    parser.add_argument("--contract", choices=CONTRACT, default="off",
+                        help="whether other pages from it stop that, are only told, or not looked for")  # fmt: skip
     parser.add_argument("--watch-seconds", type=float, default=0, help="how long to watch, and go back if need be")
 
 
@@ -37,13 +44,18 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
 def _hand_over(host: Host, options: argparse.Namespace, standby: Container, heart: Heart) -> Outcome:
     host.note(options.run, "plone", "begun", owner=options.owner, image=standby.image)
     over = TakeOver(host, options.run, options.site, options.start_seconds, options.wait_seconds, heart)
-    first, old = over.counts(), Side()
+    first, old, pages = over.counts(), Side(), ""
 
     def before() -> None:
-        nonlocal old
+        nonlocal old, pages
         if options.prove:
-            answer = work.worked(host, options.prove, ["prove"], heart, container=standby.name)
+            compares = options.contract != "off"
+            words = ["prove", *(["--pages"] if compares else [])]
+            answer = work.worked(host, options.prove, words, heart, container=standby.name)
             host.note(options.run, "plone", "proven", backup=answer["backup"]["id"], image=standby.image)
+            if compares:
+                was = work.worked(host, options.prove, ["pages", "--at", answer["backup"]["id"]], heart)
+                pages = _compared(was["pages"], answer["pages"], enforced=options.contract == "enforce")
         now = over.counts()
         old = side(Sample(first), Sample(now)) if first and now else old
 
@@ -52,6 +64,20 @@ def _hand_over(host: Host, options: argparse.Namespace, standby: Container, hear
     if options.watch_seconds:
         over.watch(options.watch_seconds, old)
     over.settle()
-    message = f"Plone runs in a new container; requests that needed it waited for up to {seconds:.1f} s."
+    message = f"Plone runs in a new container; requests that needed it waited for up to {seconds:.1f} s.{pages}"
     data = {"seconds": seconds, "plone_python": python_of(standby)}
     return Outcome("plone_handed_over", message, True, data)
+
+
+def _compared(was: Mapping[str, str], now: Mapping[str, str], *, enforced: bool) -> str:
+    """Return in words how two images answer for one backup. FailedError for a difference, where that is `enforced`."""
+    differing = [
+        f"{each}: {now.get(each, 'not asked')} instead of {was[each]}" for each in was if now.get(each) != was[each]
+    ]
+    if not differing:
+        return f" {len(was)} requests on the backup are answered as by the one before."
+    told = "; ".join(differing[:MOST_TOLD]) + ("; ..." if len(differing) > MOST_TOLD else "")
+    message = f"The new Plone answers {len(differing)} of {len(was)} requests on the backup otherwise: {told}."
+    if enforced:
+        raise FailedError("plone_standby_failed", message)
+    return f" {message}"

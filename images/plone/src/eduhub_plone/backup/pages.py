@@ -1,0 +1,139 @@
+"""Renders a sample of a restored site with this image's Plone, to be compared with what another image renders.
+
+The same backup and the same choice of pages: what then differs is the image.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from wsgiref.util import setup_testing_defaults
+
+from ..instance import lay_out
+from ..settings import read
+from .errors import BackupError
+from .files import BLOBS, DATA_FS
+
+Application = Callable[..., Iterable[bytes]]
+# Of each type of content so many, and so many in all.
+PER_TYPE, MOST = 3, 60
+# What Plone puts in the place of a part of a page that it cannot render, in a page that has status 200.
+BROKEN = b"error while rendering"
+
+
+def rendered(scratch: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return for each request, such as "/Plone/news as JSON for admin", what Plone answers, in words that compare.
+
+    The restored directory becomes the data of a Plone: it may be written. BackupError where Plone does not start.
+    """
+    data = scratch / "site"
+    (data / DATA_FS).parent.mkdir(parents=True)
+    (scratch / "Data.fs").rename(data / DATA_FS)
+    (scratch / BLOBS).rename(data / BLOBS)
+    logging.disable(logging.CRITICAL)  # a start and a failed page tell much that belongs into no answer
+    try:
+        settings = read(environ)
+        conf = lay_out(settings, data)
+        # Imported late: it takes seconds, and Zope reads the environment that lay_out has set.
+        from .. import zope  # noqa: PLC0415
+
+        application = zope.start(str(conf), lambda: None)
+    except Exception as error:  # whatever an add-on raises, and Refused
+        why = f"Plone cannot be started on the restored backup: {type(error).__name__}: {error}."
+        raise BackupError("plone_standby_failed", why) from error
+    try:
+        password = Path(settings.password_file).read_text("utf-8").strip("\r\n")
+        return {request: answer for path in sample() for request, answer in answers(application, path, password)}
+    finally:
+        logging.disable(logging.NOTSET)
+        zope.stop()
+
+
+def sample() -> list[str]:
+    """Return the paths of the sites, and of the first items of each type of content, by their order."""
+    import Zope2  # noqa: PLC0415
+    from plone.base.interfaces import IPloneSiteRoot  # noqa: PLC0415
+    from zope.component.hooks import setSite  # noqa: PLC0415
+
+    found: list[str] = []
+    app = Zope2.app()
+    try:
+        for site in filter(IPloneSiteRoot.providedBy, app.objectValues()):
+            setSite(site)
+            brains = site.portal_catalog.getAllBrains()
+            found += ["/".join(site.getPhysicalPath()), *chosen((each.portal_type, each.getPath()) for each in brains)]
+    finally:
+        setSite(None)
+        app._p_jar.close()
+    return list(dict.fromkeys(found))[:MOST]
+
+
+def chosen(items: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the paths of the first items of each type; a shallow item comes before what is in it."""
+    types: dict[str, list[str]] = defaultdict(list)
+    for kind, path in items:
+        types[kind].append(path)
+    return [
+        path
+        for kind in sorted(types)
+        for path in sorted(types[kind], key=lambda each: (each.count("/"), each))[:PER_TYPE]
+    ]
+
+
+def answers(application: Application, path: str, password: str) -> Iterator[tuple[str, str]]:
+    """Yield how a path is answered: as HTML to everybody and to the administrator, and as JSON to them."""
+    token = base64.b64encode(f"admin:{password}".encode()).decode()
+    admin = {"HTTP_AUTHORIZATION": f"Basic {token}"}
+    yield f"{path} as HTML", told(*asked(application, path, HTTP_ACCEPT="text/html"))
+    yield f"{path} as HTML for admin", told(*asked(application, path, HTTP_ACCEPT="text/html", **admin))
+    yield f"{path} as JSON for admin", told(*asked(application, path, HTTP_ACCEPT="application/json", **admin))
+
+
+def asked(application: Application, path: str, **headers: str) -> tuple[int, str, bytes]:
+    """Return status, media type and body of a GET. What the application does not catch is a 500 of that name."""
+    environ: dict[str, Any] = {"PATH_INFO": path.encode().decode("latin-1"), **headers}
+    setup_testing_defaults(environ)
+    began: list[Any] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> Callable[[bytes], None]:
+        kind = {name.lower(): value for name, value in headers}.get("content-type", "")
+        began[:] = [int(status[:3]), kind.partition(";")[0]]
+        return lambda _: None
+
+    try:
+        parts = application(environ, start_response)
+        try:
+            body = b"".join(parts)
+        finally:
+            getattr(parts, "close", lambda: None)()
+    except Exception as error:  # whatever an add-on raises
+        return 500, type(error).__name__, b""
+    return began[0], began[1], body
+
+
+def told(status: int, kind: str, body: bytes) -> str:
+    """Return an answer in words that are the same for the same content.
+
+    Pages have tokens and times in them, so of HTML only what could not be rendered counts. Of data all counts, but for
+    the order of JSON's lists, some of which are sets.
+    """
+    if status == 200 and kind != "text/html":
+        same = ordered(json.loads(body)).encode() if kind == "application/json" else body
+        return f"{status} {kind} {hashlib.sha256(same).hexdigest()[:12]}"
+    broken = body.count(BROKEN)
+    return f"{status} {kind}" + (f" with {broken} parts that cannot be rendered" if broken else "")
+
+
+def ordered(value: Any) -> str:
+    """Return a JSON value as text in which the order of keys and of lists is none of its own."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{json.dumps(name)}:{ordered(value[name])}" for name in sorted(value)) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(sorted(map(ordered, value))) + "]"
+    return json.dumps(value)
