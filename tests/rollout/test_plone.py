@@ -128,8 +128,12 @@ BUILT = {
     "3.8": f'LABEL org.eduhub.python="3.8.1"\nUSER root\nRUN {json.dumps(["python3", "-c", BREAK])}\nUSER 500:500',
     "3.9": 'LABEL org.eduhub.python="3.9.2"',
     "3.12": f'LABEL org.eduhub.python="3.12.1" {VERSION}="6.1.4"',
-    "3.13": 'LABEL org.eduhub.python="3.13.5"\nENTRYPOINT ["python3", "-c", "exit(\'no such luck\')"]',
 }
+
+
+def sentences(done: subprocess.CompletedProcess[str]) -> str:
+    """What was said, unfolded, and without the times that stand at the end of a phase's first line."""
+    return " ".join(re.sub(r" +\d+\.\d s$", "", done.stdout, flags=re.MULTILINE).split())
 
 
 def without_others() -> None:
@@ -164,13 +168,13 @@ def test_plones_python_is_changed_and_rolled_back_under_load_and_what_cannot_be_
     named = operator.with_variables(tmp_path / "named", plone_image=ladder, plone_watch_seconds=5)
     before = touched()
     for python, code, what in (
-        ("3.10", 2, f"{STACK}/plone:6.0.13-py3.10"), ("3.12", 2, "has Plone 6.1.4, and 6.0.13 runs"),
-        ("", 2, "type --python"), ("3.13", 1, "no such luck"),
+        ("3.10", 2, f"There is no image {STACK}/plone:6.0.13-py3.10"), ("3.12", 2, "has Plone 6.1.4, and 6.0.13 runs"),
+        ("", 2, "type --python"),
         ("3.8", 1, "as JSON for admin: 500 application/json instead of 200 application/json"),
     ):  # fmt: skip
         refused = named.types("plone.upgrade", *(["--python", python] if python else []))
-        assert (refused.returncode, what in " ".join(refused.stdout.split()), touched()) == (code, True, before)
-    assert "no container from before is kept" in operator.types("plone.rollback").stdout
+        assert (refused.returncode, what in sentences(refused), touched()) == (code, True, before)
+    assert "no container from before is kept" in sentences(operator.types("plone.rollback"))
     with LoadGenerator.running(tmp_path / "load", 300, *WITH_DOCUMENTS, warm=True) as load:
         done = named.types("plone.upgrade", "--python", "3.9")
         upgraded = named.status()["plone"]
@@ -184,7 +188,7 @@ def test_plones_python_is_changed_and_rolled_back_under_load_and_what_cannot_be_
     assert (upgraded["python"], upgraded["rollback"]["ready"], stayed["image"]) == ("3.9.2", True, upgraded["image"])
     assert (rolled_back["python"].startswith("3.11."), rolled_back["rollback"]["python"]) == (True, "3.9.2")
     # The two images are one, and differ by their labels: a difference between their pages would be the gate's own.
-    assert "requests on the backup are answered as by the one before" in " ".join(done.stdout.split())
+    assert "requests on the backup are answered as by the one before" in sentences(done)
     assert {kind: count for kind, count in result["failures"].items() if count} == {}
     assert result["audit"] == {"missing": [], "duplicate": [], "unexpected": []}
     assert len([path for path in directory.glob("2*") if path.is_dir()]) >= 1

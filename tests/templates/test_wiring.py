@@ -152,6 +152,10 @@ def test_plone_stays_on_the_python_that_runs_until_it_is_upgraded(verb, asked, r
     image = f"eduhub/plone:6.0.13-py{expected}"
     assert value("_plone_image", **given) == image
     assert image in value("docker_host_images", **given)
+    bridges = [each for each in value("docker_host_images", **given) if "bridge" in each]
+    assert (bridges, value("release_python", **given)) == (
+        ([], "") if verb == "plone.upgrade" else ([f"eduhub/bridge:py{asked or '3.13'}"], asked)
+    )
     assert value("_plone_image", **given, plone_image="example.edu/plone:6") == "example.edu/plone:6"
 
 

@@ -37,7 +37,7 @@ PLAYBOOK = """
     ("there", "code", "said", "sent"),
     [
         (["state", "built"], 0, ["blue is live."], True),
-        (["state"], 2, ["Build the image", "Next: ./invoke images.build"], False),
+        (["state"], 2, ["There is no image eduhub/pilot:py3.11", "Next: ./invoke images.build"], False),
         (["built"], 2, ["Nothing is deployed on localhost.", "Next: ./invoke deploy"], False),
     ],
     ids=["sent again", "not built here", "nothing deployed"],

@@ -76,7 +76,8 @@ def _compared(was: Mapping[str, str], now: Mapping[str, str], *, enforced: bool)
     ]
     if not differing:
         return f" {len(was)} requests on the backup are answered as by the one before."
-    told = "; ".join(differing[:MOST_TOLD]) + ("; ..." if len(differing) > MOST_TOLD else "")
+    more = [f"and {len(differing) - MOST_TOLD} more"] if len(differing) > MOST_TOLD else []
+    told = "; ".join([*differing[:MOST_TOLD], *more])
     message = f"The new Plone answers {len(differing)} of {len(was)} requests on the backup otherwise: {told}."
     if enforced:
         raise FailedError("plone_standby_failed", message)

@@ -229,9 +229,8 @@ class TakeOver:
             self._put_away()
         with suppress(PilotError, OSError):
             self.host.note(self.run, "plone", "failed", why=why)
-        return FailedError(
-            "plone_standby_failed", f"{why} Plone serves as before, and no request failed.", ["./invoke", "status"]
-        )
+        message = f"{why.rstrip('.')}. Plone serves as before, and no request failed."
+        return FailedError("plone_standby_failed", message, ["./invoke", "status"])
 
     def _undo(self) -> None:
         """Return to the container from before. Raises PilotError.
