@@ -279,6 +279,22 @@ def test_a_first_deployment_is_judged_before_anything_is_made_for_it():
     assert [word for word in words if "bind" in word] == []
 
 
+@pytest.mark.parametrize(
+    ("engine", "deployed", "codes", "asked"),
+    [
+        ("20.10.24", True, [], True), ("20.10.24", True, ["disk_short"], True), (None, True, [], False),
+        ("20.10.24", False, [], False), ("20.10.24", True, ["disk_short", "containers_unknown"], False),
+        ("20.10.24", True, ["engine_unsupported"], False),
+    ],
+)  # fmt: skip
+def test_preflight_starts_no_pilot_on_an_engine_that_does_not_know_the_stack(engine, deployed, codes, asked):
+    answer = {"engine": engine, "deployed": deployed, "findings": [{"code": code} for code in codes]}
+    assert value("docker_host_knows_stack", docker_host_answer=answer) is asked
+    tasks = yaml.safe_load((ANSIBLE / "playbooks/tasks/preflight.yml").read_text())
+    (pilot,) = [task for task in tasks if task["ansible.builtin.import_role"]["name"] == "pilot"]
+    assert pilot["when"] == "docker_host_knows_stack"
+
+
 # As Docker's clients print it, the old one and the new one.
 NO_ENGINE = "docker: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"
 OLD_HELP, NEW_HELP = "See 'docker run --help'.", "Run 'docker run --help' for more information"
