@@ -241,7 +241,7 @@ def check(c: Context, complete: bool = False) -> None:
 @task(help={
     "stories": "only the tests whose name contains this, all their cases",
     "faults": "only the fault matrix, complete instead of a daily sample: about two hours",
-    "hosts": "only the deployment to a bare host, on each release of Debian that is played",
+    "hosts": "only the hosts that are played, all of them: bare ones, and those with settings of an institution",
     "complete": "also the cases that a run leaves to other days",
 })  # fmt: skip
 def test(
@@ -257,6 +257,7 @@ def test(
     if hosts:
         for suite in c.config.host_suites:
             molecule(c, "hosts", EDUHUB_SUITE=suite)
+        pytest(c, "tests/rollout/faults", "-v", "-k", "institution", EDUHUB_TESTS="all")
         return
     check(c, complete=True)
     for scenario in c.config.scenarios:

@@ -15,8 +15,8 @@ HEAD = """\
 Which hosts the stack runs on. *Played* names the suite that deploys to such a host for real: a machine of its own, with
 systemd and a Docker Engine, in a container. What no suite plays is expected, and not measured.
 
-`./invoke test` plays Debian 12 on one day and Debian 13 on the next; `./invoke test --hosts` plays both. The hosts of
-`tests/rollout/faults` are played by `./invoke test --faults`, and a part of them each day.
+`./invoke test` plays Debian 12 on one day and Debian 13 on the next, and each day another one of the hosts of
+`tests/rollout/faults`; `./invoke test --hosts` plays all hosts, and `./invoke test --faults` the [faults](faults.md).
 
 | host | what happens | played |
 |---|---|---|

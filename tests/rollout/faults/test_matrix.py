@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.rollout.faults import host as machine
-from tests.rollout.faults.host import Host
+from tests.rollout.faults.conditions import CONDITIONS
+from tests.rollout.faults.host import Host, answered_by
 from tests.rollout.faults.matrix import CELLS, Cell, chosen
 from tests.rollout.faults.play import DISK_SECONDS, Seen, live, other_than, play
 from tests.rollout.faults.strike import mend
@@ -152,3 +153,12 @@ def test_a_warm_rollback_needs_no_network_but_the_operators_own(deployed):
     finally:
         deployed.does("ip route add $(cat /run/way-out)")
     assert (python_of(live(deployed)["release"]), deployed.lock()) == (OLDEST, None)
+
+
+# After the faults, on the same machine: what a condition of its host leaves cannot reach them.
+@pytest.mark.rotates(1)
+@pytest.mark.parametrize("condition", CONDITIONS, ids=lambda condition: condition.__name__)
+def test_a_host_of_an_institution(deployed, condition, tmp_path):
+    at_rest(deployed, "upgrade")
+    condition(deployed, tmp_path)
+    assert answered_by()

@@ -1,0 +1,130 @@
+"""Hosts as institutions have them: each condition is made on the machine, what the toolkit says is held, and undone.
+
+A condition begins with the oldest Python live, confirmed and unlocked, and leaves the site served.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.rollout.faults.host import INNER, Host
+from tests.rollout.faults.play import live
+from tests.rollout.faults.strike import plone_answers
+from tests.rollout.operator import NEWEST, Operator, until
+
+DAEMON = "/etc/docker/daemon.json"
+# Plone starts anew where the engine does not keep containers.
+SERVED_SECONDS = 240
+
+
+def asked(operator: Operator, *words: str) -> tuple[int, set[str]]:
+    """Type a verb with --json; return its exit code and the codes of what it says of the host."""
+    done = operator.types(*words, "--json")
+    (found,) = json.JSONDecoder().raw_decode(done.stdout[done.stdout.index("{\n") :])[0]["hosts"].values()
+    return done.returncode, {message["code"] for message in found["messages"]}
+
+
+def upgraded_and_rolled_back(operator: Operator) -> bool:
+    """Return whether the host went to the newest Python and back, as its operator asked."""
+    there, back = ["upgrade", "--python", NEWEST], ["rollback"]
+    return all(operator.types(*words).returncode == 0 for words in (there, back))
+
+
+def served(host: Host) -> bool:
+    """Return whether Plone answers through the edge, and no container of the stack waits to be healthy."""
+    waiting = f"docker ps --quiet --filter name=^{INNER}- --filter health=starting --filter health=unhealthy"
+    return plone_answers() and host.does(f'docker info && test -z "$({waiting})"') == 0
+
+
+def started(host: Host) -> str:
+    """Return when the containers that serve were started."""
+    names = " ".join(f"{INNER}-{name}" for name in ("edge", "plone", live(host)["slot"]))
+    return host.says(f"docker inspect --format '{{{{.Name}}}} {{{{.State.StartedAt}}}}' {names}")
+
+
+@contextmanager
+def engine_with(host: Host, **settings: Any) -> Iterator[None]:
+    """Restart the engine with other settings, as long as the block lasts; the site is served again in the end."""
+    before = host.says(f"cat {DAEMON}")
+
+    def restart(text: str) -> None:
+        # systemd allows three starts within a minute.
+        restarted = "systemctl reset-failed docker; systemctl restart docker"
+        assert host.does(f"printf %s {shlex.quote(text)} > {DAEMON} && {restarted}") == 0
+        until("the engine answers", lambda: host.does("docker info") == 0, 60, pause=0.5)
+
+    try:
+        restart(json.dumps({**json.loads(before), **settings}))
+        yield
+    finally:
+        restart(before)
+        until("the site is served", lambda: served(host), SERVED_SECONDS, pause=1)
+
+
+def a_remapping_engine_is_refused(host: Host, _: Path) -> None:
+    ids = "grep -q dockremap /etc/subuid || echo dockremap:100000:65536 | tee -a /etc/subuid /etc/subgid"
+    assert host.does(f"(id dockremap || useradd --system --user-group dockremap) && ({ids})") == 0
+    with engine_with(host, **{"userns-remap": "default"}):
+        assert asked(host.operator, "preflight") == (2, {"engine_unsupported"})
+        assert asked(host.operator, "upgrade", "--python", NEWEST) == (2, {"engine_unsupported"})
+
+
+def a_dead_log_server_stops_no_rollout(host: Host, _: Path) -> None:
+    address = {"log-driver": "syslog", "log-opts": {"syslog-address": "tcp://127.0.0.1:9"}}
+    with engine_with(host, **address):
+        assert host.does("docker run --rm --entrypoint true eduhub/pilot:py3.11") != 0, "the log server is not missed"
+        assert host.operator.types("status").returncode == 0
+        assert upgraded_and_rolled_back(host.operator)
+
+
+def another_subnet_than_the_networks_is_refused(host: Host, folder: Path) -> None:
+    operator = host.operator.with_variables(folder / "subnet", docker_host_subnet="10.213.0.0/24")
+    assert asked(operator, "preflight") == (2, {"network_differs"})
+    assert asked(operator, "deploy") == (2, {"network_differs"})
+
+
+def a_user_with_a_sudo_password_may_do_all(host: Host, folder: Path) -> None:
+    made = """
+        id ada || useradd --create-home --shell /bin/bash --groups sudo ada
+        echo ada:secret | chpasswd
+        mkdir -p /home/ada/.ssh && cp /root/.ssh/authorized_keys /home/ada/.ssh/
+        chown -R ada: /home/ada/.ssh && chmod 700 /home/ada/.ssh
+    """
+    assert host.does(made) == 0
+    user = {"ansible_user": "ada", "ansible_become": True}
+    before = started(host)
+    refused = host.operator.with_variables(folder / "nothing", **user).types("upgrade", "--python", NEWEST)
+    assert (refused.returncode, "--ask-become-pass" in refused.stdout, started(host)) == (2, True, before)
+    operator = host.operator.with_variables(folder / "given", **user, ansible_become_password="secret")  # noqa: S106
+    assert upgraded_and_rolled_back(operator)
+
+
+def an_edited_configuration_is_found_and_healed(host: Host, _: Path) -> None:
+    configuration = f"/etc/{INNER}/edge/haproxy.cfg"
+    assert host.does(f"grep -q 'timeout client ' {configuration}") == 0
+    assert host.does(f"sed -i 's/timeout client .*/timeout client 7s/' {configuration}") == 0
+    assert asked(host.operator, "verify") == (3, {"edge_configuration_edited"})
+    assert host.operator.types("deploy").returncode == 0
+    assert host.does(f"grep -q 'timeout client 7s' {configuration}") == 1
+
+
+def nothing_is_run_in_tmp(host: Host, _: Path) -> None:
+    strict = "mount -o remount,noexec /tmp && mount --bind /var/tmp /var/tmp && mount -o remount,bind,noexec /var/tmp"
+    try:
+        assert host.does(strict) == 0
+        for folder in ("/tmp", "/var/tmp"):  # noqa: S108 - the host's own
+            assert host.does(f"cp /bin/true {folder}/true && {folder}/true") == 126
+        assert upgraded_and_rolled_back(host.operator)
+    finally:
+        host.does("rm -f /tmp/true /var/tmp/true; umount /var/tmp; mount -o remount,exec /tmp")
+
+
+CONDITIONS: list[Callable[[Host, Path], None]] = [
+    a_remapping_engine_is_refused, a_dead_log_server_stops_no_rollout, another_subnet_than_the_networks_is_refused,
+    a_user_with_a_sudo_password_may_do_all, an_edited_configuration_is_found_and_healed, nothing_is_run_in_tmp,
+]  # fmt: skip
