@@ -143,13 +143,18 @@ def whole(line: str) -> bool:
         return False
 
 
-def kept(releases: set[str]) -> dict[str, bool]:
-    """Return for each release's tag whether the engine has it."""
-    tags = [f"eduhub/kept:{release.lower()}" for release in sorted(releases)]
+def kept(images: dict[str, str]) -> dict[str, bool]:
+    """Return for the tag of each release, whose image ids are given, whether the engine has it.
+
+    Not of one whose image is gone, which no tag protects any more: such a release cannot be rolled back to, as status
+    says, and the next one takes its place.
+    """
+    tags = {f"eduhub/kept:{release.lower()}": image for release, image in sorted(images.items())}
     # It fails for a missing one and prints the others, with empty lines between.
-    printed, _ = run("docker", "image", "inspect", "--format", "{{json .RepoTags}}", *tags) if tags else ("", None)
-    found = {tag for line in printed.splitlines() if line for tag in json.loads(line) or []}
-    return {tag: tag in found for tag in tags}
+    form = "{{.Id}} {{json .RepoTags}}"
+    printed, _ = run("docker", "image", "inspect", "--format", form, *tags.values()) if tags else ("", None)
+    found = {line.split(" ", 1)[0]: json.loads(line.split(" ", 1)[1]) or [] for line in printed.splitlines() if line}
+    return {tag: tag in found[image] for tag, image in tags.items() if image in found}
 
 
 def python_of(container: str) -> str:
@@ -185,7 +190,8 @@ def observe(target: dict[str, Any]) -> dict[str, Any]:
 
     with ThreadPoolExecutor() as pool:
         found = pool.submit(inspected, name)
-        tags = pool.submit(kept, good)
+        images = {release: records[release]["image"]["id"] for release in good if records.get(release)}
+        tags = pool.submit(kept, images)
         python = pool.submit(python_of, f"{name}-{live}") if live else None
         forged = pool.submit(get, f"{urls['stack']}/", **{"X-EduHub-Slot": FORGED_SLOT})
         metrics = [pool.submit(get, urls["stack"] + path, "# help") for path in METRICS]
