@@ -13,6 +13,7 @@ MISTYPED = {
     "an unknown option": (["deploy", "--pyhton", OLD], ["--pyhton", "--help"]),
     "an unknown Python": (["upgrade", "--python", "3.8"], ["3.8", *LADDER]),
     "an unknown release": (["rollback", "--to", "20200101T000000Z-py3.9-00000000"], ["20200101T000000Z", "--list"]),
+    "an id of no request": (["trace", "no-such-request"], ["No log on", "no-such-request"]),
     "an unknown host": (["status", "--limit", "nowhere"], ["nowhere"]),
     "removing data with nobody to ask": (["destroy", "--data"], ["--yes"]),
 }
