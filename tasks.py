@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from invoke.collection import Collection
 from invoke.context import Context
 from invoke.runners import Promise
 from invoke.tasks import task
 
-from command_line import CommandLine, Hosts, LastingStream, ask_for_consent, on_hosts, run
+from command_line import CommandLine, Hosts, LastingStream, ask_for_consent, on_hosts, play, run
+from command_line.plone import backup, backups, restore, rollback_plone, upgrade_plone
 from lab.verbs import lab_down, lab_up
 
 ACCEPT_SLOWER = "measure a slower release and take it, as for an older Python"
 TAKE_OVER = "take the lock from the run that holds it, and undo that run"
-
-
-def play(c: Context, verb: str, hosts: Hosts, *flags: str, **values: Any) -> None:
-    """Play ansible/playbooks/`verb`.yml on `hosts`, with `values` as its variables."""
-    given = {f"eduhub_{name}": value for name, value in values.items() if value}
-    words = [*hosts.words(), *flags, *(["--values", json.dumps(given)] if given else [])]
-    run(c, sys.executable, "-m", "front", verb, *words, PYTHONPATH="ansible")
 
 
 def builder(c: Context, *words: str) -> None:
@@ -133,41 +126,6 @@ def destroy(c: Context, hosts: Hosts, data: bool = False, yes: bool = False, tak
         what = f"content, secrets and history of every host of inventory {hosts.inventory!r}"
         ask_for_consent(f"This removes {what} for good.")
     play(c, "destroy", hosts, data=data, take_over=take_over)
-
-
-@on_hosts(full="copy everything, share nothing with older backups")
-def backup(c: Context, hosts: Hosts, full: bool = False) -> None:
-    """Back Plone's data up beside the running site, and prove the backup by a restore to scratch."""
-    play(c, "plone.backup", hosts, full=full)
-
-
-@on_hosts()
-def backups(c: Context, hosts: Hosts) -> None:
-    """List the backups of Plone's data: time, size, made or proven, and why not."""
-    play(c, "plone.backups", hosts)
-
-
-@on_hosts(
-    at="time or id: the newest backup made then or before; default: the newest",
-    to="scratch: prove it, the default; live: replace what Plone has", yes="do not ask, nor want a fresh backup",
-)  # fmt: skip
-def restore(c: Context, hosts: Hosts, at: str = "", to: str = "", yes: bool = False) -> None:
-    """Restore a backup of Plone's data to scratch, which proves it, or in place of what Plone has."""
-    if to == "live" and not yes:
-        ask_for_consent(f"This stops Plone and replaces its content on every host of inventory {hosts.inventory!r}.")
-    play(c, "plone.restore", hosts, at=at, to=to, yes=yes)
-
-
-@on_hosts("upgrade", python="target Python")
-def upgrade_plone(c: Context, hosts: Hosts, python: str = "") -> None:
-    """Upgrade our Plone to another Python, of the same version, without a failed request."""
-    play(c, "plone.upgrade", hosts, python=python)
-
-
-@on_hosts("rollback")
-def rollback_plone(c: Context, hosts: Hosts) -> None:
-    """Roll our Plone back to the container from before its last takeover."""
-    play(c, "plone.rollback", hosts)
 
 
 @task(help={

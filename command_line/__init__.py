@@ -7,6 +7,7 @@ import difflib
 import functools
 import getpass
 import inspect
+import json
 import os
 import shlex
 import shutil
@@ -28,6 +29,13 @@ def run(c: Context, *words: str, **env: str) -> None:
     """Run one program with `env` added to its environment; its exit code becomes ours."""
     # None of our programs reads stdin. If Invoke copied it, Ctrl-C would find it closed and raise a traceback.
     c.run(shlex.join(words), env=env, pty=sys.stdout.isatty(), in_stream=False)
+
+
+def play(c: Context, verb: str, hosts: Hosts, *flags: str, **values: Any) -> None:
+    """Play ansible/playbooks/`verb`.yml on `hosts`, with `values` as its variables."""
+    given = {f"eduhub_{name}": value for name, value in values.items() if value}
+    words = [*hosts.words(), *flags, *(["--values", json.dumps(given)] if given else [])]
+    run(c, sys.executable, "-m", "front", verb, *words, PYTHONPATH="ansible")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,42 @@
+"""The verbs plone.*, of our Plone and its content."""
+
+from __future__ import annotations
+
+from invoke.context import Context
+
+from command_line import Hosts, ask_for_consent, on_hosts, play
+
+
+@on_hosts(full="copy everything, share nothing with older backups")
+def backup(c: Context, hosts: Hosts, full: bool = False) -> None:
+    """Back Plone's data up beside the running site, and prove the backup by a restore to scratch."""
+    play(c, "plone.backup", hosts, full=full)
+
+
+@on_hosts()
+def backups(c: Context, hosts: Hosts) -> None:
+    """List the backups of Plone's data: time, size, made or proven, and why not."""
+    play(c, "plone.backups", hosts)
+
+
+@on_hosts(
+    at="time or id: the newest backup made then or before; default: the newest",
+    to="scratch: prove it, the default; live: replace what Plone has", yes="do not ask, nor want a fresh backup",
+)  # fmt: skip
+def restore(c: Context, hosts: Hosts, at: str = "", to: str = "", yes: bool = False) -> None:
+    """Restore a backup of Plone's data to scratch, which proves it, or in place of what Plone has."""
+    if to == "live" and not yes:
+        ask_for_consent(f"This stops Plone and replaces its content on every host of inventory {hosts.inventory!r}.")
+    play(c, "plone.restore", hosts, at=at, to=to, yes=yes)
+
+
+@on_hosts("upgrade", python="target Python")
+def upgrade_plone(c: Context, hosts: Hosts, python: str = "") -> None:
+    """Upgrade our Plone to another Python, of the same version, without a failed request."""
+    play(c, "plone.upgrade", hosts, python=python)
+
+
+@on_hosts("rollback")
+def rollback_plone(c: Context, hosts: Hosts) -> None:
+    """Roll our Plone back to the container from before its last takeover."""
+    play(c, "plone.rollback", hosts)
