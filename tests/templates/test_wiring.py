@@ -307,7 +307,7 @@ ANSWER = {"code": "reverted", "exit": 1, "phase": "revert", "message": "Reverted
         ({"rc": 137, "stdout": "", "stderr": "", "msg": "non-zero return code"}, "pilot_silent", "was killed"),
         ({"rc": 125, "stdout": "", "stderr": "no such image\n"}, "pilot_silent", "on here: no such image"),
         ({"rc": 125, "stderr": f"no such image\n\n{NEW_HELP}\n"}, "pilot_silent", "on here: no such image"),
-        ({"rc": 125, "stderr": f"{NO_ENGINE}\n{OLD_HELP}\n"}, "engine_down", "running? Start it there"),
+        ({"rc": 125, "stderr": f"{NO_ENGINE}.\n{OLD_HELP}\n"}, "engine_down", "running? Start it there"),
         ({"rc": 125, "stderr": f"{NO_ENGINE}\n\n{NEW_HELP}\n"}, "engine_down", "does not answer: Cannot connect"),
         ({"rc": 137, "stdout": json.dumps(ANSWER)}, "reverted", "Reverted."),
         ({"rc": 0, "stdout": f"Welcome.\r\n{json.dumps(ANSWER)}\r\n"}, "reverted", "Reverted."),

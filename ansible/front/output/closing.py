@@ -39,7 +39,12 @@ def document(verb: str, outcome: Outcome, code: int, ends: Mapping[str, str | No
     """
     if verb == "status":
         known = {name: host.status for name, host in outcome.hosts.items() if host.status is not None}
-        return {"hosts": {name: {**status, "end_of_life": ends.get(name)} for name, status in known.items()}}
+        answers = {"hosts": {name: {**status, "end_of_life": ends.get(name)} for name, status in known.items()}}
+        silent = {
+            name: {"exit": host_exit(host), "messages": [message.document() for message in host.messages]}
+            for name, host in outcome.hosts.items() if host.status is None
+        }  # fmt: skip
+        return {**answers, "failed": silent} if silent else answers
     hosts = {
         name: {
             "result": result_of(host), "exit": host_exit(host), "changed": host.changed, "failed": host.failed,

@@ -21,10 +21,15 @@ def test_the_header_names_verb_hosts_inventory_and_run():
 
 
 def test_status_is_the_contracts_document():
-    outcome = Outcome({"a": Host(status=STATUS), "b": Host(failed="status")}, ended=True)
-    assert closing.document("status", outcome, 2, {"a": "2026-08-31"}) == {
-        "hosts": {"a": {**STATUS, "end_of_life": "2026-08-31"}}
-    }
+    hosts = {"a": {**STATUS, "end_of_life": "2026-08-31"}}
+    ends = {"a": "2026-08-31"}
+    assert closing.document("status", Outcome({"a": Host(status=STATUS)}, ended=True), 0, ends) == {"hosts": hosts}
+    down = Host(phases=("status",), failed="status", messages=[Message("engine_down", "The engine is down.")])
+    outcome = Outcome({"a": Host(status=STATUS), "b": down}, ended=True)
+    said = {"code": "engine_down", "message": "The engine is down.", "next": []}
+    assert closing.document("status", outcome, 2, ends) == {
+        "hosts": hosts, "failed": {"b": {"exit": 2, "messages": [said]}},
+    }  # fmt: skip
 
 
 def test_other_verbs_are_a_document_of_results_exit_codes_and_messages():

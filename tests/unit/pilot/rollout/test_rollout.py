@@ -101,6 +101,18 @@ def test_an_image_is_kept_from_being_pruned_until_its_release_is_forgotten(live)
     assert set(live.store.state().good) <= set(kept)
 
 
+def test_an_image_that_lost_its_tag_is_kept_again_by_the_next_rollout_and_one_that_is_gone_stops_none(live):
+    first, back = live.store.state().live.release, "eduhub/kept:somebody"
+    rolled(live, 1)
+    last = live.store.state().live.release
+    tags = [f"eduhub/kept:{release.lower()}" for release in (first, last)]
+    live.engine.images[back] = live.engine.images[tags[1]]
+    for tag in tags:
+        del live.engine.images[tag]
+    live.roll("run-2", spec=live.spec(environment={"N": "next"}))
+    assert tags[1] in live.engine.images
+
+
 def rolled(world, number: int) -> None:
     """So many deployments, each of another release."""
     for turn in range(number):

@@ -9,7 +9,7 @@ from typing import Any
 
 from eduhub_pilot.adapters.host import Host
 from eduhub_pilot.gates.criteria import for_verb
-from eduhub_pilot.model.errors import EngineDownError, ProxyDownError, RefusedError
+from eduhub_pilot.model.errors import EngineDownError, PilotError, ProxyDownError, RefusedError
 from eduhub_pilot.model.facts import SHIFT, Slot, other
 from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.model.release import Record, Spec, kept, make_record, parse_spec
@@ -204,6 +204,14 @@ def release_of(host: Host, request: RunRequest, spec: Spec | None, state: HostSt
     return admission.same(make_record(spec, image, request.run, host.clock.now()), records.values())
 
 
+def _keep_good(host: Host, state: HostState) -> None:
+    """Tag the images of the good releases again: a prune by hand takes the tags, and an image may have come back."""
+    for release in state.good:
+        with suppress(PilotError):  # a record that broke, or an image that is gone
+            known = host.store.record(release)
+            host.engine.tag(known.image_id, known.kept)
+
+
 def _claim(host: Host, request: RunRequest, opening: Opening, record: Record, slot: Slot) -> Outcome:
     """Take the lock, then record the release and the rollout. A pilot may be killed after any line."""
     state, now = opening.state, host.clock.now()
@@ -225,6 +233,7 @@ def _claim(host: Host, request: RunRequest, opening: Opening, record: Record, sl
         host.store.save_record(record)
     host.store.save_settings(request.run, host.settings.given)
     host.engine.tag(record.image_id, record.kept)
+    _keep_good(host, state)
     seconds = confirm_seconds(request.confirm_within, host.settings.confirm_seconds)
     state = state.begun(Rollout(request.run, slot, record.id, origin, "begin", verb, request.hold, seconds))
     host.store.save_state(state)
