@@ -1,4 +1,4 @@
-"""docs/reference/answers.md lists every code of the pilot with its exit code and meaning."""
+"""docs/reference/answers.md lists every code of the pilot with its exit code and meaning; tasks name theirs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 from eduhub_pilot.model.codes import CODES
 
-PAGE = Path(__file__).parents[2] / "docs/reference/answers.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs/reference/answers.md"
 
 
 def test_the_reference_lists_every_code():
@@ -15,3 +16,10 @@ def test_the_reference_lists_every_code():
     assert [row for row in rows if row[0] in CODES or row[1] in {"0", "1", "2", "3", "phase", "finding"}] == [
         (name, str(code.exit), code.meaning) for name, code in CODES.items()
     ]
+
+
+def test_a_task_names_the_code_of_its_failure_as_it_stands():
+    """The callback reads the variable of the task itself, in which nothing is rendered."""
+    tasks = [*(ROOT / "ansible/playbooks").rglob("*.yml"), *(ROOT / "ansible/roles").glob("*/tasks/*.yml")]
+    named = [line for path in tasks for line in re.findall(r"failure:.*", path.read_text())]
+    assert (len(named) > 10, [line for line in named if "{{" in line]) == (True, [])

@@ -193,7 +193,10 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
 
     def _keep_findings(self, run: HostRun, found: Any) -> None:
         with contextlib.suppress(KeyError, TypeError):
-            run.findings = [Message.from_fields({**each, "message": each["what"]}) for each in found]
+            # What verify finds has the next command in its message; here that is shown beside it.
+            run.findings = [
+                Message.from_fields({**each, "message": each.get("what") or each["message"]}) for each in found
+            ]
 
     def _take_answer(self, run: HostRun, answer: Answer) -> None:
         run.message = Message(answer.code, answer.message, answer.next)
