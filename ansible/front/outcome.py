@@ -19,9 +19,8 @@ class Host:
     `announced`: blocks of text for the end. `status`: the pilot's status object. `report`: its report of the last
     rollout. `python`: the live one as it was found, as "3.11"; `plone_python`: that of our Plone. `rolled`: the
     verdicts of this rollout's gates, and what it changed. `releases`, `backups`: what the host keeps, `trace`: what its
-    logs say of a request, where that was
-    asked. `until`: when a host that was disconnected has ended its rollout by itself at the latest (UTC, RFC 3339).
-    `waiting`: it belongs to a wave whose turn did not come.
+    logs say of a request, where that was asked. `until`: when a host that was disconnected has ended its rollout by
+    itself at the latest (UTC, RFC 3339). `waiting`: it belongs to a wave whose turn did not come.
     """
 
     phase: str = ""

@@ -146,7 +146,7 @@ def without_others() -> None:
 
 @pytest.fixture
 def ladder(operator: Operator, tmp_path: Path) -> Iterator[str]:
-    """Plones that differ by their labels, one of which does not start; yields how an inventory names them."""
+    """Plones that differ by their labels, and one whose data is broken; yields how an inventory names them."""
     without_others()
     ours = docker("inspect", "--format", "{{.Image}}", PLONE)
     image = f"{STACK}/plone:6.0.13-py{{python}}"

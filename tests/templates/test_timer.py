@@ -7,6 +7,8 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.templates.render import render, value
 
 TIMED = {
@@ -39,9 +41,25 @@ def test_the_command_runs_the_pilot_with_its_settings_and_a_run_of_its_own(tmp_p
     assert json.loads(told) == value("_pilot_told", **TIMED)
 
 
+@pytest.mark.parametrize(("codes", "slept", "ends"), [("0", 0, 0), ("2 2 0", 2, 0), ("1", 0, 1), ("2 " * 7, 6, 2)])
+def test_a_refused_command_is_tried_again_for_an_hour(tmp_path: Path, codes: str, slept: int, ends: int) -> None:
+    (tmp_path / "codes").write_text(codes)
+    # Each call takes the first of the codes that are left.
+    docker = 'cat >/dev/null; read -r first rest < codes; echo "$rest" > codes; exit "$first"'
+    for name, does in (("docker", docker), ("sleep", 'echo "$1" >> slept')):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o700)
+    (tmp_path / "slept").touch()
+    script = tmp_path / "script"
+    script.write_text(render("pilot", "command.sh.j2", **TIMED))
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    assert subprocess.run(["sh", script], cwd=tmp_path, check=False, env=environment).returncode == ends
+    assert (tmp_path / "slept").read_text().split() == ["600"] * slept
+
+
 def test_the_timer_makes_up_for_a_missed_time_and_starts_the_command() -> None:
     assert unit("timer")["Timer"] == {"OnCalendar": "*-*-* 03:15", "Persistent": "true"}
-    assert unit("service")["Service"]["ExecStart"] == "/etc/eduhub/timers/plone-backup"
+    assert unit("service")["Service"] == {"ExecStart": "/etc/eduhub/timers/plone-backup"}
 
 
 def test_only_a_host_with_our_plone_and_a_time_has_a_timer() -> None:

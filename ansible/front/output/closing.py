@@ -35,6 +35,8 @@ def header(request: Request, hosts: Sequence[str], run: str, *, check: bool = Fa
 def document(verb: str, outcome: Outcome, code: int, ends: Mapping[str, str | None]) -> dict[str, Any]:
     """Return what `--json` prints: for status each host's status object, for other verbs the result of each host.
 
+    Of hosts that gave no status, `failed` says why.
+
     `ends`: of each host, since when its live Python has no security fixes, None while it has.
     """
     if verb == "status":

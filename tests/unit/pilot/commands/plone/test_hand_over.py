@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -169,39 +170,42 @@ def test_it_is_refused_while_another_run_holds_the_host(plone):
     assert (refused.value.code, found(plone)[PLONE]) == ("lock_held", (OLD, "running"))
 
 
-def test_killed_before_any_effect_one_of_the_two_serves_or_starts_and_the_next_call_ends_it(live, plone):
-    """The engine starts what has its policy: at no point both containers may be without it."""
-    killed_at = 0
+def killed(plone: FakeEndpoint, command: Any, *made: Container) -> Iterator[int]:
+    """Kill a command before each of its effects in turn, beside `made`; end with the first call that ends by itself."""
+    world, at = plone.world, 0
     while True:
-        world = live
-        world.engine.containers.pop(PLONE, None)
-        world.engine.containers.pop(PREVIOUS, None)
-        world.engine._made(Container(PLONE, "running", OLD, health="healthy"))
-        world.engine._made(Container(STANDBY, "created", NEW))
+        for name in (PLONE, STANDBY, PREVIOUS):
+            world.engine.containers.pop(name, None)
+        for each in made:
+            world.engine._made(each)
         world.engine.lasting.clear()
-        world.engine.lasting.add(STANDBY)
+        world.engine.lasting.add(made[-1].name)
         world.clock.passed += 20
-        count = 0
+        left = iter(range(at))
 
-        def die(effect: str, at: int = killed_at) -> None:
-            nonlocal count
-            count += 1
-            if count > at:
+        def die(effect: str, left: Iterator[int] = left) -> None:
+            if next(left, None) is None:
                 raise Killed(effect)
 
         world.engine.before = world._before = die
         try:
-            go(plone)
+            go(plone, command)
         except Killed:
-            pass
+            world.engine.before = world._before = lambda _: None
+            yield at
         else:
             break
-        world.engine.before = world._before = lambda _: None
-        assert {PLONE, STANDBY, PREVIOUS} & set(world.engine.containers) - ended(plone)
+        at += 1
+    assert at > 5
+
+
+def test_killed_before_any_effect_one_of_the_two_serves_or_starts_and_the_next_call_ends_it(plone):
+    """The engine starts what has its policy: at no point both containers may be without it."""
+    old, new = Container(PLONE, "running", OLD, health="healthy"), Container(STANDBY, "created", NEW)
+    for at in killed(plone, hand_over, old, new):
+        assert {PLONE, STANDBY, PREVIOUS} & set(plone.world.engine.containers) - ended(plone)
         go(plone)
-        assert found(plone) == SERVES_NEW, killed_at
-        killed_at += 1
-    assert killed_at > 5
+        assert found(plone) == SERVES_NEW, at
 
 
 def test_a_run_whose_lock_is_taken_meanwhile_returns_to_the_container_from_before(plone):
@@ -386,35 +390,10 @@ def test_a_rollback_that_fails_leaves_plone_as_it_was_and_can_be_repeated(plone,
     assert go(plone, rollback).code == "plone_rolled_back"
 
 
-def test_a_rollback_killed_before_any_effect_can_be_ended(live, plone):
+def test_a_rollback_killed_before_any_effect_can_be_ended(plone):
     """Whatever it leaves, the next deployment, which ends a takeover, makes one of the two serve."""
-    killed_at = 0
-    while True:
-        for name in (PLONE, STANDBY, PREVIOUS):
-            live.engine.containers.pop(name, None)
-        live.engine._made(Container(PLONE, "running", NEW, PYTHONS[NEW], health="healthy"))
-        live.engine._made(Container(PREVIOUS, "exited", OLD, PYTHONS[OLD]))
-        live.engine.lasting.clear()
-        live.engine.lasting.add(PREVIOUS)
-        live.clock.passed += 20
-        count = 0
-
-        def die(effect: str, at: int = killed_at) -> None:
-            nonlocal count
-            count += 1
-            if count > at:
-                raise Killed(effect)
-
-        live.engine.before = live._before = die
-        try:
-            go(plone, rollback)
-        except Killed:
-            pass
-        else:
-            break
-        live.engine.before = live._before = lambda _: None
-        assert {PLONE, STANDBY, PREVIOUS} & set(live.engine.containers) - ended(plone)
+    new = Container(PLONE, "running", NEW, PYTHONS[NEW], health="healthy")
+    for at in killed(plone, rollback, new, Container(PREVIOUS, "exited", OLD, PYTHONS[OLD])):
+        assert {PLONE, STANDBY, PREVIOUS} & set(plone.world.engine.containers) - ended(plone)
         go(plone)
-        assert found(plone)[PLONE][1] == "running", killed_at
-        killed_at += 1
-    assert killed_at > 5
+        assert found(plone)[PLONE][1] == "running", at
