@@ -5,22 +5,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from packaging.requirements import Requirement
-
-from builder import Refusal, advisories, cache, report, security, wheels
+from builder import Refusal, advisories, cache, report, security
 from builder.__main__ import Parser, disk
 from builder.advisories import Advisory, Database
-from builder.build import Builder
-from builder.catalogue import Image, choose, load
+from builder.build import Builder, built, created
+from builder.catalogue import Image, load
 from builder.engine import Engine
 from builder.security import Update
-from builder.wheels import Target
 
 DOES = "Compare the images that are built here with Debian's security updates and known holes of Python packages."
 
@@ -29,8 +27,8 @@ DOES = "Compare the images that are built here with Debian's security updates an
 class Audited:
     """One image: when it was built (UTC), how many days ago, what it lacks.
 
-    `is_current` says that it was built from this checkout; where not, `python` speaks of the checkout's lock.
-    `advisories` is the date of the file that `python` is from, None where there was none.
+    `is_current` says that it was built from this checkout. `packages` are the package URLs of all that was compared,
+    as the SBOM has them. `advisories` is the date of the file that `python` is from, None where there was none.
     """
 
     image: str
@@ -43,6 +41,7 @@ class Audited:
     debian: tuple[Update, ...]
     python: tuple[Advisory, ...]
     advisories: str | None
+    packages: tuple[str, ...]
 
     @property
     def findings(self) -> list[str]:
@@ -51,40 +50,28 @@ class Audited:
         return [*ended, *(f"{update} (Debian)" for update in self.debian), *map(str, self.python)]
 
 
-def audit(builder: Builder, image: Image, database: Database | None, now: datetime) -> Audited | None:
-    """Return what is known of `image` at `now`; None where it is not built."""
-    facts = builder.engine.inspect(image.tag)
-    if facts is None:
-        return None
+def audit(
+    builder: Builder, image: Image, facts: Mapping[str, Any], database: Database | None, now: datetime
+) -> Audited:
+    """Return what is known at `now` of `image`, which has the engine's `facts`."""
     labels = facts["Config"].get("Labels") or {}
-    built = datetime.fromisoformat(facts["Created"][:19]).replace(tzinfo=UTC)
+    made = created(facts)
     ended = image.ended(now.date())
-    python = labels.get("org.eduhub.python")
-    packages = locked(builder.directory / image.name / "requirements.txt", python) if python else {}
-    known = [
-        hole for name, version in sorted(packages.items()) for hole in (database.of(name, version) if database else ())
-    ]
+    found = builder.contents(image, facts["Id"])
+    known = [hole for one in found.distributions if database for hole in database.of(one.name, one.version)]
     return Audited(
         image=image.tag,
         id=facts["Id"],
-        built=built.isoformat(),
-        age_days=(now - built).days,
+        built=made.isoformat(),
+        age_days=(now - made).days,
         suite=builder.suite(image),
         is_current=labels.get("org.eduhub.inputs") == builder.inputs(image),
         end_of_life=ended.isoformat() if ended else None,
         debian=builder.updates(image, facts["Id"]),
         python=tuple(known),
         advisories=database.date if database else None,
+        packages=found.purls,
     )
-
-
-def locked(lock: Path, python: str) -> dict[str, str]:
-    """Return name -> version of what the file `lock` gives an image with `python` ("3.11.2"); {} without a lock."""
-    if not lock.exists():
-        return {}
-    wanted = wheels.requirements(lock.read_text(encoding="utf-8"), Target(python, "2.17", "x86_64"))
-    pins = (Requirement(line.split(" --hash=")[0]) for line in wanted.values())
-    return {pin.name: next(iter(pin.specifier)).version for pin in pins}
 
 
 def main(words: Sequence[str]) -> int:
@@ -96,16 +83,11 @@ def main(words: Sequence[str]) -> int:
     wanted = parser.parse_args(words)
     database = advisories.load(wanted.advisories) if wanted.advisories else None
     images = load(on_request=True)
-    # Those on request are looked at too, where they are there.
-    chosen = choose(images, wanted.names, None) if wanted.names else images
     progress = report.Progress()
     with cache.lock(lambda: progress.say("audit", "a build is running; waiting for it to end")):
         builder = Builder(Engine(), images, progress, missing=True, look=partial(security.look, asked=True))
-        found = [audit(builder, image, database, datetime.now(UTC)) for image in chosen]
-    rows = [row for row in found if row]
-    absent = [image.short for image, row in zip(chosen, found, strict=True) if row is None]
-    if not rows or (wanted.names and absent):
-        raise Refusal(f"{', '.join(absent)} is not built here; ./invoke images.build --names {','.join(absent)}.")
+        chosen = built(builder.engine, images, wanted.names)
+        rows = [audit(builder, image, facts, database, datetime.now(UTC)) for image, facts in chosen]
     print(document(rows) if wanted.json else table(rows))
     if unread := [look.sentence for look in builder.looks.values() if look.trouble]:
         raise Refusal(" ".join(unread))
@@ -143,7 +125,7 @@ def _below(row: Audited) -> list[str]:
 
 
 def document(rows: Sequence[Audited]) -> str:
-    """Return the same as JSON: {"images": [{"image", "built", "debian": [...], "python": [...], ...}]}."""
+    """Return the same as JSON: {"images": [{"image", "built", "debian": [...], "packages": [...], ...}]}."""
     return json.dumps({"images": [asdict(row) for row in rows]}, indent=2)
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from builder import HERE, Refusal, cache, context, inputs, manifest, revision, rootfs, security, wheels
-from builder.catalogue import Image, Root
+from builder import HERE, Refusal, cache, contents, context, inputs, manifest, revision, rootfs, security, wheels
+from builder.catalogue import Image, Root, choose
+from builder.contents import Contents
 from builder.engine import Engine
 from builder.report import Progress, Result
 from builder.security import Look, Update
@@ -83,13 +85,22 @@ class Builder:
         suite = self.suite(image)
         if not suite or not self._seen(suite).versions:
             return ()
+        return security.updates(self.contents(image, identity).versions, self._seen(suite))
+
+    def contents(self, image: Image, identity: str) -> Contents:
+        """Return what is in `image`, as the engine has it by the id `identity`; it is read once."""
 
         def make(draft: Path) -> None:
-            (draft / "status").write_text(self.engine.status(identity), encoding="utf-8")
+            with self.progress.step(image.short, "read its packages") as show:
+                with self.engine.exported(identity) as chunks, manifest.opened(chunks) as archive:
+                    found = contents.read(archive)
+                show(f"{len(found.packages)} of Debian, {len(found.distributions)} of Python")
+            found.save(draft / "contents.json")
 
-        entry, _ = cache.keep("packages", identity.removeprefix("sha256:"), make)
-        packages = security.installed((entry / "status").read_text(encoding="utf-8"))
-        return security.updates(packages, self._seen(suite))
+        # What another reader has read is not believed.
+        reader = inputs.text_digest(Path(contents.__file__).read_text(encoding="utf-8"))[:8]
+        entry, _ = cache.keep("contents", f"{identity.removeprefix('sha256:')}-{reader}", make)
+        return contents.load(entry / "contents.json")
 
     def _seen(self, suite: str) -> Look:
         if suite not in self.looks:
@@ -164,7 +175,10 @@ class Builder:
     def _is_behind(self, root: Root) -> bool:
         """Whether the root file system that is kept for `root` lacks security updates."""
         archive = cache.home() / "rootfs" / inputs.root_digest(root, self.directory) / rootfs.ARCHIVE
-        return archive.exists() and bool(security.updates(security.in_archive(archive), self._seen(root.suite)))
+        if not archive.exists():
+            return False
+        with tarfile.open(archive) as tar:
+            return bool(security.updates(contents.read(tar).versions, self._seen(root.suite)))
 
     def _build(self, image: Image, archive: Path | None, epoch: int) -> str:
         """Build the image's Dockerfile with its files, its wheels or its root file system; return the id."""
@@ -264,3 +278,21 @@ class Builder:
             if self.fresh:
                 raise
             return ()
+
+
+def built(engine: Engine, images: Sequence[Image], names: Sequence[str]) -> list[tuple[Image, dict[str, Any]]]:
+    """Return those of `images` that are built, and the engine's description of each; those called `names`, if any.
+
+    Raise Refusal where one of `names` is not built, or none at all.
+    """
+    chosen = choose(images, names, None) if names else images
+    facts = [(image, engine.inspect(image.tag)) for image in chosen]
+    absent = [image.short for image, found in facts if found is None]
+    if (names and absent) or len(absent) == len(facts):
+        raise Refusal(f"{', '.join(absent)} is not built here; ./invoke images.build --names {','.join(absent)}.")
+    return [(image, found) for image, found in facts if found]
+
+
+def created(facts: Mapping[str, Any]) -> datetime:
+    """Return when the image of the engine's `facts` was made."""
+    return datetime.fromisoformat(facts["Created"][:19]).replace(tzinfo=UTC)

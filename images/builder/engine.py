@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +11,9 @@ from typing import IO, Any
 
 import docker
 import requests
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, DockerException, ImageNotFound
 
-from builder import Refusal, security
+from builder import Refusal
 from builder.buildlog import BuildLog, first_line, sentence
 from builder.wheels import Target
 
@@ -55,20 +54,6 @@ class Engine:
         """Raise Refusal where there is no image `tag` to build on."""
         if self.inspect(tag) is None:
             raise Refusal(f"The engine has no image {tag!r} to build on; load it first (docker load, docker pull).")
-
-    def status(self, image: str) -> str:
-        """Return the dpkg status file in `image`; "" where it has none."""
-        with _plainly():
-            container = self._client.containers.create(image, ["true"], network_mode="none")
-            try:
-                chunks, _ = container.get_archive(f"/{security.STATUS}")
-                with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
-                    content = archive.extractfile(archive.getmembers()[0])
-                    return content.read().decode(errors="replace") if content else ""
-            except NotFound:
-                return ""
-            finally:
-                container.remove(v=True, force=True)
 
     def import_root(self, archive: Path) -> str:
         """Make an image of the root file system in the tar `archive`; return its id."""

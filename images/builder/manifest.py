@@ -14,6 +14,8 @@ from typing import IO, Any, cast
 # Made by Docker for the container that is exported, not part of the image.
 DOCKERS_OWN = {".dockerenv", "etc/hosts", "etc/hostname", "etc/resolv.conf", "etc/mtab"}
 DOCKERS_DIRECTORIES = ("dev", "proc", "sys")
+# A chunk is of 2 MiB, and is copied once a read.
+READ_BYTES = 1 << 20
 
 
 class Stream:
@@ -37,9 +39,14 @@ class Stream:
         return whole[:size]
 
 
+def opened(chunks: Iterable[bytes]) -> tarfile.TarFile:
+    """Return the tar archive that comes in `chunks`, to be read once from its begin."""
+    return tarfile.open(fileobj=cast("IO[bytes]", Stream(chunks)), mode="r|", bufsize=READ_BYTES)
+
+
 def lines(chunks: Iterable[bytes]) -> Iterator[str]:
     """Yield a line a file of the tar archive `chunks`: kind, mode, owner, name, and content or target."""
-    with tarfile.open(fileobj=cast("IO[bytes]", Stream(chunks)), mode="r|") as archive:
+    with opened(chunks) as archive:
         for member in archive:
             name = member.name.removeprefix("./").rstrip("/")
             if name in DOCKERS_OWN or name.split("/")[0] in DOCKERS_DIRECTORIES:

@@ -11,15 +11,14 @@ import json
 import os
 import shutil
 import subprocess
-import tarfile
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from builder import Refusal, cache, debian, inputs
+from builder import Refusal, cache, contents, debian, inputs
 
 # What was read or refused is believed that long by who did not ask for a look.
 EVERY_HOURS = 6
@@ -28,7 +27,6 @@ MENTION_SECONDS = 10.0
 ASKED_SECONDS = 60.0
 # How long a mirror may be silent meanwhile.
 SILENCE_SECONDS = 5
-STATUS = "var/lib/dpkg/status"
 
 
 @dataclass(frozen=True)
@@ -101,25 +99,6 @@ def updates(packages: Mapping[str, str], seen: Look) -> tuple[Update, ...]:
     return tuple(Update(*pair) for pair in pairs if is_newer(pair[2], pair[1]))
 
 
-def installed(status: str) -> dict[str, str]:
-    """Return the installed packages of the text of a dpkg status file: name -> version."""
-    return {
-        fields["Package"]: fields["Version"]
-        for fields in _paragraphs(status)
-        if fields.get("Status", "").endswith(" installed") and "Version" in fields
-    }
-
-
-def in_archive(archive: Path) -> dict[str, str]:
-    """Return the packages in the tar `archive` of a root file system: name -> version; {} where it names none."""
-    with tarfile.open(archive) as tar:
-        for member in tar:
-            if member.name.removeprefix("./") == STATUS:
-                content = tar.extractfile(member)
-                return installed(content.read().decode(errors="replace")) if content else {}
-    return {}
-
-
 @functools.cache
 def is_newer(version: str, than: str) -> bool:
     """Whether the Debian `version` is newer than another; dpkg's own answer."""
@@ -146,7 +125,7 @@ def _read(source: str, home: Path, seconds: float) -> dict[str, str]:
     _update(home, seconds)
     versions: dict[str, str] = {}
     for listing in (home / "lists").glob("*_Packages"):
-        for fields in _paragraphs(listing.read_text(encoding="utf-8", errors="replace")):
+        for fields in contents.paragraphs(listing.read_text(encoding="utf-8", errors="replace")):
             name, version = fields.get("Package", ""), fields.get("Version", "")
             if name and (name not in versions or is_newer(version, versions[name])):
                 versions[name] = version
@@ -187,12 +166,3 @@ def _update(home: Path, seconds: float) -> None:
     if code or errors:
         # Without the address that apt adds in brackets.
         raise Refusal(" ".join((errors or ["apt-get gave no reason"])[0].split(" [IP:")[0].split()).rstrip("."))
-
-
-def _paragraphs(text: str) -> Iterator[dict[str, str]]:
-    """Yield the paragraphs of a Debian control file, the first line of each field."""
-    for paragraph in text.split("\n\n"):
-        lines = (line for line in paragraph.splitlines() if line[:1].strip())
-        fields = dict(line.split(": ", 1) for line in lines if ": " in line)
-        if fields:
-            yield fields

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,14 @@ import pytest
 
 from builder import Refusal, audit, security
 from builder.catalogue import load
+from builder.contents import STATUS
 from builder.security import Look
+from tests.unit.builder.roots import archive
 
-STATUS = "Package: zlib1g\nStatus: install ok installed\nVersion: 1.0\n"
+ROOT = {
+    STATUS: "Package: zlib1g\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.0\n",
+    "opt/orjson-1.dist-info/METADATA": "Name: orjson\nVersion: 1\n\n",
+}
 BUILT = datetime.now(UTC) - timedelta(days=40, hours=1)
 
 
@@ -34,8 +40,9 @@ class Engine:
         facts = self.inspect(tag)
         return facts and dict(facts["Config"]["Labels"])
 
-    def status(self, _image: str) -> str:
-        return STATUS
+    @contextmanager
+    def exported(self, _image: str) -> Iterator[Iterable[bytes]]:
+        yield [archive(ROOT)]
 
 
 @pytest.fixture
@@ -71,10 +78,10 @@ def test_a_security_update_is_a_finding(audited: Callable[..., int], capsys: pyt
     assert image["debian"] == [{"package": "zlib1g", "old": "1.0", "new": "1.0+deb12u1"}]
 
 
-def test_a_known_hole_in_a_locked_package_is_a_finding(
+def test_a_known_hole_in_an_installed_package_is_a_finding(
     audited: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """The version is that of the lock for the image's Python."""
+    """The version is the one in the image, whatever its lock says by now."""
     part = {
         "package": {"ecosystem": "PyPI", "name": "orjson"},
         "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}]}],
@@ -83,7 +90,11 @@ def test_a_known_hole_in_a_locked_package_is_a_finding(
     (tmp_path / "osv.json").write_text(json.dumps(record))
     code = audited("bridge:py3.11", "--advisories", str(tmp_path / "osv.json"), tags=("eduhub/bridge:py3.11",))
     out = capsys.readouterr().out
-    assert (code, "PYSEC-1, no fix known" in out, "Python's advisories are of 2026-11-20." in out) == (1, True, True)
+    assert (code, "orjson 1: PYSEC-1, no fix known" in out, "Python's advisories are of 2026-11-20." in out) == (
+        1,
+        True,
+        True,
+    )
 
 
 def test_an_image_of_a_debian_past_its_end_is_a_finding(
@@ -111,20 +122,15 @@ def test_an_image_that_is_named_and_not_built_is_refused(audited: Callable[..., 
 
 
 def test_an_image_of_other_sources_says_so(audited: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
-    """Its Python packages may be others than those of the lock."""
+    """Another pin, or another program, is in the checkout by now."""
     audited(tags=("eduhub/edge:bookworm",))
     assert "built from other sources: ./invoke images.build --missing" in capsys.readouterr().out
 
 
-def test_the_lock_is_read_for_the_python_of_the_image(tmp_path: Path) -> None:
-    """A pin may stand twice."""
-    lock = tmp_path / "requirements.txt"
-    lock.write_text(
-        "aiohttp==3.13.5 ; python_full_version < '3.11' \\\n    --hash=sha256:aa\n"
-        "aiohttp==3.14.5 ; python_full_version >= '3.11' \\\n    --hash=sha256:bb\n"
-    )
-    assert [audit.locked(lock, python) for python in ("3.9.2", "3.13.5")] == [
-        {"aiohttp": "3.13.5"},
-        {"aiohttp": "3.14.5"},
-    ]
-    assert audit.locked(tmp_path / "none", "3.9.2") == {}
+def test_the_document_names_all_that_was_compared(
+    audited: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the package URLs that stand in the SBOM."""
+    audited("--json", "edge", tags=("eduhub/edge:bookworm",))
+    (image,) = json.loads(capsys.readouterr().out)["images"]
+    assert image["packages"] == ["pkg:deb/debian/zlib1g@1.0?arch=amd64", "pkg:pypi/orjson@1"]

@@ -13,10 +13,11 @@ from typing import IO, Any, cast
 import pytest
 
 import builder.engine
-from builder import Refusal, catalogue, rootfs, security, wheels
+from builder import Refusal, catalogue, contents, rootfs, security, wheels
 from builder.build import Builder
 from builder.report import Progress
 from builder.wheels import Target
+from tests.unit.builder.roots import archive
 
 FOREIGN = "site/python:3.11"
 SUITES = ("bullseye", "bookworm", "trixie")
@@ -54,9 +55,6 @@ class Engine:
         self.statuses[identity] = status
         return identity
 
-    def status(self, image: str) -> str:
-        return self.statuses[image].decode()
-
     def build(
         self,
         context: IO[bytes],
@@ -82,10 +80,8 @@ class Engine:
         return Target("3.11.2", "2.36", "x86_64")
 
     @contextmanager
-    def exported(self, _image: str) -> Iterator[Iterable[bytes]]:
-        buffer = io.BytesIO()
-        tarfile.open(fileobj=buffer, mode="w").close()
-        yield [buffer.getvalue()]
+    def exported(self, image: str) -> Iterator[Iterable[bytes]]:
+        yield [archive({contents.STATUS: self.statuses[image]})]
 
     def label(self, image: str, tag: str, labels: Mapping[str, str]) -> dict[str, Any]:
         self.images[tag] = dict(labels)
@@ -96,7 +92,7 @@ class Engine:
 
 def status_in(tar: tarfile.TarFile) -> bytes:
     """Return dpkg's status in a root file system."""
-    content = tar.extractfile(f"./{security.STATUS}")
+    content = tar.extractfile(f"./{contents.STATUS}")
     return content.read() if content else b""
 
 
@@ -113,10 +109,7 @@ class Bench:
     def make(self, root: catalogue.Root, into: Path, _epoch: int) -> None:
         """Stand for mmdebstrap: a root file system with the zlib1g that the mirror of its suite has."""
         status = f"Package: zlib1g\nStatus: install ok installed\nVersion: {self.zlib[root.suite]}\n".encode()
-        member = tarfile.TarInfo(f"./{security.STATUS}")
-        member.size = len(status)
-        with tarfile.open(into / rootfs.ARCHIVE, "w") as tar:
-            tar.addfile(member, io.BytesIO(status))
+        (into / rootfs.ARCHIVE).write_bytes(archive({f"./{contents.STATUS}": status}))
 
     def look(self, suite: str) -> security.Look:
         """Stand for the security archive, which has `updates` of zlib1g."""
@@ -288,7 +281,7 @@ def test_an_image_that_cannot_be_looked_into_stops_no_deployment(bench: Bench, m
 
     bench.build(*NAMES)
     bench.updates["bookworm"] = "2.0"
-    monkeypatch.setattr(Engine, "status", refuse)
+    monkeypatch.setattr(Engine, "exported", refuse)
     assert bench.build(*NAMES, missing=True) == dict.fromkeys(BOOKWORM, "present")
     with pytest.raises(Refusal, match="no space left"):
         bench.build(*NAMES, missing=True, fresh=True)

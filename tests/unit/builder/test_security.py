@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from builder import Refusal, debian, security
-from builder.security import Look, Update, installed, is_newer, look, updates
+from builder.security import Look, Update, is_newer, look, updates
 
 pytestmark = pytest.mark.skipif(not shutil.which("apt-get"), reason="apt and dpkg are Debian's")
 DAY = 86400.0
@@ -209,15 +209,6 @@ def test_a_damaged_memory_is_no_memory(mirror: Mirror, own_cache: Path) -> None:
     (kept,) = own_cache.glob("security/*.json")
     kept.write_text('{"suite": ')
     assert look("bookworm").versions == {"zlib1g": "1"}
-
-
-def test_only_installed_packages_count() -> None:
-    """What was taken out again leaves its configuration's entry behind."""
-    status = (
-        "Package: libc6\nStatus: install ok installed\nVersion: 2.36-9\nDescription: GNU C library\n more: text\n\n"
-        "Package: perl\nStatus: deinstall ok config-files\nVersion: 5.36\n\n"
-    )
-    assert installed(status) == {"libc6": "2.36-9"}
 
 
 def test_versions_are_compared_as_dpkg_does() -> None:
