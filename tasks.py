@@ -164,6 +164,16 @@ def audit_images(c: Context, names: str = "", advisories: str = "", json: bool =
     run(c, sys.executable, "-m", "builder.audit", *names.replace(",", " ").split(), *options, PYTHONPATH="images")
 
 
+@task(name="sbom", help={
+    "names": "images to write down, as edge,bridge:py3.11; default: all that are built",
+    "to": "directory of the files; default: reports/sbom",
+})  # fmt: skip
+def sbom_images(c: Context, names: str = "", to: str = "") -> None:
+    """Write a CycloneDX SBOM of each built image: its Debian packages and Python distributions."""
+    words = [*names.replace(",", " ").split(), *(["--to", to] if to else [])]
+    run(c, sys.executable, "-m", "builder.sbom", *words, PYTHONPATH="images")
+
+
 def molecule(c: Context, scenario: str, **environment: str) -> None:
     """Run one molecule scenario of tests/molecule, from create to destroy."""
     with c.cd("tests"):
@@ -245,7 +255,7 @@ def openapi(c: Context, breaking: bool = False) -> None:
     run(c, sys.executable, "-m", "tests.openapi", *flags, PYTHONPATH="images/bridge/src")
 
 
-images = Collection("images", build, verify_images, audit_images)
+images = Collection("images", build, verify_images, audit_images, sbom_images)
 practice = Collection("lab", lab_up, lab_down)
 plone = Collection("plone", backup, backups, restore, upgrade_plone, rollback_plone)
 namespace = Collection(

@@ -131,6 +131,7 @@ VERBS = {
         (tasks.audit_images, {"names": "edge,pilot", "advisories": "all.zip", "json": True}),
         ["builder.audit edge pilot --advisories all.zip --json"],
     ),
+    "images.sbom": ((tasks.sbom_images, {"names": "edge,pilot", "to": "/srv"}), ["builder.sbom edge pilot --to /srv"]),
     "images.verify": ((tasks.verify_images, {}), ["molecule test --scenario-name images"]),
 }
 

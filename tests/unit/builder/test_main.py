@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from builder import HERE, Refusal
-from builder.__main__ import arguments, on_given_base
+from builder.__main__ import arguments, main, on_given_base
 from builder.catalogue import choose, load
+from builder.report import Result
 
 
 def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -91,3 +92,15 @@ def test_a_base_that_does_not_fit_is_refused(names: list[str], python: str, sent
     with pytest.raises(Refusal) as refusal:
         given(*names, python=python)
     assert str(refusal.value) == sentence
+
+
+@pytest.mark.parametrize(("state", "said"), [("built", 1), ("present", 0)])
+def test_a_build_says_what_writes_down_its_images(
+    state: str, said: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where nothing was built, silence: each deployment asks for everything."""
+    result = Result("eduhub/edge:bookworm", None, 1, "sha256:1", 1.0, state, "i", "m")
+    monkeypatch.setattr("builder.__main__.Engine", object)
+    monkeypatch.setattr("builder.build.Builder.run", lambda _builder, _chosen: iter([result]))
+    assert main(["edge"]) == 0
+    assert capsys.readouterr().err.count("./invoke images.sbom writes down what is in them.") == said
