@@ -48,18 +48,34 @@ def deploy(
 
 
 @on_hosts(
-    python="target Python", resume="continue an interrupted run",
+    python="target Python", hold="plan to leave the release unconfirmed until ./invoke confirm",
+    confirm_within="seconds after which an unconfirmed host rolls back; default: pilot_confirm_seconds",
+    accept_slower=ACCEPT_SLOWER, out="file for the plan as JSON, which ./invoke upgrade --plan carries out",
+)  # fmt: skip
+def plan(
+    c: Context, hosts: Hosts, python: str = "", hold: bool = False, confirm_within: str = "",
+    accept_slower: bool = False, out: str = "",
+) -> None:  # fmt: skip
+    """Show what an upgrade would do to each host, and change nothing."""
+    values = {"python": python, "hold": hold, "confirm_within": confirm_within, "accept_slower": accept_slower}
+    play(c, "plan", hosts, *(["--out", out] if out else []), **values)
+
+
+@on_hosts(
+    python="target Python", plan="file of ./invoke plan --out: do exactly that, or refuse",
+    resume="continue an interrupted run",
     hold="leave the release unconfirmed until ./invoke confirm",
     confirm_within="seconds after which an unconfirmed host rolls back; default: pilot_confirm_seconds",
     accept_slower=ACCEPT_SLOWER, take_over=TAKE_OVER,
 )  # fmt: skip
 def upgrade(
-    c: Context, hosts: Hosts, python: str = "", hold: bool = False, confirm_within: str = "", resume: bool = False,
-    accept_slower: bool = False, take_over: bool = False,
+    c: Context, hosts: Hosts, python: str = "", plan: str = "", hold: bool = False, confirm_within: str = "",
+    resume: bool = False, accept_slower: bool = False, take_over: bool = False,
 ) -> None:  # fmt: skip
     """Upgrade the bridge to another Python, blue-green, without a failed request."""
     values = {"python": python, "hold": hold, "confirm_within": confirm_within, "resume": resume}
-    play(c, "upgrade", hosts, **values, accept_slower=accept_slower, take_over=take_over)
+    flags = ["--plan", plan] if plan else []
+    play(c, "upgrade", hosts, *flags, **values, accept_slower=accept_slower, take_over=take_over)
 
 
 @on_hosts()
@@ -259,8 +275,8 @@ images = Collection("images", build, verify_images, audit_images, sbom_images)
 practice = Collection("lab", lab_up, lab_down)
 plone = Collection("plone", backup, backups, restore, upgrade_plone, rollback_plone)
 namespace = Collection(
-    deploy, upgrade, confirm, rollback, maintenance, certificates, status, trace, report, verify, preflight, destroy,
-    bench, check, test, lock, settings, openapi, images, plone, practice,
+    deploy, plan, upgrade, confirm, rollback, maintenance, certificates, status, trace, report, verify, preflight,
+    destroy, bench, check, test, lock, settings, openapi, images, plone, practice,
 )  # fmt: skip
 namespace.configure(
     {

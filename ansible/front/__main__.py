@@ -15,17 +15,19 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
-from front import images, inventory, trace
+from front import images, inventory, planning, trace
 from front.documented import documented, read
 from front.exit_codes import DONE, REFUSED, fleet_exit, partly, run_exit
-from front.fleet import Fleet, fleet_of, policy_of
+from front.fleet import Fleet, bridges, fleet_of, policy_of
 from front.inventory import Target
 from front.ladder import Ladder, ended_lines, ends, today
 from front.outcome import Outcome
 from front.output import closing
 from front.output.fleet import ending
 from front.output.layout import columns, next_lines
+from front.output.plan_table import plan_table
 from front.output.trace_table import trace_table
+from front.plan import Plan, fingerprints
 from front.play import Played, Run, Signals, note, play, recover, show
 from front.refusal import RefusalError
 from front.report import files
@@ -52,6 +54,8 @@ def parsed(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--values", default="{}", help="variables above all others, as a JSON object")
     parser.add_argument("--verbose", action="store_true", help="show what Ansible does")
     parser.add_argument("--check", action="store_true", help="change nothing, say what would change")
+    parser.add_argument("--out", default="", help="file for the plan")
+    parser.add_argument("--plan", default="", help="file of the plan to hold an upgrade to")
     parser.add_argument("--json", action="store_true", help="print one JSON document, at the end")
     parser.add_argument("--become-password-file", default="", help="file with the password of sudo on the hosts")
     parser.add_argument("--vault-password-file", default="", help="file with the password of ansible-vault")
@@ -64,10 +68,15 @@ def main(words: Sequence[str]) -> int:
     try:
         with Signals() as signals:
             options = parsed(words)
+            reviewed = take_plan(options) if options.plan else None
             hosts = checked(options)
-            if options.verb in {"upgrade", "plone.upgrade"} and not built(options, hosts, None, signals):
+            if options.verb in {"plan", "upgrade", "plone.upgrade"} and not built(options, hosts, None, signals):
                 return REFUSED
-            return played(options, hosts, signals)
+            if options.verb == "plan" or reviewed:
+                code = looked(options, hosts, reviewed, signals)
+                if options.verb == "plan" or code != DONE:
+                    return code
+            return played(options, hosts, signals, fingerprints(reviewed) if reviewed else {})
     except RefusalError as refusal:
         lines = (f"invoke: {message}" for message in refusal.messages)
         show(*lines, *next_lines(refusal.next_commands), stream=sys.stderr)
@@ -95,9 +104,20 @@ def checked(options: argparse.Namespace) -> list[Target]:
     check_root(options, hosts)
     if options.verb == "trace":
         trace.check_id(options.values.get("eduhub_request"))
-    if fleet := fleet_of(request_of(options), hosts):
-        options.policy = policy_of(fleet, known, hold=bool(options.values.get("eduhub_hold")))
+    upgrade = replace(request_of(options), verb="upgrade") if options.verb == "plan" else request_of(options)
+    fleet, hold = fleet_of(upgrade, hosts), bool(options.values.get("eduhub_hold"))
+    options.policy = policy_of(fleet, known, hold=hold) if fleet else None
+    if options.out:
+        planning.check_place(options.out)
     return hosts
+
+
+def take_plan(options: argparse.Namespace) -> Plan:
+    """Return the plan that `options` name, and let them ask for what it plans. Raises RefusalError."""
+    asked = replace(request_of(options), values=values(options.values))
+    reviewed, upgrade = planning.taken(options.plan, asked, CHECKOUT)
+    options.limit, options.values = upgrade.limit, json.dumps(dict(upgrade.values))
+    return reviewed
 
 
 def give_passwords(options: argparse.Namespace) -> None:
@@ -175,14 +195,61 @@ def here(variables: Mapping[str, Any]) -> bool:
     return variables.get("ansible_connection") == "local" and not variables.get("ansible_become")
 
 
-def played(options: argparse.Namespace, hosts: Sequence[Target], signals: Signals) -> int:
-    """Play the verb, undo it if it was interrupted, show its result; return the exit code."""
-    names = [host.name for host in hosts]
-    request = request_of(options)
-    run = Run(
-        request, options.path, CHECKOUT, options.verbose, options.check, options.json,
+def run_of(options: argparse.Namespace, names: Sequence[str]) -> Run:
+    """Return a run of what the operator asked for, on the hosts `names`."""
+    return Run(
+        request_of(options), options.path, CHECKOUT, options.verbose, options.check, options.json,
         column=max(len(name) for name in names),
     )  # fmt: skip
+
+
+def looked(options: argparse.Namespace, hosts: Sequence[Target], reviewed: Plan | None, signals: Signals) -> int:
+    """Look at the hosts and show the plan, or compare it with the `reviewed` one; return the exit code.
+
+    Raises RefusalError where that no longer fits.
+    """
+    names = [host.name for host in bridges(hosts)]
+    run = run_of(options, [host.name for host in hosts])
+    request, data = run.request, run.json
+    if not data:
+        told = f"Comparing the hosts with the plan {options.plan} of {reviewed['made']}" if reviewed else None
+        show(told or closing.header(request, names or [host.name for host in hosts], run.id))
+    done = play(run, "plan", signals)
+    if done.outcome is None or not done.outcome.ended or not names:
+        why = closing.last_words(done.stderr) if names else ["No host of the group bridge was asked for."]
+        return hostless(request, REFUSED, [] if done.interrupted else why, data=data, interrupted=done.interrupted)
+    plan = planning.made(run, names, done.outcome, options.policy)
+    if reviewed:
+        planning.hold_to(reviewed, plan, request, options.plan)
+        return DONE
+    if options.out:
+        planning.write(plan, options.out)
+    code = run_exit(done.returned, done.outcome)
+    if data:
+        for line in closing.failure_lines(done.outcome, request, columns()):
+            note(line)
+        show(json.dumps({**plan, "exit": code}, indent=2))
+        return code
+    lines = ["", *plan_table(plan, columns()), ""]
+    if code:
+        refused = "An upgrade would be refused. Fix the cause, then plan again."
+        show(*lines, refused, *next_lines([planning.plan_again(request, options.out)]))
+    elif any(host["changes"] for host in plan["hosts"].values()):
+        show(*lines, *next_lines([planning.upgrade_command(request, options.out)]))
+    else:
+        show(*lines, "Nothing to change: each host serves what an upgrade would give it.")
+    return code
+
+
+def played(
+    options: argparse.Namespace, hosts: Sequence[Target], signals: Signals, planned: Mapping[str, str]
+) -> int:
+    """Play the verb, undo it if it was interrupted, show its result; return the exit code.
+
+    `planned`: the fingerprint of each host in the plan that it is held to.
+    """
+    names = [host.name for host in hosts]
+    request, run = request_of(options), replace(run_of(options, names), planned=planned)
     if not run.json:
         show(closing.header(request, names, run.id, check=run.check))
     fleet = fleet_of(request, hosts)
@@ -205,7 +272,7 @@ def built(options: argparse.Namespace, hosts: Sequence[Target], live: Outcome | 
     """Build what the hosts need and this machine lacks; return whether it is there now. Says what to type where not."""
     asked = str(options.values.get("eduhub_python") or "")
     request = request_of(options)
-    if request.verb == "upgrade":
+    if request.verb in {"plan", "upgrade"}:
         tags = images.for_upgrade(hosts, asked, options.defaults)
     elif request.verb == "plone.upgrade":
         tags = images.for_plone(hosts, asked, options.defaults)

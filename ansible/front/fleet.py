@@ -16,7 +16,7 @@ from front.output.fleet import listed
 from front.play import Played, Run, Signals, new_id, play, recover, show
 from front.refusal import RefusalError
 from front.request import Request
-from front.waves import SETTINGS, Policy, Roll, Soak, State, Stop, next_step
+from front.waves import SETTINGS, Policy, Roll, Soak, State, Stop, next_step, ordered
 
 FLEET = "bridge"  # the group whose hosts are rolled
 # The verbs that go in waves, and the playbook that looks at every host before any is touched.
@@ -29,8 +29,13 @@ Recover = Callable[[Run, Signals], Played]
 
 def fleet_of(request: Request, hosts: Sequence[Target]) -> list[Target]:
     """Return the hosts that `request` rolls in waves; none for another verb, and for a single host."""
-    found = [host for host in hosts if FLEET in (host.variables.get("group_names") or ())]
+    found = bridges(hosts)
     return found if request.verb in IN_WAVES and len(found) > 1 else []
+
+
+def bridges(hosts: Sequence[Target]) -> list[Target]:
+    """Return the hosts that have a bridge, which an upgrade is about."""
+    return [host for host in hosts if FLEET in (host.variables.get("group_names") or ())]
 
 
 def policy_of(hosts: Sequence[Target], known: Documented, *, hold: bool) -> Policy:
@@ -111,7 +116,7 @@ class Fleet:
     def _admit(self) -> None:
         """Order the hosts, those with an unfinished rollout first, and note which cannot be reached."""
         hosts = {name: self.outcome.hosts.get(name, Host(unreachable=True)) for name in self.names}
-        self.order = sorted(hosts, key=lambda name: not (hosts[name].status or {}).get("rollout"))  # stable
+        self.order = ordered(self.names, [name for name in hosts if (hosts[name].status or {}).get("rollout")])
         self.states = {name: State.LOST if host.unreachable else State.WAITING for name, host in hosts.items()}
 
     def _wave(self, step: Roll, signals: Signals) -> bool:

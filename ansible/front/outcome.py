@@ -19,8 +19,9 @@ class Host:
     `announced`: blocks of text for the end. `status`: the pilot's status object. `report`: its report of the last
     rollout. `python`: the live one as it was found, as "3.11"; `plone_python`: that of our Plone. `rolled`: the
     verdicts of this rollout's gates, and what it changed. `releases`, `backups`: what the host keeps, `trace`: what its
-    logs say of a request, where that was asked. `until`: when a host that was disconnected has ended its rollout by
-    itself at the latest (UTC, RFC 3339). `waiting`: it belongs to a wave whose turn did not come.
+    logs say of a request, `plan`: what an upgrade would do to it, where that was asked. `until`: when a host that was
+    disconnected has ended its rollout by itself at the latest (UTC, RFC 3339). `waiting`: it belongs to a wave whose
+    turn did not come.
     """
 
     phase: str = ""
@@ -40,6 +41,7 @@ class Host:
     releases: Sequence[Mapping[str, Any]] | None = None
     backups: Sequence[Mapping[str, Any]] | None = None
     trace: Mapping[str, Any] | None = None
+    plan: Mapping[str, Any] | None = None
     until: str | None = None
     waiting: bool = False
 
@@ -51,7 +53,9 @@ class Host:
 
     def then(self, later: Host) -> Host:
         """Return this host after another playbook of the same run: what it has been through, and what is known last."""
-        last = ("failed", "status", "report", "python", "plone_python", "rolled", "releases", "backups", "trace")
+        last = (
+            "failed", "status", "report", "python", "plone_python", "rolled", "releases", "backups", "trace", "plan",
+        )  # fmt: skip
         kept = {name: getattr(later, name) or getattr(self, name) for name in last}
         return replace(
             later, **kept, phases=(*self.phases, *later.phases), exits={**self.exits, **later.exits},

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +40,7 @@ class Run:
 
     `inventory`: the path of the request's inventory; `column`: the width of the host names. `only`: play on these hosts
     alone, side by side; without, on all that the request names. `canary`: the one that rehearses the rollback.
+    `planned`: the fingerprint of each host in the plan that the run is held to.
     """
 
     request: Request
@@ -51,6 +52,7 @@ class Run:
     column: int = 9
     only: Sequence[str] = ()
     canary: str = ""
+    planned: Mapping[str, str] = field(default_factory=dict)
     id: str = field(default_factory=new_id)
     owner: str = field(default_factory=lambda: f"{user()}@{socket.gethostname()}")
 
@@ -59,6 +61,7 @@ class Run:
         given: dict[str, Any] = {"eduhub_run": self.id, "eduhub_owner": self.owner, "eduhub_verb": self.request.verb}
         given |= {"eduhub_checkout": str(self.checkout)}
         given |= {"eduhub_batch": len(self.only), "eduhub_canary": self.canary} if self.only else {}
+        given |= {"eduhub_fingerprints": dict(self.planned)} if self.planned else {}
         limit = ",".join(self.only) or self.request.limit
         words = [str(Path(sys.executable).with_name("ansible-playbook")), "--inventory", str(self.inventory)]
         words += ["--limit", limit] if limit else []

@@ -7,7 +7,7 @@ the order of the hosts and what became of each, so that a run that goes on elsew
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -83,6 +83,11 @@ def number_of(size: str, hosts: int, *, up: bool) -> int:
         return max(1, int(size))
     part = int(size.removesuffix("%")) * hosts
     return max(1, math.ceil(part / 100) if up else part // 100)
+
+
+def ordered(hosts: Sequence[str], unfinished: Container[str]) -> list[str]:
+    """Return the hosts as they are rolled: those with an unfinished rollout first, else as the inventory has them."""
+    return sorted(hosts, key=lambda name: name not in unfinished)  # stable
 
 
 def waves_of(order: Sequence[str], policy: Policy) -> list[Sequence[str]]:

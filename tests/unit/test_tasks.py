@@ -55,6 +55,13 @@ VERBS = {
     ),
     "lab.up": ((tasks.lab_up, {"hosts": "5", "suite": "trixie"}), ["lab up --hosts 5 --suite trixie"]),
     "lab.down": ((tasks.lab_down, {}), ["lab down"]),
+    "plan --out": (
+        (tasks.plan, {"python": "3.9", "out": "plan.json"}),
+        ["""front plan --inventory local --out plan.json --values '{"eduhub_python": "3.9"}'"""],
+    ),
+    "upgrade --plan": (
+        (tasks.upgrade, {"plan": "plan.json"}), ["front upgrade --inventory local --plan plan.json"],
+    ),
     "upgrade --hold": (
         (tasks.upgrade, {"hold": True, "confirm_within": "60"}),
         [

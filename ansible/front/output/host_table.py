@@ -33,6 +33,13 @@ def host_table(request: Request, hosts: Mapping[str, Host | None], width: int) -
     details = [detail_cells(host, request, limits[name]) for name, host in hosts.items()]
     if any(details):  # they name the rollback with its command
         columns = [name for name in columns if name != "rollback"]
+    return table(rows, columns, details, width)
+
+
+def table(
+    rows: Sequence[Mapping[str, str]], columns: Sequence[str], details: Sequence[Mapping[str, str]], width: int
+) -> list[str]:
+    """Return `columns` of `rows` under headings, each row with its `details` below; blocks where that is too wide."""
     widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in columns}
     if sum(widths.values()) + 2 * (len(widths) - 1) > width:
         return [line for row, more in zip(rows, details, strict=True) for line in block(row, columns, more, width)]

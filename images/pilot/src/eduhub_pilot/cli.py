@@ -29,7 +29,7 @@ from eduhub_pilot.model.outcome import Next, Outcome
 COMMANDS = {
     "init": "create missing state files",
     "preflight": "list what would stop a rollout",
-    "plan": "report whether a deployment would roll out a release",
+    "plan": "report what a deployment or an upgrade would roll out",
     "begin": "take the lock and decide what the run does",
     "prove": "wait until the candidate is ready, and run the gates",
     "shift": "move public traffic to the candidate, and monitor it until it is confirmed",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from eduhub_pilot.model.release import Record
@@ -54,6 +55,25 @@ def result(run: Sequence[Entry], *, at_work: bool) -> tuple[str, str | None]:
         if word is not None:
             stands, why = word, each.get("why") if word == "reverted" else None
     return stands or ("under way" if at_work else "interrupted"), cut(str(why)) if why else None
+
+
+def measured(journal: Iterable[Entry]) -> list[float]:
+    """Return the seconds that each upgrade took from its lock until all traffic had moved, in the order they ended.
+
+    First deployments and rollbacks pass fewer gates, and a run that was resumed or reverted tells no time.
+    """
+    began: dict[Any, datetime] = {}
+    found: dict[Any, float] = {}
+    for each in journal:
+        run, what = each.get("run"), (each["step"], each["event"])
+        if what == ("begin", "begun") and each.get("origin") and each.get("verb") != "rollback":
+            began[run] = datetime.fromisoformat(each["time"])
+        elif what == ("shift", "shifted") and run in began:
+            found[run] = (datetime.fromisoformat(each["time"]) - began[run]).total_seconds()
+        elif what in {("begin", "resumed"), ("revert", "reverted")}:
+            began.pop(run, None)
+            found.pop(run, None)
+    return list(found.values())
 
 
 def verdicts(run: Iterable[Entry]) -> list[dict[str, Any]]:

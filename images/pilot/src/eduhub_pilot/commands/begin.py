@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from eduhub_pilot.adapters.host import Host
 from eduhub_pilot.gates.criteria import for_verb
 from eduhub_pilot.model.errors import EngineDownError, PilotError, ProxyDownError, RefusedError
-from eduhub_pilot.model.facts import SHIFT, Slot, other
+from eduhub_pilot.model.facts import SHIFT, Image, Slot, other
 from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.model.release import Record, Spec, kept, make_record, parse_spec
 from eduhub_pilot.model.shift_plan import confirm_seconds
@@ -36,13 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
     parser.add_argument("--hold", action="store_true", help="wait for a person to confirm")
     parser.add_argument("--confirm-within", metavar="SECONDS", default="", help="revert an unconfirmed run after that")
+    parser.add_argument("--planned", metavar="FINGERPRINT", help="refuse unless the run is what was planned")
 
 
 def run(host: Host, options: argparse.Namespace) -> Outcome:
     """Run the command."""
     request = RunRequest(
         options.run, options.owner, options.verb, options.python, options.to, options.take_over, options.resume,
-        options.hold, options.confirm_within,
+        options.hold, options.confirm_within, options.planned,
     )  # fmt: skip
     given = None if options.verb == "rollback" else options.spec
     outcome = begin(host, request, parse_spec(given) if given else None)
@@ -176,8 +178,13 @@ def _runs(host: Host, state: HostState) -> bool:
     return bool(container and container.runs and container.release == state.live.release)
 
 
-def release_of(host: Host, request: RunRequest, spec: Spec | None, state: HostState) -> Record:
-    """Return the record to roll out, which may not be on disk yet; RefusedError when there is none."""
+def release_of(
+    host: Host, request: RunRequest, spec: Spec | None, state: HostState, coming: Mapping[str, Image] | None = None
+) -> Record:
+    """Return the record to roll out, which may not be on disk yet; RefusedError when there is none.
+
+    `coming`: images by their names that will be on the host before the run begins, in place of those there now.
+    """
     records = host.store.records()
     if request.verb == "rollback":
         record = admission.rollback_target(request, state, records)
@@ -195,13 +202,21 @@ def release_of(host: Host, request: RunRequest, spec: Spec | None, state: HostSt
     live = records.get(state.live.release) if state.live else None
     spec = spec.resolved(admission.python_of(request, live, spec))
     for_verb(host.settings.gates, request.verb, spec)
-    image = host.engine.image(spec.image)
+    image = (coming or {}).get(spec.image) or host.engine.image(spec.image)
     if image is None:
         repository = spec.image.rpartition(":")[0] or spec.image
         raise admission.no_image(spec, host.engine.tags(repository))
     if wrong := admission.wrong_python(spec, image.python):
         raise wrong
-    return admission.same(make_record(spec, image, request.run, host.clock.now()), records.values())
+    record = admission.same(make_record(spec, image, request.run, host.clock.now()), records.values())
+    if request.planned and request.planned != fingerprint_of(host, state, record):
+        raise admission.plan_outdated(request)
+    return record
+
+
+def fingerprint_of(host: Host, state: HostState, record: Record) -> str:
+    """Return the fingerprint of a run from the live release to `record`."""
+    return admission.fingerprint(state.live.release if state.live else None, host.settings.given, record)
 
 
 def _keep_good(host: Host, state: HostState) -> None:

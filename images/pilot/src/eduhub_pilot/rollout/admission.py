@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from eduhub_pilot.model.errors import RefusedError
 from eduhub_pilot.model.facts import Slot, other
@@ -19,7 +21,7 @@ LIST = ["./invoke", "rollback", "--list"]
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What the operator requested."""
+    """What the operator requested; `planned` is the fingerprint of the plan that the run carries out."""
 
     run: str
     owner: str
@@ -30,6 +32,7 @@ class RunRequest:
     resume: bool = False
     hold: bool = False
     confirm_within: str = ""
+    planned: str | None = None
 
     @property
     def command(self) -> list[str]:
@@ -124,6 +127,23 @@ def python_of(request: RunRequest, live: Record | None, spec: Spec) -> str | Non
             )
         return None
     return request.python or (live.python if live else None) or spec.python
+
+
+def fingerprint(live: str | None, given: Mapping[str, Any], record: Record) -> str:
+    """Return what a plan and the run that carries it out have in common: live release, settings, image and spec."""
+    text = json.dumps([live, given, record.hash], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def plan_outdated(request: RunRequest) -> RefusedError:
+    """Return the refusal of a run whose plan was made for another live release, other settings or another image."""
+    python = ["--python", request.python] if request.python else []
+    return RefusedError(
+        "plan_outdated",
+        "The live release of this host, its settings or its image changed since the plan was made. "
+        "Nothing was changed.",
+        ["./invoke", "plan", *python],
+    )  # fmt: skip
 
 
 def no_image(spec: Spec, near: Sequence[str]) -> RefusedError:

@@ -52,14 +52,15 @@ def rollout_of(host: Host, name: str, run: Sequence[timeline.Entry]) -> dict[str
     return {
         "run": name, "verb": first.get("verb"), "owner": first.get("owner"), "slot": first.get("slot"),
         "began": first["time"], "ended": run[-1]["time"], "result": stands, "why": why,
-        "from": _release(first.get("origin"), old) if first.get("origin") else None,
-        "to": _release(first.get("release"), new),
+        "from": release_fields(first.get("origin"), old) if first.get("origin") else None,
+        "to": release_fields(first.get("release"), new),
         "changed": timeline.changes(old, new, run) if new or not first.get("origin") else [],
         "rehearsed_seconds": rehearsed[-1] if rehearsed else None,
     }  # fmt: skip
 
 
-def _release(name: Any, record: Record | None) -> dict[str, Any]:
+def release_fields(name: Any, record: Record | None) -> dict[str, Any]:
+    """Return the fields of a release that documents for operators show; of an unknown record only its name."""
     return {
         "release": name, "python": record.python_version if record else None,
         "image": record.image_name if record else None, "image_id": record.image_id if record else None,

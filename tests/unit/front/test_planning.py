@@ -1,0 +1,192 @@
+"""`plan --out FILE`, and `upgrade --plan FILE`: what is typed, what is written, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from front import __main__ as main
+from tests.unit.front.conftest import Front
+from tests.unit.front.plans import ANSWER, planned
+
+HOSTS = """\
+bridge:
+  vars: {ansible_connection: local, ansible_python_interpreter: "{{ ansible_playbook_python }}"}
+  hosts:
+    b1:
+    b2:
+"""
+# Each host answers what its file holds, as its pilot would; `rolled` is who was upgraded, and held to what.
+PLAYBOOKS = {
+    "plan": """
+- name: Look at every host
+  hosts: bridge
+  gather_facts: false
+  tasks:
+    - name: Say what would become of the bridge
+      tell: {stdout: "{{ lookup('ansible.builtin.file', playbook_dir ~ '/../../' ~ inventory_hostname ~ '.json') }}"}
+      vars: {phase: plan}
+""",
+    "upgrade_prepare": """
+- name: Look at every host
+  hosts: bridge
+  gather_facts: false
+  tasks:
+    - name: Look
+      tell: {stdout: ready}
+      vars: {phase: preflight}
+""",
+    "rollout": """
+- name: Roll
+  hosts: bridge
+  gather_facts: false
+  tasks:
+    - name: Shift
+      ansible.builtin.lineinfile:
+        path: "{{ playbook_dir }}/../../rolled"
+        line: "{{ inventory_hostname }} {{ eduhub_fingerprints[inventory_hostname] }}"
+        create: true
+        mode: "0600"
+      vars: {phase: shift}
+""",
+    "verify": """
+- name: Verify
+  hosts: bridge
+  gather_facts: false
+  tasks:
+    - name: Verify
+      tell: {stdout: ok}
+      vars: {phase: verify}
+""",
+}
+
+
+def answer(code: int = 0, **fields: Any) -> str:
+    return json.dumps({"code": "release_planned", "exit": code, "message": "Planned.", "plan": {**ANSWER, **fields}})
+
+
+@pytest.fixture
+def campus(front: Front) -> Front:
+    """The front of a checkout whose inventory `campus` has two hosts that would be upgraded."""
+    tree = front.checkout
+    (tree / "inventories/campus").mkdir(parents=True)
+    (tree / "inventories/campus/hosts.yml").write_text(HOSTS)
+    for name, text in PLAYBOOKS.items():
+        (tree / f"ansible/playbooks/{name}.yml").write_text(text)
+    (tree / "ansible/playbooks/upgrade.yml").write_text("[]")  # several hosts go in waves
+    for name in ("b1", "b2"):
+        (tree / f"{name}.json").write_text(answer(fingerprint=f"of-{name}"))
+    settings = tree / "inventories/campus/group_vars"
+    settings.mkdir()
+    (settings / "all.yml").write_text("rollout_soak_seconds: 0\n")
+    return front
+
+
+def rolled(front: Front) -> list[str]:
+    file = front.checkout / "rolled"
+    return sorted(file.read_text().splitlines()) if file.exists() else []
+
+
+@pytest.mark.slow
+def test_an_upgrade_does_what_was_planned_and_holds_each_host_to_it(campus):
+    code, printed, errors = campus.run("plan", "--inventory", "campus", "--out", "plan.json")
+    assert code == 0, printed + errors
+    assert printed.endswith("\nNext: ./invoke upgrade --plan plan.json --inventory campus\n")
+    plan = json.loads((campus.checkout / "plan.json").read_text())
+    assert (plan["waves"], list(plan["hosts"]), rolled(campus)) == ([["b1"], ["b2"]], ["b1", "b2"], [])
+    code, printed, errors = campus.run("upgrade", "--inventory", "campus", "--plan", "plan.json")
+    assert (code, rolled(campus)) == (0, ["b1 of-b1", "b2 of-b2"]), printed + errors
+
+
+@pytest.mark.slow
+def test_an_upgrade_is_refused_where_a_host_or_the_inventory_changed(campus):
+    campus.run("plan", "--inventory", "campus", "--out", "plan.json")
+    made = json.loads((campus.checkout / "plan.json").read_text())["made"]
+    (campus.checkout / "b2.json").write_text(answer(**{"from": {"release": "r9", "python": "3.11.2"}}))
+    hosts = campus.checkout / "inventories/campus/hosts.yml"
+    hosts.write_text(HOSTS + "    b3:\n")
+    (campus.checkout / "b3.json").write_text(answer())
+    code, _, errors = campus.run("upgrade", "--inventory", "campus", "--plan", "plan.json")
+    assert (code, rolled(campus)) == (2, [])
+    before = "20260101T000000Z-py3.9-aaaaaaaa"
+    assert errors.splitlines() == [
+        f"invoke: The plan plan.json of {made} no longer fits b2: the live release is r9 now, and was {before}.",
+        f"invoke: The plan plan.json of {made} no longer fits b3: among the hosts now, and not in the plan.",
+        "Next: ./invoke plan --out plan.json --inventory campus",
+    ]
+
+
+@pytest.mark.slow
+def test_a_plan_with_findings_is_written_with_exit_code_2_and_can_not_be_carried_out(campus):
+    (campus.checkout / "b2.json").write_text(
+        json.dumps({"code": "preflight_failed", "exit": 2, "message": "No disk is left.", "next": [["df", "-h"]]})
+    )
+    playbook = campus.checkout / "ansible/playbooks/plan.yml"
+    refuse = "    - name: Refuse\n      ansible.builtin.fail: {msg: No}\n      vars: {phase: plan, reported: true}\n"
+    playbook.write_text(f"{PLAYBOOKS['plan']}{refuse}      when: inventory_hostname == 'b2'\n")
+    code, printed, _ = campus.run("plan", "--inventory", "campus", "--out", "plan.json", "--json")
+    document = json.loads(printed)
+    assert (code, document.pop("exit")) == (2, 2)
+    assert document == json.loads((campus.checkout / "plan.json").read_text())
+    assert [each["code"] for each in document["hosts"]["b2"]["findings"]] == ["preflight_failed"]
+    code, _, errors = campus.run("upgrade", "--inventory", "campus", "--plan", "plan.json")
+    assert (code, rolled(campus)) == (2, [])
+    said = "invoke: The plan has findings on b2: preflight_failed.\n"
+    assert errors == f"{said}Next: ./invoke plan --out plan.json --inventory campus\n"
+
+
+TYPED = {
+    "no such file": (
+        "gone.json", [], "The plan gone.json cannot be read: No such file or directory.",
+        "./invoke plan --out gone.json",
+    ),
+    "a folder": ("images", [], "The plan images cannot be read: Is a directory.", "./invoke plan --out images"),
+    "a file that was cut": (
+        "cut.json", [], "The plan cut.json is no JSON document, or was cut off.", "./invoke plan --out cut.json",
+    ),
+    "no text": ("bytes.json", [], "The plan bytes.json is no text in UTF-8.", "./invoke plan --out bytes.json"),
+    "another inventory": (
+        "plan.json", [], "The plan plan.json is of inventory 'campus', and this command of 'local'.",
+        "./invoke upgrade --plan plan.json --inventory campus",
+    ),
+    "an option that the plan has": (
+        "plan.json", ["--values", '{"eduhub_python": "3.11", "eduhub_take_over": true}'],
+        "The plan plan.json says how to upgrade: leave out --python, --take-over, or --plan.", "",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "more", "why", "following"), TYPED.values(), ids=TYPED)
+def test_what_is_no_plan_of_this_upgrade_is_refused_before_anything(
+    file, more, why, following, checkout, monkeypatch, capsys
+):
+    monkeypatch.setattr(main, "CHECKOUT", checkout)
+    monkeypatch.chdir(checkout)
+    text = json.dumps(planned())
+    Path("plan.json").write_text(text)
+    Path("cut.json").write_text(text[: len(text) // 2])
+    Path("bytes.json").write_bytes(b"\xff\xfe")
+    assert main.main(["upgrade", "--plan", file, *more]) == 2
+    assert capsys.readouterr().err == f"invoke: {why}\n" + (f"Next: {following}\n" if following else "")
+
+
+def test_a_plan_of_the_same_inventory_by_its_path_is_accepted(checkout, monkeypatch):
+    monkeypatch.setattr(main, "CHECKOUT", checkout)
+    monkeypatch.chdir(checkout)
+    Path("plan.json").write_text(json.dumps(planned() | {"inventory": "local"}))
+    options = main.parsed(["upgrade", "--plan", "plan.json", "--inventory", "inventories/local"])
+    assert main.take_plan(options)["inventory"] == "local"
+    assert json.loads(options.values) == {"eduhub_python": "3.13"}
+
+
+@pytest.mark.parametrize("out", ["images", "gone/plan.json"])
+def test_a_file_that_cannot_be_written_is_refused_before_the_hosts_are_asked(out, checkout, monkeypatch, capsys):
+    monkeypatch.setattr(main, "CHECKOUT", checkout)
+    monkeypatch.chdir(checkout)
+    (checkout / "ansible/playbooks/plan.yml").touch()
+    assert main.main(["plan", "--out", out]) == 2
+    said = f"invoke: --out {out!r} cannot be written: name a file in a folder that you may write to.\n"
+    assert capsys.readouterr().err == said
