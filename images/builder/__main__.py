@@ -93,7 +93,7 @@ def main(words: Sequence[str]) -> int:
         finally:
             if results:
                 print(report.document(results) if wanted.json else report.table(results))
-    if any(result.state == "built" for result in results):
+    if not wanted.json and any(result.state == "built" for result in results):
         print("builder: ./invoke images.sbom writes down what is in them.", file=sys.stderr)
     unread = [look.sentence for look in builder.looks.values() if look.trouble and (look.is_named or wanted.fresh)]
     sentences = [*unread, *report.missed(results, fresh=wanted.fresh)]

@@ -14,8 +14,8 @@ from typing import IO, Any, cast
 # Made by Docker for the container that is exported, not part of the image.
 DOCKERS_OWN = {".dockerenv", "etc/hosts", "etc/hostname", "etc/resolv.conf", "etc/mtab"}
 DOCKERS_DIRECTORIES = ("dev", "proc", "sys")
-# A chunk is of 2 MiB, and is copied once a read.
-READ_BYTES = 1 << 20
+# As much as the engine sends at a time: the rest of a read is copied for each file in it.
+READ_BYTES = 1 << 15
 
 
 class Stream:

@@ -94,13 +94,13 @@ def test_a_base_that_does_not_fit_is_refused(names: list[str], python: str, sent
     assert str(refusal.value) == sentence
 
 
-@pytest.mark.parametrize(("state", "said"), [("built", 1), ("present", 0)])
+@pytest.mark.parametrize(("words", "state", "said"), [([], "built", 1), ([], "present", 0), (["--json"], "built", 0)])
 def test_a_build_says_what_writes_down_its_images(
-    state: str, said: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: list[str], state: str, said: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Where nothing was built, silence: each deployment asks for everything."""
+    """Where nothing was built, or a deployment has it built, silence."""
     result = Result("eduhub/edge:bookworm", None, 1, "sha256:1", 1.0, state, "i", "m")
     monkeypatch.setattr("builder.__main__.Engine", object)
     monkeypatch.setattr("builder.build.Builder.run", lambda _builder, _chosen: iter([result]))
-    assert main(["edge"]) == 0
+    assert main(["edge", *words]) == 0
     assert capsys.readouterr().err.count("./invoke images.sbom writes down what is in them.") == said
