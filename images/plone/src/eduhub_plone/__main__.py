@@ -10,7 +10,10 @@ import signal
 import sys
 from pathlib import Path
 
-from .instance import DATA, lay_out
+from .backup.files import BLOBS, DATA_FS
+from .instance import DATA, HOME, lay_out
+from .processes import FIRST, Processes, serve_database
+from .render import ZEO_SOCKET
 from .settings import Refused, Settings, read
 from .turn import wait_for_turn
 
@@ -37,6 +40,8 @@ def run(command: str, environ: dict[str, str]) -> int:
     if command in CREATE:
         environ = {"SITE": environ.get("SITE_ID", ""), **environ, "TYPE": CREATE[command]}
     settings = read(environ)
+    if command in CREATE:
+        settings = dataclasses.replace(settings, processes=1)
     if os.getuid() == 0:
         raise Refused("Plone must not run as root: leave the image's own user 500:500, or set another.")
     # The first process of a container ignores signals that it has no handler for; serve() sets its own later.
@@ -51,19 +56,38 @@ def run(command: str, environ: dict[str, str]) -> int:
     # Imported late: it takes seconds, and Zope reads the environment that lay_out has set.
     from . import zope  # noqa: PLC0415
 
-    application = zope.start(str(conf), lambda: turn(settings))
-    zope.prepare(password, settings.site)
+    processes = Processes(
+        settings.processes, lambda ready: serve_database(DATA / DATA_FS, DATA / BLOBS, HOME / ZEO_SOCKET, ready)
+    )
+
+    def before_the_database() -> None:
+        turn(settings)
+        if settings.processes > 1:
+            processes.divide()
+
+    application = zope.start(str(conf), before_the_database)
+    number = processes.number
+    if number == FIRST:
+        zope.prepare(password, settings.site)
+        processes.ready()
     if command == "start":
-        zope.serve(application, settings.port, settings.threads, settings.socket)
+        where = socket(settings, number)
+        zope.serve(application, settings.port, settings.threads, where, at_port=number == FIRST)
     zope.stop()
     return 0
+
+
+def socket(settings: Settings, number: int) -> str | None:
+    """Return the path of the Unix socket of a process: that of LISTEN_SOCKET, from the second on with its number."""
+    path = settings.socket and Path(settings.socket)
+    return str(path.with_name(f"{path.stem}-{number}{path.suffix}")) if path and number != FIRST else settings.socket
 
 
 def turn(settings: Settings) -> None:
     """Wait for a database in files that another container has open, if this one is told of a socket to take over."""
     if settings.socket and not settings.zeo and not settings.relstorage:
         try:
-            wait_for_turn(DATA / "filestorage" / "Data.fs", Path(settings.socket).parent)
+            wait_for_turn(DATA / DATA_FS, Path(settings.socket).parent)
         except OSError as error:
             raise Refused(
                 f"{error.filename} cannot be written ({error.strerror}): the directory of LISTEN_SOCKET must be one "

@@ -58,11 +58,15 @@ class Handed:
         return self.application(environ, start_response)
 
 
-def serve(application: Callable[..., Iterable[bytes]], port: int, threads: int, socket: str | None = None) -> None:
+def serve(
+    application: Callable[..., Iterable[bytes]], port: int, threads: int, socket: str | None = None,
+    *, at_port: bool = True,
+) -> None:  # fmt: skip
     """Serve until SIGTERM or SIGINT, then finish what was begun, for at most STOP_SECONDS.
 
-    `socket`: path of a Unix socket to serve as well. There a proxy opens a connection for each request, so none that
-    was accepted is left without its answer, and one that comes later finds nobody there, which is safe to repeat.
+    `socket`: path of a Unix socket to serve as well, or alone without `at_port`. There a proxy opens a connection for
+    each request, so none that was accepted is left without its answer, and one that comes later finds nobody there,
+    which is safe to repeat.
     """
     sockets: dict[int, Any] = {}
     dispatcher = OneWriteAtATime()
@@ -82,7 +86,7 @@ def serve(application: Callable[..., Iterable[bytes]], port: int, threads: int, 
         )
 
     # The container's own network; what is published is the host's choice.
-    server = listening(logged, host="0.0.0.0", port=port)  # noqa: S104
+    server = listening(logged, host="0.0.0.0", port=port) if at_port else None  # noqa: S104
     handed = None
     if socket:
         made = f"{socket}.{os.getpid()}"
@@ -92,19 +96,21 @@ def serve(application: Callable[..., Iterable[bytes]], port: int, threads: int, 
 
     def stop(number: int, _frame: Any) -> None:
         stops.append(number)
-        server.pull_trigger()
+        (server or handed).pull_trigger()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     # What was loaded until now lives as long as the process: the collector need not walk through it again.
     gc.collect()
     gc.freeze()
-    logging.getLogger("plone").info("Plone serves port %d with %d threads and one for writing.", port, threads)
+    where = f"port {port}" if at_port else socket
+    logging.getLogger("plone").info("Plone serves %s with %d threads and one for writing.", where, threads)
     while not stops:
         wasyncore.loop(timeout=1, use_poll=True, map=sockets, count=1)
     logging.getLogger("plone").info("Plone stops.")
-    server.del_channel(sockets)
-    server.socket.close()
+    if server:
+        server.del_channel(sockets)
+        server.socket.close()
     if handed and socket:
         # First nobody can come any more, then everybody who came is let in.
         Path(socket).unlink(missing_ok=True)
@@ -112,7 +118,7 @@ def serve(application: Callable[..., Iterable[bytes]], port: int, threads: int, 
         handed.del_channel(sockets)
         handed.socket.close()
     deadline = time.monotonic() + STOP_SECONDS
-    while (busy(server) or (handed and handed.active_channels)) and time.monotonic() < deadline:
+    while ((server and busy(server)) or (handed and handed.active_channels)) and time.monotonic() < deadline:
         wasyncore.loop(timeout=0.1, use_poll=True, map=sockets, count=1)
     dispatcher.shutdown(timeout=max(0.0, deadline - time.monotonic()))
 

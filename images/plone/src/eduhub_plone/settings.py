@@ -1,7 +1,7 @@
 """What the environment asks for. Pure: no file, no clock, no Zope.
 
 The names are those of the official plone-backend image. Ours are ADMIN_PASSWORD_FILE, RELSTORAGE_DSN_FILE,
-SAMPLE_CONTENT and WAITRESS_THREADS.
+SAMPLE_CONTENT, PROCESSES and WAITRESS_THREADS.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 PASSWORD_FILE = "/run/secrets/plone_admin_password"  # noqa: S105 - a path, not a password
+MOST_PROCESSES = 16
 TRUE = ("1", "on", "t", "true", "y", "yes")
 FALSE = ("0", "f", "false", "n", "no", "off")
 SAMPLES = ("courses",)
@@ -104,6 +105,7 @@ class Settings:
     port: int
     socket: str | None  # a Unix socket to listen on as well, which containers on one database take over
     threads: int
+    processes: int  # of Plone on one database; more than one have it by ZEO
     password_file: str
     site: Site | None
     zope: dict[str, str]
@@ -129,10 +131,18 @@ def read(environ: Mapping[str, str]) -> Settings:
     zeo: dict[str, str] = {}
     if environ.get("ZEO_ADDRESS") and not relstorage:
         zeo = {**values(environ, ZEO), "ZEO_ADDRESS": value(environ, "ZEO_ADDRESS", "text", "")}
+    processes = number(environ, "PROCESSES", 1, 1, MOST_PROCESSES)
+    if processes > 1 and (zeo or relstorage):
+        raise Refused(
+            f"PROCESSES={processes} is for a database in files: with ZEO_ADDRESS or RELSTORAGE_DSN run more containers."
+        )
+    if processes > 1 and not environ.get("LISTEN_SOCKET"):
+        raise Refused(f"PROCESSES={processes} needs LISTEN_SOCKET: each process has a socket beside it.")
     return Settings(
         port=number(environ, "LISTEN_PORT", 8080, 1, 65535),
         socket=environ.get("LISTEN_SOCKET") or None,
         threads=number(environ, "WAITRESS_THREADS", 3, 1, 64),
+        processes=processes,
         password_file=environ.get("ADMIN_PASSWORD_FILE") or PASSWORD_FILE,
         site=site(environ),
         zope=values(environ, ZOPE),

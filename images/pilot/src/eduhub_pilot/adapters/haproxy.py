@@ -28,6 +28,7 @@ ANSWER_SECONDS = 2.0
 # The servers of a slot's backend that are the slot itself, by socket or by published port; the third is its queue.
 SERVERS = ("slot", "published")
 WAITS = "wait"
+READS = "reads"
 SESSIONS = ("show sess all", "show table inflight")
 
 
@@ -143,9 +144,15 @@ class Proxy:
         return self._insist(lambda: _counts(self._ask(f"show stat {slot} 6 -1")[0], slot), patience)
 
     def counts_of_plone(self, patience: float) -> Counts:
-        """Return the counters of the backend of Plone, at its endpoint."""
-        # By its name HAProxy would find the frontend, which has the same.
-        return self._insist(lambda: _counts(self._ask("show stat -1 6 -1")[0], "plone"), patience)
+        """Return the counters of Plone's backends at its endpoint: several processes have a second one for reads."""
+
+        def once() -> Counts:
+            # By its name HAProxy would find the frontend, which has the same.
+            table = self._ask("show stat -1 6 -1")[0]
+            found = _counts(table, "plone")
+            return found + _counts(table, READS) if f"\n{READS},BACKEND," in table else found
+
+        return self._insist(once, patience)
 
     def left(self, slot: Slot, patience: float) -> list[Connection]:
         """Return the public connections at `slot`, oldest first."""

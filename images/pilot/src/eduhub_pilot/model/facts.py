@@ -123,6 +123,15 @@ class Counts:
     mean_seconds: float = 0.0
     requests: int = 0
 
+    def __add__(self, other: Counts) -> Counts:
+        """Return what both counted; the mean weighs their answers."""
+        answers = self.answers + other.answers
+        spent = self.mean_seconds * self.answers + other.mean_seconds * other.answers
+        return Counts(
+            self.sessions + other.sessions, answers, self.errors + other.errors, self.queued + other.queued,
+            self.faults + other.faults, spent / answers if answers else 0.0, self.requests + other.requests,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Answer:

@@ -11,6 +11,7 @@ import json
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from wsgiref.util import setup_testing_defaults
@@ -38,7 +39,7 @@ def rendered(scratch: Path, environ: Mapping[str, str]) -> dict[str, str]:
     (scratch / BLOBS).rename(data / BLOBS)
     logging.disable(logging.CRITICAL)  # a start and a failed page tell much that belongs into no answer
     try:
-        settings = read(environ)
+        settings = replace(read(environ), processes=1)  # this one
         conf = lay_out(settings, data)
         # Imported late: it takes seconds, and Zope reads the environment that lay_out has set.
         from .. import zope  # noqa: PLC0415
