@@ -30,6 +30,12 @@ def restore(c: Context, hosts: Hosts, at: str = "", to: str = "", yes: bool = Fa
     play(c, "plone.restore", hosts, at=at, to=to, yes=yes)
 
 
+@on_hosts(days="days for which changes can still be undone")
+def pack(c: Context, hosts: Hosts, days: str = "7") -> None:
+    """Remove from Plone's database what is no longer its content, while Plone serves."""
+    play(c, "plone.pack", hosts, days=days)
+
+
 @on_hosts("upgrade", python="target Python")
 def upgrade_plone(c: Context, hosts: Hosts, python: str = "") -> None:
     """Upgrade our Plone to another Python, of the same version, without a failed request."""

@@ -40,6 +40,11 @@ def started() -> str:
     return docker("inspect", "--format", "{{.State.StartedAt}}", PLONE).strip()
 
 
+def sentences(done: subprocess.CompletedProcess[str]) -> str:
+    """What was said, unfolded, and without the times that stand at the end of a phase's first line."""
+    return " ".join(re.sub(r" +\d+\.\d s$", "", done.stdout, flags=re.MULTILINE).split())
+
+
 def test_a_backup_is_made_listed_and_restored_to_scratch_while_plone_runs(operator: Operator, directory: Path) -> None:
     before = started()
     none = operator.types("plone.restore")
@@ -63,13 +68,14 @@ def test_a_backup_is_made_listed_and_restored_to_scratch_while_plone_runs(operat
     assert (earlier.returncode, f"Backup {first.name} restores" in earlier.stdout) == (0, True)
 
 
-def asked(path: str, **document: str) -> int:
+def asked(path: str, method: str | None = None, **document: str) -> int:
     """Ask Plone as its administrator, to make a document where one is given; return the status."""
     port = docker("port", f"{PLONE}-endpoint", "8080/tcp")
     token = base64.b64encode(f"admin:{PASSWORD.read_text().strip()}".encode()).decode()
     request = urllib.request.Request(
         f"http://{port}/Plone{path}", json.dumps(document).encode() if document else None,
         {"Accept": "application/json", "Content-Type": "application/json", "Authorization": f"Basic {token}"},
+        method=method,
     )  # fmt: skip
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
@@ -95,10 +101,27 @@ def test_a_restore_in_place_brings_the_backup_back_and_is_refused_without_a_fres
     assert asked("/after-the-backup") == 200
 
 
+@pytest.mark.usefixtures("directory")
+def test_a_pack_removes_the_past_and_leaves_the_content(operator: Operator) -> None:
+    volume = '{{range .Mounts}}{{if eq .Destination "/data"}}{{.Source}}{{end}}{{end}}'
+    database = Path(docker("inspect", "--format", volume, PLONE).strip()) / "filestorage/Data.fs"
+    assert asked("", **{"@type": "Document", "id": "packed", "title": "First"}) == 201
+    assert {asked("/packed", "PATCH", title=title) for title in ("Second", "Third")} == {204}
+    wrong = operator.types("plone.pack", "--days", "a week")
+    assert (wrong.returncode, "--days takes a whole number" in sentences(wrong)) == (2, True)
+    before = database.stat().st_size
+    done = operator.types("plone.pack", "--days", "0")
+    assert (done.returncode, "Plone's database was packed" in sentences(done)) == (0, True)
+    assert (database.stat().st_size < before, database.with_name("Data.fs.old").exists()) == (True, False)
+    assert (asked("/packed"), operator.types("plone.backup").returncode) == (200, 0)
+
+
 def test_changed_settings_of_plone_fail_no_request_and_one_that_does_not_start_changes_nothing(
     operator: Operator, tmp_path: Path
 ) -> None:
-    changed = operator.with_variables(tmp_path / "changed", plone_environment={"ZODB_CACHE_SIZE": "40000"})
+    """Another number of processes is taken over in both directions: they have the same files."""
+    variables = {"plone_environment": {"ZODB_CACHE_SIZE": "40000"}, "plone_processes": 1}
+    changed = operator.with_variables(tmp_path / "changed", **variables)
     broken = operator.with_variables(tmp_path / "broken", plone_environment={"ZODB_CACHE_SIZE": "many"})
     with LoadGenerator.running(tmp_path / "load", 300, *WITH_DOCUMENTS, warm=True) as load:
         done = changed.types("deploy")
@@ -109,7 +132,7 @@ def test_changed_settings_of_plone_fail_no_request_and_one_that_does_not_start_c
         result = load.result()
     print(json.dumps(result, indent=1))
     assert (done.returncode, refused.returncode, back.returncode) == (0, 1, 0)
-    assert ("ZODB_CACHE_SIZE=40000" in after, unchanged == after) == (True, True)
+    assert ("ZODB_CACHE_SIZE=40000" in after, "PROCESSES=1" in after, unchanged == after) == (True, True, True)
     assert "ZODB_CACHE_SIZE='many' cannot be used" in refused.stdout
     assert {kind: count for kind, count in result["failures"].items() if count} == {}
     assert result["audit"] == {"missing": [], "duplicate": [], "unexpected": []}
@@ -129,11 +152,6 @@ BUILT = {
     "3.9": 'LABEL org.eduhub.python="3.9.2"',
     "3.12": f'LABEL org.eduhub.python="3.12.1" {VERSION}="6.1.4"',
 }
-
-
-def sentences(done: subprocess.CompletedProcess[str]) -> str:
-    """What was said, unfolded, and without the times that stand at the end of a phase's first line."""
-    return " ".join(re.sub(r" +\d+\.\d s$", "", done.stdout, flags=re.MULTILINE).split())
 
 
 def without_others() -> None:

@@ -12,7 +12,7 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from email.message import Message
@@ -49,6 +49,14 @@ def free_ports(count: int) -> list[int]:
     with ExitStack() as held:
         sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [each.getsockname()[1] for each in sockets]
+
+
+def until(done: Callable[[], bool]) -> None:
+    """Return as soon as `done` is true."""
+    deadline = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @dataclass
@@ -143,10 +151,7 @@ class Edge:
 
     def until_waiting(self, slot: str, count: int) -> None:
         """Return as soon as `count` requests wait for `slot`, which crashed."""
-        deadline = time.monotonic() + 60
-        while self._waiting(slot) != count:
-            assert time.monotonic() < deadline, self.tell("show stat")
-            time.sleep(0.02)
+        until(lambda: self._waiting(slot) == count)
 
     def _waiting(self, slot: str) -> int:
         table = csv.DictReader(self.tell(f"show stat {slot} 6 -1").removeprefix("# ").splitlines())
@@ -206,13 +211,14 @@ class Slot:
                 if self.command != "HEAD":
                     self.wfile.write(body)
 
-            do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the standard library's names
+            do_HEAD = do_OPTIONS = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the standard library's names
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
 
         kind = socketserver.ThreadingTCPServer if isinstance(address, int) else socketserver.ThreadingUnixStreamServer
         kind.daemon_threads = kind.allow_reuse_address = True
+        kind.request_queue_size = 128  # a Unix socket whose queue is full refuses at once
         where = ("127.0.0.1", address) if isinstance(address, int) else str(address)
         self._server = kind(where, Handler)  # type: ignore[arg-type]
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()

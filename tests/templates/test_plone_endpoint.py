@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
-from tests.templates.render import render, value
+from tests.templates.edge import Edge, Slot, free_ports, until
+from tests.templates.render import ANSIBLE, render, value
 
 BEHIND, BEFORE = "true /data /run/eduhub/plone 6.0.13", "true /data 6.0.13"
 UNNAMED, STOPPED = "true /data /run/eduhub/plone ", "false /data /run/eduhub/plone 6.0.13"
@@ -20,10 +25,98 @@ def test_requests_wait_as_long_as_the_inventory_says() -> None:
 
 
 def test_only_a_connection_that_failed_is_tried_again() -> None:
-    text = render("plone", "haproxy.cfg.j2")
+    text = render("plone", "haproxy.cfg.j2", plone_processes=1)
     assert re.findall(r"^ +(retry-on .*|http-reuse .*|option http-server-close)$", text, re.MULTILINE) == [
         "option http-server-close", "http-reuse never", "retry-on conn-failure",
     ]  # fmt: skip
+
+
+@contextmanager
+def endpoint(folder: Path, processes: int) -> Iterator[Edge]:
+    """Run HAProxy with the endpoint's configuration."""
+    found = Edge(folder, {"edge_port": free_ports(1)[0]})
+    for place in ("config", "run/edge"):
+        (folder / place).mkdir(parents=True)
+    (folder / "config/waits.map").write_text("plone no\n")
+    (folder / "config/wait.lua").write_text(found._here((ANSIBLE / "roles/plone/files/wait.lua").read_text()))
+    text = found._here(render("plone", "haproxy.cfg.j2", plone_processes=processes))
+    (folder / "haproxy.cfg").write_text(text.replace("bind :8080", f"bind 127.0.0.1:{found.ports['edge_port']}"))
+    with found.started(folder / "haproxy.cfg"):
+        yield found
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Iterator[tuple[Edge, list[Slot]]]:
+    """The endpoint before three processes."""
+    (tmp_path / "run/plone").mkdir(parents=True)
+    names = ("plone", "plone-2", "plone-3")
+    with ExitStack() as stack:
+        processes = [Slot(name, tmp_path / f"run/plone/{name}.sock") for name in names]
+        for each in processes:
+            stack.callback(each.close)
+        yield stack.enter_context(endpoint(tmp_path, len(names))), processes
+
+
+def test_every_process_answers_reads_and_the_first_alone_writes(three: tuple[Edge, list[Slot]]) -> None:
+    edge, processes = three
+    answers = {edge.ask("/Plone", method=method).body for method in ("GET", "HEAD", "OPTIONS") for _ in range(6)}
+    written = {edge.ask("/Plone", method=method).body for method in ("POST", "PATCH", "DELETE") for _ in range(6)}
+    written |= {edge.ask("/Plone/delete?_%61uthenticator=1").body for _ in range(6)}
+    written |= {edge.ask("/Plone/delete", **{"X-CSRF-TOKEN": "1"}).body for _ in range(6)}
+    assert (answers - {""}, written) == ({"plone", "plone-2", "plone-3"}, {"plone"})
+    assert all({"GET", "HEAD"} <= {method for method, path in each.seen if path == "/Plone"} for each in processes)
+
+
+def test_a_process_that_is_gone_costs_no_read_and_answers_again_when_it_is_back(
+    three: tuple[Edge, list[Slot]], tmp_path: Path
+) -> None:
+    edge, processes = three
+    processes[1].close()
+    (tmp_path / "run/plone/plone-2.sock").unlink()
+    answers = [edge.ask("/Plone") for _ in range(12)]
+    assert ({each.status for each in answers}, {each.body for each in answers}) == ({200}, {"plone", "plone-3"})
+    back = Slot("plone-2", tmp_path / "run/plone/plone-2.sock")
+    try:
+        until(lambda: edge.ask("/Plone").body == "plone-2")
+    finally:
+        back.close()
+
+
+def test_without_any_process_reads_wait_as_writes_do(three: tuple[Edge, list[Slot]], tmp_path: Path) -> None:
+    """As they do in a takeover: all end, and the first of the new ones takes what has waited."""
+    edge, processes = three
+    for each in processes:
+        each.close()
+    for path in (tmp_path / "run/plone").iterdir():
+        path.unlink()
+    assert {edge.ask("/Plone", method=method).status for method in ("GET", "GET", "POST")} == {503}
+    assert edge.tell(f"set map {tmp_path}/config/waits.map plone yes").strip() == ""
+    with ThreadPoolExecutor(8) as pool:
+        waiting = [pool.submit(edge.ask, "/Plone", method=method) for method in ("GET", "POST") * 4]
+        until(lambda: re.search("^wait,FRONTEND,,,8,", edge.tell("show stat"), re.MULTILINE) is not None)
+        new = Slot("new", tmp_path / "run/plone/plone.sock")
+        try:
+            assert {(each.result().status, each.result().body) for each in waiting} == {(200, "new")}
+        finally:
+            new.close()
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"), [({}, "3"), ({"ZEO_ADDRESS": "zeo:8100"}, "1"), ({"RELSTORAGE_DSN_FILE": "/x"}, "1")]
+)
+def test_a_database_that_is_not_in_files_has_one_process(environment: dict[str, str], expected: str) -> None:
+    given = {"plone_processes": 3, "plone_environment": environment}
+    assert value("_plone_environment", **given)["PROCESSES"] == expected
+    assert ("backend reads" in render("plone", "haproxy.cfg.j2", **given)) == (expected != "1")
+
+
+@pytest.mark.parametrize(("url", "processes", "reads"), [("", 2, None), ("", 4, ("8", "20")), ("http://x", 4, None)])
+def test_a_bridge_reads_more_at_a_time_where_more_than_two_processes_answer(
+    url: str, processes: int, reads: tuple[str, str] | None
+) -> None:
+    told = value("bridge_spec.environment", plone_url=url, plone_processes=processes)
+    expected = reads or (None, None)
+    assert (told.get("EDUHUB_PLONE_READS"), told.get("EDUHUB_PLONE_CONNECTIONS")) == expected
 
 
 @pytest.mark.parametrize(

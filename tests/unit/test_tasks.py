@@ -120,6 +120,10 @@ VERBS = {
         (tasks.restore, {"at": "2026-11-29"}),
         ["""front plone.restore --inventory local --values '{"eduhub_at": "2026-11-29"}'"""],
     ),
+    "plone.pack --days 0": (
+        (tasks.pack, {"days": "0"}),
+        ["""front plone.pack --inventory local --values '{"eduhub_days": "0"}'"""],
+    ),
     "plone.upgrade": (
         (tasks.upgrade_plone, {"python": "3.11"}),
         ["""front plone.upgrade --inventory local --values '{"eduhub_python": "3.11"}'"""],

@@ -41,6 +41,14 @@ default-zpublisher-encoding utf-8
     assert expected == conf()
 
 
+def test_several_processes_have_the_files_by_zeo_and_the_blobs_in_common() -> None:
+    """A ZEO client with a copy of its own would refuse the directory, whose layout is that of files."""
+    text = conf(PROCESSES="2", LISTEN_SOCKET="/run/plone.sock")
+    for line in ("server /data/client/zeo.sock", "server-sync on", "blob-dir /data/blobstorage", "shared-blob-dir on"):
+        assert f"\n    {line}\n" in text
+    assert "filestorage" not in text
+
+
 def test_a_zeo_client_asks_the_server_before_it_reads() -> None:
     """Without server-sync, which `zeoclient` does not know, a client misses what another has just written."""
     text = conf(ZEO_ADDRESS="zeo:8100", ZEO_SHARED_BLOB_DIR="on")

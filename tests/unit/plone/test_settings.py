@@ -44,6 +44,9 @@ def test_profiles_are_added_once_each_in_order(given: str) -> None:
 @pytest.mark.parametrize(
     ("environ", "words"),
     [
+        ({"PROCESSES": "0"}, "PROCESSES='0' cannot be used: it must be a number from 1 to 16."),
+        ({"PROCESSES": "2"}, "PROCESSES=2 needs LISTEN_SOCKET"),
+        ({"PROCESSES": "2", "LISTEN_SOCKET": "/s", "ZEO_ADDRESS": "zeo:8100"}, "is for a database in files"),
         ({"ADDONS": "collective.easyform"}, "ADDONS=collective.easyform cannot be installed at start"),
         ({"DEVELOP": "src/x"}, "DEVELOP=src/x cannot be installed at start"),
         ({"SITE": "my site"}, "SITE=my site cannot be the id of a site"),

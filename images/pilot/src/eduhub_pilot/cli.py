@@ -48,12 +48,14 @@ COMMANDS = {
     "backup": "back Plone's data up, and prove the backup",
     "backups": "list the backups of Plone's data",
     "restore": "restore a backup of Plone's data",
+    "pack": "remove from Plone's database what is no longer its content",
     "hand-over": "let the standby beside our Plone take over from it",
     "plone-rollback": "let the previous container of our Plone take over again",
 }
 MODULES = {
     "await": "await_shift", "self-test": "self_test",
     "backup": "plone.backup", "backups": "plone.backups", "restore": "plone.restore",
+    "pack": "plone.pack",
     "hand-over": "plone.hand_over", "plone-rollback": "plone.rollback",
 }  # fmt: skip
 

@@ -10,10 +10,9 @@ import signal
 import sys
 from pathlib import Path
 
-from .backup.files import BLOBS, DATA_FS
-from .instance import DATA, HOME, lay_out
+from .backup.files import BLOBS, DATA_FS, ZEO_SOCKET
+from .instance import DATA, lay_out
 from .processes import FIRST, Processes, serve_database
-from .render import ZEO_SOCKET
 from .settings import Refused, Settings, read
 from .turn import wait_for_turn
 
@@ -57,7 +56,7 @@ def run(command: str, environ: dict[str, str]) -> int:
     from . import zope  # noqa: PLC0415
 
     processes = Processes(
-        settings.processes, lambda ready: serve_database(DATA / DATA_FS, DATA / BLOBS, HOME / ZEO_SOCKET, ready)
+        settings.processes, lambda ready: serve_database(DATA / DATA_FS, DATA / BLOBS, DATA / ZEO_SOCKET, ready)
     )
 
     def before_the_database() -> None:

@@ -129,7 +129,9 @@ def serve_database(path: Path, blobs: Path, address: Path, ready: Callable[[], N
     from ZODB.FileStorage import FileStorage  # noqa: PLC0415
 
     address.unlink(missing_ok=True)
-    server = StorageServer(str(address), {"1": FileStorage(str(path), blob_dir=str(blobs))})
+    # A pack leaves no copy of what it removed: backups are made before.
+    storage = FileStorage(str(path), blob_dir=str(blobs), pack_keep_old=False)
+    server = StorageServer(str(address), {"1": storage})
     try:
         ready()
         server.loop()

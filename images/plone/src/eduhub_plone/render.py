@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from xml.sax.saxutils import quoteattr
 
+from .backup.files import ZEO_SOCKET
 from .settings import ZEO, Settings, values
-
-ZEO_SOCKET = "zeo.sock"
 
 ZOPE_CONF = """\
 instancehome {home}
@@ -42,11 +41,11 @@ CORS_ZCML = """\
 def zope_conf(settings: Settings, home: str, data: str, snippets: tuple[str, ...] = ()) -> str:
     """Return zope.conf for an instance home and the data volume; `snippets` are added at its end."""
     fields = {name: literal(text) for name, text in settings.zope.items()}
-    text = ZOPE_CONF.format(home=home, data=data, storage=storage(settings, home, data), **fields)
+    text = ZOPE_CONF.format(home=home, data=data, storage=storage(settings, data), **fields)
     return "\n".join((text, *snippets))
 
 
-def storage(settings: Settings, home: str, data: str) -> str:
+def storage(settings: Settings, data: str) -> str:
     """Return the storage section: RelStorage, ZEO, or files in `data`, the first that is asked for.
 
     Several processes have the files by a ZEO server of their container, and the directory of blobs in common with it.
@@ -56,7 +55,7 @@ def storage(settings: Settings, home: str, data: str) -> str:
     if settings.zeo:
         return zeo(settings.zeo, data)
     if settings.processes > 1:
-        own = {**values({}, ZEO), "ZEO_ADDRESS": f"{home}/{ZEO_SOCKET}", "ZEO_SHARED_BLOB_DIR": "on"}
+        own = {**values({}, ZEO), "ZEO_ADDRESS": f"{data}/{ZEO_SOCKET}", "ZEO_SHARED_BLOB_DIR": "on"}
         return zeo(own, data)
     return section("filestorage", {"path": f"{data}/filestorage/Data.fs", "blob-dir": f"{data}/blobstorage"})
 

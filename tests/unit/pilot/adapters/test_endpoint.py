@@ -6,6 +6,8 @@ import socket
 import threading
 from pathlib import Path
 
+import pytest
+
 from eduhub_pilot.adapters.clock import Clock
 from eduhub_pilot.adapters.endpoint import Endpoint
 from eduhub_pilot.model.facts import Container
@@ -36,7 +38,17 @@ waited,BACKEND,0,0,5,0,0,0,3,0,5,0,0,0,0,
 """
 
 
-def test_the_answers_of_plone_are_counted_by_its_endpoint(tmp_path: Path) -> None:
+# Those of several processes are counted in both.
+READS = """reads,plone-2,0,1,4,0,0,0,9,0,4,0,0,0,0,
+reads,wait,0,3,0,0,0,0,0,0,0,0,0,0,0,
+reads,BACKEND,0,4,11,2,0,1,9,0,8,0,1,2,0,
+"""
+
+
+@pytest.mark.parametrize(("reads", "expected"), [("", (9, 1, 2, 0, 0.003)), (READS, (20, 3, 5, 3, 0.0063))])
+def test_the_answers_of_plone_are_counted_by_its_endpoint(
+    tmp_path: Path, reads: str, expected: tuple[int, int, int, int, float]
+) -> None:
     """HAProxy finds a frontend of the same name first: asked by name, it tells nothing of the backend."""
     (tmp_path / "plone-endpoint").mkdir()
     with socket.socket(socket.AF_UNIX) as listener:
@@ -48,13 +60,14 @@ def test_the_answers_of_plone_are_counted_by_its_endpoint(tmp_path: Path) -> Non
             connection, _ = listener.accept()
             with connection:
                 asked.append(connection.recv(65536).decode().strip())
-                connection.sendall(STATISTICS.encode())
+                connection.sendall(STATISTICS.replace("waited", f"{reads}waited").encode())
 
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         found = endpoint(tmp_path).counts(30)
         thread.join()
-    assert (found.answers, found.errors, found.queued, asked) == (9, 1, 2, ["show stat -1 6 -1"])
+    assert (found.answers, found.errors, found.queued, found.faults, round(found.mean_seconds, 4)) == expected
+    assert asked == ["show stat -1 6 -1"]
 
 
 def test_without_a_listener_there_is_no_answer(tmp_path: Path) -> None:

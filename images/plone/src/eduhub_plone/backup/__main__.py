@@ -11,6 +11,7 @@ import os
 import platform
 import shutil
 import sys
+import time
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
@@ -19,8 +20,9 @@ from typing import Any
 
 from . import restore
 from .errors import BackupError
-from .files import shown
+from .files import ZEO_SOCKET, shown
 from .make import Site, Timer, make
+from .pack import pack, told
 from .pages import rendered
 from .prove import prove, restored
 from .repository import SCRATCH, Backup, backups, chosen, remove, superfluous
@@ -55,6 +57,8 @@ def main(words: Sequence[str]) -> int:
     proving.add_argument("--pages", action="store_true", help="render a sample of its pages too")
     rendering = commands.add_parser("pages", help="restore a backup to scratch, and render a sample of its pages")
     rendering.add_argument("--at", default="", help="the newest made then or before; without it the newest")
+    packing = commands.add_parser("pack", help="remove from the database what is no longer the content")
+    packing.add_argument("--days", type=float, required=True, help="days for which changes can still be undone")
     for name, summary in STEPS.items():
         step = commands.add_parser(name, help=summary)
         step.add_argument("--at", default="", help="the newest made then or before; without it the newest")
@@ -63,7 +67,8 @@ def main(words: Sequence[str]) -> int:
     options = parser.parse_args(words)
     os.umask(0o027)  # as Plone has it, whose files a restore writes
     try:
-        known = {"make": made, "list": listed, "prove": proved, "plan": planned, "pages": paged}
+        known = {"make": made, "list": listed, "prove": proved, "plan": planned, "pages": paged,
+                 "pack": packed}  # fmt: skip
         answer = known.get(options.command, stepped)(options)
         code = 0
     except BackupError as error:
@@ -98,6 +103,17 @@ def made(options: argparse.Namespace) -> dict[str, Any]:
     message += f" {document['note']}" if document["note"] else ""
     message += f" {len(gone)} older ones were removed." if gone else ""
     return {"code": "backup_proven", "message": message, "backup": document, "removed": [each.id for each in gone]}
+
+
+def packed(options: argparse.Namespace) -> dict[str, Any]:
+    """Pack the database of the running site."""
+    site, begun = Site(DATA), time.monotonic()
+    site.check(os.environ)
+    restore.refuse_interrupted(site)
+    before, after = pack(site, options.days, DATA / ZEO_SOCKET)
+    seconds = round(time.monotonic() - begun, 1)
+    message = told(before, after, options.days, seconds)
+    return {"code": "plone_packed", "message": message, "before": before, "after": after, "seconds": seconds}
 
 
 def planned(options: argparse.Namespace) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from .errors import RefusedError
 CHUNK = 1 << 20
 # Where a site has its database and its blobs, below its data.
 DATA_FS, BLOBS = "filestorage/Data.fs", "blobstorage"
+# Where several processes of Plone find the database, below its data.
+ZEO_SOCKET = "client/zeo.sock"
 LAYOUT = ".layout"
 # Of the bytes that a command needs, this many more must be free: directories, indexes, what the site writes meanwhile.
 SPARE_BYTES = 64 << 20

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from eduhub_pilot.commands.plone import backup, backups, restore
+from eduhub_pilot.commands.plone import backup, backups, pack, restore
 from eduhub_pilot.model.errors import FailedError, PilotError, RefusedError, SupersededError
 from eduhub_pilot.model.facts import Container, Look
 from eduhub_pilot.model.state import Lock
@@ -178,3 +178,27 @@ def test_a_backup_that_is_new_enough_is_made_no_second_time(site, days, made):
     site.clock.sleep(12 * 3600)
     done = backup.run(site.host, options("run-10", within_days=days))
     assert (done.code, len(site.engine.worked)) == (("backup_proven", 2) if made else ("backup_recent", 1))
+
+
+def test_a_pack_holds_the_lock_and_only_asks_the_process_that_has_the_database(site):
+    held = []
+    packed = answered(code="plone_packed", exit=0, before=92_000_000, after=21_000_000, seconds=4.2)
+    site.engine.works = lambda _: held.append(site.store.lock()) or packed
+    done = pack.run(site.host, options(keep_days=0))
+    sizes = {"before": 92_000_000, "after": 21_000_000, "seconds": 4.2}
+    assert (done.code, done.changed, done.data) == ("plone_packed", True, sizes)
+    assert (held[0].verb, site.store.lock()) == ("plone.pack", None)
+    ((command, _, writes),) = site.engine.worked
+    assert (command[3:], writes) == (("pack", "--days", "0"), False)
+    ((noted),) = site.noted("packed", "run-9")
+    assert {name: noted[name] for name in sizes} == sizes
+
+
+@pytest.mark.parametrize(
+    ("code", "number", "kind"), [("pack_unsupported", 2, RefusedError), ("pack_failed", 1, FailedError)]
+)
+def test_what_a_pack_is_refused_or_fails_for_is_handed_on(site, code, number, kind):
+    site.engine.works = lambda _: answered(code=code, exit=number)
+    with pytest.raises(kind) as raised:
+        pack.run(site.host, options(keep_days=7))
+    assert (raised.value.code, site.store.lock()) == (code, None)

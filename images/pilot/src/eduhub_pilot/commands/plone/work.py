@@ -28,6 +28,8 @@ NEXT: Mapping[str, Sequence[Sequence[str]]] = {
     "backup_proven": [LIST],
     "backup_space_short": [["df", "-h"]],
     "backup_unknown": [LIST],
+    "pack_failed": [["df", "-h"]],
+    "pack_unsupported": [["./invoke", "deploy"]],
 }
 
 
