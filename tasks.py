@@ -13,16 +13,12 @@ from invoke.runners import Promise
 from invoke.tasks import task
 
 from command_line import CommandLine, Hosts, LastingStream, ask_for_consent, on_hosts, play, run
+from command_line.images import audit_images, build, builder, molecule, sbom_images, verify_images
 from command_line.plone import backup, backups, pack, restore, rollback_plone, upgrade_plone
 from lab.verbs import lab_down, lab_up
 
 ACCEPT_SLOWER = "measure a slower release and take it, as for an older Python"
 TAKE_OVER = "take the lock from the run that holds it, and undo that run"
-
-
-def builder(c: Context, *words: str) -> None:
-    """Run the image builder with `words`."""
-    run(c, sys.executable, "-m", "builder", *words, PYTHONPATH="images")
 
 
 def pytest(c: Context, *words: str, **env: str) -> None:
@@ -142,58 +138,6 @@ def destroy(c: Context, hosts: Hosts, data: bool = False, yes: bool = False, tak
         what = f"content, secrets and history of every host of inventory {hosts.inventory!r}"
         ask_for_consent(f"This removes {what} for good.")
     play(c, "destroy", hosts, data=data, take_over=take_over)
-
-
-@task(help={
-    "names": "images to build, as edge,bridge:py3.11; default: all", "python": "only the images of this Python",
-    "base": "build on this image instead of our own root file system",
-    "missing": "skip images that were built from the same inputs",
-    "fresh": "as --missing, and build images again that lack security updates of Debian",
-    "no-cache": "build every layer again", "json": "one JSON document instead of progress and table",
-})  # fmt: skip
-def build(
-    c: Context, names: str = "", python: str = "", base: str = "", missing: bool = False, fresh: bool = False,
-    no_cache: bool = False, json: bool = False,
-) -> None:  # fmt: skip
-    """Build the images: wheels and packages are fetched first, the build itself has no network."""
-    flags = {"--missing": missing, "--fresh": fresh, "--no-cache": no_cache, "--json": json}
-    options = {"--python": python, "--base": base}
-    builder(
-        c, *names.replace(",", " ").split(), *(word for pair in options.items() if pair[1] for word in pair),
-        *(flag for flag, on in flags.items() if on),
-    )  # fmt: skip
-
-
-@task(name="verify")
-def verify_images(c: Context) -> None:
-    """Start every image and verify it from outside, with molecule."""
-    molecule(c, "images")
-
-
-@task(name="audit", help={
-    "names": "images to look at, as edge,bridge:py3.11; default: all that are built",
-    "advisories": "file of known holes of Python packages: osv.dev's all.zip of PyPI", "json": "one JSON document",
-})  # fmt: skip
-def audit_images(c: Context, names: str = "", advisories: str = "", json: bool = False) -> None:
-    """List the security updates and fixes of known holes that built images lack; exit code 1 where there are some."""
-    options = [*(["--advisories", advisories] if advisories else []), *(["--json"] if json else [])]
-    run(c, sys.executable, "-m", "builder.audit", *names.replace(",", " ").split(), *options, PYTHONPATH="images")
-
-
-@task(name="sbom", help={
-    "names": "images to write down, as edge,bridge:py3.11; default: all that are built",
-    "to": "directory of the files; default: reports/sbom",
-})  # fmt: skip
-def sbom_images(c: Context, names: str = "", to: str = "") -> None:
-    """Write a CycloneDX SBOM of each built image: its Debian packages and Python distributions."""
-    words = [*names.replace(",", " ").split(), *(["--to", to] if to else [])]
-    run(c, sys.executable, "-m", "builder.sbom", *words, PYTHONPATH="images")
-
-
-def molecule(c: Context, scenario: str, **environment: str) -> None:
-    """Run one molecule scenario of tests/molecule, from create to destroy."""
-    with c.cd("tests"):
-        run(c, sys.executable, "-m", "molecule", "test", "--scenario-name", scenario, **environment)
 
 
 @task(help={

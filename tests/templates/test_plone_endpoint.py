@@ -59,12 +59,17 @@ def three(tmp_path: Path) -> Iterator[tuple[Edge, list[Slot]]]:
 
 def test_every_process_answers_reads_and_the_first_alone_writes(three: tuple[Edge, list[Slot]]) -> None:
     edge, processes = three
-    answers = {edge.ask("/Plone", method=method).body for method in ("GET", "HEAD", "OPTIONS") for _ in range(6)}
+    for method in ("GET", "HEAD", "OPTIONS"):
+        until(lambda: edge.ask("/Plone", method=method).status == 200 and seen(processes, method) == 3)  # noqa: B023
     written = {edge.ask("/Plone", method=method).body for method in ("POST", "PATCH", "DELETE") for _ in range(6)}
     written |= {edge.ask("/Plone/delete?_%61uthenticator=1").body for _ in range(6)}
     written |= {edge.ask("/Plone/delete", **{"X-CSRF-TOKEN": "1"}).body for _ in range(6)}
-    assert (answers - {""}, written) == ({"plone", "plone-2", "plone-3"}, {"plone"})
-    assert all({"GET", "HEAD"} <= {method for method, path in each.seen if path == "/Plone"} for each in processes)
+    assert written == {"plone"}
+
+
+def seen(processes: list[Slot], method: str) -> int:
+    """Return how many processes got such a request for the site."""
+    return sum((method, "/Plone") in each.seen for each in processes)
 
 
 def test_a_process_that_is_gone_costs_no_read_and_answers_again_when_it_is_back(
