@@ -37,7 +37,7 @@ def live(number):
         note(number, "ends")
 def database(ready):
     if ends == "0":
-        sys.exit(3)
+        raise OSError("no such disk")
     ready()
     live(0)
 these = processes.Processes(count, database)
@@ -156,6 +156,7 @@ def test_one_that_ends_before_it_is_ready_ends_all(begin: Callable[..., Parent],
     parent = begin(ends=ends)
     code, said = parent.ended()
     assert (code, f"{name} ended before it was ready" in said, "2 begins" in parent.told()) == (1, True, False)
+    assert ("The database cannot be served (OSError: no such disk)." in said) == (ends == "0")
 
 
 def test_a_signal_while_the_first_prepares_ends_all(begin: Callable[..., Parent]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
+import pytest
+
 from eduhub_plone.render import site_zcml, zope_conf
 from eduhub_plone.settings import read
 
@@ -47,6 +49,14 @@ def test_several_processes_have_the_files_by_zeo_and_the_blobs_in_common() -> No
     for line in ("server /data/client/zeo.sock", "server-sync on", "blob-dir /data/blobstorage", "shared-blob-dir on"):
         assert f"\n    {line}\n" in text
     assert "filestorage" not in text
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"), [({}, 12500), ({"ZODB_CACHE_SIZE": ""}, 12500), ({"ZODB_CACHE_SIZE": "900"}, 900)]
+)
+def test_several_processes_keep_together_what_one_would(environ: dict[str, str], expected: int) -> None:
+    """Or the memory of a large site would grow with each process."""
+    assert f"\n  cache-size {expected}\n" in conf(PROCESSES="4", LISTEN_SOCKET="/run/plone.sock", **environ)
 
 
 def test_a_zeo_client_asks_the_server_before_it_reads() -> None:

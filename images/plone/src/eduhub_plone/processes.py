@@ -63,11 +63,16 @@ class Processes:
     def _take_up(self) -> None:
         """Return in a process of Plone; that of the database serves it, and ends."""
         if self.number == DATABASE:
+            code = 1
             try:
                 self.database(self.ready)
+            except SystemExit:
+                code = 0  # SIGTERM
+            except Exception as error:  # whatever a damaged file raises
+                log.error("The database cannot be served (%s: %s).", type(error).__name__, error)  # noqa: TRY400
             finally:
                 logging.shutdown()
-                os._exit(0)
+                os._exit(code)
 
     def _watch(self) -> None:
         """Start a process anew that ended by itself, and return in it. SystemExit in the parent once all have ended."""

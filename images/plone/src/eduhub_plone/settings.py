@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 PASSWORD_FILE = "/run/secrets/plone_admin_password"  # noqa: S105 - a path, not a password
 MOST_PROCESSES = 16
+CACHED = 50_000  # objects of the database that each connection keeps, as the official image does
 TRUE = ("1", "on", "t", "true", "y", "yes")
 FALSE = ("0", "f", "false", "n", "no", "off")
 SAMPLES = ("courses",)
@@ -36,7 +37,7 @@ ZOPE: dict[str, tuple[str, str | None]] = {
     "ZOPE_FORM_MEMORY_LIMIT": ("size", "4MB"),
     "ZOPE_FORM_DISK_LIMIT": ("size", "1GB"),
     "ZOPE_FORM_MEMFILE_LIMIT": ("size", "4KB"),
-    "ZODB_CACHE_SIZE": ("number", "50000"),
+    "ZODB_CACHE_SIZE": ("number", None),
 }
 ZEO: dict[str, tuple[str, str | None]] = {
     "ZEO_STORAGE": ("text", "1"),
@@ -145,7 +146,8 @@ def read(environ: Mapping[str, str]) -> Settings:
         processes=processes,
         password_file=environ.get("ADMIN_PASSWORD_FILE") or PASSWORD_FILE,
         site=site(environ),
-        zope=values(environ, ZOPE),
+        # Each process has a cache of its own: together they keep what one would.
+        zope=values({"ZODB_CACHE_SIZE": str(CACHED // processes), **given(environ)}, ZOPE),
         zeo=zeo,
         relstorage=relstorage,
         relstorage_dsn_file=dsn_file,
@@ -187,6 +189,11 @@ def values(environ: Mapping[str, str], table: dict[str, tuple[str, str | None]])
     """Return the values of a table's names; names without value and default are left out."""
     found = {name: value(environ, name, kind, default) for name, (kind, default) in table.items()}
     return {name: text for name, text in found.items() if text}
+
+
+def given(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that have a value: an empty one counts as none."""
+    return {name: text for name, text in environ.items() if text}
 
 
 def value(environ: Mapping[str, str], name: str, kind: str, default: str | None) -> str:
