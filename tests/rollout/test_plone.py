@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import csv
 import json
 import re
 import shutil
+import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.rollout.operator import PASSWORD, STACK, WITH_DOCUMENTS, LoadGenerator, docker, touched
+from tests.rollout.operator import PASSWORD, STACK, STATE, WITH_DOCUMENTS, LoadGenerator, docker, touched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +72,11 @@ def test_a_backup_is_made_listed_and_restored_to_scratch_while_plone_runs(operat
 
 def asked(path: str, method: str | None = None, **document: str) -> int:
     """Ask Plone as its administrator, to make a document where one is given; return the status."""
+    return answered(path, method, **document)[0]
+
+
+def answered(path: str, method: str | None = None, **document: str) -> tuple[int, bytes]:
+    """Return status and body of what Plone answers its administrator."""
     port = docker("port", f"{PLONE}-endpoint", "8080/tcp")
     token = base64.b64encode(f"admin:{PASSWORD.read_text().strip()}".encode()).decode()
     request = urllib.request.Request(
@@ -79,9 +86,36 @@ def asked(path: str, method: str | None = None, **document: str) -> int:
     )  # fmt: skip
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
-            return int(answer.status)
+            return int(answer.status), answer.read()
     except urllib.error.HTTPError as error:
-        return error.code
+        return error.code, error.read()
+
+
+WRITES = 40
+
+
+def reads() -> dict[str, int]:
+    """How many reads Plone's endpoint has given to each process."""
+    with socket.socket(socket.AF_UNIX) as admin:
+        admin.connect(str(STATE / "run/plone-endpoint/admin.sock"))
+        admin.sendall(b"show stat -1 4 -1\n")
+        table = b"".join(iter(lambda: admin.recv(65536), b"")).decode()
+    rows = csv.DictReader(table.removeprefix("# ").splitlines())
+    return {row["svname"]: int(row["stot"]) for row in rows if row["pxname"] == "reads" and row["svname"] != "wait"}
+
+
+@pytest.mark.usefixtures("operator")
+def test_what_one_process_wrote_the_others_read_at_once() -> None:
+    """Reads in a row go to each process in turn; one without `server-sync` answers with what it had."""
+    assert asked("", **{"@type": "Document", "id": "fresh", "title": "New"}) in {201, 400}
+    before = reads()
+    titles = [f"Written {number}" for number in range(WRITES)]
+    stale = []
+    for title in titles:
+        assert asked("/fresh", "PATCH", title=title) == 204
+        stale += [title for _ in range(2) if json.loads(answered("/fresh")[1])["title"] != title]
+    after = reads()
+    assert (stale, sorted(after), all(after[each] > before[each] for each in after)) == ([], ["plone", "plone-2"], True)
 
 
 def test_a_restore_in_place_brings_the_backup_back_and_is_refused_without_a_fresh_one(
