@@ -111,6 +111,39 @@ def doors_that_are_missing(ansible: Path) -> list[str]:
     return found
 
 
+def handlers_under_conditions(ansible: Path) -> list[str]:
+    """A play imports a role that notifies a handler under one condition: its handlers take over the last one's."""
+    found = []
+    for path in sorted((ansible / "playbooks").glob("*.yml")):
+        for play in read(path) or []:
+            whens: dict[str, set[str]] = {}
+            told = set()
+            for task in every_task([play]):
+                for door in (task[key] for key in named(task) if key.endswith("import_role")):
+                    whens.setdefault(door["name"], set()).add(str(task.get("when")))
+                    if notifies(ansible / f"roles/{door['name']}/tasks", door["tasks_from"]):
+                        told.add(door["name"])
+            found += [
+                f"{shown(path, ansible)}: {role} notifies a handler, and is imported under {sorted(whens[role])}"
+                for role in sorted(told) if len(whens[role]) > 1
+            ]  # fmt: skip
+    return found
+
+
+def notifies(folder: Path, door: str) -> bool:
+    """Return whether a door's file of tasks, or one that it imports, notifies a handler."""
+    names, left = set[str](), [door]
+    while left:
+        name = left.pop().removesuffix(".yml")
+        if name not in names:
+            names.add(name)
+            tasks = read(folder / f"{name}.yml")
+            if any("notify" in task for task in every_task(tasks)):
+                return True
+            left += imported(tasks)
+    return False
+
+
 def imported(tasks: Any) -> Iterator[str]:
     """Yield the files that a list of tasks imports."""
     for task in every_task(tasks):

@@ -82,6 +82,23 @@ argument_specs:
         },
         ["playbooks/deploy.yml: there is no door rnu in role edge"],
     ),
+    gates.handlers_under_conditions: (
+        {
+            "playbooks/deploy.yml": """
+- name: Play
+  hosts: all
+  tasks:
+    - name: Run
+      ansible.builtin.import_role: {name: edge, tasks_from: run}
+    - name: Look
+      when: wanted
+      ansible.builtin.import_role: {name: edge, tasks_from: run}
+""",
+            "roles/edge/tasks/run.yml": "- {name: Import a part, import_tasks: part.yml}",
+            "roles/edge/tasks/part.yml": "- {name: Configure, notify: Reload}",
+        },
+        ["playbooks/deploy.yml: edge notifies a handler, and is imported under ['None', 'wanted']"],
+    ),
     gates.names_that_are_none: (
         {
             "playbooks/deploy.yml": """
