@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -50,24 +52,50 @@ def test_the_answers_of_plone_are_counted_by_its_endpoint(
     tmp_path: Path, reads: str, expected: tuple[int, int, int, int, float]
 ) -> None:
     """HAProxy finds a frontend of the same name first: asked by name, it tells nothing of the backend."""
-    (tmp_path / "plone-endpoint").mkdir()
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(tmp_path / "plone-endpoint/admin.sock"))
-        listener.listen()
-        asked = []
+    with told(tmp_path, STATISTICS.replace("waited", f"{reads}waited")) as asked:
+        found = endpoint(tmp_path).counts(30)
+    assert (found.answers, found.errors, found.queued, found.faults, round(found.mean_seconds, 4)) == expected
+    assert asked == ["show stat -1 6 -1"]
 
-        def answer() -> None:
+
+@contextmanager
+def told(run: Path, answer: str) -> Iterator[list[str]]:
+    """Let HAProxy answer one command with `answer`; yield what it was asked."""
+    (run / "plone-endpoint").mkdir()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(run / "plone-endpoint/admin.sock"))
+        listener.listen()
+        asked: list[str] = []
+
+        def respond() -> None:
             connection, _ = listener.accept()
             with connection:
                 asked.append(connection.recv(65536).decode().strip())
-                connection.sendall(STATISTICS.replace("waited", f"{reads}waited").encode())
+                connection.sendall(answer.encode())
 
-        thread = threading.Thread(target=answer, daemon=True)
+        thread = threading.Thread(target=respond, daemon=True)
         thread.start()
-        found = endpoint(tmp_path).counts(30)
+        yield asked
         thread.join()
-    assert (found.answers, found.errors, found.queued, found.faults, round(found.mean_seconds, 4)) == expected
-    assert asked == ["show stat -1 6 -1"]
+
+
+SERVERS = """# pxname,svname,status,
+reads,plone,UP,
+reads,plone-2,DOWN 1/2,
+reads,plone-3,UP 1/2,
+reads,wait,no check,
+plone,plone,no check,
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [(SERVERS, {"plone": True, "plone-2": False, "plone-3": True}), (SERVERS[SERVERS.index("plone,plone,") :], {})],
+)
+def test_each_process_answers_or_does_not(tmp_path: Path, table: str, expected: dict[str, bool]) -> None:
+    with told(tmp_path, table if table.startswith("#") else f"# pxname,svname,status,\n{table}"):
+        assert endpoint(tmp_path).processes(30) == expected
 
 
 def test_without_a_listener_there_is_no_answer(tmp_path: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
 
+from eduhub_pilot.adapters.endpoint import Endpoint
 from eduhub_pilot.commands.preflight import preflight
 from eduhub_pilot.commands.prove import prove
 from eduhub_pilot.commands.releases import releases
@@ -120,6 +121,34 @@ def test_the_container_before_plone_is_named_where_it_is_down_or_of_another_imag
     notes = host(live)["notes"]
     assert [note["code"] for note in notes] == expected
     assert all("eduhub-plone-endpoint" in note["message"] for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("processes", "words", "codes"),
+    [
+        ({}, "runs on Python 3.11.2.", []),
+        ({"plone": True, "plone-2": True}, "runs on Python 3.11.2 in 2 processes.", []),
+        ({"plone": True, "plone-2": False}, "processes of Plone 1 do not answer: plone-2.", ["plone_process_silent"]),
+    ],
+)
+def test_the_processes_of_plone_are_counted_and_a_silent_one_is_named(live, processes, words, codes):
+    labels = {"org.eduhub.python": "3.11.2", "org.opencontainers.image.version": "6.0.13"}
+    live.engine.containers["eduhub-plone"] = Container("eduhub-plone", "running", "sha256:plone", labels=labels)
+    live.host = replace(live.host, before_plone=Answering(live.store.root / "run", live.clock, processes))
+    assert [note["code"] for note in host(live)["notes"]] == codes
+    assert host(live)["plone"]["processes"] == processes
+    assert words in status(live.host).message
+
+
+@dataclass(frozen=True)
+class Answering(Endpoint):
+    """An endpoint with these processes."""
+
+    found: dict[str, bool]
+
+    def processes(self, patience: float) -> dict[str, bool]:
+        assert patience == 0.0
+        return self.found
 
 
 def test_traffic_moved_by_hand_is_told(live):

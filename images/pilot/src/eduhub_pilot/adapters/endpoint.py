@@ -34,6 +34,10 @@ class Endpoint:
         """Return what HAProxy has counted of Plone's answers. ProxyDownError where it does not answer."""
         return self._proxy.counts_of_plone(patience)
 
+    def processes(self, patience: float) -> dict[str, bool]:
+        """Return whether each process of Plone answers; empty where there is one. ProxyDownError without HAProxy."""
+        return self._proxy.processes_of_plone(patience)
+
     @property
     def _proxy(self) -> Proxy:
         return Proxy(self.run / "plone-endpoint/admin.sock", "/etc/eduhub/edge", self.clock)

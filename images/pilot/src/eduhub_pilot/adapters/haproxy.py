@@ -154,6 +154,16 @@ class Proxy:
 
         return self._insist(once, patience)
 
+    def processes_of_plone(self, patience: float) -> dict[str, bool]:
+        """Return whether each process of Plone answers, by the names of its sockets; empty where one has no others."""
+
+        def once() -> dict[str, bool]:
+            rows = csv.DictReader(self._ask("show stat -1 4 -1")[0].removeprefix("# ").splitlines())
+            ours = (row for row in rows if row["pxname"] == READS and row["svname"] != WAITS)
+            return {row["svname"]: row["status"].startswith("UP") for row in ours}
+
+        return self._insist(once, patience)
+
     def left(self, slot: Slot, patience: float) -> list[Connection]:
         """Return the public connections at `slot`, oldest first."""
 

@@ -170,6 +170,7 @@ CODES: Mapping[str, Code] = {
     "memory_short": Code("finding", "The host has too little free memory for a second slot."),
     "plone_container_down": Code("finding", "Plone's container does not run or is unhealthy."),
     "plone_endpoint_down": Code("finding", "The container before our Plone does not run, so nothing reaches Plone."),
+    "plone_process_silent": Code("finding", "A process of our Plone does not answer; the others do."),
     "plone_endpoint_differs": Code("finding", "The container before our Plone runs another image than the edge."),
     "run_interrupted": Code("finding", "A run was interrupted."),
     "traffic_map_mismatch": Code("finding", "traffic.map does not name the live slot."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,7 +11,7 @@ from typing import Any
 from eduhub_pilot.adapters.host import Host
 from eduhub_pilot.adapters.memory import MEMORY, available
 from eduhub_pilot.model.errors import EngineDownError, ProxyDownError, RefusedError
-from eduhub_pilot.model.facts import SHIFT, SLOTS, Container, Image, Slot, slot_of, weight_of
+from eduhub_pilot.model.facts import PLONE, SHIFT, SLOTS, Container, Image, Slot, slot_of, weight_of
 from eduhub_pilot.model.outcome import Finding, finding_of
 from eduhub_pilot.model.release import Record
 from eduhub_pilot.model.state import HostState, Lock, stamp
@@ -80,6 +81,8 @@ def inspect(host: Host) -> Inspection:
             target_image = host.engine.image(record.image_id)
         notes += plone_endpoint(host)
         ours = plone(host)
+        if ours:
+            notes += silent_processes(host, ours["processes"])
     except EngineDownError as error:
         notes.append(finding_of(error, "The state of the slots is unknown."))
     memory, unmonitored = available(MEMORY.read_text()), _unmonitored(host, state, weight)
@@ -105,6 +108,16 @@ def plone_endpoint(host: Host) -> list[Finding]:
         message = f"Plone's endpoint {name} runs another image than the edge, whose image is for both."
         return [Finding("plone_endpoint_differs", message, [["./invoke", "deploy"]])]
     return []
+
+
+def silent_processes(host: Host, processes: Mapping[str, bool]) -> list[Finding]:
+    """Return a note where processes of our Plone do not answer."""
+    silent = [name for name, answers in processes.items() if not answers]
+    if not silent:
+        return []
+    message = f"Of {len(processes)} processes of Plone {len(silent)} do not answer: {', '.join(silent)}."
+    logs = ["docker", "logs", "--tail", "50", host.settings.container(PLONE)]
+    return [Finding("plone_process_silent", message, [logs])]
 
 
 def certificates_ending(host: Host, patience: float) -> list[Finding]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from eduhub_pilot.adapters.host import Host
+from eduhub_pilot.model.errors import PilotError
 from eduhub_pilot.model.facts import PLONE, PREVIOUS_PLONE, STANDBY_PLONE, Container
 
 PYTHON, VERSION = "org.eduhub.python", "org.opencontainers.image.version"
@@ -21,12 +23,19 @@ def plone(host: Host) -> dict[str, Any] | None:
     why = blocked(shown, previous)
     return {
         "python": python_of(shown), "version": shown.labels.get(VERSION), "image": shown.image, "state": shown.state,
-        "health": shown.health,
+        "health": shown.health, "processes": _processes(host),
         "rollback": {
             "ready": why is None, "python": python_of(previous) if previous else None,
             "image": previous.image if previous else None, "why": why,
         },
     }  # fmt: skip
+
+
+def _processes(host: Host) -> dict[str, bool]:
+    """Return whether each process of Plone answers; empty where there is one, or the endpoint cannot be asked."""
+    with suppress(PilotError, OSError):
+        return host.endpoint.processes(0.0)
+    return {}
 
 
 def python_of(container: Container) -> str | None:

@@ -138,7 +138,8 @@ def message_of(document: dict[str, Any]) -> str:
     if (plone := document["plone"]) and plone["python"]:
         back = plone["rollback"]
         ready = f" A rollback of Plone to Python {back['python']} is ready." if back["ready"] else ""
-        lines.append(f"Plone {plone['version']} runs on Python {plone['python']}.{ready}")
+        several = f" in {len(plone['processes'])} processes" if plone["processes"] else ""
+        lines.append(f"Plone {plone['version']} runs on Python {plone['python']}{several}.{ready}")
     if backup := document["backup"]:
         lines.append(f"Last proven backup of Plone: {backup.get('id')}, as of {backup.get('recovery_point')}.")
     if (last := document["last"]) and last["result"] == "reverted":
