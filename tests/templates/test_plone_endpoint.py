@@ -115,13 +115,22 @@ def test_a_database_that_is_not_in_files_has_one_process(environment: dict[str, 
     assert ("backend reads" in render("plone", "haproxy.cfg.j2", **given)) == (expected != "1")
 
 
-@pytest.mark.parametrize(("url", "processes", "reads"), [("", 2, None), ("", 4, ("8", "20")), ("http://x", 4, None)])
+@pytest.mark.parametrize(
+    ("given", "reads"),
+    [
+        ({"plone_processes": 2}, (None, None)),
+        ({"plone_processes": 4}, ("8", "20")),
+        ({"plone_environment": {"PROCESSES": "4"}}, ("8", "20")),
+        ({"plone_processes": 4, "plone_url": "http://x"}, (None, None)),
+        ({"plone_processes": 4, "plone_environment": {"RELSTORAGE_DSN": "x"}}, (None, None)),
+        ({"plone_processes": 4, "bridge_environment": {"EDUHUB_PLONE_READS": 3}}, ("3", None)),
+    ],
+)
 def test_a_bridge_reads_more_at_a_time_where_more_than_two_processes_answer(
-    url: str, processes: int, reads: tuple[str, str] | None
+    given: dict[str, object], reads: tuple[str | None, str | None]
 ) -> None:
-    told = value("bridge_spec.environment", plone_url=url, plone_processes=processes)
-    expected = reads or (None, None)
-    assert (told.get("EDUHUB_PLONE_READS"), told.get("EDUHUB_PLONE_CONNECTIONS")) == expected
+    told = value("bridge_spec.environment", **given)
+    assert (told.get("EDUHUB_PLONE_READS"), told.get("EDUHUB_PLONE_CONNECTIONS")) == reads
 
 
 @pytest.mark.parametrize(

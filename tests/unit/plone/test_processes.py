@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
 # A parent as eduhub_plone has it: the database and each process say that they began, then wait for SIGTERM.
 PROGRAM = """
-import logging, signal, sys, time
+import logging, signal, sys, threading, time
 from pathlib import Path
 from eduhub_plone import processes
 folder, count, ends = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 logging.basicConfig(level=logging.INFO, format="%(message)s")
-processes.SHORTEST_LIFE_SECONDS = float(sys.argv[4])
+processes.SHORTEST_LIFE_SECONDS, processes.STOP_SECONDS = float(sys.argv[4]), int(sys.argv[5])
+if sys.argv[6]:
+    threading.Thread(target=time.sleep, args=(60,), name=sys.argv[6], daemon=True).start()
 def note(number, what):
     with (folder / "notes").open("a") as notes:
         notes.write(f"{number} {what} {processes.os.getpid()}\\n")
@@ -57,9 +59,13 @@ SOURCE = Path(processes.__file__).parents[1]
 class Parent:
     """The parent, and what its processes noted."""
 
-    def __init__(self, folder: Path, count: int = 3, ends: str = "", shortest_life: float = 0) -> None:
+    def __init__(
+        self, folder: Path, count: int = 3, ends: str = "", shortest_life: float = 0, stop_seconds: int = 15,
+        thread: str = "",
+    ) -> None:  # fmt: skip
         self.folder = folder
-        words = [sys.executable, "-c", PROGRAM, str(folder), str(count), ends, str(shortest_life)]
+        given = (folder, count, ends, shortest_life, stop_seconds, thread)
+        words = [sys.executable, "-c", PROGRAM, *(str(each) for each in given)]
         path = {**os.environ, "PYTHONPATH": str(SOURCE)}
         self.process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=path)
 
@@ -138,9 +144,9 @@ def test_a_process_that_was_killed_is_started_anew_and_the_others_stay(
 
 
 @pytest.mark.parametrize(
-    ("killed", "shortest_life", "name"), [(0, 0, "The process of the database"), (2, 60, "Process 2 of Plone")]
+    ("killed", "shortest_life", "name"), [(0, 0, "The process of the database"), (1, 60, "Process 1 of Plone")]
 )
-def test_without_its_database_or_with_a_process_that_ends_at_once_all_end_with_1(
+def test_without_its_database_or_with_a_first_that_ends_soon_all_end_with_1(
     begin: Callable[..., Parent], killed: int, shortest_life: float, name: str
 ) -> None:
     parent = begin(shortest_life=shortest_life)
@@ -149,6 +155,31 @@ def test_without_its_database_or_with_a_process_that_ends_at_once_all_end_with_1
     code, said = parent.ended()
     assert (code, f"{name} ended with -9" in said) == (1, True)
     assert {f"{n} ends" for n in range(4) if n != killed} <= set(parent.told())
+
+
+def test_another_that_ends_soon_is_started_anew_after_a_while_and_the_site_serves(begin: Callable[..., Parent]) -> None:
+    parent = begin(shortest_life=3)
+    parent.until(lambda: running(parent, 4))
+    first = parent.pid(1)
+    killed = time.monotonic()
+    os.kill(parent.pid(2), signal.SIGKILL)
+    parent.until(lambda: running(parent, 5))
+    assert (time.monotonic() - killed > 1, parent.pid(1)) == (True, first)
+
+
+def test_one_that_does_not_end_is_killed(begin: Callable[..., Parent]) -> None:
+    parent = begin(stop_seconds=1)
+    parent.until(lambda: running(parent, 4))
+    os.kill(parent.pid(2), signal.SIGSTOP)
+    parent.process.terminate()
+    assert parent.ended()[0] == 0
+
+
+def test_a_thread_that_began_before_the_fork_is_named(begin: Callable[..., Parent]) -> None:
+    parent = begin(thread="queue")
+    parent.until(lambda: running(parent, 4))
+    parent.process.terminate()
+    assert "(queue) are in none of its processes" in parent.ended()[1]
 
 
 @pytest.mark.parametrize(("ends", "name"), [("0", "The process of the database"), ("1", "Process 1 of Plone")])

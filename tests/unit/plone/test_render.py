@@ -46,7 +46,10 @@ default-zpublisher-encoding utf-8
 def test_several_processes_have_the_files_by_zeo_and_the_blobs_in_common() -> None:
     """A ZEO client with a copy of its own would refuse the directory, whose layout is that of files."""
     text = conf(PROCESSES="2", LISTEN_SOCKET="/run/plone.sock")
-    for line in ("server /data/client/zeo.sock", "server-sync on", "blob-dir /data/blobstorage", "shared-blob-dir on"):
+    for line in (
+        "server /data/client/zeo.sock", "server-sync on", "blob-dir /data/blobstorage", "shared-blob-dir on",
+        "cache-size 16MB",
+    ):  # fmt: skip
         assert f"\n    {line}\n" in text
     assert "filestorage" not in text
 

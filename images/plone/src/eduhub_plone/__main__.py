@@ -8,11 +8,12 @@ import os
 import platform
 import signal
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from .backup.files import BLOBS, DATA_FS, ZEO_SOCKET
 from .instance import DATA, lay_out
-from .processes import FIRST, Processes, serve_database
+from .processes import FIRST, Processes, caches_in_memory, listens, serve_database
 from .settings import Refused, Settings, read
 from .turn import wait_for_turn
 
@@ -39,7 +40,8 @@ def run(command: str, environ: dict[str, str]) -> int:
     if command in CREATE:
         environ = {"SITE": environ.get("SITE_ID", ""), **environ, "TYPE": CREATE[command]}
     settings = read(environ)
-    if command in CREATE:
+    # A console has the files itself where nobody serves them.
+    if command in CREATE or (command == "console" and not listens(DATA / ZEO_SOCKET)):
         settings = dataclasses.replace(settings, processes=1)
     if os.getuid() == 0:
         raise Refused("Plone must not run as root: leave the image's own user 500:500, or set another.")
@@ -64,7 +66,8 @@ def run(command: str, environ: dict[str, str]) -> int:
         if settings.processes > 1:
             processes.divide()
 
-    application = zope.start(str(conf), before_the_database)
+    with caches_in_memory() if settings.processes > 1 else nullcontext():
+        application = zope.start(str(conf), before_the_database)
     number = processes.number
     if number == FIRST:
         zope.prepare(password, settings.site)

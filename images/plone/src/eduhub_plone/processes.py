@@ -10,15 +10,22 @@ import gc
 import logging
 import os
 import signal
+import socket
 import sys
+import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 FIRST = 1
 DATABASE = 0
-# One that ends sooner would end again: then the container does, and the engine starts it anew, later each time.
+# One that ended sooner would end again at once.
 SHORTEST_LIFE_SECONDS = 30.0
+# Processes finish what they have begun, for 8 seconds.
+STOP_SECONDS = 15
 log = logging.getLogger("plone")
 
 
@@ -42,6 +49,9 @@ class Processes:
         """Return in each process of Plone, with its `number` from 1 on. The parent ends by SystemExit."""
         for chatty in ("ZEO", "ZODB.blob"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
+        if started := [each.name for each in threading.enumerate()[1:]]:
+            words = "Threads that began while Plone was loaded (%s) are in none of its processes; who needs them "
+            log.warning(words + "runs one process (PROCESSES=1).", ", ".join(started))
         # What was loaded until now lives as long as the processes: a collector that walks through it would copy it.
         gc.collect()
         gc.freeze()
@@ -82,9 +92,11 @@ class Processes:
             if number is not None and self.code is None:
                 lived = time.monotonic() - self.begun[number]
                 log.error("%s ended with %d after %.0f s.", named(number), code, lived)
-                if number == DATABASE or lived < SHORTEST_LIFE_SECONDS:
+                # Without one of the others the site serves.
+                if number == DATABASE or (number == FIRST and lived < SHORTEST_LIFE_SECONDS):
                     self._stop(1)
                 elif self._fork(number):
+                    time.sleep(max(0.0, SHORTEST_LIFE_SECONDS - lived))
                     return
             if self.code is not None:
                 self._stop(self.code)
@@ -116,10 +128,20 @@ class Processes:
         """Let all processes of Plone end, then that of the database, then this one with `code`. Each is told once."""
         if self.code is None:
             self.code = code
+            signal.signal(signal.SIGALRM, lambda *_: self._kill())
+            signal.alarm(STOP_SECONDS)
         for pid, number in self.numbers.items():
             if pid not in self.told and (number != DATABASE or len(self.numbers) == 1):
                 self.told.add(pid)
-                os.kill(pid, signal.SIGTERM)
+                with suppress(ProcessLookupError):  # it has just ended
+                    os.kill(pid, signal.SIGTERM)
+
+    def _kill(self) -> None:
+        """End the processes of Plone that do not end, such as one that hangs."""
+        for pid, number in self.numbers.items():
+            if number != DATABASE:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
 
 def named(number: int) -> str:
@@ -133,12 +155,44 @@ def serve_database(path: Path, blobs: Path, address: Path, ready: Callable[[], N
     from ZEO.StorageServer import StorageServer  # noqa: PLC0415
     from ZODB.FileStorage import FileStorage  # noqa: PLC0415
 
+    def packed(storage: Any, *words: Any) -> Any:
+        """Pack, and let the new file outlive a loss of power before it takes the place of the old one."""
+        result = FileStorage.packer(storage, *words)
+        if result is not None:
+            with path.with_name(f"{path.name}.pack").open("rb") as file:
+                os.fsync(file.fileno())
+        return result
+
+    old = path.with_name(f"{path.name}.old")
+    if old.exists() and not path.exists():
+        log.warning("A pack was interrupted when it had moved %s away: it is back.", path.name)
+        old.rename(path)
     address.unlink(missing_ok=True)
     # A pack leaves no copy of what it removed: backups are made before.
-    storage = FileStorage(str(path), blob_dir=str(blobs), pack_keep_old=False)
+    storage = FileStorage(str(path), blob_dir=str(blobs), pack_keep_old=False, packer=packed)
     server = StorageServer(str(address), {"1": storage})
     try:
         ready()
         server.loop()
     finally:
         server.close()
+
+
+def listens(address: Path) -> bool:
+    """Return whether a process listens at a Unix socket."""
+    with socket.socket(socket.AF_UNIX) as asked:
+        try:
+            asked.connect(str(address))
+        except OSError:
+            return False
+    return True
+
+
+@contextmanager
+def caches_in_memory() -> Iterator[None]:
+    """Let ZEO make its cache in /tmp, which is memory: in the volume, a full disk would stop reads too."""
+    before, tempfile.tempdir = tempfile.tempdir, "/tmp"  # noqa: S108 - a tmpfs of the container's own
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before

@@ -55,8 +55,9 @@ def storage(settings: Settings, data: str) -> str:
     if settings.zeo:
         return zeo(settings.zeo, data)
     if settings.processes > 1:
-        own = {**values({}, ZEO), "ZEO_ADDRESS": f"{data}/{ZEO_SOCKET}", "ZEO_SHARED_BLOB_DIR": "on"}
-        return zeo(own, data)
+        # What an object costs to ask for again in the same container is little; the cache lies in memory: processes.py.
+        own = {"ZEO_ADDRESS": f"{data}/{ZEO_SOCKET}", "ZEO_SHARED_BLOB_DIR": "on", "ZEO_CLIENT_CACHE_SIZE": "16MB"}
+        return zeo({**values(own, ZEO), **own}, data)
     return section("filestorage", {"path": f"{data}/filestorage/Data.fs", "blob-dir": f"{data}/blobstorage"})
 
 

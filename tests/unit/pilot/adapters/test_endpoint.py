@@ -94,8 +94,19 @@ plone,plone,no check,
     [(SERVERS, {"plone": True, "plone-2": False, "plone-3": True}), (SERVERS[SERVERS.index("plone,plone,") :], {})],
 )
 def test_each_process_answers_or_does_not(tmp_path: Path, table: str, expected: dict[str, bool]) -> None:
+    asked = endpoint(tmp_path)
+    for name in ("plone", "plone-2", "plone-3"):
+        (tmp_path / f"plone/{name}.sock").touch()
     with told(tmp_path, table if table.startswith("#") else f"# pxname,svname,status,\n{table}"):
-        assert endpoint(tmp_path).processes(30) == expected
+        assert asked.processes(30) == expected
+
+
+def test_processes_that_haproxy_knows_and_a_container_from_before_does_not_have_are_none(tmp_path: Path) -> None:
+    """A rollback may return to one process, and changes no configuration."""
+    asked = endpoint(tmp_path)
+    (tmp_path / "plone/plone.sock").touch()
+    with told(tmp_path, SERVERS):
+        assert asked.processes(30) == {}
 
 
 def test_without_a_listener_there_is_no_answer(tmp_path: Path) -> None:

@@ -35,8 +35,13 @@ class Endpoint:
         return self._proxy.counts_of_plone(patience)
 
     def processes(self, patience: float) -> dict[str, bool]:
-        """Return whether each process of Plone answers; empty where there is one. ProxyDownError without HAProxy."""
-        return self._proxy.processes_of_plone(patience)
+        """Return whether each process of Plone answers; empty where there is one. ProxyDownError without HAProxy.
+
+        After a rollback HAProxy may know more of them than there are: one that never was has no socket.
+        """
+        asked = self._proxy.processes_of_plone(patience)
+        there = {name: answers for name, answers in asked.items() if (self.run / f"plone/{name}.sock").exists()}
+        return there if len(there) > 1 else {}
 
     @property
     def _proxy(self) -> Proxy:

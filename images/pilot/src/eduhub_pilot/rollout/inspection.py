@@ -113,7 +113,7 @@ def plone_endpoint(host: Host) -> list[Finding]:
 def silent_processes(host: Host, processes: Mapping[str, bool]) -> list[Finding]:
     """Return a note where processes of our Plone do not answer."""
     silent = [name for name, answers in processes.items() if not answers]
-    if not silent:
+    if not silent or len(silent) == len(processes):  # then all of Plone is down
         return []
     message = f"Of {len(processes)} processes of Plone {len(silent)} do not answer: {', '.join(silent)}."
     logs = ["docker", "logs", "--tail", "50", host.settings.container(PLONE)]

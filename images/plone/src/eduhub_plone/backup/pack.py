@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from pathlib import Path
 
+from ..processes import listens
 from .errors import BackupError, RefusedError
 from .files import need_space, shown
 from .make import Site
@@ -29,25 +29,17 @@ def pack(site: Site, days: float, address: Path) -> tuple[int, int]:
     # Imported late: the other commands need no ZEO.
     from ZEO.ClientStorage import ClientStorage  # noqa: PLC0415
 
-    client = ClientStorage(str(address), wait_timeout=30)
+    client = None
     try:
+        client = ClientStorage(str(address), wait_timeout=30)
         client.pack(time.time() - days * DAY_SECONDS, wait=True)
     except Exception as error:  # whatever the storage raised in its process
         why = f"{type(error).__name__}: {error}".rstrip(": ")
         raise BackupError("pack_failed", f"The database was not packed ({why}). Plone serves what it had.") from error
     finally:
-        client.close()
+        if client:
+            client.close()
     return before, site.database.stat().st_size
-
-
-def listens(address: Path) -> bool:
-    """Return whether a process listens at a Unix socket."""
-    with socket.socket(socket.AF_UNIX) as asked:
-        try:
-            asked.connect(str(address))
-        except OSError:
-            return False
-    return True
 
 
 def told(before: int, after: int, days: float, seconds: float) -> str:
