@@ -96,9 +96,10 @@ def _package(package: Package, found: Contents) -> Component:
 def _distribution(distribution: Distribution, hashes: Hashes) -> Component:
     name, version = canonicalize_name(distribution.name), distribution.version
     admitted = [HashType(alg=HashAlgorithm.SHA_256, content=digest) for digest in hashes.get((name, version), ())]
-    page = XsUri(f"https://pypi.org/project/{name}/{version}/")
-    # The lock admits a file for each platform: they are those of the distribution, not of this component.
-    where = ExternalReference(type=ExternalReferenceType.DISTRIBUTION, url=page, hashes=admitted)
+    # The lock admits a file for each platform: they are those of the distribution, not of this component. It has no
+    # address, since any index may serve it.
+    named = XsUri(distribution.purl)
+    where = ExternalReference(type=ExternalReferenceType.DISTRIBUTION, url=named, hashes=admitted)
     licences = distribution.licences
     # An expression must be the only one.
     licenses = [LICENCES.make_from_string(licences[0])] if len(licences) == 1 else [_licence(name) for name in licences]

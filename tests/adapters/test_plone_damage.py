@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-PROGRAM = CHECKOUT / "tests/adapters/plone_damage.py"
-SECONDS = 300
+from tests.adapters.plone_image import printed
 
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, Any]:
     """What the program in the container printed."""
-    told = yaml.safe_load((CHECKOUT / "images/images.yml").read_text())["images"]["plone"]
-    image = f"eduhub/plone:{told['version']}-py{told['pythons'][-1]}"
-    mounts = ["--read-only", "--tmpfs", "/tmp", "--volume", f"{PROGRAM}:/damage.py:ro"]  # noqa: S108 - the container's
-    command = ["docker", "run", "--rm", "--network", "none", *mounts, "--entrypoint", "python3", image, "/damage.py"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
-    assert done.returncode == 0, done.stderr
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    return printed("plone_damage.py")
 
 
 def test_every_damage_is_noticed(found: dict[str, Any]) -> None:

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-PROGRAM = CHECKOUT / "tests/adapters/plone_processes.py"
+from tests.adapters.plone_image import printed
+
 OBJECTS = 300
 
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, Any]:
     """What the program in the container printed."""
-    told = yaml.safe_load((CHECKOUT / "images/images.yml").read_text())["images"]["plone"]
-    image = f"eduhub/plone:{told['version']}-py{told['pythons'][-1]}"
-    mounts = ["--read-only", "--tmpfs", "/tmp", "--tmpfs", "/data:size=80m,uid=500,gid=500"]  # noqa: S108 - its own
-    words = ["--network", "none", *mounts, "--volume", f"{PROGRAM}:/program.py:ro", "--entrypoint", "python3"]
-    command = ["docker", "run", "--rm", *words, image, "/program.py"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    return printed("plone_processes.py", "--tmpfs", "/data:size=80m,uid=500,gid=500")
 
 
 def test_a_pack_removes_the_past_and_keeps_no_copy_of_it(found: dict[str, Any]) -> None:
