@@ -13,7 +13,7 @@ from invoke.runners import Promise
 from invoke.tasks import task
 
 from command_line import CommandLine, Hosts, LastingStream, ask_for_consent, on_hosts, play, run
-from command_line.images import audit_images, build, builder, molecule, sbom_images, verify_images
+from command_line.images import audit_images, build, builder, locks_of_versions, molecule, sbom_images, verify_images
 from command_line.plone import backup, backups, pack, restore, rollback_plone, upgrade_plone
 from lab.verbs import lab_down, lab_up
 
@@ -197,8 +197,8 @@ def test(
 
 @task
 def lock(c: Context) -> None:
-    """Update the hashed locks from pyproject.toml and images/*/requirements.in."""
-    for lock_file, words in c.config.locks.items():
+    """Update the hashed locks from pyproject.toml and the requirements.in of images, one for each version of Plone."""
+    for lock_file, words in {**c.config.locks, **locks_of_versions()}.items():
         run(c, "uv", "pip", "compile", *c.config.lock_options, "--output-file", lock_file, *words.split())
 
 

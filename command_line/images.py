@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
+import yaml
 from invoke.context import Context
 from invoke.tasks import task
 
 from command_line import run
+
+CATALOGUE = Path(__file__).parents[1] / "images/images.yml"
+
+
+def locks_of_versions(catalogue: Path = CATALOGUE) -> dict[str, str]:
+    """Return of each version of an image its lock, and what `uv pip compile` makes it of for all its Pythons."""
+    locks = {}
+    for name, row in yaml.safe_load(catalogue.read_text(encoding="utf-8"))["images"].items():
+        for version, own in row.get("versions", {}).items():
+            home, pythons = f"images/{name}/{version}", (*own.get("pythons", ()), *own.get("on_request", ()))
+            oldest = min(pythons, key=lambda python: [int(part) for part in python.split(".")])
+            locks[f"{home}/requirements.txt"] = f"--python-version {oldest} {home}/requirements.in"
+    return locks
 
 
 def builder(c: Context, *words: str) -> None:
@@ -23,18 +38,19 @@ def molecule(c: Context, scenario: str, **environment: str) -> None:
 
 @task(help={
     "names": "images to build, as edge,bridge:py3.11; default: all", "python": "only the images of this Python",
+    "version": "only the images of this version, as of plone",
     "base": "build on this image instead of our own root file system",
     "missing": "skip images that were built from the same inputs",
     "fresh": "as --missing, and build images again that lack security updates of Debian",
     "no-cache": "build every layer again", "json": "one JSON document instead of progress and table",
 })  # fmt: skip
 def build(
-    c: Context, names: str = "", python: str = "", base: str = "", missing: bool = False, fresh: bool = False,
-    no_cache: bool = False, json: bool = False,
+    c: Context, names: str = "", python: str = "", version: str = "", base: str = "", missing: bool = False,
+    fresh: bool = False, no_cache: bool = False, json: bool = False,
 ) -> None:  # fmt: skip
     """Build the images: wheels and packages are fetched first, the build itself has no network."""
     flags = {"--missing": missing, "--fresh": fresh, "--no-cache": no_cache, "--json": json}
-    options = {"--python": python, "--base": base}
+    options = {"--python": python, "--version": version, "--base": base}
     builder(
         c, *names.replace(",", " ").split(), *(word for pair in options.items() if pair[1] for word in pair),
         *(flag for flag, on in flags.items() if on),

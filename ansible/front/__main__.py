@@ -156,8 +156,7 @@ def check_python(options: argparse.Namespace, hosts: Sequence[Target]) -> None:
 def check_plone(options: argparse.Namespace, hosts: Sequence[Target]) -> None:
     """Raise RefusalError where no image of Plone follows from the Python that was asked for."""
     wanted = str(options.values.get("eduhub_python") or "")
-    row = read(CHECKOUT / "images/images.yml")["images"]["plone"]
-    known = sorted({*row["pythons"], *row.get("on_request", ())}, key=lambda each: [int(n) for n in each.split(".")])
+    known = plone_pythons(str(options.defaults.get(images.PLONE, "")))
     if not wanted:
         raise RefusalError(f"plone.upgrade asks for the Python: type --python {known[-1]}.")
     for host in hosts:
@@ -174,6 +173,14 @@ def check_plone(options: argparse.Namespace, hosts: Sequence[Target]) -> None:
                 f"There is no Plone for Python {wanted!r}; it is built for {', '.join(known)}: "
                 f"type --python {known[-1]}."
             )
+
+
+def plone_pythons(image: str) -> list[str]:
+    """Return the Pythons that Plone is built for in the version that the tag `image` names, oldest first."""
+    versions = read(CHECKOUT / "images/images.yml")["images"]["plone"]["versions"]
+    found = [row for version, row in versions.items() if f":{version}-" in image]
+    known = {python for row in found for python in (*row.get("pythons", ()), *row.get("on_request", ()))}
+    return sorted(known, key=lambda each: [int(part) for part in each.split(".")])
 
 
 def ladder() -> Ladder:

@@ -30,6 +30,7 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = Parser(prog="builder", description=DOES, allow_abbrev=False)
     parser.add_argument("names", nargs="*", metavar="NAME", help="bridge, bridge:py3.11, ...; without it all")
     parser.add_argument("--python", help="only the images of this Python, as 3.11")
+    parser.add_argument("--version", help="only the images of this version, as 6.1.4")
     parser.add_argument(
         "--tags", action="store_true", help="each NAME is a tag, as eduhub/bridge:py3.11; those of others are left out"
     )
@@ -74,7 +75,7 @@ def main(words: Sequence[str]) -> int:
     wanted = arguments(words)
     images = load(on_request=True)
     chosen: Sequence[Image] = (
-        tagged(images, wanted.names) if wanted.tags else choose(images, wanted.names, wanted.python)
+        tagged(images, wanted.names) if wanted.tags else choose(images, wanted.names, wanted.python, wanted.version)
     )
     progress = report.Progress()
     with cache.lock(lambda: progress.say("builder", "another build is running; waiting for it to end")):

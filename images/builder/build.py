@@ -205,9 +205,9 @@ class Builder:
 
     def _wheels(self, image: Image, base: str) -> list[tuple[str, Path]]:
         """Return what goes into the context's build/: the installer, pip, and the wheels for the Python in `base`."""
-        lock = self.directory / image.name / "requirements.txt"
+        lock = self.directory / image.lock
         if not lock.exists():
-            raise Refusal(f"images/{image.name} has no requirements.txt; make its lock with ./invoke lock.")
+            raise Refusal(f"images/{image.lock} does not exist; make it with ./invoke lock.")
         with self.progress.step(image.short, "wheels") as show:
             target = self.engine.target(base)
             wanted = wheels.requirements(lock.read_text(encoding="utf-8"), target)

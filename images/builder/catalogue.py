@@ -32,6 +32,7 @@ class Root:
 class Image:
     """One image to build. `python` is None where none is inside; `base` is the tag it stands on, or None.
 
+    `lock` is the path of its hashed requirements below images/; one without wheels has no such file.
     `end_of_life` is the last day of security fixes of its Debian suite, where it is known. One `on_request` is built
     only for who names it.
     """
@@ -45,6 +46,7 @@ class Image:
     root: Root | None
     base: str | None
     sdists: tuple[str, ...]
+    lock: str
     end_of_life: date | None = None
     on_request: bool = False
 
@@ -65,14 +67,23 @@ def load(directory: Path = HERE, *, on_request: bool = False) -> tuple[Image, ..
     images = [
         image
         for name, row in document["images"].items()
-        for image in _images(name, {"version": project["version"], **row}, document)
+        for told in _versions(name, row, project["version"])
+        for image in _images(name, told, document)
         if on_request or not image.on_request
     ]
     return tuple(sorted(images, key=lambda image: image.base is not None))
 
 
+def _versions(name: str, row: dict[str, Any], project: str) -> Iterable[dict[str, Any]]:
+    """Yield the row of each version of an image, with its `version` and `lock`: that of the project, or its own."""
+    if "versions" not in row:
+        yield {"version": project, "lock": f"{name}/requirements.txt", **row}
+    for version, own in row.get("versions", {}).items():
+        yield {**row, "version": version, "lock": f"{name}/{version}/requirements.txt", **own}
+
+
 def _images(name: str, row: dict[str, Any], document: dict[str, Any]) -> Iterable[Image]:
-    """Yield the images of one row: one a Python, or the one of its suite."""
+    """Yield the images of one version: one a Python, or the one of its suite."""
     suites = document["suites"]
     suite_of = {facts["python"]: suite for suite, facts in suites.items()}
     asked = row.get("on_request", [])
@@ -94,6 +105,7 @@ def _images(name: str, row: dict[str, Any], document: dict[str, Any]) -> Iterabl
             root=Root(suite, include, tuple(common["exclude"]), tuple(common["keep"]), remove) if own else None,
             base=None if own else f"{REPOSITORY}/base:{suite}",
             sdists=tuple(row.get("sdists", ())),
+            lock=row["lock"],
             end_of_life=suites[suite].get("end_of_life"),
             on_request=python in asked,
         )
@@ -104,12 +116,14 @@ def pythons(images: Sequence[Image], name: str) -> tuple[str, ...]:
     return tuple(_ordered(image.python for image in images if image.name == name and image.python))
 
 
-def choose(images: Sequence[Image], names: Sequence[str], python: str | None) -> tuple[Image, ...]:
-    """Return the images called `names` (all, if none) that hold `python` (any, if None).
+def choose(
+    images: Sequence[Image], names: Sequence[str], python: str | None, version: str | None = None
+) -> tuple[Image, ...]:
+    """Return the images called `names` (all, if none) that hold `python` (any, if None) in `version` (their first).
 
     A name is "bridge" or, for one of several, "bridge:py3.11". An image without a Python matches no Python, and one
-    on request only its own name, or its image's beside its Python.
-    Raise Refusal, naming the choices, for a name or Python that no image has.
+    on request only its own name, or its image's beside its Python or version.
+    Raise Refusal, naming the choices, for a name, Python or version that no image has.
     """
     known = {word for image in images for word in (image.name, image.short)}
     for name in names:
@@ -122,17 +136,37 @@ def choose(images: Sequence[Image], names: Sequence[str], python: str | None) ->
     built = {image.python for image in images if image.python}
     if python and python not in built:
         raise Refusal(f"No image is built for Python {python!r}; choose {listed(built)}.")
+    named = [image for image in images if not names or {image.name, image.short} & set(names)]
+    if version:
+        _demand_version(named, names, version)
+    first: dict[str, str] = {}
+    for image in images:
+        first.setdefault(image.name, image.version)
+    meant = [image for image in named if image.version == (version or first[image.name]) or image.short in names]
     chosen = tuple(
         image
-        for image in images
-        if (not names or {image.name, image.short} & set(names)) and (not python or image.python == python)
-        if not image.on_request or image.short in names or (image.name in names and python)
+        for image in meant
+        if not python or image.python == python
+        if not image.on_request or image.short in names or (image.name in names and (python or version))
     )
     if not chosen:
-        offered = {image.python for image in images if image.python and {image.name, image.short} & set(names)}
+        offered = {image.python for image in meant if image.python}
         only = f"only for {listed(offered)}" if offered else "it holds no Python"
-        raise Refusal(f"{' and '.join(names)} is not built for Python {python}, {only}.")
+        others = listed(image.version for image in named if image.python == python and image not in meant)
+        told = version or (meant[0].version if others else "")
+        what = " ".join([" and ".join(names), *([told] if told else [])])
+        other = f"; add --version {others.replace(', ', ' or ')} for that" if others and not version else ""
+        raise Refusal(f"{what} is not built for Python {python}, {only}{other}.")
     return chosen
+
+
+def _demand_version(named: Sequence[Image], names: Sequence[str], version: str) -> None:
+    """Raise Refusal unless one of the images that were `named` has this version."""
+    if not names:
+        raise Refusal(f"Whose version is {version!r}? Name the image too, as in --names plone --version {version}.")
+    if version not in {image.version for image in named}:
+        what = " and ".join(names)
+        raise Refusal(f"There is no {what} of version {version!r}; choose {listed(each.version for each in named)}.")
 
 
 def tagged(images: Sequence[Image], tags: Sequence[str]) -> tuple[Image, ...]:

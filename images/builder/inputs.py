@@ -15,7 +15,7 @@ from builder.catalogue import Image, Root
 # Beside an image's own files, these decide what its first stage makes of a lock.
 STAGE_RECIPE = ("base/install.py", "base/tools.txt")
 # What is said of an image, and changes nothing in it.
-NO_INPUTS = {"end_of_life", "on_request"}
+NO_INPUTS = {"end_of_life", "lock", "on_request"}
 
 
 def files(image: Image, directory: Path = HERE) -> list[Path]:
@@ -28,11 +28,10 @@ def files(image: Image, directory: Path = HERE) -> list[Path]:
 
 def digest(image: Image, base: str, directory: Path = HERE) -> str:
     """Return the sha256 over all that goes into `image`; `base` stands for what it stands on ("" for nothing)."""
-    home = directory / image.name
     paths = [] if image.root else [directory / name for name in STAGE_RECIPE]
     if is_built(image, directory):
         paths += files(image, directory)
-        paths += [lock for lock in [home / "requirements.txt"] if lock.exists()]
+        paths += [lock for lock in [directory / image.lock] if lock.exists()]
     facts = {
         "image": {name: value for name, value in asdict(image).items() if name not in NO_INPUTS},
         "root": root_digest(image.root, directory) if image.root else "",

@@ -144,7 +144,7 @@ def main(words: Sequence[str]) -> int:
         for image, facts in chosen:
             found = builder.contents(image, facts["Id"])
             python = (facts["Config"].get("Labels") or {}).get("org.eduhub.python")
-            hashes = locked(builder.directory / image.name / "requirements.txt", python) if python else {}
+            hashes = locked(builder.directory / image.lock, python) if python else {}
             text = document(image.tag, facts, found, hashes)
             file = wanted.to / f"{image.short.replace(':', '-')}.cdx.json"
             write(text, file)

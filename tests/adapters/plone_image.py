@@ -1,13 +1,17 @@
-"""Runs a program of these tests in Plone's image, which has the database's own libraries."""
+"""Runs a program of these tests in Plone's image, which has the database's own libraries.
+
+EDUHUB_PLONE names another than the default one, as EDUHUB_PLONE=eduhub/plone:6.1.4-py3.13.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
-import yaml
+from builder.catalogue import choose, load
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SECONDS = 300
@@ -15,8 +19,7 @@ SECONDS = 300
 
 def printed(program: str, *words: str) -> dict[str, Any]:
     """Return the JSON object that tests/adapters/`program` prints last; `words` are more options of `docker run`."""
-    told = yaml.safe_load((CHECKOUT / "images/images.yml").read_text())["images"]["plone"]
-    image = f"eduhub/plone:{told['version']}-py{told['pythons'][-1]}"
+    image = os.environ.get("EDUHUB_PLONE") or choose(load(), ["plone"], None)[-1].tag
     mounts = ["--tmpfs", "/tmp", "--volume", f"{CHECKOUT}/tests/adapters/{program}:/program.py:ro"]  # noqa: S108 - its own
     options = ["--rm", "--network", "none", "--read-only", *mounts, *words, "--entrypoint", "python3"]
     command = ["docker", "run", *options, image, "/program.py"]

@@ -18,6 +18,7 @@ from invoke import Config, Exit, MockContext, Result
 
 import command_line
 import tasks
+from builder.catalogue import load
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -137,6 +138,10 @@ VERBS = {
         (tasks.build, {"names": "edge,pilot", "no_cache": True, "base": "debian:12"}),
         ["builder edge pilot --base debian:12 --no-cache"],
     ),
+    "images.build --version": (
+        (tasks.build, {"names": "plone", "version": "6.1.4", "python": "3.13"}),
+        ["builder plone --python 3.13 --version 6.1.4"],
+    ),
     "images.build --fresh": ((tasks.build, {"fresh": True}), ["builder --fresh"]),
     "images.audit": (
         (tasks.audit_images, {"names": "edge,pilot", "advisories": "all.zip", "json": True}),
@@ -151,6 +156,21 @@ VERBS = {
 def test_a_verb_runs_these_programs(verb, expected):
     task, options = verb
     assert lines_of(task, **options) == expected
+
+
+def test_each_version_of_an_image_has_a_lock_for_its_oldest_python(tmp_path):
+    catalogue = tmp_path / "images.yml"
+    versions = "{'6': {pythons: ['3.11'], on_request: ['3.9']}, '7': {on_request: ['3.13']}}"
+    catalogue.write_text(f"images: {{edge: {{}}, plone: {{versions: {versions}}}}}")
+    assert command_line.images.locks_of_versions(catalogue) == {
+        "images/plone/6/requirements.txt": "--python-version 3.9 images/plone/6/requirements.in",
+        "images/plone/7/requirements.txt": "--python-version 3.13 images/plone/7/requirements.in",
+    }
+
+
+def test_every_lock_that_an_image_is_built_from_is_renewed():
+    renewed = {*tasks.namespace.configuration()["locks"], *command_line.images.locks_of_versions()}
+    assert {f"images/{image.lock}" for image in load(on_request=True) if image.base} <= renewed
 
 
 def test_the_whole_fault_matrix_is_played_instead_of_everything():

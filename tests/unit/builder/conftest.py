@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from builder import HERE
+from builder.catalogue import load
 
 
 @pytest.fixture(autouse=True)
@@ -29,5 +30,7 @@ def tree(tmp_path: Path) -> Path:
         (images / name / "src").mkdir(parents=True)
         (images / name / "Dockerfile").write_text("FROM scratch\n")
         (images / name / "src" / "program.py").write_text("print()\n")
-        (images / name / "requirements.txt").write_text("")
+    for image in (each for each in load(on_request=True) if each.base):
+        (images / image.lock).parent.mkdir(parents=True, exist_ok=True)
+        (images / image.lock).write_text("")
     return images

@@ -257,7 +257,7 @@ def test_labels_say_what_is_inside(bench: Bench) -> None:
 def test_an_image_without_a_lock_is_refused(bench: Bench) -> None:
     """No wheel is fetched that no lock names."""
     (bench.tree / "pilot" / "requirements.txt").unlink()
-    with pytest.raises(Refusal, match=r"images/pilot has no requirements.txt; make its lock with ./invoke lock"):
+    with pytest.raises(Refusal, match=r"images/pilot/requirements.txt does not exist; make it with ./invoke lock"):
         bench.build("pilot")
 
 

@@ -42,6 +42,25 @@ def test_a_python_is_a_row(tree: Path) -> None:
     assert pythons(images, "bridge") == (*pythons(load(), "bridge"), "3.14")
 
 
+def test_a_version_is_a_row(tree: Path) -> None:
+    """The next Plone is data: a row, and the files of its lock."""
+    path = tree / "images.yml"
+    path.write_text(path.read_text().replace("    versions:\n", '    versions:\n      "7.0": {pythons: ["3.13"]}\n'))
+    (tree / "plone/7.0").mkdir()
+    (tree / "plone/7.0/requirements.txt").write_text("")
+    images = load(tree, on_request=True)
+
+    (newest,) = choose(images, ["plone"], None)
+    (older,) = choose(images, ["plone"], "3.11", "6.0.13")
+
+    assert (newest.tag, newest.base, newest.version) == ("eduhub/plone:7.0-py3.13", "eduhub/base:trixie", "7.0")
+    assert older.tag == "eduhub/plone:6.0.13-py3.11"
+    before = [digest(image, "base", tree) for image in (newest, older)]
+    (tree / newest.lock).write_text("changed")
+    assert digest(newest, "base", tree) != before[0]
+    assert digest(older, "base", tree) == before[1]
+
+
 def test_hosts_name_images_by_their_tags() -> None:
     """What an institution has of its own is nothing for the builder."""
     found = tagged(load(), ["eduhub/pilot:py3.11", "example.edu/bridge:4.2", "eduhub/bridge:py3.13"])
@@ -89,6 +108,9 @@ def test_names_and_a_python_narrow_the_choice(names: list[str], python: str | No
         (["plone"], None, ["eduhub/plone:6.0.13-py3.11"]),
         (["plone"], "3.9", ["eduhub/plone:6.0.13-py3.9"]),
         (["plone:6.0.13-py3.9"], None, ["eduhub/plone:6.0.13-py3.9"]),
+        (["plone"], "3.11", ["eduhub/plone:6.0.13-py3.11"]),
+        (["plone:6.1.4-py3.13"], None, ["eduhub/plone:6.1.4-py3.13"]),
+        (["plone:6.1.4-py3.13"], "3.13", ["eduhub/plone:6.1.4-py3.13"]),
         ([], "3.9", ["eduhub/base:bullseye", "eduhub/bridge:py3.9"]),
     ],
 )
@@ -99,10 +121,24 @@ def test_an_image_on_request_is_built_for_who_names_it(names: list[str], python:
     assert choose(images, [], None) == load()
 
 
+@pytest.mark.parametrize(
+    ("python", "version", "tags"),
+    [
+        (None, "6.1.4", ["eduhub/plone:6.1.4-py3.11", "eduhub/plone:6.1.4-py3.13"]),
+        ("3.13", "6.1.4", ["eduhub/plone:6.1.4-py3.13"]),
+        ("3.9", "6.0.13", ["eduhub/plone:6.0.13-py3.9"]),
+    ],
+)
+def test_a_version_that_is_named_is_built(python: str | None, version: str, tags: list[str]) -> None:
+    """Whoever names it requests it."""
+    images = load(on_request=True)
+    assert [image.tag for image in choose(images, ["plone"], python, version)] == tags
+
+
 def test_hosts_may_name_an_image_on_request() -> None:
     """An inventory that names it needs it."""
-    found = tagged(load(on_request=True), ["eduhub/plone:6.0.13-py3.9"])
-    assert [image.python for image in found] == ["3.9"]
+    found = tagged(load(on_request=True), ["eduhub/plone:6.0.13-py3.9", "eduhub/plone:6.1.4-py3.13"])
+    assert [image.python for image in found] == ["3.9", "3.13"]
 
 
 @pytest.mark.parametrize(
@@ -125,4 +161,25 @@ def test_a_choice_that_cannot_be_is_refused_with_what_can(names: list[str], pyth
     """One sentence: what is wrong, with which value, and what to type instead."""
     with pytest.raises(Refusal) as refusal:
         choose(load(), names, python)
+    assert str(refusal.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("names", "python", "version", "sentence"),
+    [
+        (["plone"], None, "6.1", "There is no plone of version '6.1'; choose 6.0.13, 6.1.4."),
+        (["plone"], "3.9", "6.1.4", "plone 6.1.4 is not built for Python 3.9, only for 3.11, 3.13."),
+        (
+            ["plone"], "3.13", None,
+            "plone 6.0.13 is not built for Python 3.13, only for 3.9, 3.11; add --version 6.1.4 for that.",
+        ),
+        ([], None, "6.1.4", "Whose version is '6.1.4'? Name the image too, as in --names plone --version 6.1.4."),
+    ],
+)  # fmt: skip
+def test_a_version_that_cannot_be_is_refused_with_what_can(
+    names: list[str], python: str | None, version: str | None, sentence: str
+) -> None:
+    """The operator learns which versions there are, and which one has the Python."""
+    with pytest.raises(Refusal) as refusal:
+        choose(load(on_request=True), names, python, version)
     assert str(refusal.value) == sentence

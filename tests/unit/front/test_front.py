@@ -139,7 +139,7 @@ def test_the_python_of_an_inventory_is_checked_like_the_one_that_is_typed(checko
         main.check_python(argparse.Namespace(values={}), [Target("host", {"bridge_python": "3.13"})])
 
 
-PLONES = "images: {plone: {pythons: ['3.11'], on_request: ['3.9']}}\n"
+PLONES = "images: {plone: {versions: {'6': {pythons: ['3.11'], on_request: ['3.9']}, '7': {pythons: ['3.12']}}}}\n"
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         if environ.get(name):
             raise Refused(
                 f"{name}={environ[name]} cannot be installed at start, because this image is complete and needs no "
-                "network: add the packages to images/plone/requirements.in and type ./invoke lock images.build."
+                "network: add the packages to requirements.in below images/plone and type ./invoke lock images.build."
             )
     relstorage: dict[str, str] = {}
     dsn_file = environ.get("RELSTORAGE_DSN_FILE") or None

@@ -13,6 +13,7 @@ import Zope2
 from AccessControl.SecurityManagement import newSecurityManager, noSecurityManager
 from plone.base.interfaces import IPloneSiteRoot
 from Products.CMFPlone.factory import addPloneSite
+from Products.CMFPlone.utils import getFSVersionTuple
 from Products.GenericSetup.registry import _profile_registry
 from Products.PluggableAuthService.interfaces.authservice import IPluggableAuthService
 from Testing.makerequest import makerequest
@@ -22,6 +23,8 @@ from .sample import ensure_sample
 from .settings import Refused, Site
 
 ADMIN = "admin"
+# From Plone 6.1 on content types are a profile like any other, and that of Volto's first page is gone.
+CONTENT_TYPES, FIRST_PAGE = "plone.app.contenttypes:default", "plone.volto:default-homepage"
 log = logging.getLogger("plone")
 
 
@@ -105,7 +108,8 @@ def ensure_site(app: Any, site: Site) -> bool:
             return False
         app.manage_delObjects([site.id])
     known = [profile["id"] for profile in _profile_registry.listProfileInfo()]
-    for profile in site.profiles:
+    wanted = contents(site)
+    for profile in wanted["extension_ids"]:
         if profile not in known:
             near = get_close_matches(profile, known, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
@@ -114,9 +118,17 @@ def ensure_site(app: Any, site: Site) -> bool:
         app,
         site.id,
         title="Plone",
-        extension_ids=site.profiles,
-        setup_content=site.setup_content,
         default_language=site.language,
         portal_timezone=site.timezone,
+        **wanted,
     )
     return True
+
+
+def contents(site: Site) -> dict[str, Any]:
+    """Return what Plone's factory is told of profiles and first content. Raise Refused for what this Plone lacks."""
+    if getFSVersionTuple() < (6, 1):
+        return {"extension_ids": site.profiles, "setup_content": site.setup_content}
+    if site.setup_content:
+        raise Refused("SETUP_CONTENT is for Plone 6.0: later ones have no first content for it, so leave it out.")
+    return {"extension_ids": (CONTENT_TYPES, *(each for each in site.profiles if each != FIRST_PAGE))}
