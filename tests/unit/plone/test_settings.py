@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from eduhub_plone.settings import PROFILES, REST, Refused, read
+from eduhub_plone.settings import PROFILES, REST, Refused, read, told_to_factory
 
 
 def test_nothing_set_serves_port_8080_and_makes_no_site() -> None:
@@ -83,3 +83,24 @@ def test_one_cors_variable_brings_the_official_defaults_of_the_others() -> None:
     """CORS is off until one of its variables is set."""
     cors = read({"CORS_ALLOW_ORIGIN": "https://app.example.edu"}).cors
     assert (cors["CORS_ALLOW_ORIGIN"], cors["CORS_MAX_AGE"]) == ("https://app.example.edu", "3600")
+
+
+def test_the_factory_of_plone_6_1_is_told_of_content_types_and_of_no_first_page() -> None:
+    """Up to 6.0 it brings both by itself; a profile that is not in the image would be refused."""
+    site = read({"SITE": "", "PROFILES": "my.addon:default"}).site
+    assert site
+    older, newer = told_to_factory(site, (6, 0)), told_to_factory(site, (6, 1))
+    assert (older["extension_ids"], older["setup_content"]) == (site.profiles, False)
+    assert newer["extension_ids"][0] == "plone.app.contenttypes:default"
+    assert set(older["extension_ids"]) - set(newer["extension_ids"]) == {"plone.volto:default-homepage"}
+    assert "my.addon:default" in newer["extension_ids"]
+    assert "setup_content" not in newer
+
+
+def test_first_content_is_refused_where_plone_has_none() -> None:
+    """It would be left out without a word."""
+    site = read({"SITE": "", "SETUP_CONTENT": "on"}).site
+    assert site
+    assert told_to_factory(site, (6, 0))["setup_content"]
+    with pytest.raises(Refused, match="SETUP_CONTENT is for"):
+        told_to_factory(site, (6, 1))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 PASSWORD_FILE = "/run/secrets/plone_admin_password"  # noqa: S105 - a path, not a password
 MOST_PROCESSES = 16
@@ -17,13 +18,15 @@ TRUE = ("1", "on", "t", "true", "y", "yes")
 FALSE = ("0", "f", "false", "n", "no", "off")
 SAMPLES = ("courses",)
 
+# From Plone 6.1 on content types are a profile like any other, and that of Volto's first page is gone.
+CONTENT_TYPES, FIRST_PAGE = "plone.app.contenttypes:default", "plone.volto:default-homepage"
 PROFILES = {
     "classic": ("plone.app.caching:default", "plonetheme.barceloneta:default"),
     "volto": (
         "plone.app.caching:default",
         "plonetheme.barceloneta:default",
         "plone.volto:default",
-        "plone.volto:default-homepage",
+        FIRST_PAGE,
     ),
 }
 REST = "plone.restapi:default"  # without it anonymous REST calls end in 401 on a classic site
@@ -183,6 +186,18 @@ def site(environ: Mapping[str, str]) -> Site | None:
         delete_existing=truth(environ, "DELETE_EXISTING"),
         sample=sample,
     )
+
+
+def told_to_factory(site: Site, version: tuple[int, ...]) -> dict[str, Any]:
+    """Return what the factory of a Plone `version`, as (6, 1), is told of profiles and of first content.
+
+    Raise Refused for first content where it has none.
+    """
+    if version < (6, 1):
+        return {"extension_ids": site.profiles, "setup_content": site.setup_content}
+    if site.setup_content:
+        raise Refused("SETUP_CONTENT is for Plone 6.0: later ones have no first content for it, so leave it out.")
+    return {"extension_ids": (CONTENT_TYPES, *(each for each in site.profiles if each != FIRST_PAGE))}
 
 
 def values(environ: Mapping[str, str], table: dict[str, tuple[str, str | None]]) -> dict[str, str]:

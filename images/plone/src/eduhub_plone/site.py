@@ -20,11 +20,9 @@ from Testing.makerequest import makerequest
 from zope.component.hooks import setSite
 
 from .sample import ensure_sample
-from .settings import Refused, Site
+from .settings import Refused, Site, told_to_factory
 
 ADMIN = "admin"
-# From Plone 6.1 on content types are a profile like any other, and that of Volto's first page is gone.
-CONTENT_TYPES, FIRST_PAGE = "plone.app.contenttypes:default", "plone.volto:default-homepage"
 log = logging.getLogger("plone")
 
 
@@ -108,7 +106,7 @@ def ensure_site(app: Any, site: Site) -> bool:
             return False
         app.manage_delObjects([site.id])
     known = [profile["id"] for profile in _profile_registry.listProfileInfo()]
-    wanted = contents(site)
+    wanted = told_to_factory(site, getFSVersionTuple()[:2])
     for profile in wanted["extension_ids"]:
         if profile not in known:
             near = get_close_matches(profile, known, n=1)
@@ -123,12 +121,3 @@ def ensure_site(app: Any, site: Site) -> bool:
         **wanted,
     )
     return True
-
-
-def contents(site: Site) -> dict[str, Any]:
-    """Return what Plone's factory is told of profiles and first content. Raise Refused for what this Plone lacks."""
-    if getFSVersionTuple() < (6, 1):
-        return {"extension_ids": site.profiles, "setup_content": site.setup_content}
-    if site.setup_content:
-        raise Refused("SETUP_CONTENT is for Plone 6.0: later ones have no first content for it, so leave it out.")
-    return {"extension_ids": (CONTENT_TYPES, *(each for each in site.profiles if each != FIRST_PAGE))}
