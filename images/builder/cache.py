@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 # Entries of a kind; the longest unused go first. More than any one catalogue needs at once.
-KEPT = 12
+KEPT = 24
 
 
 def home() -> Path:

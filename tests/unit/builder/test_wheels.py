@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from builder import HERE, Refusal
+from builder.catalogue import Image, load
 from builder.wheels import Target, fetch, requirements
 
 OLD = Target("3.9.2", "2.31", "x86_64")
 NEW = Target("3.11.2", "2.36", "x86_64")
 # Given twice in the bridge's requirements.in, and what follows from it: their fixes need a later Python than 3.9.
 CURRENT = {"aiohttp", "fastapi", "opentelemetry-api", "starlette", "yarl"}
+PLONES = [image for image in load(on_request=True) if image.name == "plone"]
 LOCK = """
 # a remark
 --index-url https://nowhere.invalid
@@ -53,6 +55,16 @@ def test_the_bridge_has_the_same_pins_on_every_python_but_where_a_fix_needs_a_la
 def test_an_upgrade_between_pythons_that_get_fixes_changes_the_interpreter_and_nothing_else() -> None:
     """Their pins are the same, to the hash."""
     assert pins(Target("3.13.5", "2.41", "x86_64")) == pins(NEW)
+
+
+@pytest.mark.parametrize("image", PLONES, ids=lambda image: image.short)
+def test_the_lock_of_a_version_of_plone_has_that_version_and_a_hash_for_each_pin(image: Image) -> None:
+    """A row that was copied without its lock would build another Plone under its name."""
+    lock = (HERE / image.lock).read_text(encoding="utf-8")
+    found = requirements(lock, Target(f"{image.python}.2", "2.31", "x86_64"))
+    for name in ("plone", "products-cmfplone"):
+        assert found[name].split()[0] == f"{name}=={image.version}"
+    assert "://" not in lock
 
 
 def test_a_pin_without_a_hash_is_refused() -> None:
