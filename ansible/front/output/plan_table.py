@@ -32,7 +32,7 @@ def _row(name: str, host: Plan) -> dict[str, str]:
         "wave": str(host["wave"]),
         "release": str(live.get("release") or NONE),
         "python": f"{was} → {becomes}" if host["changes"] and was != becomes else was,
-        "sends": f"{size / 1e6:.0f} MB" if size else NONE,
+        "sends": f"{size / 1e6:.{1 if size < 1e7 else 0}f} MB" if size else NONE,
         "minutes": f"{host['minutes']:g}" if host["changes"] and host["minutes"] is not None else NONE,
         "plan": "refused" if host["findings"] else "upgrade" if host["changes"] else "unchanged",
     }
@@ -47,7 +47,7 @@ def _details(host: Plan) -> dict[str, str]:
         "undoes": f"run {left}, which was interrupted" if left else "",
         "gates": "; ".join(f"{', '.join(gates)}: {mode}" for mode, gates in modes.items()),
         "changes": "; ".join(host["changed"]),
-        "sends": ", ".join(host["images"]) if host["send_bytes"] else "",
+        "sends": ", ".join(host.get("sends") or ()),
     }
 
 

@@ -18,11 +18,11 @@ ANSWER = {
     "from": {"release": "20260101T000000Z-py3.9-aaaaaaaa", "python": "3.9.2", "image": "x:3.9", "image_id": "sha256:1"},
     "to": {"release": None, "python": "3.13.5", "image": "x:3.13", "image_id": "sha256:2"},
     "changed": ["Python 3.9.2 → 3.13.5", "image x:3.9 → x:3.13"],
-    "images": {"x:3.13": "sha256:2"}, "send_bytes": 136_200_000,
+    "images": {"x:3.13": "sha256:2", "edge:1": "sha256:3"}, "sends": ["x:3.13"], "send_bytes": 36_200_000,
     "gates": {"smoke": "enforce", "runtime": "enforce", "performance": "off"},
     "seconds": 90.0, "measured": 2, "interrupted": None, "settings": "5e7", "fingerprint": "f1",
 }  # fmt: skip
-SERVED = {**ANSWER, "changes": False, "to": ANSWER["from"], "changed": [], "send_bytes": 0}
+SERVED = {**ANSWER, "changes": False, "to": ANSWER["from"], "changed": [], "sends": [], "send_bytes": 0}
 FULL = Message("disk_short", "No disk is left.", (("df", "-h"),))
 
 

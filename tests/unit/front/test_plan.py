@@ -73,7 +73,9 @@ CHANGED = {
         ["b2: the live release is r9 now, and was 20260101T000000Z-py3.9-aaaaaaaa."],
     ),
     "a run was interrupted": (host("b1", interrupted="run-9"), ["b1: the unfinished run is run-9 now, and was none."]),
-    "an image was built": (host("b1", images={"x:3.13": "sha256:3"}), ["b1: other images now (x:3.13)."]),
+    "an image was built": (
+        host("b1", images={**ANSWER["images"], "x:3.13": "sha256:9"}), ["b1: other images now (x:3.13)."],
+    ),
     "a setting was changed": (host("b3", settings="other"), ["b3: other settings in the inventory now."]),
     "a finding": (
         host("b2", findings=[FULL.document()], **{"from": None}),
@@ -134,10 +136,10 @@ def test_people_read_a_line_a_host_and_what_is_the_same_for_several_once():
     plan = planned(b2=looked(SERVED), b3=looked({**ANSWER, "interrupted": "run-7"}, FULL))
     plan = {**plan, "hosts": {name: plan["hosts"][name] for name in NAMES}}
     assert plan_table(plan, 100) == [
-        "HOST  WAVE  RELEASE                          PYTHON          SENDS   MINUTES  PLAN",
-        "b1    2     20260101T000000Z-py3.9-aaaaaaaa  3.9.2 → 3.13.5  136 MB  1.5      upgrade",
-        "b2    2     20260101T000000Z-py3.9-aaaaaaaa  3.9.2           -       -        unchanged",
-        "b3    1     20260101T000000Z-py3.9-aaaaaaaa  3.9.2 → 3.13.5  136 MB  1.5      refused",
+        "HOST  WAVE  RELEASE                          PYTHON          SENDS  MINUTES  PLAN",
+        "b1    2     20260101T000000Z-py3.9-aaaaaaaa  3.9.2 → 3.13.5  36 MB  1.5      upgrade",
+        "b2    2     20260101T000000Z-py3.9-aaaaaaaa  3.9.2           -      -        unchanged",
+        "b3    1     20260101T000000Z-py3.9-aaaaaaaa  3.9.2 → 3.13.5  36 MB  1.5      refused",
         "",
         "b1:",
         "  gates     smoke, runtime: enforce; performance: off",

@@ -15,13 +15,13 @@ from eduhub_pilot.model.release import parse_spec
 from eduhub_pilot.rollout.admission import RunRequest
 from tests.unit.pilot.world import World
 
-NEW = {"eduhub/bridge:py3.11": {"id": "sha256:new", "bytes": 130_000_000, "python": "3.11.9"}}
+NEW = {"eduhub/bridge:py3.11": {"id": "sha256:new", "bytes": 412_345, "python": "3.11.9"}}
 
 
 def upgrade(world: World, images: dict[str, Any] | None = None, python: str | None = "3.11") -> dict[str, Any]:
     """The plan of an upgrade with the images that this host has already, but for `images`."""
     here = {name: world.engine.images[name] for name in ("eduhub/bridge:py3.9", "eduhub/bridge:py3.11")}
-    there = {name: {"id": image.id, "bytes": 1000, "python": image.python} for name, image in here.items()}
+    there = {name: {"id": image.id, "bytes": 0, "python": image.python} for name, image in here.items()}
     there |= images or {}
     outcome = plan(world.host, RunRequest("next", "", "upgrade", python), parse_spec(json.loads(world.spec())), there)
     found: dict[str, Any] = json.loads(json.dumps(outcome.data["plan"]))
@@ -68,10 +68,10 @@ def test_the_live_release_is_planned_as_no_change(live):
     assert (found["changes"], found["changed"], found["to"]) == (False, [], found["from"])
 
 
-def test_an_image_that_is_to_come_decides_the_release_and_is_sent_with_the_others(live):
+def test_an_image_that_is_to_come_decides_the_release_and_is_sent(live):
     found = upgrade(live, NEW)
     assert (found["to"]["image_id"], found["to"]["python"]) == ("sha256:new", "3.11.9")
-    assert found["send_bytes"] == 130_000_000 + 1000
+    assert (found["sends"], found["send_bytes"]) == (["eduhub/bridge:py3.11"], 412_345)
     assert found["images"]["eduhub/bridge:py3.11"] == "sha256:new"
 
 

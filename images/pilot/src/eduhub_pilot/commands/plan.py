@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--python", help="Python to move to, as 3.11; without it the live one stays")
     parser.add_argument(
         "--images", type=json.loads, default={}, metavar="JSON",
-        help="the images that the host will have by then: NAME: {id, bytes, python}",
+        help="the images that the host will have by then: NAME: {id, bytes to send, python}",
     )  # fmt: skip
 
 
@@ -77,9 +77,6 @@ def _fields(
 ) -> dict[str, Any]:
     changes = not live or live.id != record.id
     known = record.id in host.store.releases()
-    there = {name: host.engine.image(name) for name in images}
-    # They travel as one archive: all of them, or none.
-    sends = any(found is None or found.id != images[name]["id"] for name, found in there.items())
     seconds = timeline.measured(timeline.entries(host.store.journal(RECENT)[0])[0])[-MEASURED:]
     told = json.dumps([host.settings.given, record.spec.fields], sort_keys=True)
     return {
@@ -88,7 +85,8 @@ def _fields(
         "to": release_fields(record.id if known else None, record),
         "changed": timeline.changes(live, record, ()) if changes else [],
         "images": {name: each["id"] for name, each in images.items()},
-        "send_bytes": sum(each["bytes"] for each in images.values()) if sends else 0,
+        "sends": [name for name, each in images.items() if each.get("bytes")],
+        "send_bytes": sum(each.get("bytes", 0) for each in images.values()),
         "gates": dict(criteria(host.settings.gates, record.spec).modes),
         "seconds": round(median(seconds), 1) if seconds else None,
         "measured": len(seconds),
