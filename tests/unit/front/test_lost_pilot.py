@@ -17,7 +17,8 @@ run*) cat >/dev/null
   test -e {here}/sent || {{ echo "docker: Error response from daemon: No such image: eduhub/pilot" >&2; exit 125; }}
   echo '{{"code":"status_reported","exit":0,"message":"blue is live.","changed":false}}' ;;
 "image inspect"*) test -e {here}/built || {{ echo "Error: No such image: eduhub/pilot:py3.11" >&2; exit 1; }}
-  echo sha256:1; touch {here}/sent ;;
+  touch {here}/sent
+  echo '[{{"Id":"sha256:1","RepoTags":["eduhub/pilot:py3.11"],"Created":"","RootFS":{{"Layers":[]}},"Config":{{}}}}]' ;;
 esac
 """
 PLAYBOOK = """
@@ -48,7 +49,8 @@ def test_the_image_of_a_lost_pilot_is_sent_again_to_a_host_with_a_stack(there, c
     described = "images/pilot/src/eduhub_pilot/model/settings.json"
     (checkout / described).parent.mkdir(parents=True)
     shutil.copy(ROOT / described, checkout / described)
-    (checkout / "ansible/ansible.cfg").write_text("[defaults]\nroles_path = roles\n[connection]\npipelining = true\n")
+    (checkout / "ansible/ansible.cfg").write_text(f"[defaults]\nroles_path = roles\nlibrary = {ROOT}/ansible/library\n"
+        f"module_utils = {ROOT}/ansible/module_utils\n[connection]\npipelining = true\n")
     (checkout / "ansible/playbooks/status.yml").write_text(PLAYBOOK.format(state=checkout / "state"))
     (checkout / "bin").mkdir()
     (checkout / "bin/docker").write_text(DOCKER.format(here=checkout))
