@@ -253,6 +253,9 @@ class Plone:
     async def _unavailable(self, _: Seen, writer: asyncio.StreamWriter) -> None:
         await _say(writer, "503 Service Unavailable", b"busy")
 
+    async def _closed(self, _: Seen, writer: asyncio.StreamWriter) -> None:
+        await _say(writer, "503 Service Unavailable", b"closed", "Retry-After: 60")
+
     async def _silent(self, _: Seen, __: asyncio.StreamWriter) -> None:
         await asyncio.sleep(5)
 

@@ -100,7 +100,7 @@ class Restapi:
         self._loop.close()
 
     def fault(self, method: str, what: str) -> None:
-        """`what`: "500 before", "500 after", "drop before", "drop after", "wait after" (a second)."""
+        """`what`: "500 before", "500 after", "drop before", "drop after", "wait after" (a second), "turned away"."""
         self.faults.append((method, what))
 
     def put(self, path: str, kind: str = "Document", **fields: Any) -> Item:
@@ -212,6 +212,8 @@ class Restapi:
             await asyncio.sleep(self.delay)
         if what == "500 before":
             return _no(500, "ConflictError")
+        if what == "turned away":
+            return web.Response(status=503, headers={"Retry-After": "60"}, text="closed")
         if what == "drop before":
             request.transport.abort()  # type: ignore[union-attr]
             return web.Response()

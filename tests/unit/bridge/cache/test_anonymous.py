@@ -277,6 +277,13 @@ def test_a_write_that_never_left_forgets_nothing(start, own):
     assert said(bridge.get("/plone/count")).startswith("hit")
 
 
+def test_a_write_that_is_turned_away_forgets_nothing(start, plone):
+    bridge = start(plone.url, **FRESH)
+    bridge.get("/plone/count")
+    assert bridge.get("/plone/closed", USER, method="POST").status == 503
+    assert said(bridge.get("/plone/count")).startswith("hit")
+
+
 def test_a_client_that_has_the_page_is_told_so_from_the_page(fresh, page, plone):
     plone.says = ['ETag: W/"a,b"', f"Last-Modified: {MODIFIED}", "Vary: Accept"]
     fresh.get(f"{page}/count", 'If-None-Match: "other"')

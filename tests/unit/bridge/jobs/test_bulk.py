@@ -132,6 +132,13 @@ def test_what_plone_leaves_open_is_looked_up_and_written_once(bridge, cms, fault
     assert [kind for kind, _ in cms.writes] == ["create", "create", "change", "publish", "move", "delete"]
 
 
+def test_what_is_turned_away_waits_until_plone_takes_writes(bridge, cms):
+    for _ in range(6):  # more often than what fails is tried
+        cms.fault("POST", "turned away")
+    line, _ = results(bridge.bulk([create("a")]))
+    assert (line["status"], "uncertain" in line, len(cms.writes)) == (201, False, 1)
+
+
 def test_what_fails_every_time_says_whether_it_may_have_been_written(bridge, cms):
     for _ in range(5):
         cms.fault("POST", "500 before")

@@ -195,6 +195,15 @@ def test_answers_that_say_out_of_order_count_and_errors_of_a_page_do_not(start, 
     assert [(answer.status, answer.body == b"busy") for answer in answers] == [(503, True)] * 3 + [(503, False)]
 
 
+def test_writes_that_are_turned_away_do_not_mean_that_plone_is_out_of_order(start, plone):
+    bridge = start(plone.url, EDUHUB_PLONE_FAILURES="3")
+    answers = [bridge.get("/plone/closed", USER, method="POST") for _ in range(5)]
+    assert [(answer.status, answer.body, answer.field("retry-after")) for answer in answers] == [
+        (503, b"closed", ["60"])
+    ] * 5
+    assert bridge.get("/plone/x", USER).status == 200
+
+
 def test_a_plone_that_hangs_is_noticed_by_those_who_wait(start, plone):
     limits = {"EDUHUB_PLONE_READ_WAIT_SECONDS": "0.3", "EDUHUB_PLONE_PAUSE_SECONDS": "60"}
     bridge = start(plone.url, EDUHUB_PLONE_READS="2", **limits)

@@ -33,6 +33,7 @@ from eduhub_bridge.plone.answers import Reply, complaint
 from eduhub_bridge.plone.client import Site
 from eduhub_bridge.upstream.addresses import path_of
 from eduhub_bridge.upstream.limits import UpstreamError
+from eduhub_bridge.upstream.request_kind import Kind, turned_away
 
 Keep = Callable[[Mapping[str, Any]], Awaitable[None]]
 
@@ -279,6 +280,8 @@ async def _write(step: _Step, doubt: bool) -> Outcome:
         if error.sent:
             raise _SentError(error) from error
         raise
+    if turned_away(Kind.WRITE, reply.status, reply.fields):
+        raise UpstreamError("turned_away", reply.status, "Nothing can be written to Plone at the moment.")
     if reply.status >= 500:
         said = str(complaint(reply.document()).get("message") or "Plone failed.")
         raise _SentError(UpstreamError("refused", reply.status, said))

@@ -230,7 +230,8 @@ class Upstream:
                 attempt = partial(self._attempt, method, path, fields, body, kind, seconds, held)
                 told = self._metrics.plone_retries.inc
                 answer = await retried(attempt, self._again, self._budget, failure=failure, told=told)
-            changed = not request_kind.refused(path, answer.status)
+            away = request_kind.turned_away(kind, answer.status, answer.headers)
+            changed = not away and not request_kind.refused(path, answer.status)
         except UpstreamError as error:
             held.free()
             changed = error.sent
@@ -294,7 +295,8 @@ class Upstream:
             if held.error is None:
                 self._breaker.failed(str(error))
             raise
-        if answer.status in _OUT_OF_ORDER and "Zope" not in answer.headers.get("x-powered-by", ""):
+        away = request_kind.turned_away(kind, answer.status, answer.headers)
+        if answer.status in _OUT_OF_ORDER and not away and "Zope" not in answer.headers.get("x-powered-by", ""):
             self._breaker.failed(f"Plone answers {answer.status}.")
         else:
             self._breaker.succeeded()

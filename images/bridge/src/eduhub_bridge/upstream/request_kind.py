@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 
 # Safe by their definition (RFC 9110, section 9.2.1; RFC 4918, section 9.1), and plone.restapi keeps to it.
@@ -49,3 +50,11 @@ def kind(method: str, path: str, content_type: str = "") -> Kind:
 def refused(path: str, status: int) -> bool:
     """Return whether a write that was answered so has changed nothing."""
     return status in _REFUSALS and not any(service in path for service in _HALF_DONE)
+
+
+def turned_away(wanted: Kind, status: int, fields: Mapping[str, str]) -> bool:
+    """Return whether what stands before Plone takes no writes for now, and has not given it this one.
+
+    So it is while Plone is upgraded: reads go on.
+    """
+    return wanted is not Kind.READ and status == 503 and "retry-after" in fields

@@ -27,7 +27,7 @@ _IDLE_SECONDS = 30.0
 # What Plone may send; the edge in front of us has its own, lower limits.
 _HEADER_BYTES = 65536
 # After these no byte of a request has left: Plone cannot have changed anything.
-_NOT_SENT = frozenset({"connect", "connect_timeout", "breaker_open", "queue_full", "queue_late"})
+_NOT_SENT = frozenset({"connect", "connect_timeout", "breaker_open", "queue_full", "queue_late", "turned_away"})
 _CONNECT_ERRORS = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 
@@ -43,7 +43,7 @@ class UpstreamError(Exception):
 
     @property
     def sent(self) -> bool:
-        """Return whether Plone may have got the request: false if no byte of it has left."""
+        """Return whether Plone may have got the request: false if none of it has left, or it was kept from Plone."""
         return self.kind not in _NOT_SENT
 
     @property
