@@ -33,6 +33,18 @@ def test_json_is_the_same_whatever_its_order(one: Any, other: Any, same: bool) -
     assert ((first == second), first.startswith("200 application/json ")) == (same, True)
 
 
+def test_of_an_item_the_content_has_a_digest_of_its_own() -> None:
+    """Versions of Plone add members and rename others; what an editor wrote is the same in each."""
+    item = {"title": "News", "created": "2026-11-29T20:00:00+00:00", "@components": {"a": 1}, "lock": {}}
+
+    def words(**changed: object) -> list[str]:
+        return told(200, "application/json", json.dumps({**item, **changed}).encode()).split()
+
+    first, other, misread = words(), words(lock=None), words(created="56910736-01-01T00:00:00+00:00")
+    assert (first[3], len(first)) == ("content", 5)
+    assert (other[2] == first[2], other[4] == first[4], misread[4] == first[4]) == (False, True, False)
+
+
 def test_of_html_counts_what_could_not_be_rendered() -> None:
     """Tokens and times are in each page; a broken portlet leaves its status 200."""
     whole, other = (told(200, "text/html", body) for body in (b"<p>token 1</p>", b"<p>token 2</p>"))

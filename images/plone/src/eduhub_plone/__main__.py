@@ -13,9 +13,10 @@ from pathlib import Path
 
 from .backup.files import BLOBS, DATA_FS, ZEO_SOCKET
 from .instance import DATA, lay_out
+from .place import claim, place, plone_version, refuse_other_version
 from .processes import FIRST, Processes, caches_in_memory, listens, serve_database
 from .settings import Refused, Settings, read
-from .turn import wait_for_turn
+from .turn import hold_turn, wait_for_turn
 
 CREATE = {"create-classic": "classic", "create-volto": "volto", "create-site": "volto"}
 log = logging.getLogger("plone")
@@ -40,15 +41,16 @@ def run(command: str, environ: dict[str, str]) -> int:
     if command in CREATE:
         environ = {"SITE": environ.get("SITE_ID", ""), **environ, "TYPE": CREATE[command]}
     settings = read(environ)
+    data = located(settings)
     # A console has the files itself where nobody serves them.
-    if command in CREATE or (command == "console" and not listens(DATA / ZEO_SOCKET)):
+    if command in CREATE or (command == "console" and not listens(data / ZEO_SOCKET)):
         settings = dataclasses.replace(settings, processes=1)
     if os.getuid() == 0:
         raise Refused("Plone must not run as root: leave the image's own user 500:500, or set another.")
     # The first process of a container ignores signals that it has no handler for; serve() sets its own later.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     os.umask(0o027)
-    conf = lay_out(with_dsn(settings))
+    conf = lay_out(with_dsn(settings), data)
     if command == "console":
         os.execvp("zconsole", ["zconsole", "debug", str(conf)])
     password = secret(settings.password_file, "ADMIN_PASSWORD_FILE", "the administrator's password")
@@ -58,11 +60,11 @@ def run(command: str, environ: dict[str, str]) -> int:
     from . import zope  # noqa: PLC0415
 
     processes = Processes(
-        settings.processes, lambda ready: serve_database(DATA / DATA_FS, DATA / BLOBS, DATA / ZEO_SOCKET, ready)
+        settings.processes, lambda ready: serve_database(data / DATA_FS, data / BLOBS, data / ZEO_SOCKET, ready)
     )
 
     def before_the_database() -> None:
-        turn(settings)
+        turn(settings, data)
         if settings.processes > 1:
             processes.divide()
 
@@ -85,16 +87,35 @@ def socket(settings: Settings, number: int) -> str | None:
     return str(path.with_name(f"{path.stem}-{number}{path.suffix}")) if path and number != FIRST else settings.socket
 
 
-def turn(settings: Settings) -> None:
-    """Wait for a database in files that another container has open, if this one is told of a socket to take over."""
-    if settings.socket and not settings.zeo and not settings.relstorage:
+def located(settings: Settings) -> Path:
+    """Return where the data is; for a database elsewhere, the volume. Raises Refused for that of another version."""
+    if not settings.in_files:
+        return DATA
+    data = place(DATA, plone_version())
+    refuse_other_version(data, plone_version())
+    return data
+
+
+def turn(settings: Settings, data: Path) -> None:
+    """Take a database in files: wait while another container has it, if this one is told of a socket to take over.
+
+    Containers of other versions have another database: the lock of the volume's first one tells whose turn it is.
+    """
+    if not settings.in_files:
+        return
+    if settings.socket:
         try:
             wait_for_turn(DATA / DATA_FS, Path(settings.socket).parent)
+            if data != DATA:
+                hold_turn(DATA / DATA_FS)
+        except BlockingIOError:
+            raise Refused("another Plone was faster, and has the database now.") from None
         except OSError as error:
             raise Refused(
                 f"{error.filename} cannot be written ({error.strerror}): the directory of LISTEN_SOCKET must be one "
                 f"that user {os.getuid()} may write."
             ) from None
+    claim(data, plone_version())
 
 
 def secret(path: str, variable: str, what: str) -> str:

@@ -118,6 +118,11 @@ class Settings:
     relstorage_dsn_file: str | None
     cors: dict[str, str]  # empty unless some CORS_* is set
 
+    @property
+    def in_files(self) -> bool:
+        """Whether the database is files in the volume."""
+        return not (self.zeo or self.relstorage or self.relstorage_dsn_file)
+
 
 def read(environ: Mapping[str, str]) -> Settings:
     """Return the settings; raise Refused for the first value that cannot be used."""

@@ -7,8 +7,10 @@ import logging
 import socket
 import time
 from pathlib import Path
+from typing import IO
 
 PAUSE_SECONDS = 0.02
+HELD: list[IO[str]] = []
 log = logging.getLogger("plone")
 
 
@@ -27,6 +29,16 @@ def wait_for_turn(database: Path, folder: Path) -> None:
             time.sleep(PAUSE_SECONDS)
     finally:
         marker.unlink(missing_ok=True)
+
+
+def hold_turn(database: Path) -> None:
+    """Take the lock of a database that this process does not open, until the process and those forked from it end.
+
+    Raises BlockingIOError where another process was faster.
+    """
+    lock = Path(f"{database}.lock").open("a")  # noqa: SIM115 - the lock lasts as long as the file is open
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    HELD.append(lock)
 
 
 def free(database: Path) -> bool:

@@ -14,11 +14,11 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from . import restore
+from ..place import place, plone_version
+from . import restore, upgrade
 from .errors import BackupError
 from .files import ZEO_SOCKET, shown
 from .make import Site, Timer, make
@@ -27,8 +27,16 @@ from .pages import rendered
 from .prove import prove, restored
 from .repository import SCRATCH, Backup, backups, chosen, remove, superfluous
 
-DATA = Path("/data")
+VOLUME = Path("/data")
+DATA = place(VOLUME, plone_version())
 DIRECTORY = Path("/backups")
+# The steps of an upgrade to another version of Plone, taken by its image.
+UPGRADE = {
+    "upgrade-stage": "write a backup's data beside that of the site",
+    "upgrade-migrate": "bring it to this image's version of Plone",
+    "upgrade-enter": "make it the database of this version",
+    "upgrade-leave": "remove it",
+}
 # The steps of a restore in place of the site's data.
 STEPS = {
     "plan": "say whether a backup can be restored in place of the site's data",
@@ -55,10 +63,17 @@ def main(words: Sequence[str]) -> int:
     proving = commands.add_parser("prove", help="restore a backup to scratch, and compare it with its manifest")
     proving.add_argument("--at", default="", help="the newest made then or before; without it the newest")
     proving.add_argument("--pages", action="store_true", help="render a sample of its pages too")
+    proving.add_argument("--migrate", action="store_true", help="bring it to this image's version of Plone before")
     rendering = commands.add_parser("pages", help="restore a backup to scratch, and render a sample of its pages")
     rendering.add_argument("--at", default="", help="the newest made then or before; without it the newest")
     packing = commands.add_parser("pack", help="remove from the database what is no longer the content")
     packing.add_argument("--days", type=float, required=True, help="days for which changes can still be undone")
+    for name, summary in UPGRADE.items():
+        step = commands.add_parser(name, help=summary)
+        step.add_argument("--at", default="", help="id of the backup")
+        step.add_argument("--run", default="", help="id of the run")
+        step.add_argument("--serves", default="", help="version of the Plone that serves")
+        step.add_argument("--transaction", default="", help="the last one of the backup")
     for name, summary in STEPS.items():
         step = commands.add_parser(name, help=summary)
         step.add_argument("--at", default="", help="the newest made then or before; without it the newest")
@@ -68,7 +83,7 @@ def main(words: Sequence[str]) -> int:
     os.umask(0o027)  # as Plone has it, whose files a restore writes
     try:
         known = {"make": made, "list": listed, "prove": proved, "plan": planned, "pages": paged,
-                 "pack": packed}  # fmt: skip
+                 "pack": packed, **dict.fromkeys(UPGRADE, upgraded)}  # fmt: skip
         answer = known.get(options.command, stepped)(options)
         code = 0
     except BackupError as error:
@@ -86,7 +101,8 @@ def made(options: argparse.Namespace) -> dict[str, Any]:
     site = Site(DATA)
     site.check(os.environ)
     restore.refuse_interrupted(site)
-    about = {"stack": options.stack, "image": options.image, "python": platform.python_version(), "plone": plone()}
+    about = {"stack": options.stack, "image": options.image}
+    about |= {"python": platform.python_version(), "plone": plone_version()}
     backup = prove(make(site, DIRECTORY, about, options.full, options.full_days), DIRECTORY)
     raise_damaged(backup)
     found = backups(DIRECTORY)
@@ -121,7 +137,7 @@ def planned(options: argparse.Namespace) -> dict[str, Any]:
     site, found = Site(DATA), backups(DIRECTORY)
     site.check(os.environ)
     backup = chosen(found, options.at)
-    plan = restore.plan(site, backup, found, options.stack)
+    plan = restore.plan(site, backup, found, options.stack, plone_version())
     return {"code": "restore_planned", "message": f"Backup {backup.id} can be restored.", "backup": backup.document(),
             **plan}  # fmt: skip
 
@@ -141,12 +157,20 @@ def stepped(options: argparse.Namespace) -> dict[str, Any]:
     return {"code": "restore_stepped", "message": message, "before": before, "interrupted": run}
 
 
-def plone() -> str | None:
-    """Return the version of Plone; None in an image without it."""
-    try:
-        return version("Products.CMFPlone")
-    except PackageNotFoundError:
-        return None
+def upgraded(options: argparse.Namespace) -> dict[str, Any]:
+    """Take one step of an upgrade to this image's version of Plone."""
+    version, migration = plone_version() or "", None
+    if options.command == "upgrade-stage":
+        backup = chosen(backups(DIRECTORY), options.at)
+        upgrade.stage(VOLUME, options.serves, backup, DIRECTORY, options.run)
+    elif options.command == "upgrade-migrate":
+        migration = upgrade.upgrade(VOLUME, options.run, os.environ, version)
+    elif options.command == "upgrade-enter":
+        upgrade.enter(VOLUME, options.serves, version, options.run, options.transaction)
+    else:
+        upgrade.leave(VOLUME, version)
+    message = f"The step {options.command} was taken."
+    return {"code": "plone_upgrade_stepped", "message": message, "migration": migration}
 
 
 def raise_damaged(backup: Backup) -> None:
@@ -185,11 +209,13 @@ def row(document: dict[str, Any]) -> str:
 
 def proved(options: argparse.Namespace) -> dict[str, Any]:
     """Restore a backup to scratch."""
-    pages: dict[str, str] = {}
-    backup = prove(
-        chosen(backups(DIRECTORY), options.at), DIRECTORY,
-        lambda scratch: pages.update(rendered(scratch, os.environ) if options.pages else {}),
-    )  # fmt: skip
+    found: dict[str, Any] = {"pages": {}, "migration": None}
+
+    def then(scratch: Path) -> None:
+        if options.pages or options.migrate:
+            found.update(rendered(scratch, os.environ, migrates=options.migrate))
+
+    backup = prove(chosen(backups(DIRECTORY), options.at), DIRECTORY, then)
     raise_damaged(backup)
     document = backup.document()
     message = (
@@ -198,14 +224,14 @@ def proved(options: argparse.Namespace) -> dict[str, Any]:
         f"{document['proof_seconds']:.1f} s."
     )
     message += f" {document['note']}" if document["note"] else ""
-    return {"code": "backup_proven", "message": message, "backup": document, "pages": pages}
+    return {"code": "backup_proven", "message": message, "backup": document, **found}
 
 
 def paged(options: argparse.Namespace) -> dict[str, Any]:
     """Render a sample of a backup's pages."""
     backup, timer = chosen(backups(DIRECTORY), options.at), Timer()
     try:
-        pages = rendered(restored(backup, DIRECTORY, timer), os.environ)
+        pages = rendered(restored(backup, DIRECTORY, timer), os.environ)["pages"]
     finally:
         shutil.rmtree(DIRECTORY / SCRATCH, ignore_errors=True)
     message = f"{len(pages)} requests for pages of backup {backup.id} were answered."

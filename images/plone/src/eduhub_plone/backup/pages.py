@@ -11,6 +11,7 @@ import json
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,23 +21,42 @@ from ..instance import lay_out
 from ..settings import read
 from .errors import BackupError
 from .files import BLOBS, DATA_FS
+from .migrate import migrate
 
 Application = Callable[..., Iterable[bytes]]
 # Of each type of content so many, and so many in all.
 PER_TYPE, MOST = 3, 60
+# What an editor wrote, which every version of Plone has to tell alike; others are added to and renamed.
+CONTENT = (
+    "@id", "@type", "UID", "id", "title", "description", "created", "effective", "expires", "start", "end", "subjects",
+    "creators", "contributors", "rights", "review_state", "text", "blocks",
+)
 # What Plone puts in the place of a part of a page that it cannot render, in a page that has status 200.
 BROKEN = b"error while rendering"
 
 
-def rendered(scratch: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return for each request, such as "/Plone/news as JSON for admin", what Plone answers, in words that compare.
+def rendered(scratch: Path, environ: Mapping[str, str], *, migrates: bool = False) -> dict[str, Any]:
+    """Return what this image answers for a restored database: `pages`, and `migration` where it `migrates` it first.
 
-    The restored directory becomes the data of a Plone: it may be written. BackupError where Plone does not start.
+    `pages`: for each request, such as "/Plone/news as JSON for admin", the answer in words that compare. The restored
+    directory becomes the data of a Plone: it may be written. BackupError where Plone does not start, or cannot migrate.
     """
     data = scratch / "site"
     (data / DATA_FS).parent.mkdir(parents=True)
     (scratch / "Data.fs").rename(data / DATA_FS)
     (scratch / BLOBS).rename(data / BLOBS)
+    with served(data, environ) as (application, password):
+        migration = migrate() if migrates else None
+        pages = {request: answer for path in sample() for request, answer in answers(application, path, password)}
+    return {"pages": pages, "migration": migration}
+
+
+@contextmanager
+def served(data: Path, environ: Mapping[str, str]) -> Iterator[tuple[Application, str]]:
+    """Yield this image's Plone on the database in `data`, in this process, and its administrator's password.
+
+    BackupError where Plone does not start.
+    """
     logging.disable(logging.CRITICAL)  # a start and a failed page tell much that belongs into no answer
     try:
         settings = replace(read(environ), processes=1)  # this one
@@ -49,8 +69,7 @@ def rendered(scratch: Path, environ: Mapping[str, str]) -> dict[str, str]:
         why = f"Plone cannot be started on the restored backup: {type(error).__name__}: {error}."
         raise BackupError("plone_standby_failed", why) from error
     try:
-        password = Path(settings.password_file).read_text("utf-8").strip("\r\n")
-        return {request: answer for path in sample() for request, answer in answers(application, path, password)}
+        yield application, Path(settings.password_file).read_text("utf-8").strip("\r\n")
     finally:
         logging.disable(logging.NOTSET)
         zope.stop()
@@ -122,13 +141,22 @@ def told(status: int, kind: str, body: bytes) -> str:
     """Return an answer in words that are the same for the same content.
 
     Pages have tokens and times in them, so of HTML only what could not be rendered counts. Of data all counts, but for
-    the order of JSON's lists, some of which are sets.
+    the order of JSON's lists, some of which are sets. An item as JSON also has the digest of its CONTENT alone, by
+    which versions of Plone are compared.
     """
+    if status == 200 and kind == "application/json":
+        found = json.loads(body)
+        content = {name: found[name] for name in CONTENT if name in found} if isinstance(found, dict) else found
+        return f"{status} {kind} {short(ordered(found).encode())} content {short(ordered(content).encode())}"
     if status == 200 and kind != "text/html":
-        same = ordered(json.loads(body)).encode() if kind == "application/json" else body
-        return f"{status} {kind} {hashlib.sha256(same).hexdigest()[:12]}"
+        return f"{status} {kind} {short(body)}"
     broken = body.count(BROKEN)
     return f"{status} {kind}" + (f" with {broken} parts that cannot be rendered" if broken else "")
+
+
+def short(content: bytes) -> str:
+    """Return the beginning of a digest, which is enough to tell two answers apart."""
+    return hashlib.sha256(content).hexdigest()[:12]
 
 
 def ordered(value: Any) -> str:

@@ -34,7 +34,9 @@ def interrupted(site: Site) -> str | None:
     return str(marker["run"]) if marker else None
 
 
-def plan(site: Site, backup: Backup, found: Sequence[Backup], stack: str) -> dict[str, Any]:
+def plan(
+    site: Site, backup: Backup, found: Sequence[Backup], stack: str, version: str | None
+) -> dict[str, Any]:
     """Return what a restore would do. Raises RefusedError where it must not be tried.
 
     `fresh`: whether a proven backup holds the site as it is now.
@@ -48,6 +50,12 @@ def plan(site: Site, backup: Backup, found: Sequence[Backup], stack: str) -> dic
     manifest = backup.whole()
     if manifest["stack"] != stack:
         raise RefusedError("backup_foreign", f"Backup {backup.id} is of the stack {manifest['stack']}, not {stack}.")
+    if manifest.get("plone") != version:
+        raise RefusedError(
+            "backup_version_differs",
+            f"Backup {backup.id} is of Plone {manifest.get('plone')}, and {version} runs: versions do not share a "
+            "database. Nothing was changed.",
+        )
     with zodb.opened(site.database) as storage:
         now = storage.lastTransaction().hex()
         here = zodb.sites(storage)
@@ -66,13 +74,17 @@ def stage(site: Site, backup: Backup, directory: Path, run: str) -> None:
     """Write the backup's data beside that of the site, and compare it with the manifest. Raises DamagedError."""
     for path in (*site.data.glob(f"{STAGED}*"), *site.data.glob(f"{BEFORE}*")):
         shutil.rmtree(path)
-    staged = site.data / f"{STAGED}{run}"
+    write_copy(backup, directory, site.data / f"{STAGED}{run}")
+
+
+def write_copy(backup: Backup, directory: Path, target: Path) -> None:
+    """Write the backup's data into a new directory, and compare it with the manifest. Raises DamagedError."""
     try:
         check_blobs(backup)
-        restore_database(backup, directory / "database", staged / FOLDERS[0])
-        copy_blobs(backup, staged / BLOBS)
+        restore_database(backup, directory / "database", target / FOLDERS[0])
+        copy_blobs(backup, target / BLOBS)
     except BaseException:
-        shutil.rmtree(staged, ignore_errors=True)
+        shutil.rmtree(target, ignore_errors=True)
         raise
     os.sync()
 

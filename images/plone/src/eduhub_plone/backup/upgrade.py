@@ -1,0 +1,79 @@
+"""Prepares the database of another version of Plone beside the one that is served, in steps that the pilot takes.
+
+`stage` writes a backup's data into the volume; `migrate` brings it to this image's version; `enter` makes it the
+database of that version, unless the served one was written meanwhile; `leave` removes it. The served one is untouched.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..place import MARKER, VERSIONS, claim, place
+from . import database as zodb
+from .errors import RefusedError
+from .files import BLOBS, DATA_FS, need_space, sync
+from .make import Site
+from .migrate import migrate
+from .pages import served
+from .repository import Backup
+from .restore import closed, write_copy
+
+STAGED = "upgrade-"
+
+
+def stage(volume: Path, serves: str, backup: Backup, directory: Path, run: str) -> None:
+    """Write the backup's data into the volume, in place of what earlier upgrades left. Raises DamagedError."""
+    for path in (*volume.glob(f"{STAGED}*"), *(each for each in volume.glob(f"{VERSIONS}/*") if each.name != serves)):
+        shutil.rmtree(path)
+    if place(volume, serves) != volume:  # the first database is not the one that is served: all but its lock
+        shutil.rmtree(volume / BLOBS, ignore_errors=True)
+        (volume / MARKER).unlink(missing_ok=True)
+        for path in volume.glob(f"{DATA_FS}*"):
+            if path.suffix != ".lock":
+                path.unlink()
+    manifest = backup.whole()
+    need_space(volume, manifest["size"] + manifest["blob_bytes"], "The copy that is upgraded")
+    write_copy(backup, directory, volume / f"{STAGED}{run}")
+
+
+def upgrade(volume: Path, run: str, environ: Mapping[str, str], version: str | None) -> dict[str, Any]:
+    """Migrate the staged copy, and return what `migrate` does. Raises BackupError."""
+    data = volume / f"{STAGED}{run}"
+    with served(data, environ):
+        done = migrate()
+    claim(data, version)
+    os.sync()
+    return done
+
+
+def enter(volume: Path, serves: str, version: str, run: str, transaction: str) -> None:
+    """Make the staged copy the database of `version`. Raises RefusedError where the served one was written since."""
+    with zodb.opened(Site(place(volume, serves)).database) as storage:
+        now = storage.lastTransaction().hex()
+    if now != transaction:
+        raise RefusedError(
+            "plone_written_meanwhile",
+            f"Plone's database was written after the last backup (transaction {now} instead of {transaction}), past "
+            "its endpoint or by a link that writes. Nothing was changed.",
+        )
+    (volume / VERSIONS).mkdir(exist_ok=True)
+    (volume / f"{STAGED}{run}").rename(volume / VERSIONS / version)
+    sync(volume / VERSIONS)
+    sync(volume)
+
+
+def leave(volume: Path, version: str) -> None:
+    """Remove the database of `version`, which nobody has open, and copies that were not finished. Repeatable."""
+    data = place(volume, version)
+    if data != volume:
+        closed(Site(data))
+        aside = volume / f"{STAGED}left"
+        shutil.rmtree(aside, ignore_errors=True)
+        data.rename(aside)
+        sync(volume / VERSIONS)
+    for path in volume.glob(f"{STAGED}*"):
+        shutil.rmtree(path)

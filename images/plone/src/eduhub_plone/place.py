@@ -1,0 +1,52 @@
+"""Where a site's data is in its volume: versions of Plone do not share a database, so each has a directory of its own.
+
+The database that was there first is at the top of the volume; one that came by an upgrade is below `versions`. Whoever
+serves has the lock of the first as well, so that containers of all versions wait for one another.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from .settings import Refused
+
+VERSIONS = "versions"
+# In a database's directory: the version of the Plone that writes it.
+MARKER = "plone-version"
+
+
+def plone_version() -> str | None:
+    """Return the version of Plone in this image; None in one without it."""
+    try:
+        return version("Products.CMFPlone")
+    except PackageNotFoundError:
+        return None
+
+
+def place(volume: Path, plone: str | None) -> Path:
+    """Return the directory of the database of Plone `plone` in `volume`."""
+    own = volume / VERSIONS / (plone or "")
+    return own if plone and own.is_dir() else volume
+
+
+def refuse_other_version(data: Path, plone: str | None) -> None:
+    """Raise Refused where another version of Plone writes the database in `data`."""
+    try:
+        writes = (data / MARKER).read_text("utf-8").strip()
+    except OSError:
+        return  # written before images left this mark, or there is no database yet
+    if plone and writes != plone:
+        raise Refused(
+            f"the database in {data} is that of Plone {writes}, and this image has {plone}: versions do not share one. "
+            f"Type ./invoke plone.upgrade --version {plone}, or run an image of {writes}."
+        )
+
+
+def claim(data: Path, plone: str | None) -> None:
+    """Note that Plone `plone` writes the database in `data` from now on. Raises Refused where another version does."""
+    refuse_other_version(data, plone)
+    if plone and not (data / MARKER).exists():
+        new = data / f".{MARKER}.new"
+        new.write_text(f"{plone}\n", "utf-8")
+        new.replace(data / MARKER)
