@@ -50,6 +50,8 @@ COMMANDS = {
     "restore": "restore a backup of Plone's data",
     "pack": "remove from Plone's database what is no longer its content",
     "hand-over": "let the standby beside our Plone take over from it",
+    "plone-upgrade": "let another version of Plone take over, with a migrated copy of the database",
+    "plone-confirm": "take writes again with another version of Plone",
     "plone-rollback": "let the previous container of our Plone take over again",
 }
 MODULES = {
@@ -57,6 +59,7 @@ MODULES = {
     "backup": "plone.backup", "backups": "plone.backups", "restore": "plone.restore",
     "pack": "plone.pack",
     "hand-over": "plone.hand_over", "plone-rollback": "plone.rollback",
+    "plone-upgrade": "plone.version", "plone-confirm": "plone.confirm",
 }  # fmt: skip
 
 # Where role pilot mounts the host's state and configuration.

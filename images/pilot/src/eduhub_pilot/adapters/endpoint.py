@@ -10,6 +10,7 @@ from pathlib import Path
 
 from eduhub_pilot.adapters.clock import Clock
 from eduhub_pilot.adapters.haproxy import Proxy
+from eduhub_pilot.adapters.store import maintenance_value
 from eduhub_pilot.model.facts import Container, Counts
 
 # The engine gives a container the first characters of its id as its host name.
@@ -29,6 +30,18 @@ class Endpoint:
         HAProxy starts with `wanted` False.
         """
         self._proxy.set_wait(wanted, patience)
+
+    def refuse_writes(self, reason: str | None, patience: float) -> None:
+        """Answer writes with 503 and `reason`, or take them where it is None. ProxyDownError without HAProxy.
+
+        It is on the disk first, so that a HAProxy that restarts comes back with it.
+        """
+        value, file = maintenance_value(reason), self.run / "plone-endpoint/writes.map"
+        new = file.with_suffix(".new")
+        new.write_text(f"writes {value}\n")
+        new.chmod(0o644)
+        new.replace(file)
+        self._proxy.set_plone_writes(value, patience)
 
     def counts(self, patience: float) -> Counts:
         """Return what HAProxy has counted of Plone's answers. ProxyDownError where it does not answer."""

@@ -105,6 +105,11 @@ class Proxy:
         command = f"set map {self.maps}/waits.map plone {'yes' if wanted else 'no'}"
         self._insist(lambda: self._silent(self._ask(command)[0], command), patience)
 
+    def set_plone_writes(self, value: str, patience: float) -> None:
+        """Let Plone's endpoint take or refuse writes, as `maintenance_value` says it."""
+        command = f"set map /run/eduhub/edge/writes.map writes {value}"
+        self._insist(lambda: self._silent(self._ask(command)[0], command), patience)
+
     def certificates(self, patience: float) -> list[Certificate]:
         """Return the certificates that HAProxy has loaded, in the order of their files."""
 

@@ -36,6 +36,7 @@ MOST_EXAMINED = 20
 NOW = "now.json"
 SETTINGS = "settings.json"
 BACKUP, FAILED = "plone-backup.json", "failed"
+PLONE_UPGRADE = "plone-upgrade.json"
 LIST = ["./invoke", "rollback", "--list"]
 RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}")
 # The end of the journal that is searched for a truncated last line; lines are far shorter.
@@ -276,6 +277,25 @@ class Store:
         except ValueError:
             return {}
         return found if isinstance(found, dict) else {}
+
+    # --- an upgrade of Plone's version that is neither confirmed nor rolled back
+
+    def plone_upgrade(self) -> dict[str, Any] | None:
+        """Return what `save_plone_upgrade` kept: `run`, `from`, `to` and `since`; None where there is none."""
+        source = Source(f"{self.shown}/{PLONE_UPGRADE}", "state_unreadable", "Move it away.")
+        text = self._read(self.root / PLONE_UPGRADE)
+        if text is None:
+            return None
+        document = Document.parse(text, source)
+        return {name: document.text(name) for name in ("run", "from", "to", "since")}
+
+    def save_plone_upgrade(self, upgrade: Mapping[str, Any] | None) -> None:
+        """Keep from which version to which Plone is upgraded, or that no upgrade waits any more."""
+        with self.guard():
+            if upgrade is None:
+                (self.root / PLONE_UPGRADE).unlink(missing_ok=True)
+            else:
+                self._write(self.root / PLONE_UPGRADE, json.dumps({"schema": SCHEMA, **upgrade}, indent=1) + "\n")
 
     # --- records
 

@@ -17,6 +17,7 @@ from eduhub_pilot.model.facts import answered
 from eduhub_pilot.model.outcome import Finding, Outcome, finding_of
 from eduhub_pilot.model.release import Record, Spec, parse_spec
 from eduhub_pilot.model.state import HostState, stamp
+from eduhub_pilot.rollout.plone import unconfirmed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +50,7 @@ def preflight(
     asked by the module host_readiness.
     """
     findings = [*_gates(host, spec), *_files(host), *(() if take_over else _lock(host, run))]
-    findings += _backup(host, backup_days)
+    findings += [*_backup(host, backup_days), *_plone_upgrade(host)]
     python = None
     try:
         state = host.store.state()
@@ -130,6 +131,12 @@ def _lock(host: Host, run: str | None) -> Iterator[Finding]:
             f"step {lock.step}.{'' if dot else ' Taking it over undoes that run.'}",
             following,
         )
+
+
+def _plone_upgrade(host: Host) -> Iterator[Finding]:
+    with suppress(EngineDownError):  # said elsewhere, where it matters
+        if finding := unconfirmed(host):
+            yield finding
 
 
 def _engine(host: Host, state: HostState) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from eduhub_pilot.model.facts import PLONE, SHIFT, SLOTS, Container, Image, Slot
 from eduhub_pilot.model.outcome import Finding, finding_of
 from eduhub_pilot.model.release import Record
 from eduhub_pilot.model.state import HostState, Lock, stamp
-from eduhub_pilot.rollout.plone import plone
+from eduhub_pilot.rollout.plone import plone, unconfirmed
 
 # A status is urgent, but has to survive a HAProxy that is being restarted.
 PATIENCE_SECONDS = 1.0
@@ -79,10 +79,8 @@ def inspect(host: Host) -> Inspection:
         containers = {slot: host.engine.container(host.settings.container(slot)) for slot in SLOTS}
         if record := records.get(state.last_good or ""):
             target_image = host.engine.image(record.image_id)
-        notes += plone_endpoint(host)
         ours = plone(host)
-        if ours:
-            notes += silent_processes(host, ours["processes"])
+        notes += plone_notes(host, ours)
     except EngineDownError as error:
         notes.append(finding_of(error, "The state of the slots is unknown."))
     memory, unmonitored = available(MEMORY.read_text()), _unmonitored(host, state, weight)
@@ -92,6 +90,15 @@ def inspect(host: Host) -> Inspection:
         state, records, lock, weight, containers, target_image, notes, memory, deadline, unmonitored, expired,
         host.moved_by_hand(state, weight), ours,
     )  # fmt: skip
+
+
+def plone_notes(host: Host, ours: dict[str, Any] | None) -> list[Finding]:
+    """Return what an operator should know of our Plone. EngineDownError."""
+    waiting = unconfirmed(host)
+    return [
+        *plone_endpoint(host), *([waiting] if waiting else []),
+        *(silent_processes(host, ours["processes"]) if ours else []),
+    ]  # fmt: skip
 
 
 def plone_endpoint(host: Host) -> list[Finding]:

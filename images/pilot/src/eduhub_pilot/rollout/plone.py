@@ -6,9 +6,11 @@ from contextlib import suppress
 from typing import Any
 
 from eduhub_pilot.adapters.host import Host
-from eduhub_pilot.model.errors import PilotError
+from eduhub_pilot.model.errors import PilotError, RefusedError
 from eduhub_pilot.model.facts import PLONE, PREVIOUS_PLONE, STANDBY_PLONE, Container
+from eduhub_pilot.model.outcome import Finding, finding_of
 
+ROLLBACK = ["./invoke", "plone.rollback"]
 PYTHON, VERSION = "org.eduhub.python", "org.opencontainers.image.version"
 
 
@@ -20,12 +22,16 @@ def plone(host: Host) -> dict[str, Any] | None:
     shown = standby if standby and standby.runs and not (serves and serves.runs) else serves or standby
     if shown is None:
         return None
-    why = blocked(shown, previous)
+    upgrade = None
+    with suppress(RefusedError):  # a note of its own says so
+        upgrade = host.store.plone_upgrade()
+    why = blocked(shown, previous, upgrade["from"] if upgrade else None)
     return {
         "python": python_of(shown), "version": shown.labels.get(VERSION), "image": shown.image, "state": shown.state,
         "health": shown.health, "processes": _processes(host),
         "rollback": {
             "ready": why is None, "python": python_of(previous) if previous else None,
+            "version": previous.labels.get(VERSION) if previous else None,
             "image": previous.image if previous else None, "why": why,
         },
     }  # fmt: skip
@@ -43,11 +49,38 @@ def python_of(container: Container) -> str | None:
     return container.labels.get(PYTHON)
 
 
-def blocked(serves: Container, previous: Container | None) -> str | None:
-    """Return why Plone cannot be rolled back, or None. Versions of Plone do not share a database."""
+def unconfirmed(host: Host) -> Finding | None:
+    """Return that an upgrade of Plone's version is neither confirmed nor rolled back; None where there is none."""
+    try:
+        upgrade = host.store.plone_upgrade()
+    except RefusedError as error:
+        return finding_of(error)
+    if upgrade is None:
+        return None
+    serves = host.engine.container(host.settings.container(PLONE))
+    if serves and serves.runs and serves.labels.get(VERSION) == upgrade["to"]:
+        said = (
+            f"Plone {upgrade['to']} serves in place of {upgrade['from']}, and nothing can be written since "
+            f"{upgrade['since']}: confirm it, or roll it back."
+        )
+        return Finding("plone_upgrade_unconfirmed", said, [["./invoke", "plone.confirm"], ROLLBACK])
+    said = (
+        f"An upgrade to Plone {upgrade['to']} was interrupted, and nothing can be written since {upgrade['since']}. A "
+        "rollback takes writes again."
+    )
+    return Finding("plone_upgrade_unconfirmed", said, [ROLLBACK])
+
+
+def blocked(serves: Container, previous: Container | None, origin: str | None) -> str | None:
+    """Return why Plone cannot be rolled back, or None. Versions of Plone do not share a database.
+
+    `origin`: the version from which an upgrade came that is not confirmed, and whose database is as it was.
+    """
     if previous is None:
         return "no container from before is kept on this host"
     now, then = serves.labels.get(VERSION), previous.labels.get(VERSION)
+    if origin and then == origin:
+        return None
     if previous.image != serves.image and (now is None or now != then):
         return (
             f"the container from before has Plone {then or 'of an unknown version'}, and {now or 'an unknown one'} "

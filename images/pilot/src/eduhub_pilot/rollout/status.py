@@ -137,7 +137,8 @@ def message_of(document: dict[str, Any]) -> str:
         lines.append(f"Rollback is blocked: {back['why']}.")
     if (plone := document["plone"]) and plone["python"]:
         back = plone["rollback"]
-        ready = f" A rollback of Plone to Python {back['python']} is ready." if back["ready"] else ""
+        to = f"Python {back['python']}" if back["version"] == plone["version"] else f"version {back['version']}"
+        ready = f" A rollback of Plone to {to} is ready." if back["ready"] else ""
         several = f" in {len(plone['processes'])} processes" if plone["processes"] else ""
         lines.append(f"Plone {plone['version']} runs on Python {plone['python']}{several}.{ready}")
     if backup := document["backup"]:

@@ -2,109 +2,38 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from eduhub_pilot.adapters.endpoint import Endpoint
 from eduhub_pilot.commands.plone import hand_over, rollback
 from eduhub_pilot.model.errors import FailedError, PersonError, PilotError, RefusedError
 from eduhub_pilot.model.facts import Container, Counts, Look
 from eduhub_pilot.model.state import Lock
 from eduhub_pilot.rollout.status import status
-from tests.unit.pilot.fakes import Killed
-
-PLONE, STANDBY, PREVIOUS = "eduhub-plone", "eduhub-plone-standby", "eduhub-plone-previous"
-OLD, NEW = "sha256:old", "sha256:new"
-DIRECTORY = "/var/backups/eduhub/plone"
-
-
-def labels(python: str, version: str = "6.0.13") -> dict[str, str]:
-    return {"org.eduhub.python": python, "org.opencontainers.image.version": version}
-
-
-PYTHONS = {OLD: labels("3.9.2"), NEW: labels("3.11.2")}
-
-
-@dataclass(frozen=True)
-class FakeEndpoint(Endpoint):
-    """Two containers on one database: the first that runs has it until it ends, the other waits for it."""
-
-    world: Any
-    loaded_at: float
-    held: list[bool] = field(default_factory=list)
-    broken: set[str] = field(default_factory=set)  # images of a Plone that answers its site with 500
-    counted: list[Counts] = field(default_factory=lambda: [Counts()])  # the last one lasts
-
-    def hold(self, wanted: bool, patience: float) -> None:
-        assert patience > 0
-        self.world._before("hold")
-        self.held.append(wanted)
-
-    def counts(self, patience: float) -> Counts:
-        assert patience > 0
-        return self.counted.pop(0) if len(self.counted) > 1 else self.counted[0]
-
-    def owner(self) -> Container | None:
-        both = (self.world.engine.containers.get(name) for name in (PLONE, STANDBY))
-        return next((each for each in both if each and each.runs), None)
-
-    def waits(self, container: Container) -> bool:
-        owner = self.owner()
-        loaded = self.world.clock.passed >= self.loaded_at
-        return bool(loaded and container.runs and owner and owner.id != container.id)
-
-    def answers(self, path: str, seconds: float) -> int | None:
-        owner = self.owner()
-        assert (path, seconds > 0) == ("/Plone", True)
-        return None if owner is None else 500 if owner.image in self.broken else 200
-
-
-@pytest.fixture
-def plone(live) -> FakeEndpoint:
-    live.engine._made(Container(PLONE, "running", OLD, PYTHONS[OLD], health="healthy"))
-    live.engine._made(Container(STANDBY, "created", NEW, PYTHONS[NEW]))
-    live.engine.health = lambda: "healthy"
-    endpoint = FakeEndpoint(live.store.root / "run", live.clock, live, live.clock.passed + 9)
-    live.host = replace(live.host, before_plone=endpoint)
-    return endpoint
-
-
-def go(plone: FakeEndpoint, command: Any = hand_over, **more: Any) -> Any:
-    given = {"verb": "plone.upgrade", "prove": "", "contract": "off", "watch_seconds": 0.0, **more}
-    options = argparse.Namespace(
-        run="run-9", owner="ana@desk", site="Plone", start_seconds=60.0, wait_seconds=30.0, **given
-    )
-    try:
-        return command.run(plone.world.host, options)
-    finally:
-        lock = plone.world.store.lock()
-        assert lock is None or lock.run != "run-9"
-
-
-def ended(plone: FakeEndpoint) -> set[str]:
-    """The containers that the engine does not start by itself."""
-    return set(plone.world.engine.lasting)
-
-
-def found(plone: FakeEndpoint) -> dict[str, tuple[str, str]]:
-    return {
-        name: (each.image, each.state)
-        for name, each in plone.world.engine.containers.items()
-        if name in {PLONE, STANDBY, PREVIOUS}
-    }
-
-
-SERVES_NEW = {PLONE: (NEW, "running"), PREVIOUS: (OLD, "exited")}
-SERVES_OLD = {PLONE: (OLD, "running")}
+from tests.unit.pilot.plone_host import (
+    DIRECTORY,
+    NEW,
+    OLD,
+    PLONE,
+    PREVIOUS,
+    PYTHONS,
+    SERVES_NEW,
+    SERVES_OLD,
+    STANDBY,
+    FakeEndpoint,
+    ended,
+    found,
+    go,
+    killed,
+    labels,
+)  # fmt: skip
 
 
 def test_the_standby_serves_under_plones_name_and_the_old_container_is_kept_stopped(plone):
-    done = go(plone)
+    done = go(plone, hand_over)
     assert (done.code, found(plone)) == ("plone_handed_over", SERVES_NEW)
     assert (plone.held[-2:], {PLONE, PREVIOUS} & ended(plone)) == ([True, False], {PREVIOUS})
     seen = status(plone.world.host)
@@ -126,7 +55,7 @@ def test_requests_begin_to_wait_once_the_standby_is_prepared_and_before_the_old_
         before(effect)
 
     plone.world.engine.before, plone.world._before = noting, noting
-    go(plone)
+    go(plone, hand_over)
     effects = [effect for effect, _ in order]
     assert effects[:5] == ["start", "hold", "hold", "stop", "start"]
     assert order[1][1] >= plone.loaded_at
@@ -134,7 +63,7 @@ def test_requests_begin_to_wait_once_the_standby_is_prepared_and_before_the_old_
 
 def test_without_a_standby_nothing_changes(plone):
     del plone.world.engine.containers[STANDBY]
-    done = go(plone)
+    done = go(plone, hand_over)
     assert (done.code, done.changed, plone.held) == ("plone_unchanged", False, [])
 
 
@@ -142,7 +71,7 @@ def test_a_standby_that_does_not_start_is_removed_and_plone_goes_on(plone):
     plone.world.engine.logs[STANDBY] = ["plone: LANGUAGE cannot be used"]
     plone.world.clock.due.append((plone.loaded_at - 6, lambda: plone.world.engine.stop(STANDBY, 1)))
     with pytest.raises(FailedError, match="LANGUAGE cannot be used") as failed:
-        go(plone)
+        go(plone, hand_over)
     assert (failed.value.code, found(plone)) == ("plone_standby_failed", SERVES_OLD)
     assert plone.held == []
 
@@ -150,7 +79,7 @@ def test_a_standby_that_does_not_start_is_removed_and_plone_goes_on(plone):
 def test_a_standby_that_serves_errors_gives_the_database_back(plone):
     plone.broken.add(NEW)
     with pytest.raises(FailedError, match="answered 500 within 30 s") as failed:
-        go(plone)
+        go(plone, hand_over)
     assert (failed.value.code, found(plone)) == ("plone_hand_over_reverted", SERVES_OLD)
     assert plone.held[-2:] == [True, False]
 
@@ -158,7 +87,7 @@ def test_a_standby_that_serves_errors_gives_the_database_back(plone):
 def test_a_person_is_needed_where_neither_serves(plone):
     plone.broken.update({OLD, NEW})
     with pytest.raises(PersonError) as stuck:
-        go(plone)
+        go(plone, hand_over)
     assert stuck.value.code == "plone_stuck"
 
 
@@ -166,37 +95,8 @@ def test_it_is_refused_while_another_run_holds_the_host(plone):
     now = plone.world.clock.now()
     plone.world.store.take(Lock("bob@desk", "run-3", "upgrade", "begin", now, now, 900))
     with pytest.raises(RefusedError) as refused:
-        go(plone)
+        go(plone, hand_over)
     assert (refused.value.code, found(plone)[PLONE]) == ("lock_held", (OLD, "running"))
-
-
-def killed(plone: FakeEndpoint, command: Any, *made: Container) -> Iterator[int]:
-    """Kill a command before each of its effects in turn, beside `made`; end with the first call that ends by itself."""
-    world, at = plone.world, 0
-    while True:
-        for name in (PLONE, STANDBY, PREVIOUS):
-            world.engine.containers.pop(name, None)
-        for each in made:
-            world.engine._made(each)
-        world.engine.lasting.clear()
-        world.engine.lasting.add(made[-1].name)
-        world.clock.passed += 20
-        left = iter(range(at))
-
-        def die(effect: str, left: Iterator[int] = left) -> None:
-            if next(left, None) is None:
-                raise Killed(effect)
-
-        world.engine.before = world._before = die
-        try:
-            go(plone, command)
-        except Killed:
-            world.engine.before = world._before = lambda _: None
-            yield at
-        else:
-            break
-        at += 1
-    assert at > 5
 
 
 def test_killed_before_any_effect_one_of_the_two_serves_or_starts_and_the_next_call_ends_it(plone):
@@ -204,7 +104,7 @@ def test_killed_before_any_effect_one_of_the_two_serves_or_starts_and_the_next_c
     old, new = Container(PLONE, "running", OLD, health="healthy"), Container(STANDBY, "created", NEW)
     for at in killed(plone, hand_over, old, new):
         assert {PLONE, STANDBY, PREVIOUS} & set(plone.world.engine.containers) - ended(plone)
-        go(plone)
+        go(plone, hand_over)
         assert found(plone) == SERVES_NEW, at
 
 
@@ -216,7 +116,7 @@ def test_a_run_whose_lock_is_taken_meanwhile_returns_to_the_container_from_befor
 
     plone.world.clock.due.append((plone.loaded_at - 6, taken))
     with pytest.raises(PilotError):
-        go(plone)
+        go(plone, hand_over)
     assert found(plone) == {PLONE: (OLD, "running")}
 
 
@@ -236,7 +136,7 @@ def test_an_upgrade_reads_the_whole_backup_with_the_new_image_before_anything_is
         return work(like, *words)
 
     world.engine.work = noting
-    assert go(plone, prove=DIRECTORY).code == "plone_handed_over"
+    assert go(plone, hand_over, prove=DIRECTORY).code == "plone_handed_over"
     assert (order, world.engine.worked[0][0][-1], world.engine.worked[0][2]) == ([STANDBY], "prove", False)
     assert [each["backup"] for each in world.noted("proven", "run-9")] == ["b1"]
 
@@ -254,7 +154,7 @@ def answering(plone: FakeEndpoint, **pages: str) -> None:
 
 def test_both_images_answer_for_pages_of_one_backup(plone):
     answering(plone)
-    done = go(plone, prove=DIRECTORY, contract="enforce")
+    done = go(plone, hand_over, prove=DIRECTORY, contract="enforce")
     assert "2 requests on the backup are answered as by the one before." in done.message
     words = [each[0][3:] for each in plone.world.engine.worked]
     assert words == [("prove", "--pages"), ("pages", "--at", "b1")]
@@ -263,13 +163,13 @@ def test_both_images_answer_for_pages_of_one_backup(plone):
 def test_an_image_that_answers_otherwise_takes_nothing_over(plone):
     answering(plone, HTML="500 KeyError")
     with pytest.raises(FailedError, match=r"1 of 2 .* /Plone as HTML: 500 KeyError instead of 200 text/html") as failed:
-        go(plone, prove=DIRECTORY, contract="enforce")
+        go(plone, hand_over, prove=DIRECTORY, contract="enforce")
     assert (failed.value.code, found(plone), plone.held) == ("plone_standby_failed", SERVES_OLD, [])
 
 
 def test_a_difference_that_is_only_observed_is_told(plone):
     answering(plone, HTML="500 KeyError")
-    done = go(plone, prove=DIRECTORY, contract="observe")
+    done = go(plone, hand_over, prove=DIRECTORY, contract="observe")
     assert (found(plone), "answers 1 of 2 requests on the backup otherwise" in done.message) == (SERVES_NEW, True)
 
 
@@ -277,20 +177,20 @@ def test_a_difference_that_is_only_observed_is_told(plone):
 def test_an_image_that_cannot_read_the_backup_takes_nothing_over(plone, look, why):
     plone.world.engine.works = lambda _: look
     with pytest.raises(FailedError, match=why) as failed:
-        go(plone, prove=DIRECTORY)
+        go(plone, hand_over, prove=DIRECTORY)
     assert (failed.value.code, found(plone), plone.held) == ("plone_standby_failed", SERVES_OLD, [])
 
 
 def test_a_healthy_plone_is_watched_and_left(plone):
     began = plone.world.clock.passed
-    assert go(plone, watch_seconds=40.0).code == "plone_handed_over"
+    assert go(plone, hand_over, watch_seconds=40.0).code == "plone_handed_over"
     assert (found(plone), plone.world.clock.passed - began >= 40) == (SERVES_NEW, True)
 
 
 def test_a_plone_that_ends_while_it_is_watched_gives_the_database_back(plone):
     plone.world.clock.due.append((plone.loaded_at + 5, lambda: plone.world.engine.ends(PLONE)))
     with pytest.raises(FailedError, match="the new one ended") as failed:
-        go(plone, watch_seconds=40.0)
+        go(plone, hand_over, watch_seconds=40.0)
     assert (failed.value.code, found(plone)) == ("plone_hand_over_reverted", SERVES_OLD)
     assert (PLONE in ended(plone), plone.held[-1]) == (False, False)
 
@@ -298,7 +198,7 @@ def test_a_plone_that_ends_while_it_is_watched_gives_the_database_back(plone):
 def test_a_plone_that_stops_answering_while_it_is_watched_gives_the_database_back(plone):
     plone.world.clock.due.append((plone.loaded_at + 5, lambda: plone.broken.add(NEW)))
     with pytest.raises(FailedError, match="answered 500, 3 times in a row") as failed:
-        go(plone, watch_seconds=40.0)
+        go(plone, hand_over, watch_seconds=40.0)
     assert (failed.value.code, found(plone)) == ("plone_hand_over_reverted", SERVES_OLD)
 
 
@@ -307,17 +207,17 @@ def test_errors_at_the_endpoint_count_beside_those_of_the_plone_from_before(plon
     first, taken = Counts(), Counts(answers=100, errors=before)
     plone.counted[:] = [first, taken, taken, replace(taken, answers=200, errors=before + 40)]
     if healthy:
-        assert go(plone, watch_seconds=10.0).code == "plone_handed_over"
+        assert go(plone, hand_over, watch_seconds=10.0).code == "plone_handed_over"
     else:
         with pytest.raises(FailedError, match="answered 40 of 100 requests with errors"):
-            go(plone, watch_seconds=10.0)
+            go(plone, hand_over, watch_seconds=10.0)
     assert found(plone) == (SERVES_NEW if healthy else SERVES_OLD)
 
 
 def test_a_person_is_needed_where_the_plone_from_before_cannot_take_over_again(plone):
     plone.world.clock.due.append((plone.loaded_at + 5, lambda: plone.broken.update({OLD, NEW})))
     with pytest.raises(PersonError, match="could not take over again") as stuck:
-        go(plone, watch_seconds=40.0)
+        go(plone, hand_over, watch_seconds=40.0)
     assert stuck.value.code == "plone_stuck"
     assert {image for image, _ in found(plone).values()} == {OLD, NEW}
 
@@ -330,12 +230,12 @@ def test_a_run_whose_lock_is_taken_while_it_watches_leaves_plone_to_the_other(pl
 
     plone.world.clock.due.append((plone.loaded_at + 5, taken))
     with pytest.raises(FailedError) as superseded:
-        go(plone, watch_seconds=40.0)
+        go(plone, hand_over, watch_seconds=40.0)
     assert (superseded.value.code, found(plone)) == ("run_superseded", SERVES_NEW)
 
 
 def test_a_rollback_returns_to_the_container_from_before_and_the_next_one_forward_again(plone):
-    go(plone)
+    go(plone, hand_over)
     back = go(plone, rollback)
     assert (back.code, found(plone)) == ("plone_rolled_back", {PLONE: (OLD, "running"), PREVIOUS: (NEW, "exited")})
     assert ("on Python 3.9.2" in back.message, {PLONE, PREVIOUS} & ended(plone)) == (True, {PREVIOUS})
@@ -376,7 +276,7 @@ def test_a_rollback_is_refused_without_a_plone_and_in_the_middle_of_a_takeover(p
 
 @pytest.mark.parametrize("fails", ["does not start", "answers errors"])
 def test_a_rollback_that_fails_leaves_plone_as_it_was_and_can_be_repeated(plone, fails):
-    go(plone)
+    go(plone, hand_over)
     if fails == "answers errors":
         plone.broken.add(OLD)
     else:
@@ -395,5 +295,5 @@ def test_a_rollback_killed_before_any_effect_can_be_ended(plone):
     new = Container(PLONE, "running", NEW, PYTHONS[NEW], health="healthy")
     for at in killed(plone, rollback, new, Container(PREVIOUS, "exited", OLD, PYTHONS[OLD])):
         assert {PLONE, STANDBY, PREVIOUS} & set(plone.world.engine.containers) - ended(plone)
-        go(plone)
+        go(plone, hand_over)
         assert found(plone)[PLONE][1] == "running", at

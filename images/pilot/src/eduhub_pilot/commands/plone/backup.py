@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from eduhub_pilot.adapters.host import Host
+from eduhub_pilot.adapters.host import Heart, Host
 from eduhub_pilot.commands.plone import work
 from eduhub_pilot.model.errors import PilotError
 from eduhub_pilot.model.outcome import Outcome
@@ -18,8 +18,13 @@ from eduhub_pilot.model.state import stamp
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     work.add_arguments(parser)
+    add_kept(parser)
     parser.add_argument("--within-days", type=float, default=0, help="make none where the last proven one is as new")
     parser.add_argument("--full", action="store_true", help="copy everything, share nothing with older backups")
+
+
+def add_kept(parser: argparse.ArgumentParser) -> None:
+    """Add which backups are kept, and when one copies everything."""
     parser.add_argument("--keep", required=True, help="proven backups that are kept in any case")
     parser.add_argument("--days", required=True, help="days for which every backup is kept")
     parser.add_argument("--full-days", required=True, help="days after which a backup is a full one")
@@ -27,30 +32,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(host: Host, options: argparse.Namespace) -> Outcome:
     """Run the command."""
-    container = work.plone(host)
+    work.plone(host)
     last = host.store.backup()
     if options.within_days and last and recent(host, last, options.within_days):
         message = f"The last proven backup of Plone, {last['id']}, is not older than {options.within_days:g} days."
         return Outcome("backup_recent", message, False, {"backup": last})
-    words = ["make", "--stack", host.settings.stack, "--image", container.image, "--keep", options.keep,
-             "--days", options.days, "--full-days", options.full_days]  # fmt: skip
     with work.locked(host, options.run, options.owner, "plone.backup") as heart:
-        host.note(options.run, "backup", "begun", owner=options.owner)
-        try:
-            answer = work.worked(host, options.directory, words + (["--full"] if options.full else []), heart)
-        except PilotError as error:
-            with suppress(OSError):
-                host.note(options.run, "backup", "failed", code=error.code, why=error.message)
-                failure = {"time": stamp(host.clock.now()), "run": options.run, "why": error.message}
-                host.store.save_backup_failure(failure)
-            raise
-        backup = answer["backup"]
-        host.store.save_backup({name: backup[name] for name in ("id", "time", "state", "recovery_point")})
-        host.note(
-            options.run, "backup", "proven", backup=backup["id"], seconds=backup["seconds"],
-            proof_seconds=backup["proof_seconds"], removed=answer["removed"],
-        )  # fmt: skip
-    return Outcome(answer["code"], answer["message"], True, {"backup": backup}, work.NEXT[answer["code"]])
+        answer = made(host, options, heart, full=options.full)
+    return Outcome(answer["code"], answer["message"], True, {"backup": answer["backup"]}, work.NEXT[answer["code"]])
+
+
+def made(host: Host, options: argparse.Namespace, heart: Heart, *, full: bool = False) -> dict[str, Any]:
+    """Make a backup and prove it, under the lock of this run, and return the program's answer. Raises PilotError."""
+    words = ["make", "--stack", host.settings.stack, "--image", work.plone(host).image, "--keep", options.keep,
+             "--days", options.days, "--full-days", options.full_days]  # fmt: skip
+    host.note(options.run, "backup", "begun", owner=options.owner)
+    try:
+        answer = work.worked(host, options.directory, words + (["--full"] if full else []), heart)
+    except PilotError as error:
+        with suppress(OSError):
+            host.note(options.run, "backup", "failed", code=error.code, why=error.message)
+            failure = {"time": stamp(host.clock.now()), "run": options.run, "why": error.message}
+            host.store.save_backup_failure(failure)
+        raise
+    backup = answer["backup"]
+    host.store.save_backup({name: backup[name] for name in ("id", "time", "state", "recovery_point")})
+    host.note(
+        options.run, "backup", "proven", backup=backup["id"], seconds=backup["seconds"],
+        proof_seconds=backup["proof_seconds"], removed=answer["removed"],
+    )  # fmt: skip
+    return answer
 
 
 def recent(host: Host, backup: Mapping[str, Any], days: float) -> bool:

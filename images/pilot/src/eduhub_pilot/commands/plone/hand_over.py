@@ -38,6 +38,7 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
     if standby is None:
         return Outcome("plone_unchanged", "Plone runs as it should: there was nothing to take over.")
     with work.locked(host, options.run, options.owner, options.verb) as heart:
+        work.refuse_unconfirmed(host)
         return _hand_over(host, options, standby, heart)
 
 
@@ -55,7 +56,7 @@ def _hand_over(host: Host, options: argparse.Namespace, standby: Container, hear
             host.note(options.run, "plone", "proven", backup=answer["backup"]["id"], image=standby.image)
             if compares:
                 was = work.worked(host, options.prove, ["pages", "--at", answer["backup"]["id"]], heart)
-                pages = _compared(was["pages"], answer["pages"], enforced=options.contract == "enforce")
+                pages = compared(was["pages"], answer["pages"], "requests on the backup", options.contract == "enforce")
         now = over.counts()
         old = side(Sample(first), Sample(now)) if first and now else old
 
@@ -69,16 +70,19 @@ def _hand_over(host: Host, options: argparse.Namespace, standby: Container, hear
     return Outcome("plone_handed_over", message, True, data)
 
 
-def _compared(was: Mapping[str, str], now: Mapping[str, str], *, enforced: bool) -> str:
-    """Return in words how two images answer for one backup. FailedError for a difference, where that is `enforced`."""
+def compared(was: Mapping[str, str], now: Mapping[str, str], what: str, enforced: bool) -> str:
+    """Return in words how two images answer for one backup, `what` being the noun for an answer.
+
+    FailedError for a difference, where that is `enforced`.
+    """
     differing = [
         f"{each}: {now.get(each, 'not asked')} instead of {was[each]}" for each in was if now.get(each) != was[each]
     ]
     if not differing:
-        return f" {len(was)} requests on the backup are answered as by the one before."
+        return f" {len(was)} {what} are answered as by the one before."
     more = [f"and {len(differing) - MOST_TOLD} more"] if len(differing) > MOST_TOLD else []
     told = "; ".join([*differing[:MOST_TOLD], *more])
-    message = f"The new Plone answers {len(differing)} of {len(was)} requests on the backup otherwise: {told}."
+    message = f"The new Plone answers {len(differing)} of {len(was)} {what} otherwise: {told}."
     if enforced:
         raise FailedError("plone_standby_failed", message)
     return f" {message}"

@@ -48,6 +48,7 @@ def _live(host: Host, options: argparse.Namespace, heart: Heart) -> Outcome:
     """Replace Plone's data by that of a backup; on any failure Plone serves what it had."""
     name, begun = host.settings.container(PLONE), host.clock.monotonic()
     work.refuse_standby(host)
+    work.refuse_unconfirmed(host)
     _end_interrupted(host, options, heart)
     planned = work.worked(host, options.directory, ["plan", *_at(options.at), f"--stack={host.settings.stack}"], heart)
     backup = planned["backup"]

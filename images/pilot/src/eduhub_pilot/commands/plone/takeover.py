@@ -75,7 +75,7 @@ class TakeOver:
             host.engine.rename(standby, self.name())
         except (PilotError, OSError) as error:
             raise work.undone(
-                host, self.run, "plone", error, self._undo,
+                host, self.run, "plone", error, self.back,
                 work.Ending(
                     "plone_hand_over_reverted",
                     "The standby of Plone did not serve, and Plone runs in the container from before:",
@@ -232,8 +232,8 @@ class TakeOver:
         message = f"{why.rstrip('.')}. Plone serves as before, and no request failed."
         return FailedError("plone_standby_failed", message, ["./invoke", "status"])
 
-    def _undo(self) -> None:
-        """Return to the container from before. Raises PilotError.
+    def back(self) -> None:
+        """Return to the container from before, wherever a takeover was interrupted. Raises PilotError.
 
         Without the heartbeat: a run that took the lock over meanwhile gets a Plone that serves.
         """

@@ -14,6 +14,7 @@ from eduhub_pilot.model.codes import CODES
 from eduhub_pilot.model.errors import FailedError, PersonError, PilotError, RefusedError
 from eduhub_pilot.model.facts import PLONE, STANDBY_PLONE, Container
 from eduhub_pilot.model.state import Lock, stamp
+from eduhub_pilot.rollout.plone import unconfirmed
 
 # Plone finishes what it has begun for 8 seconds.
 STOP_SECONDS = 30
@@ -35,15 +36,19 @@ NEXT: Mapping[str, Sequence[Sequence[str]]] = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of every command that works on Plone's data."""
+    add_run(parser)
+    add_directory(parser)
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Add whose run it is."""
     parser.add_argument("--run", required=True, help="id of the run")
     parser.add_argument("--owner", required=True, help="the operator, as user@host")
-    add_directory(parser)
 
 
 def add_take_over(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of every command that lets another container take Plone over."""
-    parser.add_argument("--run", required=True, help="id of the run")
-    parser.add_argument("--owner", required=True, help="the operator, as user@host")
+    add_run(parser)
     parser.add_argument("--verb", default="plone.hand-over", help="what the operator asked for")
     parser.add_argument("--site", required=True, help="id of the site, whose page has to be answered")
     parser.add_argument("--start-seconds", type=float, required=True, help="how long a container may take to load")
@@ -73,6 +78,13 @@ def refuse_standby(host: Host) -> None:
             "ends it."
         )
         raise RefusedError("hand_over_interrupted", message, ["./invoke", "deploy"])
+
+
+def refuse_unconfirmed(host: Host) -> None:
+    """RefusedError where an upgrade of Plone's version is neither confirmed nor rolled back."""
+    if found := unconfirmed(host):
+        message = f"{found.message} Nothing was changed."
+        raise RefusedError("plone_upgrade_unconfirmed", message, *found.next)
 
 
 @dataclass(frozen=True)

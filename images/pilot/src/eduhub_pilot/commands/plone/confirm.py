@@ -1,0 +1,42 @@
+"""`plone-confirm`: take writes again with another version of Plone. From then on only a backup returns."""
+
+from __future__ import annotations
+
+import argparse
+
+from eduhub_pilot.adapters.host import Host
+from eduhub_pilot.commands.plone import work
+from eduhub_pilot.commands.plone.version import ROLLBACK, reopen
+from eduhub_pilot.model.errors import RefusedError
+from eduhub_pilot.model.facts import PREVIOUS_PLONE
+from eduhub_pilot.model.outcome import Outcome
+from eduhub_pilot.rollout.plone import VERSION
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    work.add_run(parser)
+
+
+def run(host: Host, options: argparse.Namespace) -> Outcome:
+    """Run the command."""
+    serves, upgrade = work.plone(host), host.store.plone_upgrade()
+    if upgrade is None:
+        message = "No upgrade of Plone's version waits for its confirmation. Nothing was changed."
+        raise RefusedError("plone_nothing_to_confirm", message, ["./invoke", "status"])
+    with work.locked(host, options.run, options.owner, "plone.confirm"):
+        if serves.labels.get(VERSION) != upgrade["to"] or not serves.runs:
+            message = (
+                f"The upgrade to Plone {upgrade['to']} was interrupted before it served, so it cannot be confirmed. "
+                "Nothing was changed. A rollback takes writes again."
+            )
+            raise RefusedError("plone_upgrade_unconfirmed", message, ROLLBACK)
+        # Before the first write, so that none can be lost.
+        host.engine.remove(host.settings.container(PREVIOUS_PLONE), work.STOP_SECONDS)
+        reopen(host)
+        host.note(options.run, "plone", "confirmed", version=upgrade["to"], was=upgrade["from"])
+    message = (
+        f"Plone {upgrade['to']} takes writes. The database of {upgrade['from']} stays in Plone's volume until the next "
+        f"upgrade; what is written from now on is not in it."
+    )
+    return Outcome("plone_confirmed", message, True, {"plone_version": upgrade["to"]}, [["./invoke", "plone.backup"]])

@@ -1,0 +1,203 @@
+"""`plone-upgrade`: let another version of Plone take over, with a migrated copy of the database.
+
+Versions do not share a database, so the served one stays as it is: until the upgrade is confirmed nothing is written to
+either, and a rollback loses nothing. First all is rehearsed on a restored backup, while people write.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from eduhub_pilot.adapters.host import PATIENCE_SECONDS, Heart, Host
+from eduhub_pilot.analysis.canary import Sample, Side, side
+from eduhub_pilot.commands.plone import backup, work
+from eduhub_pilot.commands.plone.hand_over import CONTRACT, compared
+from eduhub_pilot.commands.plone.takeover import TakeOver
+from eduhub_pilot.model.errors import FailedError, PersonError, PilotError, SupersededError
+from eduhub_pilot.model.facts import STANDBY_PLONE, Container
+from eduhub_pilot.model.outcome import Outcome
+from eduhub_pilot.model.state import stamp
+from eduhub_pilot.rollout.plone import VERSION, python_of
+
+CONFIRM, ROLLBACK = ["./invoke", "plone.confirm"], ["./invoke", "plone.rollback"]
+# A write that was on its way has ended by then, or the database's last transaction tells, and all is repeated.
+SETTLE_SECONDS = 2.0
+ATTEMPTS = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    work.add_take_over(parser)
+    work.add_directory(parser)
+    backup.add_kept(parser)
+    parser.add_argument("--contract", choices=CONTRACT, default="off",
+                        help="whether other content from it stops that, is only told, or not looked for")  # fmt: skip
+    parser.add_argument("--watch-seconds", type=float, default=0, help="how long to watch, and go back if need be")
+    parser.add_argument("--rehearse", action="store_true", help="only rehearse it")
+
+
+def run(host: Host, options: argparse.Namespace) -> Outcome:
+    """Run the command."""
+    serves, standby = work.plone(host), host.engine.container(host.settings.container(STANDBY_PLONE))
+    if standby is None:
+        return Outcome("plone_unchanged", "Plone runs as it should: there was nothing to take over.")
+    upgrade = Upgrade(host, options, serves, standby)
+    with work.locked(host, options.run, options.owner, options.verb) as heart:
+        rehearsal = upgrade.rehearse(heart)
+        return upgrade.rehearsed(rehearsal) if options.rehearse else upgrade.upgrade(heart, rehearsal)
+
+
+class Upgrade:
+    """One upgrade from the Plone that `serves` to that of a `standby`, which does not run yet."""
+
+    def __init__(self, host: Host, options: argparse.Namespace, serves: Container, standby: Container) -> None:
+        self.host, self.options, self.standby = host, options, standby
+        self.old, self.new = (each.labels.get(VERSION, "") for each in (serves, standby))
+
+    def rehearse(self, heart: Heart) -> dict[str, Any]:
+        """Migrate the newest backup in scratch with the new image, and compare the content that both answer.
+
+        Returns what the migration did, and as `pages` the comparison in words. FailedError where it cannot be done.
+        """
+        host, options = self.host, self.options
+        host.note(options.run, "plone", "begun", owner=options.owner, image=self.standby.image, version=self.new)
+        try:
+            compares = options.contract != "off"
+            words = ["prove", "--migrate", *(["--pages"] if compares else [])]
+            done = work.worked(host, options.directory, words, heart, container=self.standby.name)
+            made, pages = done["backup"], ""
+            if compares:
+                was = work.worked(host, options.directory, ["pages", "--at", made["id"]], heart)["pages"]
+                enforced = options.contract == "enforce"
+                pages = compared(content(was), content(done["pages"]), "requests for content of the backup", enforced)
+        except (PilotError, OSError) as error:
+            raise self._given_up(error, "The rehearsal of the upgrade failed") from None
+        migration: dict[str, Any] = done["migration"]
+        host.note(options.run, "plone", "rehearsed", backup=made["id"], **migration)
+        return {**migration, "pages": pages}
+
+    def rehearsed(self, rehearsal: Mapping[str, Any]) -> Outcome:
+        """Return the answer of a rehearsal alone. The standby is removed."""
+        self.host.engine.remove(self.standby.name, work.STOP_SECONDS)
+        message = (
+            f"Plone {self.new} takes the content over from {self.old}: a backup was migrated in "
+            f"{rehearsal['seconds']:.1f} s.{rehearsal['pages']}{add_ons(rehearsal)} Nothing was changed."
+        )
+        upgrade = ["./invoke", "plone.upgrade", "--version", self.new]
+        return Outcome("plone_rehearsed", message, True, {"migration": dict(rehearsal)}, [upgrade])
+
+    def upgrade(self, heart: Heart, rehearsal: Mapping[str, Any]) -> Outcome:
+        """Refuse writes, migrate a copy of the database, and let the new version take over with it."""
+        host, options = self.host, self.options
+        over = TakeOver(host, options.run, options.site, options.start_seconds, options.wait_seconds, heart)
+        begun, first, old = host.clock.monotonic(), over.counts(), Side()
+        try:
+            self._close()
+            made = self._prepare(heart)
+        except SupersededError:
+            raise
+        except (PilotError, OSError) as error:
+            raise self._given_up(error, f"The upgrade to Plone {self.new} was given up") from None
+        now = over.counts()
+        old = side(Sample(first), Sample(now)) if first and now else old
+        try:
+            seconds = over.take_over()
+            host.note(options.run, "plone", "handed_over", image=self.standby.image, seconds=seconds, version=self.new)
+            if options.watch_seconds:
+                over.watch(options.watch_seconds, old)
+        except (PersonError, SupersededError):
+            raise
+        except FailedError as error:
+            raise opened_again(host, error) from None
+        over.settle()
+        closed = host.clock.monotonic() - begun
+        message = (
+            f"Plone {self.new} serves, with the content of {self.old} as of backup {made['id']}; requests for it "
+            f"waited for up to {seconds:.1f} s. Writes are refused, for {closed:.0f} s by now, until you confirm it. "
+            f"A rollback to Plone {self.old} loses nothing until then.{add_ons(rehearsal)}"
+        )
+        data = {"seconds": seconds, "closed_seconds": round(closed, 1), "plone_python": python_of(self.standby),
+                "plone_version": self.new, "backup": made["id"]}  # fmt: skip
+        return Outcome("plone_upgraded", message, True, data, [CONFIRM, ROLLBACK])
+
+    def _close(self) -> None:
+        """Refuse writes, once it is noted why."""
+        host = self.host
+        record = {"run": self.options.run, "from": self.old, "to": self.new, "since": stamp(host.clock.now())}
+        host.store.save_plone_upgrade(record)
+        host.endpoint.refuse_writes(f"Plone is upgraded to {self.new}.", PATIENCE_SECONDS)
+
+    def _prepare(self, heart: Heart) -> dict[str, Any]:
+        """Make the database of the new version from a backup, and return that. Raises PilotError."""
+        made: dict[str, Any] = {}
+        for attempt in range(1, ATTEMPTS + 1):
+            self.host.clock.sleep(SETTLE_SECONDS)
+            made = backup.made(self.host, self.options, heart)["backup"]
+            self._step("stage", heart, f"--at={made['id']}")
+            self._step("migrate", heart)
+            try:
+                self._step("enter", heart, f"--transaction={made['last_transaction']}")
+            except PilotError as error:
+                if error.code != "plone_written_meanwhile" or attempt == ATTEMPTS:
+                    raise
+                continue
+            break
+        return made
+
+    def _step(self, name: str, heart: Heart | None, *words: str) -> None:
+        step(self.host, self.options.directory, self.standby.name, name, heart, f"--run={self.options.run}",
+             f"--serves={self.old}", *words)  # fmt: skip
+
+    def _given_up(self, error: Exception, what: str) -> PilotError:
+        """Undo what was prepared, take writes again, and return why."""
+        host, why = self.host, work.reason(error)
+        with suppress(PilotError, OSError):
+            self._step("leave", None)
+        with suppress(PilotError):
+            host.engine.remove(self.standby.name, work.STOP_SECONDS)
+        with suppress(PilotError, OSError):
+            host.note(self.options.run, "plone", "failed", why=why)
+        message = f"{what}: {why.rstrip('.')}. Plone {self.old} serves as before, and takes writes."
+        failed = FailedError("plone_upgrade_failed", message, ["./invoke", "status"])
+        return opened_again(host, failed) if host.store.plone_upgrade() else failed
+
+
+def step(host: Host, directory: str, container: str, name: str, heart: Heart | None, *words: str) -> None:
+    """Let the image of `container`, one of the new version, take one step. Raises PilotError."""
+    work.worked(host, directory, [f"upgrade-{name}", *words], heart, writes=True, container=container)
+
+
+def reopen(host: Host) -> None:
+    """Take writes again, and forget that an upgrade was to be confirmed. ProxyDownError without the endpoint."""
+    host.endpoint.hold(False, PATIENCE_SECONDS)
+    host.endpoint.refuse_writes(None, PATIENCE_SECONDS)
+    host.store.save_plone_upgrade(None)
+
+
+def opened_again(host: Host, error: FailedError) -> PilotError:
+    """Take writes again after an upgrade that failed with `error`; return it, or that writes are refused still."""
+    try:
+        reopen(host)
+    except (PilotError, OSError) as again:
+        message = f"{error.message} But writes are refused still: {work.reason(again)}"
+        return PersonError("plone_writes_refused", message, ROLLBACK)
+    return error
+
+
+def content(pages: Mapping[str, str]) -> dict[str, str]:
+    """Return answers by their content alone: what else an item has as JSON differs between versions of Plone."""
+    return {request: " ".join(_without_digest(answer.split(" "))) for request, answer in pages.items()}
+
+
+def _without_digest(words: list[str]) -> list[str]:
+    # "200 application/json DIGEST content DIGEST"
+    return [*words[:2], *words[3:]] if words[3:4] == ["content"] else words
+
+
+def add_ons(migration: Mapping[str, Any]) -> str:
+    """Return which add-ons offer an upgrade of their own, as a sentence; nothing where none does."""
+    offered = migration["add_ons"]
+    return f" Add-ons that offer an upgrade in the site's control panel: {', '.join(offered)}." if offered else ""

@@ -1,0 +1,20 @@
+"""Our Plone with a standby beside it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from eduhub_pilot.model.facts import Container
+from tests.unit.pilot.plone_host import NEW, OLD, PLONE, PYTHONS, STANDBY, FakeEndpoint
+
+
+@pytest.fixture
+def plone(live) -> FakeEndpoint:
+    live.engine._made(Container(PLONE, "running", OLD, PYTHONS[OLD], health="healthy"))
+    live.engine._made(Container(STANDBY, "created", NEW, PYTHONS[NEW]))
+    live.engine.health = lambda: "healthy"
+    endpoint = FakeEndpoint(live.store.root / "run", live.clock, live, live.clock.passed + 9)
+    live.host = replace(live.host, before_plone=endpoint)
+    return endpoint

@@ -1,0 +1,230 @@
+"""Another version of Plone serves a migrated copy, read-only until it is confirmed, or the one from before serves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from eduhub_pilot.commands import preflight
+from eduhub_pilot.commands.plone import confirm, hand_over, rollback, version
+from eduhub_pilot.model.errors import FailedError, PersonError, ProxyDownError, RefusedError
+from eduhub_pilot.model.facts import Container, Look
+from eduhub_pilot.rollout.status import status
+from tests.unit.pilot.plone_host import (
+    NEW,
+    OLD,
+    PLONE,
+    PREVIOUS,
+    SERVES_NEW,
+    SERVES_OLD,
+    STANDBY,
+    FakeEndpoint,
+    found,
+    go,
+    killed,
+    labels,
+)  # fmt: skip
+
+MIGRATION = {"seconds": 2.1, "sites": {"Plone": ["6018", "6112"]}, "add_ons": ["collective.easyform"]}
+PAGES = {"/Plone as JSON for admin": "200 application/json 3fa9c1 content 77aa01", "/Plone as HTML": "200 text/html"}
+BACKUP = {
+    "id": "b2", "time": "2026-01-01T00:00:00Z", "state": "proven", "recovery_point": "", "seconds": {},
+    "proof_seconds": 1.0, "last_transaction": "03ff",
+}  # fmt: skip
+
+
+class Images:
+    """What the programs in both images answer; `fails` by the step, once each. `data`: databases beside the served."""
+
+    def __init__(self, plone: FakeEndpoint) -> None:
+        self.plone, self.steps, self.fails, self.data = plone, [], {}, set()
+        self.before, self.now = dict(PAGES), dict(PAGES)
+
+    def works(self, command: tuple[str, ...]) -> Look:
+        step, closed = command[3], self.plone.refusals[-1] is not None
+        self.steps.append(step)
+        if step in self.fails:
+            code = self.fails.pop(step)
+            return Look(1, json.dumps({"code": code, "exit": 1, "message": f"{step} failed."}))
+        assert closed or step in {"prove", "pages", "upgrade-leave"}, step
+        if step == "upgrade-enter":
+            self.data.add("6.1.4")
+        if step == "upgrade-leave":
+            self.data.discard("6.1.4")
+        answers: Mapping[str, dict[str, Any]] = {
+            "prove": {"code": "backup_proven", "backup": {"id": "b1"}, "pages": self.now, "migration": MIGRATION},
+            "pages": {"code": "pages_rendered", "pages": self.before},
+            "make": {"code": "backup_proven", "backup": BACKUP, "removed": []},
+        }
+        answer = answers.get(step, {"code": "plone_upgrade_stepped"})
+        return Look(0, json.dumps({"exit": 0, "message": "", **answer}))
+
+
+@pytest.fixture(autouse=True)
+def images(plone: FakeEndpoint) -> Images:
+    plone.world.engine._made(Container(STANDBY, "created", NEW, labels("3.13.5", "6.1.4")))
+    images = Images(plone)
+    plone.world.engine.works = images.works
+    return images
+
+
+def takes_writes(plone: FakeEndpoint) -> bool:
+    return plone.refusals[-1] is None and plone.world.store.plone_upgrade() is None
+
+
+def codes(plone: FakeEndpoint) -> list[str]:
+    return [note["code"] for note in status(plone.world.host).data["status"]["notes"]]
+
+
+def test_another_version_serves_a_migrated_copy_and_writes_are_refused(plone, images):
+    done = go(plone, version, contract="enforce", watch_seconds=5.0)
+    assert (done.code, found(plone)) == ("plone_upgraded", SERVES_NEW)
+    assert images.steps == [
+        "prove", "pages", "make", "upgrade-stage", "upgrade-migrate", "upgrade-enter",
+    ]  # fmt: skip
+    assert plone.refusals == [None, "Plone is upgraded to 6.1.4."]
+    assert plone.world.store.plone_upgrade() == {
+        "run": "run-9", "from": "6.0.13", "to": "6.1.4", "since": plone.world.store.plone_upgrade()["since"],
+    }  # fmt: skip
+    assert "collective.easyform" in done.message
+    assert "plone_upgrade_unconfirmed" in codes(plone)
+    assert "A rollback of Plone to version 6.0.13 is ready." in status(plone.world.host).message
+
+
+def test_only_what_has_to_may_write_the_volume_and_the_new_image_does(plone):
+    go(plone, version)
+    writes = {command[3]: (writes, command[4:]) for command, _, writes in plone.world.engine.worked}
+    assert {step for step, (may, _) in writes.items() if may} == {"upgrade-stage", "upgrade-migrate", "upgrade-enter"}
+    assert writes["upgrade-enter"][1] == ("--run=run-9", "--serves=6.0.13", "--transaction=03ff")
+
+
+def test_a_rehearsal_changes_nothing(plone, images):
+    done = go(plone, version, rehearse=True, contract="enforce")
+    assert (done.code, found(plone), takes_writes(plone)) == ("plone_rehearsed", SERVES_OLD, True)
+    assert (images.steps, plone.refusals) == (["prove", "pages"], [None])
+    assert "migrated in 2.1 s" in done.message
+    assert done.next == [["./invoke", "plone.upgrade", "--version", "6.1.4"]]
+
+
+def test_versions_are_compared_by_their_content_alone(plone, images):
+    images.now["/Plone as JSON for admin"] = "200 application/json 000000 content 77aa01"
+    assert go(plone, version, contract="enforce").code == "plone_upgraded"
+
+
+@pytest.mark.parametrize("now", ["200 application/json 3fa9c1 content 000000", "500 KeyError"])
+def test_other_content_stops_the_upgrade_before_anything_is_refused(plone, images, now):
+    images.now["/Plone as JSON for admin"] = now
+    with pytest.raises(FailedError, match="1 of 2 requests for content") as failed:
+        go(plone, version, contract="enforce")
+    assert (failed.value.code, found(plone), plone.refusals) == ("plone_upgrade_failed", SERVES_OLD, [None])
+
+
+@pytest.mark.parametrize(
+    ("step", "refused"),
+    [("prove", False), ("make", True), ("upgrade-stage", True), ("upgrade-migrate", True), ("upgrade-enter", True)],
+)
+def test_a_step_that_fails_leaves_plone_as_it_was_and_it_takes_writes_again(plone, images, step, refused):
+    images.fails[step] = "plone_migration_failed"
+    with pytest.raises(FailedError, match=f"{step} failed. Plone 6.0.13 serves as before") as failed:
+        go(plone, version)
+    assert (failed.value.code, found(plone), takes_writes(plone)) == ("plone_upgrade_failed", SERVES_OLD, True)
+    assert (len(plone.refusals) > 1, images.data) == (refused, set())
+
+
+def test_a_person_is_needed_where_writes_cannot_be_taken_again(plone, images):
+    images.fails["upgrade-migrate"] = "plone_migration_failed"
+    before = plone.world._before
+
+    def down(effect: str) -> None:
+        if effect == "refuse_writes" and "upgrade-leave" in images.steps:
+            raise ProxyDownError("HAProxy does not answer.")
+        before(effect)
+
+    plone.world._before = down
+    with pytest.raises(PersonError, match="But writes are refused still: HAProxy does not answer") as stuck:
+        go(plone, version)
+    assert (stuck.value.code, found(plone), takes_writes(plone)) == ("plone_writes_refused", SERVES_OLD, False)
+    plone.world._before = before
+    assert go(plone, rollback).code == "plone_rolled_back"
+    assert takes_writes(plone)
+
+
+def test_what_was_written_while_it_was_prepared_is_in_a_second_copy(plone, images):
+    images.fails["upgrade-enter"] = "plone_written_meanwhile"
+    assert go(plone, version).code == "plone_upgraded"
+    assert images.steps.count("make") == images.steps.count("upgrade-migrate") == 2
+
+
+def test_a_new_version_that_does_not_serve_gives_back_and_plone_takes_writes(plone):
+    plone.broken.add(NEW)
+    with pytest.raises(FailedError) as failed:
+        go(plone, version)
+    assert (failed.value.code, found(plone), takes_writes(plone)) == ("plone_hand_over_reverted", SERVES_OLD, True)
+
+
+def test_a_new_version_that_ends_while_it_is_watched_gives_back(plone):
+    at = plone.world.clock.passed + 30
+    plone.world.clock.due.append((at, lambda: plone.world.engine.stop(PLONE, 1)))
+    with pytest.raises(FailedError) as failed:
+        go(plone, version, watch_seconds=60.0)
+    assert (failed.value.code, found(plone), takes_writes(plone)) == ("plone_hand_over_reverted", SERVES_OLD, True)
+
+
+def test_once_confirmed_it_takes_writes_and_there_is_no_way_back(plone):
+    go(plone, version)
+    done = go(plone, confirm)
+    assert (done.code, found(plone), takes_writes(plone)) == ("plone_confirmed", {PLONE: (NEW, "running")}, True)
+    assert "plone_upgrade_unconfirmed" not in codes(plone)
+    with pytest.raises(RefusedError, match="no container from before"):
+        go(plone, rollback)
+    with pytest.raises(RefusedError) as refused:
+        go(plone, confirm)
+    assert refused.value.code == "plone_nothing_to_confirm"
+
+
+def test_an_unconfirmed_one_is_rolled_back_and_its_database_removed(plone, images):
+    go(plone, version)
+    done = go(plone, rollback)
+    assert (done.code, found(plone), takes_writes(plone)) == ("plone_rolled_back", SERVES_OLD, True)
+    assert (images.data, done.data["plone_version"]) == (set(), "6.0.13")
+
+
+def test_nothing_else_takes_over_before_it_is_confirmed(plone):
+    go(plone, version)
+    plone.world.engine._made(Container(STANDBY, "created", NEW, labels("3.11.2", "6.1.4")))
+    with pytest.raises(RefusedError) as refused:
+        go(plone, hand_over)
+    assert (refused.value.code, found(plone)[PLONE]) == ("plone_upgrade_unconfirmed", (NEW, "running"))
+    for verb in ("deploy", "upgrade"):
+        findings = preflight.preflight(plone.world.host, "run-10", verb).findings
+        assert "plone_upgrade_unconfirmed" in [each.code for each in findings]
+
+
+def test_killed_before_any_effect_a_rollback_leads_back_and_writes_are_taken(plone):
+    old = Container(PLONE, "running", OLD, labels("3.11.2"), health="healthy")
+    new = Container(STANDBY, "created", NEW, labels("3.13.5", "6.1.4"))
+    for at in killed(plone, version, old, new):
+        if plone.world.store.plone_upgrade():
+            assert (go(plone, rollback).code, found(plone)[PLONE]) == ("plone_rolled_back", (OLD, "running")), at
+        assert takes_writes(plone), at
+        assert PREVIOUS not in found(plone), at
+
+
+def test_a_rollback_killed_before_any_effect_is_ended_by_the_next_one(plone):
+    old = Container(PREVIOUS, "exited", OLD, labels("3.11.2"))
+    new = Container(PLONE, "running", NEW, labels("3.13.5", "6.1.4"), health="healthy")
+
+    def unconfirmed() -> None:
+        record = {"run": "run-8", "from": "6.0.13", "to": "6.1.4", "since": "2026-01-01T00:00:00Z"}
+        plone.world.store.save_plone_upgrade(record)
+        plone.refusals.append("Plone is upgraded to 6.1.4.")
+
+    unconfirmed()
+    for at in killed(plone, rollback, new, old):
+        if plone.world.store.plone_upgrade():
+            go(plone, rollback)
+        assert (found(plone), takes_writes(plone)) == (SERVES_OLD, True), at
+        unconfirmed()

@@ -1,0 +1,124 @@
+"""A host with our Plone and a standby beside it, and commands that are killed on it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from eduhub_pilot.adapters.endpoint import Endpoint
+from eduhub_pilot.model.facts import Container, Counts
+from tests.unit.pilot.fakes import Killed
+
+PLONE, STANDBY, PREVIOUS = "eduhub-plone", "eduhub-plone-standby", "eduhub-plone-previous"
+OLD, NEW = "sha256:old", "sha256:new"
+DIRECTORY = "/var/backups/eduhub/plone"
+
+
+def labels(python: str, version: str = "6.0.13") -> dict[str, str]:
+    return {"org.eduhub.python": python, "org.opencontainers.image.version": version}
+
+
+PYTHONS = {OLD: labels("3.9.2"), NEW: labels("3.11.2")}
+
+
+@dataclass(frozen=True)
+class FakeEndpoint(Endpoint):
+    """Two containers on one database: the first that runs has it until it ends, the other waits for it."""
+
+    world: Any
+    loaded_at: float
+    held: list[bool] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)  # images of a Plone that answers its site with 500
+    counted: list[Counts] = field(default_factory=lambda: [Counts()])  # the last one lasts
+    refusals: list[str | None] = field(default_factory=lambda: [None])  # why writes were refused; the last one holds
+
+    def hold(self, wanted: bool, patience: float) -> None:
+        assert patience > 0
+        self.world._before("hold")
+        self.held.append(wanted)
+
+    def refuse_writes(self, reason: str | None, patience: float) -> None:
+        assert patience > 0
+        self.world._before("refuse_writes")
+        self.refusals.append(reason)
+
+    def counts(self, patience: float) -> Counts:
+        assert patience > 0
+        return self.counted.pop(0) if len(self.counted) > 1 else self.counted[0]
+
+    def owner(self) -> Container | None:
+        both = (self.world.engine.containers.get(name) for name in (PLONE, STANDBY))
+        return next((each for each in both if each and each.runs), None)
+
+    def waits(self, container: Container) -> bool:
+        owner = self.owner()
+        loaded = self.world.clock.passed >= self.loaded_at
+        return bool(loaded and container.runs and owner and owner.id != container.id)
+
+    def answers(self, path: str, seconds: float) -> int | None:
+        owner = self.owner()
+        assert (path, seconds > 0) == ("/Plone", True)
+        return None if owner is None else 500 if owner.image in self.broken else 200
+
+
+def go(plone: FakeEndpoint, command: Any, **more: Any) -> Any:
+    given = {
+        "verb": "plone.upgrade", "prove": "", "contract": "off", "watch_seconds": 0.0, "directory": DIRECTORY,
+        "rehearse": False, "keep": "14", "days": "30", "full_days": "7", **more,
+    }  # fmt: skip
+    options = argparse.Namespace(
+        run="run-9", owner="ana@desk", site="Plone", start_seconds=60.0, wait_seconds=30.0, **given
+    )
+    try:
+        return command.run(plone.world.host, options)
+    finally:
+        lock = plone.world.store.lock()
+        assert lock is None or lock.run != "run-9"
+
+
+def ended(plone: FakeEndpoint) -> set[str]:
+    """The containers that the engine does not start by itself."""
+    return set(plone.world.engine.lasting)
+
+
+def found(plone: FakeEndpoint) -> dict[str, tuple[str, str]]:
+    return {
+        name: (each.image, each.state)
+        for name, each in plone.world.engine.containers.items()
+        if name in {PLONE, STANDBY, PREVIOUS}
+    }
+
+
+SERVES_NEW = {PLONE: (NEW, "running"), PREVIOUS: (OLD, "exited")}
+SERVES_OLD = {PLONE: (OLD, "running")}
+
+
+def killed(plone: FakeEndpoint, command: Any, *made: Container) -> Iterator[int]:
+    """Kill a command before each of its effects in turn, beside `made`; end with the first call that ends by itself."""
+    world, at = plone.world, 0
+    while True:
+        for name in (PLONE, STANDBY, PREVIOUS):
+            world.engine.containers.pop(name, None)
+        for each in made:
+            world.engine._made(each)
+        world.engine.lasting.clear()
+        world.engine.lasting.add(made[-1].name)
+        world.clock.passed += 20
+        left = iter(range(at))
+
+        def die(effect: str, left: Iterator[int] = left) -> None:
+            if next(left, None) is None:
+                raise Killed(effect)
+
+        world.engine.before = world._before = die
+        try:
+            go(plone, command)
+        except Killed:
+            world.engine.before = world._before = lambda _: None
+            yield at
+        else:
+            break
+        at += 1
+    assert at > 5
