@@ -16,6 +16,7 @@ from Zope2.App import startup
 from Zope2.Startup.run import make_wsgi_app
 from ZPublisher.httpexceptions import HTTPExceptionHandler
 
+from .repairs import repair
 from .serve import serve
 from .settings import Refused
 from .site import prepare
@@ -53,6 +54,7 @@ def loaded_before_the_database(wait: Callable[[], None]) -> Iterator[None]:
         products()
         newSecurityManager(None, system)
         zcml()
+        repair()
         wait()
 
     OFS.Application.import_products, startup.load_zcml = load, lambda: None
