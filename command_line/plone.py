@@ -36,10 +36,20 @@ def pack(c: Context, hosts: Hosts, days: str = "7") -> None:
     play(c, "plone.pack", hosts, days=days)
 
 
-@on_hosts("upgrade", python="target Python")
-def upgrade_plone(c: Context, hosts: Hosts, python: str = "") -> None:
-    """Upgrade our Plone to another Python, of the same version, without a failed request."""
-    play(c, "plone.upgrade", hosts, python=python)
+@on_hosts(
+    "upgrade", python="target Python; with --version the newest by default",
+    version="target version of Plone, one way once it is confirmed; default: the one that runs",
+    rehearse="with --version: migrate and compare a restored backup, and change nothing",
+)  # fmt: skip
+def upgrade_plone(c: Context, hosts: Hosts, python: str = "", version: str = "", rehearse: bool = False) -> None:
+    """Upgrade our Plone to another Python, or to another version, without a failed read."""
+    play(c, "plone.upgrade", hosts, python=python, version=version, rehearse=rehearse)
+
+
+@on_hosts("confirm")
+def confirm_plone(c: Context, hosts: Hosts) -> None:
+    """Confirm another version of Plone: it takes writes from then on, and no rollback returns from it."""
+    play(c, "plone.confirm", hosts)
 
 
 @on_hosts("rollback")

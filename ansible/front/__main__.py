@@ -35,7 +35,7 @@ from front.request import Request
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 # Verbs whose interruption does not mean that nothing was done.
-NOT_TAKEN_BACK = {"confirm", "destroy", "plone.restore", "plone.upgrade", "plone.rollback"}
+NOT_TAKEN_BACK = {"confirm", "destroy", "plone.confirm", "plone.restore", "plone.upgrade", "plone.rollback"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -154,33 +154,61 @@ def check_python(options: argparse.Namespace, hosts: Sequence[Target]) -> None:
 
 
 def check_plone(options: argparse.Namespace, hosts: Sequence[Target]) -> None:
-    """Raise RefusalError where no image of Plone follows from the Python that was asked for."""
-    wanted = str(options.values.get("eduhub_python") or "")
-    known = plone_pythons(str(options.defaults.get(images.PLONE, "")))
-    if not wanted:
-        raise RefusalError(f"plone.upgrade asks for the Python: type --python {known[-1]}.")
+    """Raise RefusalError where no image of Plone follows from the Python or version that was asked for.
+
+    A version without a Python is asked for with the newest one that it is built for.
+    """
+    python, version = (str(options.values.get(f"eduhub_{name}") or "") for name in ("python", "version"))
+    known = plone_versions()
+    if not python and not version:
+        default = known[str(options.defaults["plone_version"])][-1]
+        raise RefusalError(
+            f"plone.upgrade asks for the Python or the version: type --python {default} or --version {[*known][-1]}."
+        )
+    if options.values.get("eduhub_rehearse") and not version:
+        raise RefusalError(f"--rehearse is for another version of Plone: type --version {[*known][-1]} too.")
     for host in hosts:
-        image = str(host.variables.get(images.PLONE, options.defaults.get(images.PLONE, "")))
-        if host.variables.get("plone_url"):
+        values = {**options.defaults, **host.variables}
+        if values.get("plone_url"):
             continue  # refused where it is known whose Plone that is
-        if "{python}" not in image:
-            raise RefusalError(
-                f"plone_image of {host.name} is {image}, which has no Python to choose: write {{python}} where its "
-                "name has one, as in eduhub/plone:6.0.13-py{python}. The host stays on the Python that it has."
-            )
-        if images.PLONE not in host.variables and wanted not in known:
-            raise RefusalError(
-                f"There is no Plone for Python {wanted!r}; it is built for {', '.join(known)}: "
-                f"type --python {known[-1]}."
-            )
+        for word, wanted in (("python", python), ("version", version)):
+            if wanted and f"{{{word}}}" not in str(values[images.PLONE]):
+                raise RefusalError(
+                    f"plone_image of {host.name} is {values[images.PLONE]}, which has no {word} to choose: write "
+                    f"{{{word}}} where its name has one, as in {options.defaults[images.PLONE]}. The host stays on "
+                    "what it has."
+                )
+        if images.PLONE not in host.variables:
+            check_built(known, python, version or str(values["plone_version"]))
+    if version and not python:
+        options.values["eduhub_python"] = known.get(version, [""])[-1]
 
 
-def plone_pythons(image: str) -> list[str]:
-    """Return the Pythons that Plone is built for in the version that the tag `image` names, oldest first."""
-    versions = read(CHECKOUT / "images/images.yml")["images"]["plone"]["versions"]
-    found = [row for version, row in versions.items() if f":{version}-" in image]
-    known = {python for row in found for python in (*row.get("pythons", ()), *row.get("on_request", ()))}
-    return sorted(known, key=lambda each: [int(part) for part in each.split(".")])
+def check_built(known: Mapping[str, Sequence[str]], python: str, version: str) -> None:
+    """Raise RefusalError unless Plone is built in that version, and for that Python where there is one."""
+    if version not in known:
+        raise RefusalError(
+            f"There is no Plone {version!r}; it is built in {', '.join(known)}: type --version {[*known][-1]}."
+        )
+    if python and python not in known[version]:
+        raise RefusalError(
+            f"There is no Plone {version} for Python {python!r}; it is built for {', '.join(known[version])}: "
+            f"type --python {known[version][-1]}."
+        )
+
+
+def plone_versions() -> dict[str, list[str]]:
+    """Return the versions of Plone that this checkout builds, with the Pythons of each, all oldest first."""
+    rows = read(CHECKOUT / "images/images.yml")["images"]["plone"]["versions"]
+    return {
+        version: sorted({*rows[version].get("pythons", ()), *rows[version].get("on_request", ())}, key=numbers)
+        for version in sorted(rows, key=numbers)
+    }
+
+
+def numbers(version: str) -> list[int]:
+    """Return a version such as "3.11" as what it is sorted by."""
+    return [int(part) for part in version.split(".")]
 
 
 def ladder() -> Ladder:
@@ -282,7 +310,8 @@ def built(options: argparse.Namespace, hosts: Sequence[Target], live: Outcome | 
     if request.verb in {"plan", "upgrade"}:
         tags = images.for_upgrade(hosts, asked, options.defaults)
     elif request.verb == "plone.upgrade":
-        tags = images.for_plone(hosts, asked, options.defaults)
+        version = str(options.values.get("eduhub_version") or "")
+        tags = images.for_plone(hosts, asked, version, options.defaults)
     else:
         tags = images.for_deploy(hosts, asked, live, options.defaults)
     if not tags or images.build(CHECKOUT, list(tags), signals):

@@ -38,9 +38,9 @@ def for_upgrade(hosts: Sequence[Target], asked: str, defaults: Mapping[str, Any]
     return dict.fromkeys(_bridge({**defaults, **host.variables}, asked) for host in hosts if asked)
 
 
-def for_plone(hosts: Sequence[Target], asked: str, defaults: Mapping[str, Any]) -> dict[str, None]:
-    """Return the tags of the Plones that an upgrade of Plone to the Python `asked` needs."""
-    return dict.fromkeys(_plone({**defaults, **host.variables}, asked) for host in hosts if asked)
+def for_plone(hosts: Sequence[Target], python: str, version: str, defaults: Mapping[str, Any]) -> dict[str, None]:
+    """Return the tags of the Plones that an upgrade of Plone to a Python, or to a version, needs."""
+    return dict.fromkeys(_plone({**defaults, **host.variables}, python, version) for host in hosts)
 
 
 def _of_host(host: Target, asked: str, live: Outcome | None, defaults: Mapping[str, Any]) -> Iterator[str]:
@@ -48,7 +48,10 @@ def _of_host(host: Target, asked: str, live: Outcome | None, defaults: Mapping[s
     seen = live.hosts.get(host.name) if live else None
     yield from (str(values[name]) for name in BESIDE if name in values)
     if not values.get("plone_url"):
-        yield _plone(values, (seen.plone_python if seen else None) or str(values.get("plone_python", "")))
+        yield _plone(
+            values, (seen.plone_python if seen else None) or str(values.get("plone_python", "")),
+            (seen.plone_version if seen else None) or "",
+        )  # fmt: skip
     yield _bridge(values, asked or (seen.python if seen else None) or str(values.get("bridge_python", "")))
 
 
@@ -56,8 +59,10 @@ def _bridge(values: Mapping[str, Any], python: str) -> str:
     return str(values.get(BRIDGE, "")).replace("{python}", python)
 
 
-def _plone(values: Mapping[str, Any], python: str) -> str:
-    return str(values.get(PLONE, "")).replace("{python}", python)
+def _plone(values: Mapping[str, Any], python: str, version: str) -> str:
+    """Return the tag of Plone; without a version that of the inventory."""
+    version = version or str(values.get("plone_version", ""))
+    return str(values.get(PLONE, "")).replace("{python}", python).replace("{version}", version)
 
 
 def build(checkout: Path, tags: Sequence[str], signals: Signals) -> bool:

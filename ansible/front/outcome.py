@@ -17,7 +17,7 @@ class Host:
     failure, None without one. `changed_in`: the phases in which something of the host was changed. `exits`: the `exit`
     of the pilot's last answer in each phase. `messages`: why it failed.
     `announced`: blocks of text for the end. `status`: the pilot's status object. `report`: its report of the last
-    rollout. `python`: the live one as it was found, as "3.11"; `plone_python`: that of our Plone. `rolled`: the
+    rollout. `python`: the live one as it was found, as "3.11"; `plone_python`, `plone_version`: Plone's. `rolled`: the
     verdicts of this rollout's gates, and what it changed. `releases`, `backups`: what the host keeps, `trace`: what its
     logs say of a request, `plan`: what an upgrade would do to it, where that was asked. `until`: when a host that was
     disconnected has ended its rollout by itself at the latest (UTC, RFC 3339). `waiting`: it belongs to a wave whose
@@ -37,6 +37,7 @@ class Host:
     report: Mapping[str, Any] | None = None
     python: str | None = None
     plone_python: str | None = None
+    plone_version: str | None = None
     rolled: Mapping[str, Any] | None = None
     releases: Sequence[Mapping[str, Any]] | None = None
     backups: Sequence[Mapping[str, Any]] | None = None
@@ -54,7 +55,8 @@ class Host:
     def then(self, later: Host) -> Host:
         """Return this host after another playbook of the same run: what it has been through, and what is known last."""
         last = (
-            "failed", "status", "report", "python", "plone_python", "rolled", "releases", "backups", "trace", "plan",
+            "failed", "status", "report", "python", "plone_python", "plone_version", "rolled", "releases", "backups",
+            "trace", "plan",
         )  # fmt: skip
         kept = {name: getattr(later, name) or getattr(self, name) for name in last}
         return replace(

@@ -232,6 +232,11 @@ plone_python:
   returned: success
   type: str
   sample: "3.11"
+plone_version:
+  description: The version of our Plone, by the label of its image; null where there is none.
+  returned: success
+  type: str
+  sample: "6.0.13"
 systemd:
   description: Whether systemd runs the host.
   returned: success
@@ -323,6 +328,7 @@ def result(host: Any, required: Requirements) -> dict[str, Any]:
         "deployed": host.deployed,
         "python": host.python,
         "plone_python": host.plone_python,
+        "plone_version": host.plone_version,
     }
 
 

@@ -244,3 +244,40 @@ def test_plones_python_is_changed_and_rolled_back_under_load_and_what_cannot_be_
     assert {kind: count for kind, count in result["failures"].items() if count} == {}
     assert result["audit"] == {"missing": [], "duplicate": [], "unexpected": []}
     assert len([path for path in directory.glob("2*") if path.is_dir()]) >= 1
+
+
+NEWER = ("--version", "6.1.4", "--python", "3.13")
+
+
+@pytest.mark.usefixtures("directory")
+def test_plones_version_is_upgraded_and_rolled_back_and_confirmed_and_no_read_fails(
+    operator: Operator, tmp_path: Path
+) -> None:
+    without_others()
+    assert asked("", **{"@type": "Document", "id": "before", "title": "Before"}) in {201, 400}
+    named = operator.with_variables(tmp_path / "named", plone_image="eduhub/plone:{version}-py{python}")
+    with LoadGenerator.running(tmp_path / "load", 600, warm=True) as load:
+        done = named.types("plone.upgrade", *NEWER)
+        assert done.returncode == 0, done.stdout
+        upgraded, read_only = named.status(), asked("", **{"@type": "Document", "id": "lost", "title": "Lost"})
+        other = named.types("deploy")
+        back = named.types("plone.rollback")
+        rolled_back, written = named.status(), asked("", **{"@type": "Document", "id": "kept", "title": "Kept"})
+        result = load.result()
+    print(json.dumps(result, indent=1))
+    assert "requests for content of the backup are answered as by the one before" in sentences(done)
+    versions = upgraded["plone"]["version"], upgraded["plone"]["rollback"]["version"]
+    assert (versions, read_only) == (("6.1.4", "6.0.13"), 503)
+    assert "plone_upgrade_unconfirmed" in [note["code"] for note in upgraded["notes"]]
+    assert (other.returncode, "confirm it, or roll it back" in sentences(other)) == (2, True)
+    assert (back.returncode, rolled_back["plone"]["version"], written, asked("/kept")) == (0, "6.0.13", 201, 200)
+    assert {kind: count for kind, count in result["failures"].items() if count} == {}
+    again, confirmed = named.types("plone.upgrade", *NEWER), named.types("plone.confirm")
+    assert (again.returncode, confirmed.returncode) == (0, 0), again.stdout + confirmed.stdout
+    assert (asked("/kept"), asked("", **{"@type": "Document", "id": "new", "title": "New"})) == (200, 201)
+    assert "no container from before is kept" in sentences(named.types("plone.rollback"))
+    older = named.types("plone.restore", "--to", "live", "--yes")
+    assert (older.returncode, "is of Plone 6.0.13, and 6.1.4 runs" in sentences(older)) == (2, True)
+    # The runbook's way back, which loses what was written since.
+    assert (operator.types("destroy").returncode, operator.types("deploy").returncode) == (0, 0)
+    assert (operator.status()["plone"]["version"], asked("/kept"), asked("/new")) == ("6.0.13", 200, 404)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +39,7 @@ def endpoint(folder: Path, processes: int) -> Iterator[Edge]:
     for place in ("config", "run/edge"):
         (folder / place).mkdir(parents=True)
     (folder / "config/waits.map").write_text("plone no\n")
+    (folder / "run/edge/writes.map").write_text("writes open\n")
     (folder / "config/wait.lua").write_text(found._here((ANSIBLE / "roles/plone/files/wait.lua").read_text()))
     text = found._here(render("plone", "haproxy.cfg.j2", plone_processes=processes))
     (folder / "haproxy.cfg").write_text(text.replace("bind :8080", f"bind 127.0.0.1:{found.ports['edge_port']}"))
@@ -65,6 +67,20 @@ def test_every_process_answers_reads_and_the_first_alone_writes(three: tuple[Edg
     written |= {edge.ask("/Plone/delete?_%61uthenticator=1").body for _ in range(6)}
     written |= {edge.ask("/Plone/delete", **{"X-CSRF-TOKEN": "1"}).body for _ in range(6)}
     assert written == {"plone"}
+
+
+def test_writes_are_refused_while_plone_is_upgraded_and_reads_go_on(three: tuple[Edge, list[Slot]]) -> None:
+    edge, _ = three
+    writes = edge._here("set map /run/eduhub/edge/writes.map writes")
+    edge.tell(f"{writes} closed:Plone+is+upgraded+to+6.1.4.")
+    refused = [edge.ask("/Plone", method=method) for method in ("POST", "PATCH", "DELETE", "PROPFIND")]
+    refused += [edge.ask("/Plone/delete?_%61uthenticator=1"), edge.ask("/Plone/delete", **{"X-CSRF-TOKEN": "1"})]
+    assert {each.status for each in refused} == {503}
+    assert json.loads(refused[0].body)["detail"] == "Nothing can be written at the moment. Plone is upgraded to 6.1.4."
+    read = [edge.ask("/Plone", method=method).status for method in ("GET", "HEAD", "OPTIONS")]
+    assert [*read, edge.ask("/Plone/@querystring-search", method="POST").status] == [200] * 4
+    edge.tell(f"{writes} open")
+    assert edge.ask("/Plone", method="POST").status == 200
 
 
 def seen(processes: list[Slot], method: str) -> int:
@@ -131,6 +147,25 @@ def test_a_bridge_reads_more_at_a_time_where_more_than_two_processes_answer(
 ) -> None:
     told = value("bridge_spec.environment", **given)
     assert (told.get("EDUHUB_PLONE_READS"), told.get("EDUHUB_PLONE_CONNECTIONS")) == reads
+
+
+@pytest.mark.parametrize(
+    ("runs", "version", "asked", "expected"),
+    [
+        (BEHIND, "6.1.4", "6.1.4", (True, False, True)),
+        (BEHIND, "6.0.13", "6.0.13", (True, False, False)),
+        (BEHIND, "6.1.4", "", (False, True, False)),
+        (UNNAMED, "6.1.4", "6.1.4", (False, True, False)),
+        (BEFORE, "6.1.4", "6.1.4", (False, True, True)),
+    ],
+)
+def test_another_version_takes_over_where_it_was_asked_for(
+    runs: str, version: str, asked: str, expected: tuple[bool, bool, bool]
+) -> None:
+    given = {"plone_runs": {"stdout": runs}, "plone_container": OTHER_IMAGE, "plone_environment": {},
+             "plone_built": {"stdout": version}, "eduhub_version": asked}  # fmt: skip
+    names = ("_plone_takes_over", "_plone_cuts", "plone_changes_version")
+    assert tuple(value(name, **given) for name in names) == expected
 
 
 @pytest.mark.parametrize(

@@ -71,15 +71,17 @@ def network(name: str) -> Network | None:
     return described(found) if found else None
 
 
-def plone_python(stack: str) -> str | None:
-    """Return the Python of our Plone, as "3.11", by the label of its image; None without one.
+def plone(stack: str) -> tuple[str | None, str | None]:
+    """Return the Python of our Plone, as "3.11", and its version, by the labels of its image; None without them.
 
-    While another container takes over from it, that of the one that runs.
+    While another container takes over from it, those of the one that runs.
     """
-    form = '{{.State.Running}} {{index .Config.Labels "org.eduhub.python"}}'
+    labels = "org.eduhub.python", "org.opencontainers.image.version"
+    form = "{{.State.Running}}" + "".join(f' {{{{index .Config.Labels "{each}"}}}}' for each in labels)
     seen = [run("docker", "inspect", "--format", form, f"{stack}-{name}") or "" for name in ("plone", "plone-standby")]
-    found = sorted((line.split() for line in seen if len(line.split()) == 2), key=lambda words: words[0] != "true")
-    return ".".join(found[0][1].split(".")[:2]) if found else None
+    found = sorted((line.split() for line in seen if len(line.split()) > 1), key=lambda words: words[0] != "true")
+    _, python, *version = found[0] if found else ("", None)
+    return ".".join(python.split(".")[:2]) if python else None, version[0] if version else None
 
 
 def described(found: Mapping[str, Any]) -> Network:

@@ -170,10 +170,11 @@ class Host:
 
     `engine`: version of the Docker Engine that answers, None when none does. `engine_modes` and `live_restore`: see
     Engine. `network`: the stack's, None where there is none. `python`: that of the live release, as "3.11".
-    `plone_python`: that of our Plone, None without one. `clock_offset`: seconds by which the host's clock is ahead of
-    the control machine's. `now`: that clock, in seconds since 1970. `plone`: what the institution's own answered;
-    None where it was not asked, because its address or its certificate authority cannot be used. `systemd`: whether it
-    runs the host. `unknown_events`: the required calendar events that systemd does not understand.
+    `plone_python`, `plone_version`: those of our Plone, None without one. `clock_offset`: seconds by which the host's
+    clock is ahead of the control machine's. `now`: that clock, in seconds since 1970. `plone`: what the institution's
+    own answered; None where it was not asked, because its address or its certificate authority cannot be used.
+    `systemd`: whether it runs the host. `unknown_events`: the required calendar events that systemd does not
+    understand.
     """
 
     root: bool = True
@@ -188,6 +189,7 @@ class Host:
     deployed: bool = False
     python: str | None = None
     plone_python: str | None = None
+    plone_version: str | None = None
     foreign_addresses: frozenset[str] = frozenset()
     listeners: list[Listener] = field(default_factory=list)
     file_systems: list[FileSystem] = field(default_factory=list)

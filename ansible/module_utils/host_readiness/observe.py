@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .certificates import certificate
-from .engine import engine, network, plone_python
+from .engine import engine, network, plone
 from .findings import installable
 from .model import Calendar, FileSystem, Host, Prune, Requirements
 from .programs import read, run
@@ -44,6 +44,7 @@ def observe(required: Requirements) -> Host:
     seen = engine()
     first = {seen.store: required.engine_disk_mb, **required.disk_mb}
     needed = dict.fromkeys(first, required.next_disk_mb) if deployed else first
+    plone_python, plone_version = plone(required.stack) if seen.version else (None, None)
     ways = list(routes(read("/proc/net/route")))
     return Host(
         root=os.geteuid() == 0,
@@ -57,7 +58,8 @@ def observe(required: Requirements) -> Host:
         way_out_mtu=way_out_mtu(ways),
         deployed=deployed,
         python=live_python(read(state)),
-        plone_python=plone_python(required.stack) if seen.version else None,
+        plone_python=plone_python,
+        plone_version=plone_version,
         foreign_addresses=frozenset(port.address for port in required.ports if not bindable(port.address)),
         listeners=list(taken(required, seen)),
         file_systems=list(file_systems(needed)),

@@ -139,28 +139,55 @@ def test_the_python_of_an_inventory_is_checked_like_the_one_that_is_typed(checko
         main.check_python(argparse.Namespace(values={}), [Target("host", {"bridge_python": "3.13"})])
 
 
-PLONES = "images: {plone: {versions: {'6': {pythons: ['3.11'], on_request: ['3.9']}, '7': {pythons: ['3.12']}}}}\n"
+SEVEN = "'7': {on_request: ['3.13', '3.11']}"
+PLONES = f"images: {{plone: {{versions: {{'6': {{pythons: ['3.11'], on_request: ['3.9']}}, {SEVEN}}}}}}}\n"
+
+
+OWN = {"plone_image": "example.edu/plone:{version}-py{python}"}
 
 
 @pytest.mark.parametrize(
-    ("python", "variables", "message"),
+    ("python", "version", "variables", "message", "chosen"),
     [
-        ("", {}, "plone.upgrade asks for the Python: type --python 3.11."),
-        ("3.12", {}, "There is no Plone for Python '3.12'; it is built for 3.9, 3.11: type --python 3.11."),
-        ("3.9", {"plone_image": "eduhub/plone:6-py3.9"}, "plone_image of host is eduhub/plone:6-py3.9, which has no"),
-        ("3.12", {"plone_image": "example.edu/plone:6-py{python}"}, ""),
-        ("3.9", {}, ""),
-        ("3.9", {"plone_image": "example.edu/plone:6", "plone_url": "https://cms.example.edu"}, ""),
+        ("", "", {}, "plone.upgrade asks for the Python or the version: type --python 3.11 or --version 7.", None),
+        ("3.12", "", {}, "There is no Plone 6 for Python '3.12'; it is built for 3.9, 3.11: type --python 3.11.", None),
+        ("3.13", "", {}, "There is no Plone 6 for Python '3.13'; it is built for 3.9, 3.11: type --python 3.11.", None),
+        ("3.13", "", {"plone_version": "7"}, "", "3.13"),
+        ("", "8", {}, "There is no Plone '8'; it is built in 6, 7: type --version 7.", None),
+        ("3.9", "7", {}, "There is no Plone 7 for Python '3.9'; it is built for 3.11, 3.13: type --python 3.13.", None),
+        ("", "7", {}, "", "3.13"),
+        ("3.11", "7", {}, "", "3.11"),
+        ("3.9", "", {"plone_image": "eduhub/plone:6-py3.9"}, "plone_image of host is eduhub/plone:6-py3.9", None),
+        ("3.9", "7", {"plone_image": "a:6-py{python}"}, "plone_image of host is a:6-py{python}, which has no v", None),
+        ("3.12", "8", OWN, "", "3.12"),
+        ("3.9", "", {}, "", "3.9"),
+        ("3.9", "", {"plone_image": "example.edu/plone:6", "plone_url": "https://cms.example.edu"}, "", "3.9"),
     ],
 )
-def test_an_upgrade_of_plone_needs_an_image_of_that_python(checkout, monkeypatch, python, variables, message):
+def test_an_upgrade_of_plone_needs_an_image_of_that(
+    checkout, monkeypatch, python, version, variables, message, chosen
+):  # fmt: skip
     monkeypatch.setattr(main, "CHECKOUT", checkout)
     (checkout / "images/images.yml").write_text(PLONES)
-    defaults = {"plone_image": "eduhub/plone:6-py{python}"}
-    options = argparse.Namespace(values={"eduhub_python": python}, defaults=defaults)
+    defaults = {"plone_image": "eduhub/plone:{version}-py{python}", "plone_version": "6"}
+    values = {"eduhub_python": python, "eduhub_version": version}
+    options = argparse.Namespace(values=values, defaults=defaults)
     refused = ""
     try:
         main.check_plone(options, [Target("host", variables)])
     except RefusalError as refusal:
         refused = refusal.messages[0]
     assert (refused.startswith(message), bool(refused)) == (True, bool(message))
+    assert refused or values["eduhub_python"] == chosen
+
+
+def test_only_another_version_is_rehearsed(checkout, monkeypatch):
+    monkeypatch.setattr(main, "CHECKOUT", checkout)
+    (checkout / "images/images.yml").write_text(PLONES)
+    options = argparse.Namespace(
+        values={"eduhub_python": "3.11", "eduhub_rehearse": True}, defaults={"plone_version": "6"}
+    )
+    with pytest.raises(RefusalError) as refusal:
+        main.check_plone(options, [])
+    assert refusal.value.messages[0] == "--rehearse is for another version of Plone: type --version 7 too."
+

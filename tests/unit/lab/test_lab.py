@@ -170,4 +170,9 @@ def test_the_inventory_has_documented_names_alone_and_a_port_for_each_host(tmp_p
 
 def test_plone_is_the_one_that_the_product_deploys():
     defaults = yaml.safe_load((CHECKOUT / "ansible/roles/plone/defaults/main.yml").read_text())
-    assert defaults["plone_image"].replace("{python}", defaults["plone_python"]) == lab.PLONE_IMAGE
+    assert _named(defaults) == lab.PLONE_IMAGE
+
+
+def _named(defaults: dict[str, str]) -> str:
+    image = defaults["plone_image"].replace("{python}", defaults["plone_python"])
+    return image.replace("{version}", defaults["plone_version"])

@@ -113,16 +113,18 @@ def test_the_live_python_is_the_one_that_the_release_names(state, python):
 
 
 @pytest.mark.parametrize(
-    ("plone", "standby", "python"),
+    ("plone", "standby", "found"),
     [
-        ("true 3.9.2", None, "3.9"), ("true 3.9.2", "true 3.11.2", "3.9"), ("false 3.9.2", "true 3.11.2", "3.11"),
-        (None, "true 3.11.2", "3.11"), ("false 3.9.2", None, "3.9"), ("true", None, None), (None, None, None),
+        ("true 3.9.2 6.0.13", None, ("3.9", "6.0.13")),
+        ("true 3.9.2 6.0.13", "true 3.11.2 6.1.4", ("3.9", "6.0.13")),
+        ("false 3.9.2 6.0.13", "true 3.11.2 6.1.4", ("3.11", "6.1.4")), (None, "true 3.11.2", ("3.11", None)),
+        ("false 3.9.2", None, ("3.9", None)), ("true", None, (None, None)), (None, None, (None, None)),
     ],
 )  # fmt: skip
-def test_the_python_of_plone_is_that_of_the_container_that_runs(monkeypatch, plone, standby, python):
+def test_python_and_version_of_plone_are_those_of_the_container_that_runs(monkeypatch, plone, standby, found):
     said = {"eduhub-plone": plone, "eduhub-plone-standby": standby}
     monkeypatch.setattr(engine, "run", lambda *words: said[words[-1]])
-    assert engine.plone_python("eduhub") == python
+    assert engine.plone("eduhub") == found
 
 
 def test_what_is_deployed_has_its_memory_already():
