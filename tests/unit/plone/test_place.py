@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from eduhub_plone import turn
-from eduhub_plone.place import claim, place, refuse_other_version
+from eduhub_plone.place import claim, leave_for, place, refuse_other_version
 from eduhub_plone.settings import Refused
 
 
@@ -31,6 +31,16 @@ def test_a_database_belongs_to_the_version_that_opened_it_first(tmp_path: Path) 
         with pytest.raises(Refused, match=r"is that of Plone 6\.0\.13, and this image has 6\.1\.4"):
             other()
     assert [path.name for path in tmp_path.iterdir()] == ["plone-version"]
+
+
+def test_a_database_that_was_left_is_opened_by_no_version_until_somebody_says_so(tmp_path: Path) -> None:
+    """An inventory that still names the version from before must not serve what was true then."""
+    claim(tmp_path, "6.0.13")
+    leave_for(tmp_path, "6.1.4")
+    with pytest.raises(Refused, match=r'write plone_version: "6\.1\.4" into the inventory, or remove .*/left-for to'):
+        claim(tmp_path, "6.0.13")
+    (tmp_path / "left-for").unlink()
+    claim(tmp_path, "6.0.13")
 
 
 def test_the_lock_of_the_first_database_says_whose_turn_it_is(tmp_path: Path) -> None:

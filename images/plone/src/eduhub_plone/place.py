@@ -14,6 +14,8 @@ from .settings import Refused
 VERSIONS = "versions"
 # In a database's directory: the version of the Plone that writes it.
 MARKER = "plone-version"
+# The same, once another version has what was written since.
+LEFT = "left-for"
 
 
 def plone_version() -> str | None:
@@ -31,22 +33,40 @@ def place(volume: Path, plone: str | None) -> Path:
 
 
 def refuse_other_version(data: Path, plone: str | None) -> None:
-    """Raise Refused where another version of Plone writes the database in `data`."""
-    try:
-        writes = (data / MARKER).read_text("utf-8").strip()
-    except OSError:
-        return  # written before images left this mark, or there is no database yet
-    if plone and writes != plone:
+    """Raise Refused where another version of Plone writes the database in `data`, or what came after it."""
+    if left := _said(data / LEFT):
+        raise Refused(
+            f"the database in {data} was left for that of Plone {left}, which has what was written since: write "
+            f'plone_version: "{left}" into the inventory, or remove {data / LEFT} to lose that.'
+        )
+    writes = _said(data / MARKER)  # nothing, if that was before images left this mark
+    if plone and writes and writes != plone:
         raise Refused(
             f"the database in {data} is that of Plone {writes}, and this image has {plone}: versions do not share one. "
             f"Type ./invoke plone.upgrade --version {plone}, or run an image of {writes}."
         )
 
 
+def leave_for(data: Path, plone: str) -> None:
+    """Note that what is written from now on is in the database of another Plone."""
+    _say(data / LEFT, plone)
+
+
 def claim(data: Path, plone: str | None) -> None:
     """Note that Plone `plone` writes the database in `data` from now on. Raises Refused where another version does."""
     refuse_other_version(data, plone)
     if plone and not (data / MARKER).exists():
-        new = data / f".{MARKER}.new"
-        new.write_text(f"{plone}\n", "utf-8")
-        new.replace(data / MARKER)
+        _say(data / MARKER, plone)
+
+
+def _said(mark: Path) -> str | None:
+    try:
+        return mark.read_text("utf-8").strip()
+    except OSError:
+        return None
+
+
+def _say(mark: Path, plone: str) -> None:
+    new = mark.with_name(f".{mark.name}.new")
+    new.write_text(f"{plone}\n", "utf-8")
+    new.replace(mark)

@@ -36,6 +36,7 @@ UPGRADE = {
     "upgrade-migrate": "bring it to this image's version of Plone",
     "upgrade-enter": "make it the database of this version",
     "upgrade-leave": "remove it",
+    "upgrade-confirm": "let no Plone open the database of before",
 }
 # The steps of a restore in place of the site's data.
 STEPS = {
@@ -167,6 +168,8 @@ def upgraded(options: argparse.Namespace) -> dict[str, Any]:
         migration = upgrade.upgrade(VOLUME, options.run, os.environ, version)
     elif options.command == "upgrade-enter":
         upgrade.enter(VOLUME, options.serves, version, options.run, options.transaction)
+    elif options.command == "upgrade-confirm":
+        upgrade.confirm(VOLUME, options.serves, version)
     else:
         upgrade.leave(VOLUME, version)
     message = f"The step {options.command} was taken."

@@ -1,7 +1,8 @@
 """Prepares the database of another version of Plone beside the one that is served, in steps that the pilot takes.
 
 `stage` writes a backup's data into the volume; `migrate` brings it to this image's version; `enter` makes it the
-database of that version, unless the served one was written meanwhile; `leave` removes it. The served one is untouched.
+database of that version, unless the served one was written meanwhile; `leave` removes it. The served one is untouched,
+until `confirm` notes in it that it is no longer.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..place import MARKER, VERSIONS, claim, place
+from ..place import LEFT, MARKER, VERSIONS, claim, leave_for, place
 from . import database as zodb
 from .errors import RefusedError
 from .files import BLOBS, DATA_FS, need_space, sync
@@ -31,7 +32,8 @@ def stage(volume: Path, serves: str, backup: Backup, directory: Path, run: str) 
         shutil.rmtree(path)
     if place(volume, serves) != volume:  # the first database is not the one that is served: all but its lock
         shutil.rmtree(volume / BLOBS, ignore_errors=True)
-        (volume / MARKER).unlink(missing_ok=True)
+        for mark in (MARKER, LEFT):
+            (volume / mark).unlink(missing_ok=True)
         for path in volume.glob(f"{DATA_FS}*"):
             if path.suffix != ".lock":
                 path.unlink()
@@ -64,6 +66,14 @@ def enter(volume: Path, serves: str, version: str, run: str, transaction: str) -
     (volume / f"{STAGED}{run}").rename(volume / VERSIONS / version)
     sync(volume / VERSIONS)
     sync(volume)
+
+
+def confirm(volume: Path, origin: str, version: str) -> None:
+    """Let no Plone open the database of `origin` unless somebody says so: what is written is in that of `version`."""
+    data = place(volume, origin)
+    if data != place(volume, version):
+        leave_for(data, version)
+        sync(data)
 
 
 def leave(volume: Path, version: str) -> None:

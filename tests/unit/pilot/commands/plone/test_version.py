@@ -177,12 +177,29 @@ def test_once_confirmed_it_takes_writes_and_there_is_no_way_back(plone):
     go(plone, version)
     done = go(plone, confirm)
     assert (done.code, found(plone), takes_writes(plone)) == ("plone_confirmed", {PLONE: (NEW, "running")}, True)
+    assert plone.world.engine.worked[-1][0][3:] == ("upgrade-confirm", "--serves=6.0.13")
     assert "plone_upgrade_unconfirmed" not in codes(plone)
     with pytest.raises(RefusedError, match="no container from before"):
         go(plone, rollback)
     with pytest.raises(RefusedError) as refused:
         go(plone, confirm)
     assert refused.value.code == "plone_nothing_to_confirm"
+
+
+def test_killed_before_any_effect_a_confirmation_is_ended_by_the_next_one(plone):
+    old = Container(PREVIOUS, "exited", OLD, labels("3.11.2"))
+    new = Container(PLONE, "running", NEW, labels("3.13.5", "6.1.4"), health="healthy")
+
+    def unconfirmed() -> None:
+        record = {"run": "run-8", "from": "6.0.13", "to": "6.1.4", "since": "2026-01-01T00:00:00Z"}
+        plone.world.store.save_plone_upgrade(record)
+        plone.refusals.append("Plone is upgraded to 6.1.4.")
+
+    unconfirmed()
+    for at in killed(plone, confirm, new, old, effects=3):
+        assert go(plone, confirm).code == "plone_confirmed", at
+        assert (found(plone), takes_writes(plone)) == ({PLONE: (NEW, "running")}, True), at
+        unconfirmed()
 
 
 def test_an_unconfirmed_one_is_rolled_back_and_its_database_removed(plone, images):

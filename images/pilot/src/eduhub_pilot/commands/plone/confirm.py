@@ -6,7 +6,7 @@ import argparse
 
 from eduhub_pilot.adapters.host import Host
 from eduhub_pilot.commands.plone import work
-from eduhub_pilot.commands.plone.version import ROLLBACK, reopen
+from eduhub_pilot.commands.plone.version import ROLLBACK, reopen, step
 from eduhub_pilot.model.errors import RefusedError
 from eduhub_pilot.model.facts import PREVIOUS_PLONE
 from eduhub_pilot.model.outcome import Outcome
@@ -15,7 +15,7 @@ from eduhub_pilot.rollout.plone import VERSION
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    work.add_run(parser)
+    work.add_arguments(parser)
 
 
 def run(host: Host, options: argparse.Namespace) -> Outcome:
@@ -24,7 +24,7 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
     if upgrade is None:
         message = "No upgrade of Plone's version waits for its confirmation. Nothing was changed."
         raise RefusedError("plone_nothing_to_confirm", message, ["./invoke", "status"])
-    with work.locked(host, options.run, options.owner, "plone.confirm"):
+    with work.locked(host, options.run, options.owner, "plone.confirm") as heart:
         if serves.labels.get(VERSION) != upgrade["to"] or not serves.runs:
             message = (
                 f"The upgrade to Plone {upgrade['to']} was interrupted before it served, so it cannot be confirmed. "
@@ -32,11 +32,13 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
             )
             raise RefusedError("plone_upgrade_unconfirmed", message, ROLLBACK)
         # Before the first write, so that none can be lost.
+        step(host, options.directory, serves.name, "confirm", heart, f"--serves={upgrade['from']}")
         host.engine.remove(host.settings.container(PREVIOUS_PLONE), work.STOP_SECONDS)
         reopen(host)
         host.note(options.run, "plone", "confirmed", version=upgrade["to"], was=upgrade["from"])
+    to = upgrade["to"]
     message = (
-        f"Plone {upgrade['to']} takes writes. The database of {upgrade['from']} stays in Plone's volume until the next "
-        f"upgrade; what is written from now on is not in it."
+        f'Plone {to} takes writes. Write plone_version: "{to}" into the inventory. The database of {upgrade["from"]} '
+        "stays in Plone's volume until the next upgrade, without what is written from now on."
     )
-    return Outcome("plone_confirmed", message, True, {"plone_version": upgrade["to"]}, [["./invoke", "plone.backup"]])
+    return Outcome("plone_confirmed", message, True, {"plone_version": to}, [["./invoke", "plone.backup"]])
