@@ -39,8 +39,9 @@ def for_upgrade(hosts: Sequence[Target], asked: str, defaults: Mapping[str, Any]
 
 
 def for_plone(hosts: Sequence[Target], python: str, version: str, defaults: Mapping[str, Any]) -> dict[str, None]:
-    """Return the tags of the Plones that an upgrade of Plone to a Python, or to a version, needs."""
-    return dict.fromkeys(_plone({**defaults, **host.variables}, python, version) for host in hosts)
+    """Return the tags that an upgrade of Plone to a Python, or to a version, needs: Plone's, and the pilot's."""
+    values = [{**defaults, **host.variables} for host in hosts]
+    return dict.fromkeys(tag for each in values for tag in (str(each["pilot_image"]), _plone(each, python, version)))
 
 
 def _of_host(host: Target, asked: str, live: Outcome | None, defaults: Mapping[str, Any]) -> Iterator[str]:

@@ -77,11 +77,11 @@ def plone(stack: str) -> tuple[str | None, str | None]:
     While another container takes over from it, those of the one that runs.
     """
     labels = "org.eduhub.python", "org.opencontainers.image.version"
-    form = "{{.State.Running}}" + "".join(f' {{{{index .Config.Labels "{each}"}}}}' for each in labels)
+    form = "{{.State.Running}}" + "".join(f'|{{{{index .Config.Labels "{each}"}}}}' for each in labels)
     seen = [run("docker", "inspect", "--format", form, f"{stack}-{name}") or "" for name in ("plone", "plone-standby")]
-    found = sorted((line.split() for line in seen if len(line.split()) > 1), key=lambda words: words[0] != "true")
-    _, python, *version = found[0] if found else ("", None)
-    return ".".join(python.split(".")[:2]) if python else None, version[0] if version else None
+    found = sorted((line.strip().split("|") for line in seen if "|" in line), key=lambda fields: fields[0] != "true")
+    _, python, version = found[0] if found else ("", "", "")
+    return ".".join(python.split(".")[:2]) or None, version or None
 
 
 def described(found: Mapping[str, Any]) -> Network:

@@ -254,7 +254,7 @@ class Plone:
         await _say(writer, "503 Service Unavailable", b"busy")
 
     async def _closed(self, _: Seen, writer: asyncio.StreamWriter) -> None:
-        await _say(writer, "503 Service Unavailable", b"closed", "Retry-After: 60")
+        await _say(writer, "503 Service Unavailable", b"closed", "Retry-After: 60", "EduHub-Writes: closed")
 
     async def _silent(self, _: Seen, __: asyncio.StreamWriter) -> None:
         await asyncio.sleep(5)

@@ -213,7 +213,7 @@ class Restapi:
         if what == "500 before":
             return _no(500, "ConflictError")
         if what == "turned away":
-            return web.Response(status=503, headers={"Retry-After": "60"}, text="closed")
+            return web.Response(status=503, headers={"EduHub-Writes": "closed"}, text="closed")
         if what == "drop before":
             request.transport.abort()  # type: ignore[union-attr]
             return web.Response()

@@ -60,11 +60,12 @@ def test_a_deployment_needs_the_plone_of_the_python_that_runs(runs, variables, p
     assert list(images.for_deploy([Target("a", variables)], "3.9", outcome, defaults))[2] == plone
 
 
-def test_an_upgrade_of_plone_needs_its_image_alone():
+def test_an_upgrade_of_plone_needs_its_image_and_the_pilot():
     defaults = {**DEFAULTS, "plone_image": "eduhub/plone:{version}-py{python}", "plone_version": "6"}
     hosts = [Target("a", {}), Target("b", {})]
-    assert list(images.for_plone(hosts, "3.9", "", defaults)) == ["eduhub/plone:6-py3.9"]
-    assert list(images.for_plone(hosts, "3.13", "7", defaults)) == ["eduhub/plone:7-py3.13"]
+    pilot = DEFAULTS["pilot_image"]
+    assert list(images.for_plone(hosts, "3.9", "", defaults)) == [pilot, "eduhub/plone:6-py3.9"]
+    assert list(images.for_plone(hosts, "3.13", "7", defaults)) == [pilot, "eduhub/plone:7-py3.13"]
 
 
 @pytest.fixture

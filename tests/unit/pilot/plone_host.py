@@ -32,6 +32,7 @@ class FakeEndpoint(Endpoint):
     held: list[bool] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)  # images of a Plone that answers its site with 500
     counted: list[Counts] = field(default_factory=lambda: [Counts()])  # the last one lasts
+    knows: bool = True  # whether HAProxy has the map of writes
     refusals: list[str | None] = field(default_factory=lambda: [None])  # why writes were refused; the last one holds
 
     def hold(self, wanted: bool, patience: float) -> None:
@@ -43,6 +44,10 @@ class FakeEndpoint(Endpoint):
         assert patience > 0
         self.world._before("refuse_writes")
         self.refusals.append(reason)
+
+    def refuses_writes(self, patience: float) -> bool:
+        assert patience > 0
+        return self.knows
 
     def counts(self, patience: float) -> Counts:
         assert patience > 0

@@ -115,10 +115,11 @@ def test_the_live_python_is_the_one_that_the_release_names(state, python):
 @pytest.mark.parametrize(
     ("plone", "standby", "found"),
     [
-        ("true 3.9.2 6.0.13", None, ("3.9", "6.0.13")),
-        ("true 3.9.2 6.0.13", "true 3.11.2 6.1.4", ("3.9", "6.0.13")),
-        ("false 3.9.2 6.0.13", "true 3.11.2 6.1.4", ("3.11", "6.1.4")), (None, "true 3.11.2", ("3.11", None)),
-        ("false 3.9.2", None, ("3.9", None)), ("true", None, (None, None)), (None, None, (None, None)),
+        ("true|3.9.2|6.0.13", None, ("3.9", "6.0.13")),
+        ("true|3.9.2|6.0.13", "true|3.11.2|6.1.4", ("3.9", "6.0.13")),
+        ("false|3.9.2|6.0.13", "true|3.11.2|6.1.4", ("3.11", "6.1.4")), (None, "true|3.11.2|", ("3.11", None)),
+        ("false|3.9.2|", None, ("3.9", None)), ("true||", None, (None, None)), ("true||6.1.4", None, (None, "6.1.4")),
+        (None, None, (None, None)),
     ],
 )  # fmt: skip
 def test_python_and_version_of_plone_are_those_of_the_container_that_runs(monkeypatch, plone, standby, found):

@@ -53,8 +53,9 @@ def refused(path: str, status: int) -> bool:
 
 
 def turned_away(wanted: Kind, status: int, fields: Mapping[str, str]) -> bool:
-    """Return whether what stands before Plone takes no writes for now, and has not given it this one.
+    """Return whether the endpoint before our Plone takes no writes for now, and has not given it this one.
 
-    So it is while Plone is upgraded: reads go on.
+    So it is while Plone is upgraded: reads go on. It says so itself: what stands before another Plone may answer 503
+    after Plone has done what was asked.
     """
-    return wanted is not Kind.READ and status == 503 and "retry-after" in fields
+    return wanted is not Kind.READ and status == 503 and fields.get("eduhub-writes") == "closed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,14 +35,29 @@ class Endpoint:
     def refuse_writes(self, reason: str | None, patience: float) -> None:
         """Answer writes with 503 and `reason`, or take them where it is None. ProxyDownError without HAProxy.
 
-        It is on the disk first, so that a HAProxy that restarts comes back with it.
+        A refusal is on the disk first, so that a HAProxy that restarts comes back with it; its end is told first, since
+        a full disk must not keep it.
         """
-        value, file = maintenance_value(reason), self.run / "plone-endpoint/writes.map"
+        value = maintenance_value(reason)
+        if reason is None:
+            self._proxy.set_plone_writes(value, patience)
+        file = self.run / "plone-endpoint/writes.map"
         new = file.with_suffix(".new")
-        new.write_text(f"writes {value}\n")
-        new.chmod(0o644)
+        with new.open("w") as written:
+            written.write(f"writes {value}\n")
+            os.fchmod(written.fileno(), 0o644)
+            written.flush()
+            os.fsync(written.fileno())
         new.replace(file)
-        self._proxy.set_plone_writes(value, patience)
+        folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
+        os.fsync(folder)
+        os.close(folder)
+        if reason is not None:
+            self._proxy.set_plone_writes(value, patience)
+
+    def refuses_writes(self, patience: float) -> bool:
+        """Return whether HAProxy can refuse writes: it has its map since the deployment that wrote it."""
+        return self._proxy.knows_plone_writes(patience)
 
     def counts(self, patience: float) -> Counts:
         """Return what HAProxy has counted of Plone's answers. ProxyDownError where it does not answer."""

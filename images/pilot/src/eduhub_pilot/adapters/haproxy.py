@@ -28,6 +28,8 @@ ANSWER_SECONDS = 2.0
 # The servers of a slot's backend that are the slot itself, by socket or by published port; the third is its queue.
 SERVERS = ("slot", "published")
 WAITS = "wait"
+# In the container of Plone's endpoint: whether writes are taken.
+WRITES = "/run/eduhub/edge/writes.map"
 READS = "reads"
 SESSIONS = ("show sess all", "show table inflight")
 
@@ -107,8 +109,12 @@ class Proxy:
 
     def set_plone_writes(self, value: str, patience: float) -> None:
         """Let Plone's endpoint take or refuse writes, as `maintenance_value` says it."""
-        command = f"set map /run/eduhub/edge/writes.map writes {value}"
+        command = f"set map {WRITES} writes {value}"
         self._insist(lambda: self._silent(self._ask(command)[0], command), patience)
+
+    def knows_plone_writes(self, patience: float) -> bool:
+        """Return whether Plone's endpoint can refuse writes."""
+        return self._insist(lambda: " writes " in self._ask(f"show map {WRITES}")[0], patience)
 
     def certificates(self, patience: float) -> list[Certificate]:
         """Return the certificates that HAProxy has loaded, in the order of their files."""

@@ -10,7 +10,7 @@ from eduhub_pilot.model.errors import PilotError, RefusedError
 from eduhub_pilot.model.facts import PLONE, PREVIOUS_PLONE, STANDBY_PLONE, Container
 from eduhub_pilot.model.outcome import Finding, finding_of
 
-ROLLBACK = ["./invoke", "plone.rollback"]
+CONFIRM, ROLLBACK = ["./invoke", "plone.confirm"], ["./invoke", "plone.rollback"]
 PYTHON, VERSION = "org.eduhub.python", "org.opencontainers.image.version"
 
 
@@ -59,11 +59,12 @@ def unconfirmed(host: Host) -> Finding | None:
         return None
     serves = host.engine.container(host.settings.container(PLONE))
     if serves and serves.runs and serves.labels.get(VERSION) == upgrade["to"]:
+        back = host.engine.container(host.settings.container(PREVIOUS_PLONE)) is not None
         said = (
             f"Plone {upgrade['to']} serves in place of {upgrade['from']}, and nothing can be written since "
-            f"{upgrade['since']}: confirm it, or roll it back."
+            f"{upgrade['since']}: confirm it{', or roll it back' if back else '; its previous container is gone'}."
         )
-        return Finding("plone_upgrade_unconfirmed", said, [["./invoke", "plone.confirm"], ROLLBACK])
+        return Finding("plone_upgrade_unconfirmed", said, [CONFIRM, *([ROLLBACK] if back else [])])
     said = (
         f"An upgrade to Plone {upgrade['to']} was interrupted, and nothing can be written since {upgrade['since']}. A "
         "rollback takes writes again."

@@ -35,6 +35,7 @@ UPGRADE = {
     "upgrade-stage": "write a backup's data beside that of the site",
     "upgrade-migrate": "bring it to this image's version of Plone",
     "upgrade-enter": "make it the database of this version",
+    "upgrade-check": "say whether the database of before was written since",
     "upgrade-leave": "remove it",
     "upgrade-confirm": "let no Plone open the database of before",
 }
@@ -75,6 +76,7 @@ def main(words: Sequence[str]) -> int:
         step.add_argument("--run", default="", help="id of the run")
         step.add_argument("--serves", default="", help="version of the Plone that serves")
         step.add_argument("--transaction", default="", help="the last one of the backup")
+        step.add_argument("--version", default=plone_version() or "", help="of the database that is left")
     for name, summary in STEPS.items():
         step = commands.add_parser(name, help=summary)
         step.add_argument("--at", default="", help="the newest made then or before; without it the newest")
@@ -168,10 +170,12 @@ def upgraded(options: argparse.Namespace) -> dict[str, Any]:
         migration = upgrade.upgrade(VOLUME, options.run, os.environ, version)
     elif options.command == "upgrade-enter":
         upgrade.enter(VOLUME, options.serves, version, options.run, options.transaction)
+    elif options.command == "upgrade-check":
+        upgrade.unwritten(VOLUME, options.serves, options.transaction)
     elif options.command == "upgrade-confirm":
         upgrade.confirm(VOLUME, options.serves, version)
     else:
-        upgrade.leave(VOLUME, version)
+        upgrade.leave(VOLUME, options.version)
     message = f"The step {options.command} was taken."
     return {"code": "plone_upgrade_stepped", "message": message, "migration": migration}
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..place import LEFT, MARKER, VERSIONS, claim, leave_for, place
+from ..place import VERSIONS, claim, leave_for, place
 from . import database as zodb
 from .errors import RefusedError
 from .files import BLOBS, DATA_FS, need_space, sync
@@ -28,17 +28,18 @@ STAGED = "upgrade-"
 
 def stage(volume: Path, serves: str, backup: Backup, directory: Path, run: str) -> None:
     """Write the backup's data into the volume, in place of what earlier upgrades left. Raises DamagedError."""
-    for path in (*volume.glob(f"{STAGED}*"), *(each for each in volume.glob(f"{VERSIONS}/*") if each.name != serves)):
+    for path in volume.glob(f"{STAGED}*"):
         shutil.rmtree(path)
-    if place(volume, serves) != volume:  # the first database is not the one that is served: all but its lock
+    manifest = backup.whole()
+    need_space(volume, manifest["size"] + manifest["blob_bytes"], "The copy that is upgraded")
+    for path in volume.glob(f"{VERSIONS}/*"):
+        if path.name != serves:
+            shutil.rmtree(path)
+    if place(volume, serves) != volume:  # the first database is not the one that is served: all but its lock and marks
         shutil.rmtree(volume / BLOBS, ignore_errors=True)
-        for mark in (MARKER, LEFT):
-            (volume / mark).unlink(missing_ok=True)
         for path in volume.glob(f"{DATA_FS}*"):
             if path.suffix != ".lock":
                 path.unlink()
-    manifest = backup.whole()
-    need_space(volume, manifest["size"] + manifest["blob_bytes"], "The copy that is upgraded")
     write_copy(backup, directory, volume / f"{STAGED}{run}")
 
 
@@ -54,24 +55,31 @@ def upgrade(volume: Path, run: str, environ: Mapping[str, str], version: str | N
 
 def enter(volume: Path, serves: str, version: str, run: str, transaction: str) -> None:
     """Make the staged copy the database of `version`. Raises RefusedError where the served one was written since."""
-    with zodb.opened(Site(place(volume, serves)).database) as storage:
-        now = storage.lastTransaction().hex()
-    if now != transaction:
-        raise RefusedError(
-            "plone_written_meanwhile",
-            f"Plone's database was written after the last backup (transaction {now} instead of {transaction}), past "
-            "its endpoint or by a link that writes. Nothing was changed.",
-        )
+    unwritten(volume, serves, transaction)
     (volume / VERSIONS).mkdir(exist_ok=True)
     (volume / f"{STAGED}{run}").rename(volume / VERSIONS / version)
     sync(volume / VERSIONS)
     sync(volume)
 
 
+def unwritten(volume: Path, serves: str, transaction: str) -> None:
+    """Raise RefusedError where the database of `serves` was written after `transaction`."""
+    with zodb.opened(Site(place(volume, serves)).database) as storage:
+        now = storage.lastTransaction().hex()
+    if now != transaction:
+        raise RefusedError(
+            "plone_written_meanwhile",
+            f"Plone's database was written after the backup of which the new version has a copy (transaction {now} "
+            f"instead of {transaction}), by a request that was under way or past Plone's endpoint.",
+        )
+
+
 def confirm(volume: Path, origin: str, version: str) -> None:
-    """Let no Plone open the database of `origin` unless somebody says so: what is written is in that of `version`."""
-    data = place(volume, origin)
-    if data != place(volume, version):
+    """Let no Plone open the database of `origin` unless somebody says so: what is written is in that of `version`.
+
+    Nor the first one, which every version takes that has no other.
+    """
+    for data in {volume, place(volume, origin)} - {place(volume, version)}:
         leave_for(data, version)
         sync(data)
 

@@ -83,7 +83,7 @@ def test_another_version_serves_a_migrated_copy_and_writes_are_refused(plone, im
     done = go(plone, version, contract="enforce", watch_seconds=5.0)
     assert (done.code, found(plone)) == ("plone_upgraded", SERVES_NEW)
     assert images.steps == [
-        "prove", "pages", "make", "upgrade-stage", "upgrade-migrate", "upgrade-enter",
+        "prove", "pages", "make", "upgrade-stage", "upgrade-migrate", "upgrade-enter", "upgrade-check",
     ]  # fmt: skip
     assert plone.refusals == [None, "Plone is upgraded to 6.1.4."]
     assert plone.world.store.plone_upgrade() == {
@@ -97,7 +97,7 @@ def test_another_version_serves_a_migrated_copy_and_writes_are_refused(plone, im
 def test_only_what_has_to_may_write_the_volume_and_the_new_image_does(plone):
     go(plone, version)
     writes = {command[3]: (writes, command[4:]) for command, _, writes in plone.world.engine.worked}
-    assert {step for step, (may, _) in writes.items() if may} == {"upgrade-stage", "upgrade-migrate", "upgrade-enter"}
+    assert {step for step, (may, _) in writes.items() if may} == {step for step in writes if step[:8] == "upgrade-"}
     assert writes["upgrade-enter"][1] == ("--run=run-9", "--serves=6.0.13", "--transaction=03ff")
 
 
@@ -158,6 +158,33 @@ def test_what_was_written_while_it_was_prepared_is_in_a_second_copy(plone, image
     assert images.steps.count("make") == images.steps.count("upgrade-migrate") == 2
 
 
+def test_what_was_written_while_the_old_one_ended_leads_back_to_it(plone, images):
+    images.fails["upgrade-check"] = "plone_written_meanwhile"
+    with pytest.raises(FailedError, match="upgrade-check failed") as failed:
+        go(plone, version)
+    assert (failed.value.code, found(plone), takes_writes(plone)) == ("plone_hand_over_reverted", SERVES_OLD, True)
+    assert images.data == set()
+
+
+def test_a_rehearsal_that_fails_removes_no_database(plone, images):
+    images.data.add("6.1.4")  # of an earlier upgrade, from which somebody went back
+    images.now["/Plone as HTML"] = "500 KeyError"
+    with pytest.raises(FailedError):
+        go(plone, version, rehearse=True, contract="enforce")
+    assert (images.data, "upgrade-leave" in images.steps) == ({"6.1.4"}, False)
+
+
+def test_what_an_earlier_release_left_asks_for_a_deployment(plone, images):
+    images.before["/Plone as JSON for admin"] = "200 application/json 3fa9c1"
+    with pytest.raises(FailedError, match="image that serves is of an earlier release"):
+        go(plone, version, contract="enforce")
+    plone.world.engine._made(Container(STANDBY, "created", NEW, labels("3.13.5", "6.1.4")))
+    object.__setattr__(plone, "knows", False)
+    with pytest.raises(RefusedError) as refused:
+        go(plone, version)
+    assert (refused.value.code, found(plone)[PLONE]) == ("plone_endpoint_old", (OLD, "running"))
+
+
 def test_a_new_version_that_does_not_serve_gives_back_and_plone_takes_writes(plone):
     plone.broken.add(NEW)
     with pytest.raises(FailedError) as failed:
@@ -178,6 +205,7 @@ def test_once_confirmed_it_takes_writes_and_there_is_no_way_back(plone):
     done = go(plone, confirm)
     assert (done.code, found(plone), takes_writes(plone)) == ("plone_confirmed", {PLONE: (NEW, "running")}, True)
     assert plone.world.engine.worked[-1][0][3:] == ("upgrade-confirm", "--serves=6.0.13")
+    assert plone.world.store.backup() is None
     assert "plone_upgrade_unconfirmed" not in codes(plone)
     with pytest.raises(RefusedError, match="no container from before"):
         go(plone, rollback)
@@ -207,6 +235,15 @@ def test_an_unconfirmed_one_is_rolled_back_and_its_database_removed(plone, image
     done = go(plone, rollback)
     assert (done.code, found(plone), takes_writes(plone)) == ("plone_rolled_back", SERVES_OLD, True)
     assert (images.data, done.data["plone_version"]) == (set(), "6.0.13")
+
+
+def test_without_the_container_from_before_it_can_only_be_confirmed(plone):
+    go(plone, version)
+    del plone.world.engine.containers[PREVIOUS]
+    notes = {note["code"]: note for note in status(plone.world.host).data["status"]["notes"]}
+    note = notes["plone_upgrade_unconfirmed"]
+    assert note["next"] == [["./invoke", "plone.confirm"]]
+    assert "its previous container is gone" in note["message"]
 
 
 def test_nothing_else_takes_over_before_it_is_confirmed(plone):

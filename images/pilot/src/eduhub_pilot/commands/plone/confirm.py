@@ -8,7 +8,7 @@ from eduhub_pilot.adapters.host import Host
 from eduhub_pilot.commands.plone import work
 from eduhub_pilot.commands.plone.version import ROLLBACK, reopen, step
 from eduhub_pilot.model.errors import RefusedError
-from eduhub_pilot.model.facts import PREVIOUS_PLONE
+from eduhub_pilot.model.facts import PLONE, PREVIOUS_PLONE
 from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.rollout.plone import VERSION
 
@@ -20,20 +20,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(host: Host, options: argparse.Namespace) -> Outcome:
     """Run the command."""
-    serves, upgrade = work.plone(host), host.store.plone_upgrade()
+    upgrade, serves = host.store.plone_upgrade(), host.engine.container(host.settings.container(PLONE))
     if upgrade is None:
         message = "No upgrade of Plone's version waits for its confirmation. Nothing was changed."
         raise RefusedError("plone_nothing_to_confirm", message, ["./invoke", "status"])
     with work.locked(host, options.run, options.owner, "plone.confirm") as heart:
-        if serves.labels.get(VERSION) != upgrade["to"] or not serves.runs:
+        if serves is None or serves.labels.get(VERSION) != upgrade["to"] or not serves.runs:
             message = (
                 f"The upgrade to Plone {upgrade['to']} was interrupted before it served, so it cannot be confirmed. "
                 "Nothing was changed. A rollback takes writes again."
             )
             raise RefusedError("plone_upgrade_unconfirmed", message, ROLLBACK)
         # Before the first write, so that none can be lost.
-        step(host, options.directory, serves.name, "confirm", heart, f"--serves={upgrade['from']}")
         host.engine.remove(host.settings.container(PREVIOUS_PLONE), work.STOP_SECONDS)
+        step(host, options.directory, serves.name, "confirm", heart, f"--serves={upgrade['from']}")
+        host.store.save_backup({})  # none can be restored into this version
         reopen(host)
         host.note(options.run, "plone", "confirmed", version=upgrade["to"], was=upgrade["from"])
     to = upgrade["to"]

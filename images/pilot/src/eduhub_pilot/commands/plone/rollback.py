@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from eduhub_pilot.adapters.host import Host
 from eduhub_pilot.commands.plone import work
 from eduhub_pilot.commands.plone.takeover import TakeOver
-from eduhub_pilot.commands.plone.version import reopen, step
-from eduhub_pilot.model.errors import PilotError, RefusedError
+from eduhub_pilot.commands.plone.version import leave, reopen
+from eduhub_pilot.model.errors import RefusedError
 from eduhub_pilot.model.facts import PLONE, PREVIOUS_PLONE, STANDBY_PLONE, Container
 from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.rollout.plone import VERSION, plone, python_of
@@ -84,12 +83,11 @@ def _back_to_version(
         _, seconds = _taken_over(host, options, over)
     else:  # the takeover was interrupted
         replace(over, keeps=False).back()
-    # The new version's container is the previous one now; its image removes its database, else the next upgrade does.
+    # The new version's container is the previous one now.
     left = host.engine.container(host.settings.container(PREVIOUS_PLONE))
     if left and _is(left, upgrade["to"]):
-        with suppress(PilotError, OSError):
-            step(host, options.directory, left.name, "leave", None)
         host.engine.remove(left.name, work.STOP_SECONDS)
+    leave(host, options.directory, upgrade["to"])
     reopen(host)
     waited = f"; requests that needed it waited for up to {seconds:.1f} s" if seconds else ""
     message = f"Plone {upgrade['from']} serves and takes writes{waited}. Nothing was lost: nothing could be written."

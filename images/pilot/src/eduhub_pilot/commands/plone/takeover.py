@@ -98,12 +98,14 @@ class TakeOver:
             return self.host.endpoint.counts(COUNT_SECONDS)
         return None
 
-    def watch(self, seconds: float, old: Side) -> None:
+    def watch(self, seconds: float, old: Side, first: Callable[[], None] = lambda: None) -> None:
         """Watch a Plone that took over, and let the previous one take over again where it is not healthy.
 
-        `old`: what the endpoint counted of that one. FailedError after a return, PersonError where that failed.
+        `old`: what the endpoint counted of that one. `first` is called first, and may raise. FailedError after a
+        return, PersonError where that failed.
         """
         try:
+            first()
             self._watched(seconds, old)
         except SupersededError:
             raise  # the host is another run's

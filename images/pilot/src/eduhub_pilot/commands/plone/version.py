@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from eduhub_pilot.adapters.host import PATIENCE_SECONDS, Heart, Host
@@ -16,12 +17,13 @@ from eduhub_pilot.analysis.canary import Sample, Side, side
 from eduhub_pilot.commands.plone import backup, work
 from eduhub_pilot.commands.plone.hand_over import CONTRACT, compared
 from eduhub_pilot.commands.plone.takeover import TakeOver
-from eduhub_pilot.model.errors import FailedError, PersonError, PilotError, SupersededError
+from eduhub_pilot.model.errors import FailedError, PersonError, PilotError, RefusedError, SupersededError
 from eduhub_pilot.model.facts import STANDBY_PLONE, Container
 from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.model.state import stamp
 from eduhub_pilot.rollout.plone import VERSION, python_of
 
+DEPLOY = ["./invoke", "deploy"]
 CONFIRM, ROLLBACK = ["./invoke", "plone.confirm"], ["./invoke", "plone.rollback"]
 # A write that was on its way has ended by then, or the database's last transaction tells, and all is repeated.
 SETTLE_SECONDS = 2.0
@@ -44,6 +46,9 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
     serves, standby = work.plone(host), host.engine.container(host.settings.container(STANDBY_PLONE))
     if standby is None:
         return Outcome("plone_unchanged", "Plone runs as it should: there was nothing to take over.")
+    if not host.endpoint.refuses_writes(PATIENCE_SECONDS):
+        message = "Plone's endpoint is of an earlier release, and cannot refuse writes. Deploy first."
+        raise RefusedError("plone_endpoint_old", message, DEPLOY)
     upgrade = Upgrade(host, options, serves, standby)
     with work.locked(host, options.run, options.owner, options.verb) as heart:
         rehearsal = upgrade.rehearse(heart)
@@ -71,6 +76,7 @@ class Upgrade:
             made, pages = done["backup"], ""
             if compares:
                 was = work.worked(host, options.directory, ["pages", "--at", made["id"]], heart)["pages"]
+                refuse_older_program(was)
                 enforced = options.contract == "enforce"
                 pages = compared(content(was), content(done["pages"]), "requests for content of the backup", enforced)
         except (PilotError, OSError) as error:
@@ -106,18 +112,20 @@ class Upgrade:
         try:
             seconds = over.take_over()
             host.note(options.run, "plone", "handed_over", image=self.standby.image, seconds=seconds, version=self.new)
-            if options.watch_seconds:
-                over.watch(options.watch_seconds, old)
+            # The old one has ended what it had begun by now: a write among that would be missing in the copy.
+            check = partial(self._step, "check", heart, f"--transaction={made['last_transaction']}")
+            over.watch(options.watch_seconds, old, check)
         except (PersonError, SupersededError):
             raise
         except FailedError as error:
+            leave(host, options.directory, self.new)
             raise opened_again(host, error) from None
         over.settle()
         closed = host.clock.monotonic() - begun
         message = (
             f"Plone {self.new} serves, with the content of {self.old} as of backup {made['id']}; requests for it "
             f"waited for up to {seconds:.1f} s. Writes are refused, for {closed:.0f} s by now, until you confirm it. "
-            f"A rollback to Plone {self.old} loses nothing until then.{add_ons(rehearsal)}"
+            f"A rollback to Plone {self.old} loses nothing until then.{rehearsal['pages']}{add_ons(rehearsal)}"
         )
         data = {"seconds": seconds, "closed_seconds": round(closed, 1), "plone_python": python_of(self.standby),
                 "plone_version": self.new, "backup": made["id"]}  # fmt: skip
@@ -148,26 +156,37 @@ class Upgrade:
         return made
 
     def _step(self, name: str, heart: Heart | None, *words: str) -> None:
-        step(self.host, self.options.directory, self.standby.name, name, heart, f"--run={self.options.run}",
+        found = self.host.engine.container(self.standby.name) or work.plone(self.host)  # once it has taken over
+        step(self.host, self.options.directory, found.name, name, heart, f"--run={self.options.run}",
              f"--serves={self.old}", *words)  # fmt: skip
 
     def _given_up(self, error: Exception, what: str) -> PilotError:
         """Undo what was prepared, take writes again, and return why."""
         host, why = self.host, work.reason(error)
-        with suppress(PilotError, OSError):
-            self._step("leave", None)
+        closed = host.store.plone_upgrade() is not None  # before that, nothing was written into the volume
+        if closed:
+            leave(host, self.options.directory, self.new)
         with suppress(PilotError):
             host.engine.remove(self.standby.name, work.STOP_SECONDS)
         with suppress(PilotError, OSError):
             host.note(self.options.run, "plone", "failed", why=why)
         message = f"{what}: {why.rstrip('.')}. Plone {self.old} serves as before, and takes writes."
         failed = FailedError("plone_upgrade_failed", message, ["./invoke", "status"])
-        return opened_again(host, failed) if host.store.plone_upgrade() else failed
+        return opened_again(host, failed) if closed else failed
 
 
 def step(host: Host, directory: str, container: str, name: str, heart: Heart | None, *words: str) -> None:
     """Let the image of `container`, one of the new version, take one step. Raises PilotError."""
     work.worked(host, directory, [f"upgrade-{name}", *words], heart, writes=True, container=container)
+
+
+def leave(host: Host, directory: str, version: str) -> None:
+    """Remove the database of a version that does not serve, as far as that can be done; the next upgrade does it too.
+
+    By the image that serves.
+    """
+    with suppress(PilotError, OSError):
+        step(host, directory, work.plone(host).name, "leave", None, f"--version={version}")
 
 
 def reopen(host: Host) -> None:
@@ -185,6 +204,13 @@ def opened_again(host: Host, error: FailedError) -> PilotError:
         message = f"{error.message} But writes are refused still: {work.reason(again)}"
         return PersonError("plone_writes_refused", message, ROLLBACK)
     return error
+
+
+def refuse_older_program(pages: Mapping[str, str]) -> None:
+    """RefusedError where the image that serves cannot tell an item's content from the rest."""
+    if any(answer.startswith("200 application/json ") and " content " not in answer for answer in pages.values()):
+        message = "The image that serves is of an earlier release, and cannot be compared. Deploy first."
+        raise RefusedError("plone_image_old", message, DEPLOY)
 
 
 def content(pages: Mapping[str, str]) -> dict[str, str]:

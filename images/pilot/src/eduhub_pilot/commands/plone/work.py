@@ -29,6 +29,7 @@ NEXT: Mapping[str, Sequence[Sequence[str]]] = {
     "backup_proven": [LIST],
     "backup_space_short": [["df", "-h"]],
     "backup_unknown": [LIST],
+    "backup_version_differs": [["./invoke", "plone.backup"], LIST],
     "pack_failed": [["df", "-h"]],
     "pack_unsupported": [["./invoke", "deploy"]],
 }
