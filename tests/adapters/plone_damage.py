@@ -176,8 +176,9 @@ def killed_while_swapping(site: Site, after: int) -> None:
 
 def restores(writer: Writer, site: Site, directory: Path, backup: Backup) -> dict[str, Any]:
     """Return what came of restoring a backup in place of the site's data, by steps."""
-    found: dict[str, Any] = {"plan": restore.plan(site, backup, backups(directory), "test")["fresh"]}
-    found["plan of another stack"] = refusal(lambda: restore.plan(site, backup, [], "other"))
+    found: dict[str, Any] = {"plan": restore.plan(site, backup, backups(directory), "test", None)["fresh"]}
+    found["plan of another stack"] = refusal(lambda: restore.plan(site, backup, [], "other", None))
+    found["plan of another version"] = refusal(lambda: restore.plan(site, backup, [], "test", "6.1.4"))
     restore.stage(site, backup, directory, "open")
     found["while open"] = refusal(lambda: restore.swap(site, "open"))
     writer.database.close()

@@ -36,7 +36,8 @@ def test_a_restore_in_place_ends_with_the_old_data_or_the_new_wherever_it_is_kil
     assert old > new
     killed = range(4)
     assert found["restores"] == {
-        "plan": True, "plan of another stack": "backup_foreign", "while open": "plone_runs", "before": old,
+        "plan": True, "plan of another stack": "backup_foreign",
+        "plan of another version": "backup_version_differs", "while open": "plone_runs", "before": old,
         **{f"refused after {after}": "restore_interrupted" for after in killed},
         **{f"undone after {after}": old for after in killed},
         "swapped": new, "undone": old, "settled": new, "kept": old,

@@ -1,0 +1,104 @@
+"""Runs in Plone's image: what the steps of an upgrade to another version do to the databases of a volume.
+
+Prints one JSON object: after each step which databases there are, with their last transaction, and what was refused.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ZODB.DB import DB
+from ZODB.FileStorage import FileStorage
+
+from eduhub_plone.backup import database as zodb
+from eduhub_plone.backup import upgrade
+from eduhub_plone.backup.errors import BackupError
+from eduhub_plone.backup.files import BLOBS, DATA_FS
+from eduhub_plone.backup.make import Site, make
+from eduhub_plone.backup.prove import prove
+from eduhub_plone.place import claim, place
+from eduhub_plone.settings import Refused
+from eduhub_plone.turn import free
+
+VERSIONS = ("6.0", "6.1", "6.2", "6.3")
+ABOUT = {"stack": "test", "image": "sha256:0", "python": "3", "plone": "6.0"}
+
+
+def opened(data: Path) -> DB:
+    """Return the database in `data`, open for writing."""
+    (data / DATA_FS).parent.mkdir(parents=True, exist_ok=True)
+    return DB(FileStorage(str(data / DATA_FS), blob_dir=str(data / BLOBS)))
+
+
+def write(database: DB, what: str) -> None:
+    """Commit one change."""
+    with database.transaction() as connection:
+        connection.root()["what"] = what
+
+
+def said(data: Path) -> str:
+    """Return what was written last."""
+    with zodb.opened(data / DATA_FS) as storage, zodb.connected(storage) as connection:
+        return str(connection.root()["what"])
+
+
+def refusal(work: Callable[[], object]) -> str | None:
+    """Return why something was refused."""
+    try:
+        work()
+    except BackupError as error:
+        return error.code
+    except Refused as error:
+        return str(error).partition(":")[0]
+    return None
+
+
+def main() -> dict[str, Any]:
+    """Upgrade a volume twice, with a try that is left in between."""
+    volume, directory = Path(tempfile.mkdtemp()), Path(tempfile.mkdtemp())
+    found: dict[str, Any] = {}
+
+    def there() -> dict[str, str]:
+        files = sorted(volume.rglob("Data.fs"))
+        return {str(path.parent.parent.relative_to(volume)): said(path.parent.parent) for path in files}
+
+    def staged(serves: str, run: str) -> str:
+        backup = prove(make(Site(place(volume, serves)), directory, ABOUT, True, 7), directory)
+        upgrade.stage(volume, serves, backup, directory, run)
+        return str(backup.whole()["last_transaction"])
+
+    old = opened(volume)
+    claim(volume, "6.0")
+    write(old, "first")
+    upgrade.enter(volume, "6.0", "6.1", "run-1", staged("6.0", "run-1"))
+    found["entered"] = there()
+    upgrade.leave(volume, "6.1")
+    found["left"] = there()
+    transaction = staged("6.0", "run-2")
+    write(old, "second")
+    found["written meanwhile"] = refusal(lambda: upgrade.enter(volume, "6.0", "6.1", "run-2", transaction))
+    upgrade.enter(volume, "6.0", "6.1", "run-3", staged("6.0", "run-3"))
+    found["while open"] = [free(volume / DATA_FS), free(place(volume, "6.1") / DATA_FS)]
+    old.close()
+    new = opened(place(volume, "6.1"))
+    claim(place(volume, "6.1"), "6.1")
+    found["leave while open"] = refusal(lambda: upgrade.leave(volume, "6.1"))
+    upgrade.confirm(volume, "6.0", "6.1")
+    write(new, "third")
+    found["confirmed"] = there()
+    found["old version"] = refusal(lambda: claim(place(volume, "6.0"), "6.0"))
+    upgrade.enter(volume, "6.1", "6.2", "run-4", staged("6.1", "run-4"))
+    upgrade.confirm(volume, "6.1", "6.2")
+    new.close()
+    found["second"] = there()
+    found["versions"] = {each: refusal(partial(claim, place(volume, each), each)) for each in VERSIONS}
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(main()))
