@@ -15,4 +15,5 @@ def repair() -> None:
     with suppress(ImportError):  # not every Plone has it
         from plone.app.event.portlets.portlet_events import Renderer  # noqa: PLC0415
 
-        Renderer.events = property(Renderer.events.fget.__wrapped__)
+        looks = Renderer.events.fget
+        Renderer.events = property(getattr(looks, "__wrapped__", looks))  # a later Plone may not keep them
