@@ -88,6 +88,8 @@ def write_all(module: Any, hosts: Mapping[str, Any], directory: Path) -> dict[st
     """Return the archive of each host in `directory`. End the module where the images cannot be exported."""
     exported, whole = directory / "all.tar", module.params["whole"]
     images = sorted({name for lacking in hosts.values() for name in lacking})
+    if not images:
+        return {}
     code, _, error = module.run_command(["docker", "image", "save", "--output", str(exported), *images])
     if code:
         module.fail_json(msg=f"The images cannot be exported from this machine: {error.strip()}")
@@ -101,6 +103,11 @@ def write_all(module: Any, hosts: Mapping[str, Any], directory: Path) -> dict[st
                 adds = write(exported, lacking, path, whole)
             except KeyError:
                 module.fail_json(msg="An image was built again meanwhile. Run the command again.")
+            except OSError as error:
+                module.fail_json(
+                    msg=f"The images cannot be written below {directory.parent} ({error.strerror}): set TMPDIR to a "
+                    "directory with more space."
+                )
             written[key] = {"path": str(path), "bytes": path.stat().st_size, "images": adds}
         archives[host] = written[key]
     exported.unlink()

@@ -15,7 +15,7 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 
 from library import host_images, image_archives
-from module_utils.image_layers import chains, described, lacking, write
+from module_utils.image_layers import chains, described, identity, lacking, write
 
 BASE, LIBRARIES, OLD, NEW, OTHER = (f"content of {name}".encode() * 400 for name in ("base", "lib", "1", "2", "x"))
 BRIDGE, NEXT, PILOT = [BASE, LIBRARIES, OLD], [BASE, LIBRARIES, NEW], [BASE, OTHER]
@@ -110,7 +110,12 @@ def test_an_image_is_the_same_whatever_id_an_engine_gives_it():
     for other in (inspected(NEXT), inspected(BRIDGE, "2026-11-29T19:37:23Z")):
         assert lacking({"bridge": here}, {"bridge": described(other)}, ())
     told = inspected(BRIDGE)
-    assert lacking({"bridge": here}, {"bridge": described({**told, "Config": {**told["Config"], "User": "0"}})}, ())
+    for changed in ({"User": "0"}, {"StopSignal": "SIGQUIT"}, {"ExposedPorts": {"1/tcp": {}}}, {"Volumes": {"/v": {}}}):
+        assert lacking({"bridge": here}, {"bridge": described({**told, "Config": {**told["Config"], **changed}})}, ())
+
+
+def test_an_image_that_does_not_say_when_it_was_made_is_the_same_everywhere():
+    assert identity("", [diff(BASE)], {}) == identity("0001-01-01T00:00:00Z", [diff(BASE)], {})
 
 
 def test_only_layers_that_stand_on_the_same_ones_count_as_there():
@@ -250,3 +255,8 @@ def test_an_image_that_changed_meanwhile_is_told_and_nothing_stays(play, tmp_pat
     found = play(image_archives, saves, hosts={"h1": lacking(WANTED, {}, ())})
     assert found["msg"] == "An image was built again meanwhile. Run the command again."
     assert list(tmp_path.glob("eduhub-images-*")) == []
+
+
+def test_without_a_host_that_lacks_something_nothing_is_exported(play, tmp_path):
+    found = play(image_archives, {}, hosts={"h1": {}, "h2": {}})
+    assert (found["archives"], (tmp_path / "engine.json.saved").exists()) == ({}, False)
