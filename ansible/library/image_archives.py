@@ -10,7 +10,7 @@ description:
   - Exports images from this machine's Docker Engine once, and writes an archive for C(docker load) from them.
   - An archive holds the layers that a host lacks, compressed by gzip, which every engine reads.
   - Hosts that lack the same share one archive.
-  - The archives are in a new directory. Whoever uses them removes it.
+  - The archives are in a new directory, which the caller removes.
 options:
   hosts:
     description:

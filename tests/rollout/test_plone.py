@@ -278,7 +278,7 @@ def test_plones_version_is_upgraded_and_rolled_back_and_confirmed_and_no_read_fa
     assert "no container from before is kept" in sentences(named.types("plone.rollback"))
     older = named.types("plone.restore", "--to", "live", "--yes")
     assert (older.returncode, "is of Plone 6.0.13, and 6.1.4 runs" in sentences(older)) == (2, True)
-    # The runbook's way back, which loses what was written since, and is not gone by accident.
+    # The runbook's return to the old version, which loses what was written since, and is not gone by accident.
     data = docker("inspect", "--format", VOLUME, PLONE)
     assert operator.types("destroy").returncode == 0
     stale = operator.types("deploy")

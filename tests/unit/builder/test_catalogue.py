@@ -130,7 +130,7 @@ def test_an_image_on_request_is_built_for_who_names_it(names: list[str], python:
     ],
 )
 def test_a_version_that_is_named_is_built(python: str | None, version: str, tags: list[str]) -> None:
-    """Whoever names it requests it."""
+    """Naming it requests it."""
     images = load(on_request=True)
     assert [image.tag for image in choose(images, ["plone"], python, version)] == tags
 

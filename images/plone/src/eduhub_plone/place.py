@@ -1,7 +1,7 @@
 """Where a site's data is in its volume: versions of Plone do not share a database, so each has a directory of its own.
 
-The database that was there first is at the top of the volume; one that came by an upgrade is below `versions`. Whoever
-serves has the lock of the first as well, so that containers of all versions wait for one another.
+The database that was there first is at the top of the volume; one that came by an upgrade is below `versions`. The
+Plone that serves has the lock of the first as well, so that containers of all versions wait for one another.
 """
 
 from __future__ import annotations

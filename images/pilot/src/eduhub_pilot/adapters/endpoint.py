@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,27 +32,8 @@ class Endpoint:
         self._proxy.set_wait(wanted, patience)
 
     def refuse_writes(self, reason: str | None, patience: float) -> None:
-        """Answer writes with 503 and `reason`, or take them where it is None. ProxyDownError without HAProxy.
-
-        A refusal is on the disk first, so that a HAProxy that restarts comes back with it; its end is told first, since
-        a full disk must not keep it.
-        """
-        value = maintenance_value(reason)
-        if reason is None:
-            self._proxy.set_plone_writes(value, patience)
-        file = self.run / "plone-endpoint/writes.map"
-        new = file.with_suffix(".new")
-        with new.open("w") as written:
-            written.write(f"writes {value}\n")
-            os.fchmod(written.fileno(), 0o644)
-            written.flush()
-            os.fsync(written.fileno())
-        new.replace(file)
-        folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
-        os.fsync(folder)
-        os.close(folder)
-        if reason is not None:
-            self._proxy.set_plone_writes(value, patience)
+        """Answer writes with 503 and `reason`, or take them where it is None. ProxyDownError without HAProxy."""
+        self._proxy.set_plone_writes(maintenance_value(reason), patience)
 
     def refuses_writes(self, patience: float) -> bool:
         """Return whether HAProxy can refuse writes: it has its map since the deployment that wrote it."""

@@ -297,6 +297,11 @@ class Store:
             else:
                 self._write(self.root / PLONE_UPGRADE, json.dumps({"schema": SCHEMA, **upgrade}, indent=1) + "\n")
 
+    def save_plone_writes(self, reason: str | None) -> None:
+        """Keep for Plone's endpoint, which reads it as it starts, why it refuses writes; None where it takes them."""
+        with self.guard():
+            self._write(self.root / "run/plone-endpoint/writes.map", f"writes {maintenance_value(reason)}\n")
+
     # --- records
 
     def _record_path(self, release: str) -> Path:

@@ -15,6 +15,7 @@ def plone(live) -> FakeEndpoint:
     live.engine._made(Container(PLONE, "running", OLD, PYTHONS[OLD], health="healthy"))
     live.engine._made(Container(STANDBY, "created", NEW, PYTHONS[NEW]))
     live.engine.health = lambda: "healthy"
+    (live.store.root / "run/plone-endpoint").mkdir(parents=True)
     endpoint = FakeEndpoint(live.store.root / "run", live.clock, live, live.clock.passed + 9)
     live.host = replace(live.host, before_plone=endpoint)
     return endpoint

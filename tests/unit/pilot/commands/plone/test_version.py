@@ -75,6 +75,13 @@ def takes_writes(plone: FakeEndpoint) -> bool:
     return plone.refusals[-1] is None and plone.world.store.plone_upgrade() is None
 
 
+def unconfirmed(plone: FakeEndpoint) -> None:
+    """Leave the host as an upgrade does that waits for its confirmation."""
+    record = {"run": "run-8", "from": "6.0.13", "to": "6.1.4", "since": "2026-01-01T00:00:00Z"}
+    plone.world.store.save_plone_upgrade(record)
+    plone.refusals.append("Plone is upgraded to 6.1.4.")
+
+
 def codes(plone: FakeEndpoint) -> list[str]:
     return [note["code"] for note in status(plone.world.host).data["status"]["notes"]]
 
@@ -86,6 +93,8 @@ def test_another_version_serves_a_migrated_copy_and_writes_are_refused(plone, im
         "prove", "pages", "make", "upgrade-stage", "upgrade-migrate", "upgrade-enter", "upgrade-check",
     ]  # fmt: skip
     assert plone.refusals == [None, "Plone is upgraded to 6.1.4."]
+    kept = plone.world.store.root / "run/plone-endpoint/writes.map"
+    assert kept.read_text() == "writes closed:Plone+is+upgraded+to+6.1.4.\n"
     assert plone.world.store.plone_upgrade() == {
         "run": "run-9", "from": "6.0.13", "to": "6.1.4", "since": plone.world.store.plone_upgrade()["since"],
     }  # fmt: skip
@@ -176,13 +185,14 @@ def test_a_rehearsal_that_fails_removes_no_database(plone, images):
 
 def test_what_an_earlier_release_left_asks_for_a_deployment(plone, images):
     images.before["/Plone as JSON for admin"] = "200 application/json 3fa9c1"
-    with pytest.raises(FailedError, match="image that serves is of an earlier release"):
+    with pytest.raises(FailedError, match="image that serves is of an earlier release") as failed:
         go(plone, version, contract="enforce")
+    assert failed.value.next == [["./invoke", "deploy"]]
     plone.world.engine._made(Container(STANDBY, "created", NEW, labels("3.13.5", "6.1.4")))
     object.__setattr__(plone, "knows", False)
     with pytest.raises(RefusedError) as refused:
         go(plone, version)
-    assert (refused.value.code, found(plone)[PLONE]) == ("plone_endpoint_old", (OLD, "running"))
+    assert (refused.value.code, found(plone)) == ("plone_endpoint_old", SERVES_OLD)
 
 
 def test_a_new_version_that_does_not_serve_gives_back_and_plone_takes_writes(plone):
@@ -218,16 +228,11 @@ def test_killed_before_any_effect_a_confirmation_is_ended_by_the_next_one(plone)
     old = Container(PREVIOUS, "exited", OLD, labels("3.11.2"))
     new = Container(PLONE, "running", NEW, labels("3.13.5", "6.1.4"), health="healthy")
 
-    def unconfirmed() -> None:
-        record = {"run": "run-8", "from": "6.0.13", "to": "6.1.4", "since": "2026-01-01T00:00:00Z"}
-        plone.world.store.save_plone_upgrade(record)
-        plone.refusals.append("Plone is upgraded to 6.1.4.")
-
-    unconfirmed()
+    unconfirmed(plone)
     for at in killed(plone, confirm, new, old, effects=3):
         assert go(plone, confirm).code == "plone_confirmed", at
         assert (found(plone), takes_writes(plone)) == ({PLONE: (NEW, "running")}, True), at
-        unconfirmed()
+        unconfirmed(plone)
 
 
 def test_an_unconfirmed_one_is_rolled_back_and_its_database_removed(plone, images):
@@ -271,14 +276,9 @@ def test_a_rollback_killed_before_any_effect_is_ended_by_the_next_one(plone):
     old = Container(PREVIOUS, "exited", OLD, labels("3.11.2"))
     new = Container(PLONE, "running", NEW, labels("3.13.5", "6.1.4"), health="healthy")
 
-    def unconfirmed() -> None:
-        record = {"run": "run-8", "from": "6.0.13", "to": "6.1.4", "since": "2026-01-01T00:00:00Z"}
-        plone.world.store.save_plone_upgrade(record)
-        plone.refusals.append("Plone is upgraded to 6.1.4.")
-
-    unconfirmed()
+    unconfirmed(plone)
     for at in killed(plone, rollback, new, old):
         if plone.world.store.plone_upgrade():
             go(plone, rollback)
         assert (found(plone), takes_writes(plone)) == (SERVES_OLD, True), at
-        unconfirmed()
+        unconfirmed(plone)

@@ -6,11 +6,11 @@ import argparse
 
 from eduhub_pilot.adapters.host import Host
 from eduhub_pilot.commands.plone import work
-from eduhub_pilot.commands.plone.version import ROLLBACK, reopen, step
+from eduhub_pilot.commands.plone.version import reopen, step
 from eduhub_pilot.model.errors import RefusedError
 from eduhub_pilot.model.facts import PLONE, PREVIOUS_PLONE
 from eduhub_pilot.model.outcome import Outcome
-from eduhub_pilot.rollout.plone import VERSION
+from eduhub_pilot.rollout.plone import ROLLBACK, VERSION
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

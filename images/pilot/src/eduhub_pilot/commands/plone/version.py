@@ -21,10 +21,9 @@ from eduhub_pilot.model.errors import FailedError, PersonError, PilotError, Refu
 from eduhub_pilot.model.facts import STANDBY_PLONE, Container
 from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.model.state import stamp
-from eduhub_pilot.rollout.plone import VERSION, python_of
+from eduhub_pilot.rollout.plone import CONFIRM, ROLLBACK, VERSION, python_of
 
 DEPLOY = ["./invoke", "deploy"]
-CONFIRM, ROLLBACK = ["./invoke", "plone.confirm"], ["./invoke", "plone.rollback"]
 # A write that was on its way has ended by then, or the database's last transaction tells, and all is repeated.
 SETTLE_SECONDS = 2.0
 ATTEMPTS = 3
@@ -47,6 +46,7 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
     if standby is None:
         return Outcome("plone_unchanged", "Plone runs as it should: there was nothing to take over.")
     if not host.endpoint.refuses_writes(PATIENCE_SECONDS):
+        host.engine.remove(standby.name, work.STOP_SECONDS)
         message = "Plone's endpoint is of an earlier release, and cannot refuse writes. Deploy first."
         raise RefusedError("plone_endpoint_old", message, DEPLOY)
     upgrade = Upgrade(host, options, serves, standby)
@@ -136,7 +136,9 @@ class Upgrade:
         host = self.host
         record = {"run": self.options.run, "from": self.old, "to": self.new, "since": stamp(host.clock.now())}
         host.store.save_plone_upgrade(record)
-        host.endpoint.refuse_writes(f"Plone is upgraded to {self.new}.", PATIENCE_SECONDS)
+        reason = f"Plone is upgraded to {self.new}."
+        host.store.save_plone_writes(reason)  # first, so that a HAProxy that restarts comes back with it
+        host.endpoint.refuse_writes(reason, PATIENCE_SECONDS)
 
     def _prepare(self, heart: Heart) -> dict[str, Any]:
         """Make the database of the new version from a backup, and return that. Raises PilotError."""
@@ -171,12 +173,13 @@ class Upgrade:
         with suppress(PilotError, OSError):
             host.note(self.options.run, "plone", "failed", why=why)
         message = f"{what}: {why.rstrip('.')}. Plone {self.old} serves as before, and takes writes."
-        failed = FailedError("plone_upgrade_failed", message, ["./invoke", "status"])
+        following = getattr(error, "next", None) or [["./invoke", "status"]]
+        failed = FailedError("plone_upgrade_failed", message, *following)
         return opened_again(host, failed) if closed else failed
 
 
 def step(host: Host, directory: str, container: str, name: str, heart: Heart | None, *words: str) -> None:
-    """Let the image of `container`, one of the new version, take one step. Raises PilotError."""
+    """Let the image of `container` take one step of an upgrade. Raises PilotError."""
     work.worked(host, directory, [f"upgrade-{name}", *words], heart, writes=True, container=container)
 
 
@@ -192,7 +195,8 @@ def leave(host: Host, directory: str, version: str) -> None:
 def reopen(host: Host) -> None:
     """Take writes again, and forget that an upgrade was to be confirmed. ProxyDownError without the endpoint."""
     host.endpoint.hold(False, PATIENCE_SECONDS)
-    host.endpoint.refuse_writes(None, PATIENCE_SECONDS)
+    host.endpoint.refuse_writes(None, PATIENCE_SECONDS)  # first: a full disk must not keep it
+    host.store.save_plone_writes(None)
     host.store.save_plone_upgrade(None)
 
 
@@ -207,10 +211,10 @@ def opened_again(host: Host, error: FailedError) -> PilotError:
 
 
 def refuse_older_program(pages: Mapping[str, str]) -> None:
-    """RefusedError where the image that serves cannot tell an item's content from the rest."""
+    """FailedError where the image that serves cannot tell an item's content from the rest."""
     if any(answer.startswith("200 application/json ") and " content " not in answer for answer in pages.values()):
         message = "The image that serves is of an earlier release, and cannot be compared. Deploy first."
-        raise RefusedError("plone_image_old", message, DEPLOY)
+        raise FailedError("plone_upgrade_failed", message, DEPLOY)
 
 
 def content(pages: Mapping[str, str]) -> dict[str, str]:
