@@ -437,6 +437,33 @@ def test_after_a_write_a_failing_plone_shows_no_older_page(start, own):
     assert bridge.get("/plone/count").status == 502
 
 
+def test_who_reloads_after_a_write_waits_for_no_answer_that_was_begun_before_it(start, plone):
+    bridge = start(plone.url, **STALE)
+    bridge.get("/plone/count")
+    time.sleep(0.02)
+    plone.trouble = "wait"
+    bridge.get("/plone/count")  # stale, and Plone is asked for a new one
+    until(lambda: len(plone.seen) == 2)
+    plone.trouble = ""
+    bridge.get("/plone/x", USER, method="POST")
+    assert bridge.get("/plone/count").body == b"3"
+    assert bridge.get("/plone/count", "Cache-Control: no-cache").body == b"4"
+    plone.release.set()
+
+
+def test_a_write_ends_an_old_page_for_those_too_who_wait_for_a_new_one(start, plone):
+    bridge = start(plone.url, **ERROR)
+    bridge.get("/plone/count")
+    time.sleep(0.02)
+    plone.trouble = "broken-late"
+    waiting = send(bridge, "/plone/count", host="bridge.test")
+    until(lambda: len(plone.seen) == 2)
+    plone.trouble = ""
+    bridge.get("/plone/x", USER, method="POST")
+    plone.release.set()
+    assert read_answer(waiting).body == b"3"
+
+
 def test_a_broken_off_page_is_a_problem_and_not_half_a_page(fresh, page):
     before = metric(fresh, "eduhub_bridge_plone_errors_total", kind="cut")
     assert is_problem(fresh.get(f"{page}/cut"), 502) == "Plone's answer broke off."

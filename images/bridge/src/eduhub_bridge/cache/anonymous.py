@@ -108,7 +108,8 @@ class AnonymousReads:
         self._cut = metrics.plone_errors.labels("cut")
         self._pages = Pages(settings.cache_pages, settings.cache_mb * 1024 * 1024)
         self._flights: SingleFlight[Union[Page, Alone]] = SingleFlight()
-        self._refreshes: dict[Key, _Refresh] = {}
+        # By the page's key and its writes: what was begun before a write is no answer to who asks after it.
+        self._refreshes: dict[tuple[Key, bytes], _Refresh] = {}
         self._count = {
             name: metrics.cache.labels(name)
             for name in ("hit", "stale", "error", "revalidated", "miss", "collapsed", "bypass")
@@ -158,7 +159,7 @@ class AnonymousReads:
                 self._count["bypass"].inc()
                 return None
             page = None
-        if page is None or page.writes != self._upstream.writes or self._too_old(page):
+        if page is None or not self._usable(page):
             return await self._first(asked, scope)
         return await self._renewed(asked, page, scope)
 
@@ -174,7 +175,7 @@ class AnonymousReads:
         return Found(got, got.age, MISS + b"; " + how)
 
     async def _renewed(self, asked: Asked, page: Page, scope: Scope) -> Union[Found, Alone, None]:
-        refresh = self._refreshes.get(asked.key) or self._refresh(asked.key, page, scope)
+        refresh = self._refreshes.get((asked.key, page.writes)) or self._refresh(asked.key, page, scope)
         # The first timeout counts for all refreshes, so that a slow Plone is waited for once.
         timeout = min(each.begun for each in self._refreshes.values()) + REFRESH_TIMEOUT_SECONDS - time.monotonic()
         if timeout > 0 and self._upstream.well:
@@ -184,6 +185,8 @@ class AnonymousReads:
         if isinstance(got, Alone):
             return None
         if got is None:
+            if not self._usable(page):  # any more
+                return await self._first(asked, scope)
             self._count["error"].inc()
             seconds = time.monotonic() - page.asked_at
             status = b"eduhub-bridge; hit; ttl=%d; detail=stale-if-error" % ((page.life.fresh - seconds) // 1)
@@ -192,14 +195,14 @@ class AnonymousReads:
         why = b"request" if asked.again else b"stale"
         return Found(got, got.age, b"eduhub-bridge; fwd=%s; stored" % why)
 
-    @staticmethod
-    def _too_old(page: Page) -> bool:
-        return time.monotonic() - page.asked_at >= page.life.error
+    def _usable(self, page: Page) -> bool:
+        """Return whether the page may be given out for want of a better one."""
+        return page.writes == self._upstream.writes and time.monotonic() - page.asked_at < page.life.error
 
     def _refresh(self, key: Key, page: Page, scope: Scope) -> _Refresh:
         task = asyncio.get_running_loop().create_task(self._ask_again(key, page, scope))
-        refresh = self._refreshes[key] = _Refresh(task, time.monotonic())
-        task.add_done_callback(lambda _: self._refreshes.pop(key, None))
+        refresh = self._refreshes[key, page.writes] = _Refresh(task, time.monotonic())
+        task.add_done_callback(lambda _: self._refreshes.pop((key, page.writes), None))
         return refresh
 
     async def _ask_again(self, key: Key, page: Page, scope: Scope) -> Union[Page, Alone, None]:
