@@ -403,6 +403,17 @@ def test_a_page_that_must_be_asked_for_is_not_given_out_for_want_of_better(start
     assert bridge.get("/plone/count").status == 502
 
 
+def test_what_plone_has_said_once_of_a_page_holds_when_it_says_that_the_page_is_unchanged(start, own):
+    own.says = ['ETag: "1"', "Cache-Control: max-age=1, must-revalidate"]
+    bridge = start(own.url, **ERROR)
+    bridge.get("/plone/count")
+    time.sleep(0.02)
+    assert said(bridge.get("/plone/count")) == "fwd=stale; stored"  # by a 304 without a field
+    own.stop()
+    time.sleep(1)
+    assert bridge.get("/plone/count").status == 502
+
+
 def test_who_comes_when_a_page_has_just_become_too_old_is_told_what_plone_says(start, plone):
     bridge = start(plone.url, **{**STALE, "EDUHUB_CACHE_STALE_SECONDS": "0.3", "EDUHUB_CACHE_ERROR_SECONDS": "0.3"})
     bridge.get("/plone/count")

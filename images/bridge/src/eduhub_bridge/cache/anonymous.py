@@ -239,12 +239,14 @@ class AnonymousReads:
     ) -> Union[Page, Alone]:
         fields = headers.response(answer.raw_headers, answer.status)
         old = page if answer.status == 304 else None
+        if old is not None:
+            fields = old.updated(fields)  # with what Plone said of the page, and does not repeat
         life = freshness.life(old.status if old else answer.status, fields, self._limits)
         if page is not None and answer.status >= 500:
             raise _FailedError
         if old is not None and life is not None:
             answer.close()
-            return self._store(key, old.renewed(fields, life, asked_at, writes))
+            return self._store(key, Page(old.status, fields, old.body, life, asked_at, writes))
         body = b""
         if life is not None:
             whole, body = await self._body(answer)

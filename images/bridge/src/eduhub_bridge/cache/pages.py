@@ -49,11 +49,10 @@ class Page:
             return False
         return self.status == 200 and unchanged(asked, self.etag, self.modified)
 
-    def renewed(self, fields: list[tuple[bytes, bytes]], life: Life, asked_at: float, writes: bytes) -> Page:
-        """Return the page as a 304 with `fields` leaves it (RFC 9111, section 4.3.4)."""
+    def updated(self, fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Return the page's fields as a 304 with `fields` leaves them (RFC 9111, section 4.3.4)."""
         new = {name for name, _ in fields}
-        kept = [field for field in self.fields if field[0] not in new]
-        return Page(self.status, kept + fields, self.body, life, asked_at, writes)
+        return [*(field for field in self.fields if field[0] not in new), *fields]
 
 
 class Solitary:
