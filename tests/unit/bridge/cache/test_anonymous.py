@@ -379,17 +379,37 @@ def test_readers_of_a_stored_page_see_nothing_of_a_plone_in_trouble(start, own, 
     assert time.monotonic() - back < 30
 
 
+def test_a_page_that_takes_plone_long_is_waited_for_and_no_other_page_is_older_for_it(start, plone):
+    bridge = start(plone.url, **{**ERROR, "EDUHUB_PLONE_SECONDS": "60"})
+    first, other = (bridge.get(target).body for target in ("/plone/count?first", "/plone/count?other"))
+    time.sleep(0.02)
+    plone.trouble = "wait"
+    waiting = send(bridge, "/plone/count?first", host="bridge.test")
+    until(lambda: len(plone.seen) == 3)
+    time.sleep(1.1)
+    plone.trouble, plone.slow = "", 1.2
+    for fields in ([], ["Cache-Control: no-cache"]):
+        answer = bridge.get("/plone/count?other", *fields)
+        assert (int(answer.body) > int(other), said(answer).partition("=")[0]) == (True, "fwd")
+    plone.release.set()
+    assert (first, read_answer(waiting).body) == (b"1", b"late")
+
+
 def test_readers_see_nothing_of_a_plone_that_stands_still_and_it_is_not_stormed_when_it_goes_on(start, own):
     bridge = start(own.url, **{**ERROR, "EDUHUB_PLONE_SECONDS": "60"})
     bridge.get("/plone/count")
+    other = bridge.get("/plone/count?other").body
     own.trouble = "wait"
     time.sleep(0.02)
     begun = time.monotonic()
     with ThreadPoolExecutor(10) as clients:
         answers = list(clients.map(lambda _: bridge.get("/plone/count"), range(50)))
     assert {(answer.status, answer.body) for answer in answers} == {(200, b"1")}
-    assert time.monotonic() - begun < 4  # one patience for the first ten, none for those after them
-    assert len(own.seen) == 2
+    silent = time.monotonic()
+    assert silent - begun < 8  # one patience for the first ten, none for those after them
+    assert bridge.get("/plone/count?other").body == other
+    assert time.monotonic() - silent < 3  # a brief one for another page
+    assert len(own.seen) == 4
     own.release.set()
 
 

@@ -28,8 +28,9 @@ from eduhub_bridge.upstream import headers
 from eduhub_bridge.upstream.addresses import RefusedError
 from eduhub_bridge.upstream.limits import Upstream, UpstreamError, promise
 
-# A client waits so long for a new page while there is an old one; Plone may take longer, the next client has it then.
-REFRESH_TIMEOUT_SECONDS = 1.0
+# While Plone answers anybody, a client waits for a new page as long as it takes. A Plone that has answered nobody for
+# the longer time is taken to hang: then each new page has the shorter time to come, and old ones are given out.
+_SILENCE_SECONDS, _HANGING_SECONDS = 5.0, 1.0
 # After a failure that page is not asked for again for so long, while there is an old one.
 _QUIET_SECONDS = 1.0
 # New pages that are asked for while no client waits for them. One at a time renews fifty pages a second of an idle
@@ -176,11 +177,9 @@ class AnonymousReads:
 
     async def _renewed(self, asked: Asked, page: Page, scope: Scope) -> Union[Found, Alone, None]:
         refresh = self._refreshes.get((asked.key, page.writes)) or self._refresh(asked.key, page, scope)
-        # The first timeout counts for all refreshes, so that a slow Plone is waited for once.
-        timeout = min(each.begun for each in self._refreshes.values()) + REFRESH_TIMEOUT_SECONDS - time.monotonic()
-        if timeout > 0 and self._upstream.well:
+        while not refresh.task.done() and (seconds := self._patience(refresh)) > 0:
             # Not cancelled with this client: others, and the next one, gain from it.
-            await asyncio.wait({refresh.task}, timeout=timeout)
+            await asyncio.wait({refresh.task}, timeout=seconds)
         got = refresh.task.result() if refresh.task.done() and not refresh.task.cancelled() else None
         if isinstance(got, Alone):
             return None
@@ -194,6 +193,14 @@ class AnonymousReads:
         self._count["revalidated"].inc()
         why = b"request" if asked.again else b"stale"
         return Found(got, got.age, b"eduhub-bridge; fwd=%s; stored" % why)
+
+    def _patience(self, refresh: _Refresh) -> float:
+        """Return for how many seconds to wait for a new page while there is an old one; then ask again."""
+        if not self._upstream.well:
+            return 0.0
+        # Nobody hears from a Plone that nobody asks.
+        heard = max(self._upstream.last_answer, min(each.begun for each in self._refreshes.values()))
+        return max(refresh.begun + _HANGING_SECONDS, heard + _SILENCE_SECONDS) - time.monotonic()
 
     def _usable(self, page: Page) -> bool:
         """Return whether the page may be given out for want of a better one."""

@@ -115,6 +115,11 @@ class Upstream:
         """Return whether Plone answers, as far as is known: false while it is left alone."""
         return self._breaker.state == CLOSED
 
+    @property
+    def last_answer(self) -> float:
+        """Return when Plone last answered anybody, in seconds of the monotonic clock."""
+        return self._last_answer
+
     async def probe(self) -> Optional[str]:
         """Ask the cheap page once, past every lane; return None if it answered 200, else what happened, in words."""
         return await self._transport.probe()
