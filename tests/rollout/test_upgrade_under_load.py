@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import time
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
-from tests.rollout.operator import NEW, OLD, OLDEST, WITH_DOCUMENTS, LoadGenerator, journal
+from tests.rollout.operator import NEW, OLD, WITH_DOCUMENTS, LoadGenerator, Operator, journal
 
 # On a noisy machine, or twice what the machine does without a rollout; the printed figure is what counts.
 HARD_LIMIT_SECONDS = 1.0
@@ -49,28 +51,35 @@ def failures(result: dict) -> dict:
     return {kind: count for kind, count in result["failures"].items() if count}
 
 
+def upgrade(operator: Operator, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """Upgrade with the gates as shipped; where noise leaves the performance gate undecided, go on as its words say.
+
+    A candidate that is slower for certain stays refused: that is another sentence.
+    """
+    settings = {"pilot_watch_seconds": 5, "pilot_performance_seconds": 60}
+    done = operator.with_variables(tmp_path / "as-shipped", **settings).types("upgrade", "--python", NEW)
+    if done.returncode and "Gate performance is inconclusive" in done.stdout:
+        observing = operator.with_variables(tmp_path / "observing", **settings, pilot_gate_performance="observe")
+        done = observing.types("upgrade", "--resume")
+    return done
+
+
 def test_upgrade_and_rollback_fail_no_request(operator, tmp_path):
-    as_shipped = operator.with_variables(
-        tmp_path / "as-shipped", pilot_watch_seconds=5, pilot_performance_seconds=60,
-        # Neighbours above the oldest need the same CPU (0.98 times, 3.13 and 3.11): noise may leave that undecided.
-        pilot_gate_performance="enforce" if OLD == OLDEST else "observe",
-    )  # fmt: skip
     first = operator.status()["live"]
     second = {"blue": "green", "green": "blue"}[first]
     with LoadGenerator.running(tmp_path / "control", CONTROL_SECONDS, *WITH_DOCUMENTS) as load:
         control = load.wait()
     seen = len(journal())
     with LoadGenerator.running(tmp_path / "rollout", 460, *WITH_DOCUMENTS, warm=True) as load:
-        forward = as_shipped.types("upgrade", "--python", NEW)
+        forward = upgrade(operator, tmp_path)
         middle = operator.status()
         typed = time.time()
         back = operator.types("rollback")
         result, events = load.result(), load.events()
-    seconds = rollback_seconds(events, second, typed)
     print(json.dumps({"control": control, "rollout": result}, indent=1))
-    print(f"The rollback took traffic from {second} within {seconds:.1f} s of the command, under this load.")
-
     assert (forward.returncode, back.returncode) == (0, 0)
+    seconds = rollback_seconds(events, second, typed)
+    print(f"The rollback took traffic from {second} within {seconds:.1f} s of the command, under this load.")
     told = re.findall(rf"  … \w+ +shift +{second} (\d+)% [\d.]+/s", forward.stdout)
     assert told[:4] == ["5", "25", "50", "100"]
     assert (failures(control), failures(result)) == ({}, {})
