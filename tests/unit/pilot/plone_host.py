@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from eduhub_pilot.adapters.endpoint import Endpoint
-from eduhub_pilot.model.facts import Container, Counts
+from eduhub_pilot.model.facts import Container, Counts, Look
 from tests.unit.pilot.fakes import Killed
 
 PLONE, STANDBY, PREVIOUS = "eduhub-plone", "eduhub-plone-standby", "eduhub-plone-previous"
+AWAIT = "eduhub-plone-await"
 OLD, NEW = "sha256:old", "sha256:new"
 DIRECTORY = "/var/backups/eduhub/plone"
 
@@ -71,7 +73,7 @@ class FakeEndpoint(Endpoint):
 def go(plone: FakeEndpoint, command: Any, **more: Any) -> Any:
     given = {
         "verb": "plone.upgrade", "prove": "", "contract": "off", "watch_seconds": 0.0, "directory": DIRECTORY,
-        "rehearse": False, "keep": "14", "days": "30", "full_days": "7", **more,
+        "rehearse": False, "confirm_seconds": 600.0, "keep": "14", "days": "30", "full_days": "7", **more,
     }  # fmt: skip
     options = argparse.Namespace(
         run="run-9", owner="ana@desk", site="Plone", start_seconds=60.0, wait_seconds=30.0, **given
@@ -81,6 +83,61 @@ def go(plone: FakeEndpoint, command: Any, **more: Any) -> Any:
     finally:
         lock = plone.world.store.lock()
         assert lock is None or lock.run != "run-9"
+
+
+MIGRATION = {"seconds": 2.1, "sites": {"Plone": ["6018", "6112"]}, "add_ons": ["collective.easyform"]}
+PAGES = {"/Plone as JSON for admin": "200 application/json 3fa9c1 content 77aa01", "/Plone as HTML": "200 text/html"}
+BACKUP = {
+    "id": "b2", "time": "2026-01-01T00:00:00Z", "state": "proven", "recovery_point": "", "seconds": {},
+    "proof_seconds": 1.0, "last_transaction": "03ff",
+}  # fmt: skip
+
+
+class Images:
+    """What the programs in both images answer; `fails` by the step, once each. `data`: databases beside the served."""
+
+    def __init__(self, plone: FakeEndpoint) -> None:
+        self.plone, self.steps, self.fails, self.data = plone, [], {}, set()
+        self.before, self.now = dict(PAGES), dict(PAGES)
+
+    @classmethod
+    def of_both(cls, plone: FakeEndpoint) -> Images:
+        """Return the programs of the image that serves, and of another version's, whose containers wait beside it."""
+        plone.world.engine._made(Container(STANDBY, "created", NEW, labels("3.13.5", "6.1.4")))
+        plone.world.engine._made(Container(AWAIT, "created", "sha256:pilot"))
+        images = cls(plone)
+        plone.world.engine.works = images.works
+        return images
+
+    def works(self, command: tuple[str, ...]) -> Look:
+        step, closed = command[3], self.plone.refusals[-1] is not None
+        self.steps.append(step)
+        if step in self.fails:
+            code = self.fails.pop(step)
+            return Look(1, json.dumps({"code": code, "exit": 1, "message": f"{step} failed."}))
+        assert closed or step in {"prove", "pages", "upgrade-leave"}, step
+        if step == "upgrade-enter":
+            self.data.add("6.1.4")
+        if step == "upgrade-leave":
+            self.data.discard("6.1.4")
+        answers: Mapping[str, dict[str, Any]] = {
+            "prove": {"code": "backup_proven", "backup": {"id": "b1"}, "pages": self.now, "migration": MIGRATION},
+            "pages": {"code": "pages_rendered", "pages": self.before},
+            "make": {"code": "backup_proven", "backup": BACKUP, "removed": []},
+        }
+        answer = answers.get(step, {"code": "plone_upgrade_stepped"})
+        return Look(0, json.dumps({"exit": 0, "message": "", **answer}))
+
+
+def takes_writes(plone: FakeEndpoint) -> bool:
+    return plone.refusals[-1] is None and plone.world.store.plone_upgrade() is None
+
+
+def unconfirmed(plone: FakeEndpoint, run: str = "run-8") -> None:
+    """Leave the host as an upgrade does that waits for its confirmation."""
+    record = {"run": run, "from": "6.0.13", "to": "6.1.4", "since": "2026-01-01T00:00:00Z"}
+    plone.world.store.save_plone_upgrade(record)
+    plone.refusals.append("Plone is upgraded to 6.1.4.")
 
 
 def ended(plone: FakeEndpoint) -> set[str]:

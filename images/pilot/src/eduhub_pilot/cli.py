@@ -1,7 +1,8 @@
 """The command line: `python3 -m eduhub_pilot COMMAND ...` prints one JSON object and exits with its `exit`.
 
 Standard input may hold one JSON document: `settings`, the inventory's values for what model/settings.json describes,
-and `spec`, the release of the command. A shift has no input; it reads the settings that `begin` kept of its run.
+and `spec`, the release of the command. A shift and `plone-await` have no input; they read the settings that were kept
+of their run.
 
 The codes of the answers and their exit codes are in `model.codes`.
 """
@@ -51,6 +52,7 @@ COMMANDS = {
     "pack": "remove from Plone's database what is no longer its content",
     "hand-over": "let the standby beside our Plone take over from it",
     "plone-upgrade": "let another version of Plone take over, with a migrated copy of the database",
+    "plone-await": "roll another version of Plone back that is not confirmed in time",
     "plone-confirm": "take writes again with another version of Plone",
     "plone-rollback": "let the previous container of our Plone take over again",
 }
@@ -60,6 +62,7 @@ MODULES = {
     "pack": "plone.pack",
     "hand-over": "plone.hand_over", "plone-rollback": "plone.rollback",
     "plone-upgrade": "plone.version", "plone-confirm": "plone.confirm",
+    "plone-await": "plone.await_confirmation",
 }  # fmt: skip
 
 # Where role pilot mounts the host's state and configuration.
@@ -104,7 +107,7 @@ def read_input(file: TextIO) -> Mapping[str, Any]:
 
 
 def make_host(given: Mapping[str, Any] | None, run: str | None) -> Host:
-    """Return this host with the settings `given`, or with those that `begin` kept of `run`.
+    """Return this host with the settings `given`, or with those that were kept of `run`.
 
     Without either the settings have their defaults. RefusedError for settings that are invalid or cannot be read.
     """

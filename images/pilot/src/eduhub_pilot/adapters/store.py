@@ -24,7 +24,7 @@ from eduhub_pilot.model.document import RELEASE_ID, SCHEMA, Document, Source
 from eduhub_pilot.model.errors import RefusedError
 from eduhub_pilot.model.facts import SLOTS, Slot, Transport, slot_of
 from eduhub_pilot.model.release import Record, parse_record
-from eduhub_pilot.model.state import HostState, Lock, Serving, parse_lock, parse_state
+from eduhub_pilot.model.state import HostState, Lock, Serving, moment, parse_lock, parse_state
 
 EMPTY = "none"
 # What maintenance.map has for `writes` while they are refused begins so; the reason follows, URL-encoded.
@@ -46,7 +46,7 @@ JOURNAL = 8 << 20
 
 
 def kept_settings(root: Path, run: str) -> Mapping[str, Any]:
-    """Return the inventory's values that `begin` kept of `run`; RefusedError where they cannot be read."""
+    """Return the inventory's values that were kept of `run`; RefusedError where they cannot be read."""
     source = Source(
         f"runs/{run}/{SETTINGS} in the host's state directory", "settings_unreadable",
         "It holds the settings that this run began with. Roll back the run, then repeat the command.",
@@ -281,16 +281,20 @@ class Store:
     # --- an upgrade of Plone's version that is neither confirmed nor rolled back
 
     def plone_upgrade(self) -> dict[str, Any] | None:
-        """Return what `save_plone_upgrade` kept: `run`, `from`, `to` and `since`; None where there is none."""
+        """Return what `save_plone_upgrade` kept; None where there is none.
+
+        `run`, `from`, `to`, `since`, and, once the new version serves, `confirm_by`: when the host rolls it back.
+        """
         source = Source(f"{self.shown}/{PLONE_UPGRADE}", "state_unreadable", "Move it away.")
         text = self._read(self.root / PLONE_UPGRADE)
         if text is None:
             return None
         document = Document.parse(text, source)
-        return {name: document.text(name) for name in ("run", "from", "to", "since")}
+        upgrade: dict[str, Any] = {name: document.text(name) for name in ("run", "from", "to", "since")}
+        return upgrade | ({"confirm_by": moment(document, "confirm_by")} if "confirm_by" in document.fields else {})
 
-    def save_plone_upgrade(self, upgrade: Mapping[str, Any] | None) -> None:
-        """Keep from which version to which Plone is upgraded, or that no upgrade waits any more."""
+    def save_plone_upgrade(self, upgrade: Mapping[str, str] | None) -> None:
+        """Keep from which version to which Plone is upgraded, or that no upgrade waits any more; times by `stamp`."""
         with self.guard():
             if upgrade is None:
                 (self.root / PLONE_UPGRADE).unlink(missing_ok=True)
@@ -383,7 +387,7 @@ class Store:
             os.close(descriptor)
 
     def save_settings(self, run: str, given: Mapping[str, Any]) -> None:
-        """Keep the inventory's values for the run's shift, which outlives the command that sent them."""
+        """Keep the inventory's values for what outlives the run's command, which sent them."""
         folder = self._room(run)
         if folder:
             self._write(folder / SETTINGS, json.dumps({"schema": SCHEMA, "settings": given}, indent=1) + "\n")

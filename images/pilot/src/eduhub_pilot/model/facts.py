@@ -14,6 +14,8 @@ Trouble = Literal["refused", "nobody", "closed", "timeout"]
 SHIFT = "shift"
 # Our Plone, the container that is to take over from it, and the one that it took over from.
 PLONE, STANDBY_PLONE, PREVIOUS_PLONE = "plone", "plone-standby", "plone-previous"
+# What waits for the confirmation of another version of Plone.
+PLONE_AWAIT = "plone-await"
 SLOTS: tuple[Slot, Slot] = ("blue", "green")
 
 

@@ -9,6 +9,7 @@ from eduhub_pilot.adapters.host import Host
 from eduhub_pilot.model.errors import PilotError, RefusedError
 from eduhub_pilot.model.facts import PLONE, PREVIOUS_PLONE, STANDBY_PLONE, Container
 from eduhub_pilot.model.outcome import Finding, finding_of
+from eduhub_pilot.model.state import stamp
 
 CONFIRM, ROLLBACK = ["./invoke", "plone.confirm"], ["./invoke", "plone.rollback"]
 PYTHON, VERSION = "org.eduhub.python", "org.opencontainers.image.version"
@@ -64,6 +65,8 @@ def unconfirmed(host: Host) -> Finding | None:
             f"Plone {upgrade['to']} serves in place of {upgrade['from']}, and nothing can be written since "
             f"{upgrade['since']}: confirm it{', or roll it back' if back else '; its previous container is gone'}."
         )
+        if back and "confirm_by" in upgrade:
+            said = f"{said} Unconfirmed, the host rolls back by itself at {stamp(upgrade['confirm_by'])}."
         return Finding("plone_upgrade_unconfirmed", said, [CONFIRM, *([ROLLBACK] if back else [])])
     said = (
         f"An upgrade to Plone {upgrade['to']} was interrupted, and nothing can be written since {upgrade['since']}. A "

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from typing import Any
-
 import pytest
 
 from eduhub_pilot.commands import preflight
 from eduhub_pilot.commands.plone import confirm, hand_over, rollback, version
 from eduhub_pilot.model.errors import FailedError, PersonError, ProxyDownError, RefusedError
-from eduhub_pilot.model.facts import Container, Look
+from eduhub_pilot.model.facts import Container
 from eduhub_pilot.rollout.status import status
 from tests.unit.pilot.plone_host import (
+    AWAIT,
     NEW,
     OLD,
     PLONE,
@@ -22,65 +19,19 @@ from tests.unit.pilot.plone_host import (
     SERVES_OLD,
     STANDBY,
     FakeEndpoint,
+    Images,
     found,
     go,
     killed,
     labels,
+    takes_writes,
+    unconfirmed,
 )  # fmt: skip
-
-MIGRATION = {"seconds": 2.1, "sites": {"Plone": ["6018", "6112"]}, "add_ons": ["collective.easyform"]}
-PAGES = {"/Plone as JSON for admin": "200 application/json 3fa9c1 content 77aa01", "/Plone as HTML": "200 text/html"}
-BACKUP = {
-    "id": "b2", "time": "2026-01-01T00:00:00Z", "state": "proven", "recovery_point": "", "seconds": {},
-    "proof_seconds": 1.0, "last_transaction": "03ff",
-}  # fmt: skip
-
-
-class Images:
-    """What the programs in both images answer; `fails` by the step, once each. `data`: databases beside the served."""
-
-    def __init__(self, plone: FakeEndpoint) -> None:
-        self.plone, self.steps, self.fails, self.data = plone, [], {}, set()
-        self.before, self.now = dict(PAGES), dict(PAGES)
-
-    def works(self, command: tuple[str, ...]) -> Look:
-        step, closed = command[3], self.plone.refusals[-1] is not None
-        self.steps.append(step)
-        if step in self.fails:
-            code = self.fails.pop(step)
-            return Look(1, json.dumps({"code": code, "exit": 1, "message": f"{step} failed."}))
-        assert closed or step in {"prove", "pages", "upgrade-leave"}, step
-        if step == "upgrade-enter":
-            self.data.add("6.1.4")
-        if step == "upgrade-leave":
-            self.data.discard("6.1.4")
-        answers: Mapping[str, dict[str, Any]] = {
-            "prove": {"code": "backup_proven", "backup": {"id": "b1"}, "pages": self.now, "migration": MIGRATION},
-            "pages": {"code": "pages_rendered", "pages": self.before},
-            "make": {"code": "backup_proven", "backup": BACKUP, "removed": []},
-        }
-        answer = answers.get(step, {"code": "plone_upgrade_stepped"})
-        return Look(0, json.dumps({"exit": 0, "message": "", **answer}))
 
 
 @pytest.fixture(autouse=True)
 def images(plone: FakeEndpoint) -> Images:
-    plone.world.engine._made(Container(STANDBY, "created", NEW, labels("3.13.5", "6.1.4")))
-    images = Images(plone)
-    plone.world.engine.works = images.works
-    return images
-
-
-def takes_writes(plone: FakeEndpoint) -> bool:
-    return plone.refusals[-1] is None and plone.world.store.plone_upgrade() is None
-
-
-def unconfirmed(plone: FakeEndpoint) -> None:
-    """Leave the host as an upgrade does that waits for its confirmation."""
-    record = {"run": "run-8", "from": "6.0.13", "to": "6.1.4", "since": "2026-01-01T00:00:00Z"}
-    plone.world.store.save_plone_upgrade(record)
-    plone.refusals.append("Plone is upgraded to 6.1.4.")
-
+    return Images.of_both(plone)
 
 def codes(plone: FakeEndpoint) -> list[str]:
     return [note["code"] for note in status(plone.world.host).data["status"]["notes"]]
@@ -95,9 +46,10 @@ def test_another_version_serves_a_migrated_copy_and_writes_are_refused(plone, im
     assert plone.refusals == [None, "Plone is upgraded to 6.1.4."]
     kept = plone.world.store.root / "run/plone-endpoint/writes.map"
     assert kept.read_text() == "writes closed:Plone+is+upgraded+to+6.1.4.\n"
-    assert plone.world.store.plone_upgrade() == {
-        "run": "run-9", "from": "6.0.13", "to": "6.1.4", "since": plone.world.store.plone_upgrade()["since"],
-    }  # fmt: skip
+    kept = plone.world.store.plone_upgrade()
+    assert {name: kept[name] for name in ("run", "from", "to")} == {"run": "run-9", "from": "6.0.13", "to": "6.1.4"}
+    assert (kept["confirm_by"] - plone.world.clock.now()).total_seconds() == pytest.approx(600, abs=1)
+    assert plone.world.engine.containers[AWAIT].runs
     assert "collective.easyform" in done.message
     assert "plone_upgrade_unconfirmed" in codes(plone)
     assert "A rollback of Plone to version 6.0.13 is ready." in status(plone.world.host).message
@@ -108,6 +60,13 @@ def test_only_what_has_to_may_write_the_volume_and_the_new_image_does(plone):
     writes = {command[3]: (writes, command[4:]) for command, _, writes in plone.world.engine.worked}
     assert {step for step, (may, _) in writes.items() if may} == {step for step in writes if step[:8] == "upgrade-"}
     assert writes["upgrade-enter"][1] == ("--run=run-9", "--serves=6.0.13", "--transaction=03ff")
+
+
+def test_until_when_it_has_to_be_confirmed_is_said(plone):
+    done = go(plone, version)
+    (note,) = [each for each in status(plone.world.host).data["status"]["notes"] if "unconfirmed" in each["code"]]
+    for message in (done.message, note["message"]):
+        assert f"by itself at {done.data['confirm_by']}" in message
 
 
 def test_a_rehearsal_changes_nothing(plone, images):

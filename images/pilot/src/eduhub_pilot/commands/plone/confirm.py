@@ -20,11 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(host: Host, options: argparse.Namespace) -> Outcome:
     """Run the command."""
-    upgrade, serves = host.store.plone_upgrade(), host.engine.container(host.settings.container(PLONE))
-    if upgrade is None:
-        message = "No upgrade of Plone's version waits for its confirmation. Nothing was changed."
-        raise RefusedError("plone_nothing_to_confirm", message, ["./invoke", "status"])
     with work.locked(host, options.run, options.owner, "plone.confirm") as heart:
+        upgrade, serves = host.store.plone_upgrade(), host.engine.container(host.settings.container(PLONE))
+        if upgrade is None:
+            message = "No upgrade of Plone's version waits for its confirmation. Nothing was changed."
+            raise RefusedError("plone_nothing_to_confirm", message, ["./invoke", "status"])
         if serves is None or serves.labels.get(VERSION) != upgrade["to"] or not serves.runs:
             message = (
                 f"The upgrade to Plone {upgrade['to']} was interrupted before it served, so it cannot be confirmed. "

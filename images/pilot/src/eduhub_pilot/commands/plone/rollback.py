@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from eduhub_pilot.adapters.host import Host
+from eduhub_pilot.adapters.host import Heart, Host
 from eduhub_pilot.commands.plone import work
 from eduhub_pilot.commands.plone.takeover import TakeOver
 from eduhub_pilot.commands.plone.version import leave, reopen
@@ -25,18 +25,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(host: Host, options: argparse.Namespace) -> Outcome:
     """Run the command."""
-    upgrade = host.store.plone_upgrade()
-    if upgrade is None:
-        work.plone(host)
     with work.locked(host, options.run, options.owner, options.verb) as heart:
-        over = TakeOver(
-            host, options.run, options.site, options.start_seconds, options.wait_seconds, heart, keeps=True
-        )
-        return _back_to_version(host, options, over, upgrade) if upgrade else _rolled_back(host, options, over)
+        upgrade = host.store.plone_upgrade()
+        return back_to_version(host, options, heart, upgrade) if upgrade else _rolled_back(host, options, heart)
 
 
-def _rolled_back(host: Host, options: argparse.Namespace, over: TakeOver) -> Outcome:
+def _over(host: Host, options: argparse.Namespace, heart: Heart) -> TakeOver:
+    return TakeOver(host, options.run, options.site, options.start_seconds, options.wait_seconds, heart, keeps=True)
+
+
+def _rolled_back(host: Host, options: argparse.Namespace, heart: Heart) -> Outcome:
+    work.plone(host)
     work.refuse_standby(host)
+    over = _over(host, options, heart)
     found, seconds = _taken_over(host, options, over)
     python = python_of(found)
     message = (
@@ -66,13 +67,12 @@ def _standby_takes_over(host: Host, options: argparse.Namespace, over: TakeOver,
     return seconds
 
 
-def _back_to_version(
-    host: Host, options: argparse.Namespace, over: TakeOver, upgrade: Mapping[str, Any]
-) -> Outcome:
+def back_to_version(host: Host, options: argparse.Namespace, heart: Heart, upgrade: Mapping[str, Any]) -> Outcome:
     """Return to the version that an unconfirmed upgrade came from, wherever it is or was interrupted.
 
-    Its database is as it was: nothing was written to either since.
+    Its database is as it was: nothing was written to either since. The caller holds the lock.
     """
+    over = _over(host, options, heart)
     serves, standby = (host.engine.container(host.settings.container(part)) for part in (PLONE, STANDBY_PLONE))
     seconds = 0.0
     if _is(serves, upgrade["from"]) and serves and serves.runs:  # the new one had not taken over, or was rolled back

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -18,7 +19,7 @@ from eduhub_pilot.commands.plone import backup, work
 from eduhub_pilot.commands.plone.hand_over import CONTRACT, compared
 from eduhub_pilot.commands.plone.takeover import TakeOver
 from eduhub_pilot.model.errors import FailedError, PersonError, PilotError, RefusedError, SupersededError
-from eduhub_pilot.model.facts import STANDBY_PLONE, Container
+from eduhub_pilot.model.facts import PLONE_AWAIT, STANDBY_PLONE, Container
 from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.model.state import stamp
 from eduhub_pilot.rollout.plone import CONFIRM, ROLLBACK, VERSION, python_of
@@ -34,6 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     work.add_take_over(parser)
     work.add_directory(parser)
     backup.add_kept(parser)
+    parser.add_argument("--confirm-seconds", type=float, required=True,
+                        help="how long it may wait for its confirmation, before the host rolls it back")  # fmt: skip
     parser.add_argument("--contract", choices=CONTRACT, default="off",
                         help="whether other content from it stops that, is only told, or not looked for")  # fmt: skip
     parser.add_argument("--watch-seconds", type=float, default=0, help="how long to watch, and go back if need be")
@@ -61,6 +64,7 @@ class Upgrade:
     def __init__(self, host: Host, options: argparse.Namespace, serves: Container, standby: Container) -> None:
         self.host, self.options, self.standby = host, options, standby
         self.old, self.new = (each.labels.get(VERSION, "") for each in (serves, standby))
+        self.record: dict[str, str] = {}
 
     def rehearse(self, heart: Heart) -> dict[str, Any]:
         """Migrate the newest backup in scratch with the new image, and compare the content that both answer.
@@ -121,24 +125,35 @@ class Upgrade:
             leave(host, options.directory, self.new)
             raise opened_again(host, error) from None
         over.settle()
+        confirm_by = self._waits()
         closed = host.clock.monotonic() - begun
         message = (
             f"Plone {self.new} serves, with the content of {self.old} as of backup {made['id']}; requests for it "
             f"waited for up to {seconds:.1f} s. Writes are refused, for {closed:.0f} s by now, until you confirm it. "
-            f"A rollback to Plone {self.old} loses nothing until then.{rehearsal['pages']}{add_ons(rehearsal)}"
+            f"A rollback to Plone {self.old} loses nothing until then. Unconfirmed, the host rolls back by itself at "
+            f"{confirm_by}.{rehearsal['pages']}{add_ons(rehearsal)}"
         )
         data = {"seconds": seconds, "closed_seconds": round(closed, 1), "plone_python": python_of(self.standby),
-                "plone_version": self.new, "backup": made["id"]}  # fmt: skip
+                "plone_version": self.new, "backup": made["id"], "confirm_by": confirm_by}  # fmt: skip
         return Outcome("plone_upgraded", message, True, data, [CONFIRM, ROLLBACK])
 
     def _close(self) -> None:
-        """Refuse writes, once it is noted why."""
+        """Refuse writes, once it is noted why, and something is there that ends it without an operator."""
         host = self.host
-        record = {"run": self.options.run, "from": self.old, "to": self.new, "since": stamp(host.clock.now())}
-        host.store.save_plone_upgrade(record)
+        host.store.save_settings(self.options.run, host.settings.given)
+        self.record = {"run": self.options.run, "from": self.old, "to": self.new, "since": stamp(host.clock.now())}
+        host.store.save_plone_upgrade(self.record)
+        host.engine.start(host.settings.container(PLONE_AWAIT))
         reason = f"Plone is upgraded to {self.new}."
         host.store.save_plone_writes(reason)  # first, so that a HAProxy that restarts comes back with it
         host.endpoint.refuse_writes(reason, PATIENCE_SECONDS)
+
+    def _waits(self) -> str:
+        """Let the new version wait for its confirmation; return until when, in RFC 3339."""
+        host = self.host
+        confirm_by = stamp(host.clock.now() + timedelta(seconds=self.options.confirm_seconds))
+        host.store.save_plone_upgrade({**self.record, "confirm_by": confirm_by})
+        return confirm_by
 
     def _prepare(self, heart: Heart) -> dict[str, Any]:
         """Make the database of the new version from a backup, and return that. Raises PilotError."""

@@ -1,0 +1,99 @@
+"""`plone-await`: wait until an upgrade of Plone's version is confirmed or rolled back, and roll it back when overdue.
+
+It is overdue when nobody has confirmed it in time, or when its command ended before the new version served. This runs
+in a container of its own that the engine restarts whenever it ends, after a reboot too: writes are refused no longer
+than that, whatever becomes of the operator. A run that holds the lock of the host is waited for.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from eduhub_pilot.adapters.host import Host
+from eduhub_pilot.commands.plone import work
+from eduhub_pilot.commands.plone.rollback import back_to_version
+from eduhub_pilot.model.errors import PilotError, RefusedError
+from eduhub_pilot.model.facts import PLONE_AWAIT
+from eduhub_pilot.model.outcome import Outcome
+from eduhub_pilot.model.state import stamp
+
+POLL_SECONDS = 2.0
+# A rollback that failed may have met an engine or an endpoint that was about to start.
+ATTEMPTS = 3
+RETRY_SECONDS = 60.0
+DECIDED = "The upgrade does not wait any more: it was confirmed or rolled back."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    work.add_take_over(parser)
+    work.add_directory(parser)
+
+
+def without_settings(host: Host, run: str) -> None:
+    """Do nothing where the settings that `plone-upgrade` kept cannot be read: which stack this is cannot be known."""
+
+
+def run(host: Host, options: argparse.Namespace) -> Outcome:
+    """Run the command."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            done = _until_over(host, options)
+        except (PilotError, OSError) as error:
+            with suppress(PilotError, OSError):
+                host.note(options.run, "plone", "stuck", why=work.reason(error))
+            if attempt == ATTEMPTS:
+                _let_end(host)
+                raise
+            host.clock.sleep(RETRY_SECONDS)
+        else:
+            break
+    _let_end(host)
+    return done
+
+
+def _let_end(host: Host) -> None:
+    host.engine.let_end(host.settings.container(PLONE_AWAIT))
+
+
+def _until_over(host: Host, options: argparse.Namespace) -> Outcome:
+    """Return once this run's upgrade waits no more, rolled back where it is overdue."""
+    while upgrade := _waiting(host, options):
+        lock, now = host.store.lock(), host.clock.now()
+        if (lock is None or lock.expired(now)) and _overdue(upgrade, now):
+            try:
+                return _rolled_back(host, options)
+            except RefusedError as error:
+                if error.code != "lock_held":
+                    raise
+        host.clock.sleep(POLL_SECONDS)
+    return Outcome("plone_unchanged", DECIDED)
+
+
+def _waiting(host: Host, options: argparse.Namespace) -> dict[str, Any] | None:
+    """Return the record of this run's upgrade; None where it does not wait any more."""
+    upgrade = host.store.plone_upgrade()
+    return upgrade if upgrade and upgrade["run"] == options.run else None
+
+
+def _overdue(upgrade: Mapping[str, Any], now: datetime) -> bool:
+    """Return whether nobody may confirm the upgrade any more; without a time its command ended too early."""
+    return "confirm_by" not in upgrade or bool(now >= upgrade["confirm_by"])
+
+
+def _rolled_back(host: Host, options: argparse.Namespace) -> Outcome:
+    """Roll the upgrade back, unless somebody has ended it in the meantime."""
+    # A run of its own: an upgrade that was taken for dead notices that it has lost the host.
+    own = argparse.Namespace(**{**vars(options), "run": f"{options.run}-await"})
+    with work.locked(host, own.run, own.owner, own.verb) as heart:
+        upgrade = _waiting(host, options)
+        if upgrade is None:
+            return Outcome("plone_unchanged", DECIDED)
+        until = upgrade.get("confirm_by")
+        why = f"it was not confirmed by {stamp(until)}" if until else "its command ended before it served"
+        host.note(options.run, "plone", "expired", why=why, version=upgrade["to"])
+        return back_to_version(host, own, heart, upgrade)

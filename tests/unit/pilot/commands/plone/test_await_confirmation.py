@@ -1,0 +1,132 @@
+"""Writes are not refused for ever: another version that nobody confirms is rolled back by the host itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from eduhub_pilot.commands.plone import await_confirmation, confirm, rollback, version
+from eduhub_pilot.model.errors import PilotError
+from eduhub_pilot.model.facts import Container
+from eduhub_pilot.model.state import Lock
+from tests.unit.pilot.fakes import Killed
+from tests.unit.pilot.plone_host import (
+    AWAIT,
+    NEW,
+    OLD,
+    PLONE,
+    PREVIOUS,
+    SERVES_NEW,
+    SERVES_OLD,
+    STANDBY,
+    FakeEndpoint,
+    Images,
+    ended,
+    found,
+    go,
+    labels,
+    takes_writes,
+    unconfirmed,
+)  # fmt: skip
+from tests.unit.pilot.world import at
+
+
+@pytest.fixture(autouse=True)
+def images(plone: FakeEndpoint) -> Images:
+    return Images.of_both(plone)
+
+
+def waits(plone: FakeEndpoint):
+    """Let the container that waits do its work."""
+    return go(plone, await_confirmation)
+
+
+def held_by(plone: FakeEndpoint, run: str) -> Lock:
+    now = plone.world.clock.now()
+    lock = Lock("bob@desk", run, "plone.confirm", "begin", now, now, 900)
+    plone.world.store.take(lock)
+    return lock
+
+
+def test_not_confirmed_in_time_it_is_rolled_back(plone, images):
+    go(plone, version, confirm_seconds=600.0)
+    before = plone.world.clock.passed
+    done = waits(plone)
+    assert (done.code, found(plone), takes_writes(plone), images.data) == ("plone_rolled_back", SERVES_OLD, True, set())
+    assert plone.world.clock.passed - before >= 598
+    assert AWAIT in ended(plone)
+    (expired,) = plone.world.noted("expired", "run-9")
+    assert "not confirmed by" in expired["why"]
+
+
+@pytest.mark.parametrize(("command", "left"), [(confirm, {PLONE: (NEW, "running")}), (rollback, SERVES_OLD)])
+def test_once_decided_it_ends_and_changes_nothing(plone, command, left):
+    go(plone, version)
+    at(plone.world, 60, lambda: go(plone, command))
+    assert waits(plone).code == "plone_unchanged"
+    assert (found(plone), takes_writes(plone), AWAIT in ended(plone)) == (left, True, True)
+
+
+def test_an_upgrade_that_is_at_work_is_left_alone_and_one_that_died_is_rolled_back(plone):
+    unconfirmed(plone, run="run-9")
+    held_by(plone, "run-9")
+    before = plone.world.clock.passed
+    assert waits(plone).code == "plone_rolled_back"
+    assert plone.world.clock.passed - before > 900  # as long as its lock is good
+    assert (found(plone), takes_writes(plone)) == (SERVES_OLD, True)
+
+
+def test_who_confirms_at_the_last_moment_is_waited_for(plone):
+    go(plone, version, confirm_seconds=60.0)
+
+    def confirms() -> None:
+        plone.world.store.free()
+        go(plone, confirm)
+
+    held_by(plone, "run-10")
+    at(plone.world, 120, confirms)
+    assert waits(plone).code == "plone_unchanged"
+    assert found(plone) == {PLONE: (NEW, "running")}
+
+
+def test_another_upgrade_is_none_of_its_business(plone):
+    unconfirmed(plone, run="run-8")
+    assert waits(plone).code == "plone_unchanged"
+    assert not takes_writes(plone)
+
+
+def test_killed_before_any_effect_it_goes_on_when_it_is_started_again(plone):
+    old = Container(PREVIOUS, "exited", OLD, labels("3.11.2"))
+    new = Container(PLONE, "running", NEW, labels("3.13.5", "6.1.4"), health="healthy")
+    for effects in range(40):
+        for name in (PLONE, STANDBY, PREVIOUS):
+            plone.world.engine.containers.pop(name, None)
+        for each in (new, old):
+            plone.world.engine._made(each)
+        unconfirmed(plone, run="run-9")
+        left = iter(range(effects))
+
+        def die(effect: str, left=left) -> None:
+            if next(left, None) is None:
+                raise Killed(effect)
+
+        plone.world.engine.before = plone.world._before = die
+        try:
+            waits(plone)
+        except Killed:
+            plone.world.engine.before = plone.world._before = lambda _: None
+            waits(plone)
+        else:
+            break
+        finally:
+            assert (found(plone), takes_writes(plone)) == (SERVES_OLD, True), effects
+    assert effects >= 6
+
+
+def test_after_three_failures_a_person_is_needed(plone):
+    go(plone, version, confirm_seconds=60.0)
+    plone.broken.add(OLD)
+    with pytest.raises(PilotError):
+        waits(plone)
+    assert AWAIT in ended(plone)
+    assert len(plone.world.noted("expired", "run-9")) == 3
+    assert found(plone)[PLONE] in {SERVES_NEW[PLONE], SERVES_OLD[PLONE]}
