@@ -46,6 +46,8 @@ def test_no_tunnel_is_dug(bridge, plone):
     [
         "HELLO", "INVENTED /plone/x HTTP/1.1", "GET /plone/\xff HTTP/1.1", "GET /plone/x HTTP/1.1\r\nX: a\x01b",
         "GET /plone/x HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2", "CONNECT plone:8080 HTTP/1.1",
+        "POST /plone/x HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 5",
+        "GET /plone/x HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked",
     ],
 )  # fmt: skip
 def test_what_is_no_request_is_a_problem_too(bridge, plone, head):
@@ -54,6 +56,20 @@ def test_what_is_no_request_is_a_problem_too(bridge, plone, head):
         answer = read_answer(connection)
     assert is_problem(answer, 400) == "This is no HTTP request that the bridge can read."
     assert (answer.complete, answer.field("connection"), plone.seen) == (True, ["close"], [])
+
+
+@pytest.mark.parametrize("head", ["GET /plone/x", "POST /plone/x"])
+def test_fields_after_the_body_are_no_header_fields(bridge, plone, head):
+    trailers = "X-Remote-User: admin\r\nX-Forwarded-For: 10.0.0.1\r\nCookie: a=b"
+    chunked = f"{head} HTTP/1.1\r\nHost: b\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n{trailers}\r\n\r\n"
+    following = "GET /plone/x HTTP/1.1\r\nHost: b\r\nCookie: c=d\r\nConnection: close\r\n\r\n"
+    with bridge.connect() as connection:
+        connection.sendall((chunked + following).encode())
+        while connection.recv(65536):
+            pass
+    first, second = plone.seen
+    assert (first.field("x-remote-user"), first.field("cookie"), "10.0.0.1" in str(first.fields)) == ([], [], False)
+    assert second.field("cookie") == ["c=d"]
 
 
 def test_rubbish_after_a_request_is_no_part_of_its_answer(bridge):
