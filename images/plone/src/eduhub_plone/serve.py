@@ -17,7 +17,9 @@ from waitress.task import ThreadedTaskDispatcher
 
 from eduhub_plone.access import AccessLog
 
-READS = ("GET", "HEAD", "OPTIONS")
+READS = ("GET", "HEAD", "OPTIONS", "PROPFIND", "TRACE")
+# What clients post though it reads, and what writes nothing that other content shares.
+READING_POSTS = ("@querystring-search", "@login", "@login-renew", "@logout")
 STOP_SECONDS = 8.0  # Docker kills after 10
 
 
@@ -35,7 +37,9 @@ class OneWriteAtATime(ThreadedTaskDispatcher):  # type: ignore[misc]
 
     def add_task(self, task: Any) -> None:
         """Queue a connection whose next request is complete."""
-        if task.requests[0].command in READS:
+        request = task.requests[0]
+        service = request.path.rstrip("/").rpartition("/")[2]
+        if request.command in READS or (request.command == "POST" and service in READING_POSTS):
             super().add_task(task)
         else:
             self.writer.add_task(task)

@@ -116,9 +116,13 @@ def test_slow_readers_of_long_answers_hold_no_place(start, plone):
     slow = [send(bridge, "/plone/endless", USER) for _ in range(2)]
     until(lambda: metric(bridge, "eduhub_bridge_plone_in_flight", lane="transfers") == 2)
     assert bridge.get("/plone/x", USER).status == 200
-    third = send(bridge, "/plone/endless", USER)  # no place left among the long ones: it keeps its own
-    until(lambda: metric(bridge, "eduhub_bridge_plone_in_flight", lane="reads") == 1)
-    for each in (*slow, third):
+    third = bridge.get("/plone/endless", USER)
+    assert "2 long answers are on their way already" in is_problem(third, 503)
+    assert third.field("retry-after")
+    assert bridge.get("/plone/x", USER).status == 200
+    written = send(bridge, "/plone/endless", USER, method="POST")  # it is done: its answer is not withheld
+    assert written.recv(12) == b"HTTP/1.1 200"
+    for each in (*slow, written):
         each.close()
     until(lambda: metric(bridge, "eduhub_bridge_plone_in_flight", lane="transfers") == 0)
     assert bridge.get("/plone/x", USER).status == 200
@@ -204,6 +208,15 @@ def test_writes_that_are_turned_away_do_not_mean_that_plone_is_out_of_order(star
     assert bridge.get("/plone/x", USER).status == 200
 
 
+def test_reads_with_the_token_of_an_editor_are_turned_away_and_never_sent_twice(start, plone):
+    bridge, token = start(plone.url, EDUHUB_PLONE_FAILURES="3"), "X-CSRF-TOKEN: 1234"
+    assert [bridge.get("/plone/closed", USER, token).status for _ in range(5)] == [503] * 5
+    assert bridge.get("/plone/x", USER).status == 200
+    before = len(plone.seen)
+    bridge.get("/plone/stale", USER, token)
+    assert len(plone.seen) == before + 1
+
+
 def test_a_plone_that_hangs_is_noticed_by_those_who_wait(start, plone):
     limits = {"EDUHUB_PLONE_READ_WAIT_SECONDS": "0.3", "EDUHUB_PLONE_PAUSE_SECONDS": "60"}
     bridge = start(plone.url, EDUHUB_PLONE_READS="2", **limits)
@@ -260,3 +273,13 @@ def test_retries_have_a_budget(start):
     retries = metric(bridge, "eduhub_bridge_plone_retries_total")
     assert 8 <= retries <= 12  # ten to begin with, a tenth for each request; without a budget 40
     assert not re.search("traceback", bridge.log.read_text())
+
+
+def test_a_write_that_got_no_answer_may_be_carried_out_later(start, plone):
+    bridge = start(plone.url, EDUHUB_PLONE_SECONDS="1", EDUHUB_CACHE_SECONDS="60")
+    first = bridge.get("/plone/count").body
+    assert bridge.get("/plone/count").body == first
+    assert bridge.get("/plone/wait", USER, method="POST").status == 504
+    second = bridge.get("/plone/count").body
+    assert (second != first, bridge.get("/plone/count").body) == (True, second)
+    until(lambda: bridge.get("/plone/count").body != second, 10)

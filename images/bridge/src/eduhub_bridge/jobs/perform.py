@@ -33,7 +33,7 @@ from eduhub_bridge.plone.answers import Reply, complaint
 from eduhub_bridge.plone.client import Site
 from eduhub_bridge.upstream.addresses import path_of
 from eduhub_bridge.upstream.limits import UpstreamError
-from eduhub_bridge.upstream.request_kind import Kind, turned_away
+from eduhub_bridge.upstream.request_kind import turned_away
 
 Keep = Callable[[Mapping[str, Any]], Awaitable[None]]
 
@@ -280,7 +280,7 @@ async def _write(step: _Step, doubt: bool) -> Outcome:
         if error.sent:
             raise _SentError(error) from error
         raise
-    if turned_away(Kind.WRITE, reply.status, reply.fields):
+    if turned_away(reply.status, reply.fields):
         raise UpstreamError("turned_away", reply.status, "Nothing can be written to Plone at the moment.")
     if reply.status >= 500:
         said = str(complaint(reply.document()).get("message") or "Plone failed.")

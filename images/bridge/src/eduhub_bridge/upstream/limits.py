@@ -15,7 +15,8 @@ neither when the client is there nor when it is gone:
   Plone computes on, and the next read would be one too many.
 - An answer too long to be buffered here moves to a lane of its own. Zope hands all of a page to its server before
   the head leaves, and files are sent by the server alone, so Plone's thread is free while such a body takes as long
-  as its client does. Where that lane is full, it keeps its read's place: late is better than cut.
+  as its client does. Where that lane is full, it is refused: keeping its read's place, a few who look at films would
+  stop everybody else. A write that has been done is answered in any case.
 - A body that is sent, likewise: Plone's server collects it before a thread sees it. Short ones are collected here
   too, so that a slow sender holds nothing; long ones are passed on as they come, in the same lane, and their write
   begins, and waits for its place, with the last piece.
@@ -235,11 +236,13 @@ class Upstream:
                 attempt = partial(self._attempt, method, path, fields, body, kind, seconds, held)
                 told = self._metrics.plone_retries.inc
                 answer = await retried(attempt, self._again, self._budget, failure=failure, told=told)
-            away = request_kind.turned_away(kind, answer.status, answer.headers)
+            away = request_kind.turned_away(answer.status, answer.headers)
             changed = not away and not request_kind.refused(path, answer.status)
         except UpstreamError as error:
             held.free()
             changed = error.sent
+            if kind is Kind.WRITE and held.begun and changed:
+                self._written.unsure()
             raise (held.error or self._counted(error)) from error
         except BaseException:
             held.free()
@@ -250,13 +253,14 @@ class Upstream:
                 self._written.anew()
         self._metrics.plone_answered(feature, method, answer.status, time.perf_counter() - started)
         self._last_answer = time.monotonic()
-        self._keep(answer, held, seconds)
+        self._keep(answer, kind, held, seconds)
         return answer
 
-    def _keep(self, answer: ClientResponse, held: _Held, seconds: float) -> None:
+    def _keep(self, answer: ClientResponse, kind: Kind, held: _Held, seconds: float) -> None:
         """Free the places when the answer's body has come, or at once if that may take as long as its client likes.
 
-        A short body that drips in for `seconds` is the network's work by then, and not Plone's.
+        Raises UpstreamError where too many such bodies are on their way. A short body that drips in for `seconds` is
+        the network's work by then, and not Plone's.
         """
         connection = answer.connection
         if connection is None:  # the end came with the head
@@ -264,11 +268,15 @@ class Upstream:
             return
         length = answer.content_length
         if length is None or length > BUFFERED_BYTES:
+            held.free()
             transfer = self._transfers.enter_now()
             if transfer is not None:
-                held.free()
                 connection.add_callback(transfer.free)
-                return
+            elif kind is not Kind.WRITE:
+                answer.close()
+                detail = f"{self._transfers.places} long answers are on their way already; one has to end first."
+                raise self._counted(UpstreamError("queue_full", 503, detail, self._transfers.seconds))
+            return
         dripping = asyncio.get_running_loop().call_later(seconds, held.free)
 
         def ended() -> None:
@@ -286,7 +294,7 @@ class Upstream:
     ) -> ClientResponse:
         # Zope sends a body after HEAD too. On a kept connection it would be taken for the answer to the next request,
         # and the client that uploads a file chooses what it says.
-        kept = body is None and kind is Kind.READ and method != "HEAD"
+        kept = body is None and kind is Kind.READ and method != "HEAD" and not request_kind.may_write(fields)
         try:
             try:
                 answer = await self._transport.ask(method, path, fields, body, kept=kept, seconds=seconds)
@@ -300,7 +308,7 @@ class Upstream:
             if held.error is None:
                 self._breaker.failed(str(error))
             raise
-        away = request_kind.turned_away(kind, answer.status, answer.headers)
+        away = request_kind.turned_away(answer.status, answer.headers)
         if answer.status in _OUT_OF_ORDER and not away and "Zope" not in answer.headers.get("x-powered-by", ""):
             self._breaker.failed(f"Plone answers {answer.status}.")
         else:

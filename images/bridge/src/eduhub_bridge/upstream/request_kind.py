@@ -52,10 +52,18 @@ def refused(path: str, status: int) -> bool:
     return status in _REFUSALS and not any(service in path for service in _HALF_DONE)
 
 
-def turned_away(wanted: Kind, status: int, fields: Mapping[str, str]) -> bool:
+def turned_away(status: int, fields: Mapping[str, str]) -> bool:
     """Return whether the endpoint before our Plone takes no writes for now, and has not given it this one.
 
     So it is while Plone is upgraded: reads go on. It says so itself: what stands before another Plone may answer 503
     after Plone has done what was asked.
     """
-    return wanted is not Kind.READ and status == 503 and fields.get("eduhub-writes") == "closed"
+    return status == 503 and fields.get("eduhub-writes") == "closed"
+
+
+def may_write(fields: list[tuple[str, str]]) -> bool:
+    """Return whether a request that reads by its method has the token with which Plone writes too.
+
+    Scripts of the classic interface send it with all that a signed-in editor asks for, so it is no sign of a write.
+    """
+    return any(name == "x-csrf-token" for name, _ in fields)
