@@ -145,7 +145,7 @@ class Plone:
 
     async def _whoami(self, seen: Seen, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(self.slow)
-        await _say(writer, "200 OK", ", ".join(seen.field("authorization") + seen.field("cookie")).encode())
+        await _say(writer, "200 OK", ", ".join(seen.field("authorization") + seen.field("cookie")).encode(), *self.says)
 
     async def _gzip(self, _: Seen, writer: asyncio.StreamWriter) -> None:
         await _say(writer, "200 OK", gzip.compress(BLOCK, mtime=0), "Content-Encoding: gzip", "Vary: Accept-Encoding")

@@ -216,6 +216,37 @@ def test_an_answer_for_one_client_only_is_not_stored_and_waited_for_only_once(fr
     assert [read_answer(each).body for each in asking] == [b"late"] * 3
 
 
+@pytest.mark.parametrize("says", ["Cache-Control: private", "Set-Cookie: sid=new"])
+def test_a_cookie_that_no_operator_has_named_reaches_plone_for_an_answer_to_one_client_only(fresh, page, plone, says):
+    plone.says = [says]
+    assert [fresh.get(f"{page}/whoami", "Cookie: sid=mine").body for _ in range(2)] == [b"sid=mine"] * 2
+    assert [seen.field("cookie") for seen in plone.seen] == [[], ["sid=mine"], ["sid=mine"]]  # once for nothing
+
+
+@pytest.mark.parametrize(
+    ("varies", "field", "asked"),
+    [("User-Agent", "User-Agent: x", 2), ("Accept, *", "User-Agent: x", 1), ("Accept, *", "Cookie: _ga=1", 2)],
+)
+def test_who_differs_in_what_plone_names_in_vary_is_answered_as_itself(fresh, page, plone, varies, field, asked):
+    plone.says = [f"Vary: {varies}"]
+    assert (fresh.get(f"{page}/count", field).body, len(plone.seen)) == (b"%d" % asked, asked)
+
+
+@pytest.mark.parametrize("condition", ['If-None-Match: "1"', f"If-Modified-Since: {MODIFIED}"])
+def test_plone_hears_a_clients_own_condition_on_an_answer_for_one_client_only(fresh, page, plone, condition):
+    plone.says = ["Cache-Control: max-age=0, must-revalidate, private", condition.replace("If-None-Match", "ETag")]
+    plone.says[1] = plone.says[1].replace("If-Modified-Since", "Last-Modified")
+    assert [fresh.get(f"{page}/count", condition).status for _ in range(2)] == [304, 304]
+    assert len(plone.seen) == 3
+
+
+def test_a_page_too_long_to_be_stored_is_the_same_whatever_cookies_there_are(fresh, page, plone):
+    assert len(fresh.get(f"{page}/long", "Cookie: _ga=1", "User-Agent: x").body) == 2 * 1024 * 1024
+    assert len(plone.seen) == 1
+    fresh.get(f"{page}/long", 'If-None-Match: "1"', host="other.example")
+    assert [seen.field("if-none-match") for seen in plone.seen] == [[], [], ['"1"']]
+
+
 def test_a_page_too_long_to_be_stored_comes_whole_all_the_same(fresh, page, plone):
     for target in (f"{page}/long", f"{page}/long-chunked"):
         answers = [fresh.get(target) for _ in range(2)]

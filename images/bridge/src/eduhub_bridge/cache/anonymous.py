@@ -64,12 +64,20 @@ class Found(NamedTuple):
 
 
 class Alone:
-    """An answer that is good for one client only; the first client to take it has it, the others ask for themselves."""
+    """An answer that is good for one client only; the first client to take it has it, the others ask for themselves.
 
-    def __init__(self, answer: ClientResponse, begun: bytes = b"") -> None:
+    `unheard` are the fields that Plone was not sent, and would have answered differently with.
+    """
+
+    def __init__(self, answer: ClientResponse, begun: bytes = b"", unheard: frozenset[bytes] = frozenset()) -> None:
         self._answer: Optional[ClientResponse] = answer
+        self._unheard = unheard
         self.begun = begun
         """What was read of its body already."""
+
+    def suits(self, scope: Scope) -> bool:
+        """Return whether it is what this request would be answered by itself."""
+        return self._unheard.isdisjoint(name for name, _ in scope["headers"])
 
     def take(self) -> Optional[ClientResponse]:
         """Return the answer, to be read or closed; None if somebody has it."""
@@ -164,14 +172,17 @@ class AnonymousReads:
             return await self._first(asked, scope)
         return await self._renewed(asked, page, scope)
 
-    async def _first(self, asked: Asked, scope: Scope) -> Union[Found, Alone]:
+    async def _first(self, asked: Asked, scope: Scope) -> Union[Found, Alone, None]:
         target = self._target(_everybodys(asked.key, scope))
         flight = (asked.key, self._upstream.writes, _FROM_NOTHING)
         joined = flight in self._flights
         self._count["collapsed" if joined else "miss"].inc()
         got = await self._flights.run(flight, partial(self._ask, asked.key, target, None))
         if isinstance(got, Alone):
-            return got
+            if got.suits(scope):
+                return got
+            got.close()
+            return None
         how = b"collapsed" if joined else b"fwd-status=%d; stored" % got.status
         return Found(got, got.age, MISS + b"; " + how)
 
@@ -261,7 +272,7 @@ class AnonymousReads:
                 return self._store(key, Page(answer.status, _framed(fields, body), body, life, asked_at, writes))
         if answer.status < 500:
             self._pages.put(key, Solitary(asked_at + _SOLITARY_SECONDS))
-        return Alone(answer, body)
+        return Alone(answer, body, freshness.unheard(answer.status, fields, shared=life is not None))
 
     def _store(self, key: Key, page: Page) -> Page:
         # A write that ended meanwhile may have changed it: good enough for those who asked before, and for no others.

@@ -26,6 +26,7 @@ _PERSONAL = frozenset(
 )
 # They mean something to us.
 _OWN = frozenset({b"connection", b"cache-control", b"pragma", b"if-none-match", b"if-modified-since", b"referer"})
+_CONDITIONS = frozenset({b"if-none-match", b"if-modified-since"})
 # They are in the key as what they come to: see negotiation.
 _NEGOTIATED = frozenset({b"accept", b"accept-encoding", b"accept-language", b"cookie"})
 # They are no part of a page. An answer that names one of them in Vary is not stored.
@@ -174,14 +175,24 @@ def for_everybody(key: Key, fields: Fields) -> list[tuple[bytes, bytes]]:
     return [*(field for field in fields if field[0] in told), *negotiated]
 
 
+def unheard(status: int, fields: Fields, *, shared: bool) -> frozenset[bytes]:
+    """Return the names of what Plone was not sent for an answer to everybody, and would have answered differently with.
+
+    `shared` says whether the answer is for everybody indeed. A failure is one whoever asks.
+    """
+    if status >= 500:
+        return frozenset()
+    if shared:
+        return _CONDITIONS
+    return _CONDITIONS | {b"cookie"} | {each for each in _varies(_named(fields)) if each in _OWN or _meaningless(each)}
+
+
 def life(status: int, fields: Fields, limits: Limits) -> Optional[Life]:
     """Return how long an answer to an anonymous GET may be used, None if not at all.
 
     What Plone says about it only ever shortens what `limits` allow.
     """
-    named: dict[bytes, bytes] = {}
-    for name, value in fields:
-        named[name] = named[name] + b"," + value if name in named else value
+    named = _named(fields)
     directives = dict(_DIRECTIVE.findall(named.get(b"cache-control", b"").decode("latin-1").lower()))
     if (status != 200 and status not in _BRIEF) or _personal(named, directives):
         return None
@@ -198,13 +209,24 @@ def life(status: int, fields: Fields, limits: Limits) -> Optional[Life]:
     return Life(fresh, stale, error)
 
 
+def _named(fields: Fields) -> dict[bytes, bytes]:
+    """Return each field with all that is said under its name."""
+    named: dict[bytes, bytes] = {}
+    for name, value in fields:
+        named[name] = named[name] + b"," + value if name in named else value
+    return named
+
+
+def _varies(named: dict[bytes, bytes]) -> list[bytes]:
+    return [each.strip() for each in named.get(b"vary", b"").lower().split(b",")]
+
+
 def _personal(named: dict[bytes, bytes], directives: dict[str, str]) -> bool:
     """Return whether an answer is for one client only, or for one moment."""
-    varies = [each.strip() for each in named.get(b"vary", b"").lower().split(b",")]
     return (
         b"set-cookie" in named
         or named.get(b"content-type", b"").startswith(b"text/event-stream")
-        or any(each == b"*" or each in _OWN or _meaningless(each) for each in varies)
+        or any(each == b"*" or each in _OWN or _meaningless(each) for each in _varies(named))
         or not directives.keys().isdisjoint(("no-store", "private", "no-cache"))
     )
 
