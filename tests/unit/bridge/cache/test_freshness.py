@@ -148,6 +148,20 @@ def test_what_is_no_part_of_a_page_is_not_sent_for_one_either():
     assert sent == [host, (b"traceparent", b"1")]  # which ties log lines together
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"cf-access-authenticated-user-email", b"cf-access-jwt-assertion", b"cf-cert-subject-dn", b"x-remote-user",
+        b"x-amzn-oidc-identity", b"x-amzn-oidc-data", b"x-amzn-mtls-clientcert-subject", b"x-amzn-lattice-identity",
+        b"cloudfront-viewer-cert-subject",
+    ],
+)  # fmt: skip
+def test_a_field_by_which_a_network_says_who_asks_is_part_of_the_page_and_sent_for_it(name):
+    key = asked(scope((name, b"ada"))).key
+    assert key != asked(scope((name, b"eve"))).key != asked(scope()).key
+    assert for_everybody(key, [(name, b"ada"), (b"cf-ray", b"1")]) == [(name, b"ada")]
+
+
 FIELDS = st.lists(
     st.tuples(
         st.sampled_from([b"host", b"accept", b"accept-language", b"accept-encoding", b"cookie", b"x-a", b"referer"])

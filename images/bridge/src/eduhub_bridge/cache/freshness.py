@@ -44,6 +44,10 @@ _MEANINGLESS_BEGINNINGS = (
     b"sec-", b"cf-", b"x-amzn-", b"x-amz-cf-", b"x-azure-", b"x-b3-", b"x-datadog-", b"x-envoy-", b"akamai-",
     b"x-akamai-", b"cloudfront-", b"cdn-", b"ot-tracer-",
 )  # fmt: skip
+# Not these: a network that signs users on, or checks their certificates, says by them who asks.
+_IDENTITIES = (
+    b"cf-access-", b"cf-cert-", b"cloudfront-viewer-cert-", b"x-amzn-oidc-", b"x-amzn-mtls-", b"x-amzn-lattice-identity",
+)  # fmt: skip
 # A page's text knows nothing of them, but the lines of Plone's logs may.
 _FOR_LOGS = frozenset({b"x-request-id", b"traceparent", b"tracestate"})
 # Plone reads a Referer in few places: where a login or a logout returns to, an author's page, an image's, and a form
@@ -106,7 +110,7 @@ class Life:
 
 @lru_cache(maxsize=4096)
 def _meaningless(name: bytes) -> bool:
-    return name in _MEANINGLESS or name.startswith(_MEANINGLESS_BEGINNINGS)
+    return name in _MEANINGLESS or (name.startswith(_MEANINGLESS_BEGINNINGS) and not name.startswith(_IDENTITIES))
 
 
 def asked(scope: Scope, rules: Rules) -> Optional[Asked]:
