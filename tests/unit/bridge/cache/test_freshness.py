@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -191,3 +193,21 @@ def test_what_a_client_says_about_freshness(field, again, passed):
     found = asked(scope((b"cache-control", field)))
     assert (found is None) is passed
     assert passed or found.again is again
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        (b"accept", b"%d" + b"a" * 10_000), (b"accept-encoding", b"%d" + b"a" * 10_000),
+        (b"accept-language", b"%d" + b"a" * 10_000), (b"%d" + b"x" * 10_000, b"1"),
+    ],
+)  # fmt: skip
+def test_what_clients_ask_with_takes_no_memory_once_they_are_answered(field):
+    tracemalloc.start()
+    try:
+        for number in range(300):
+            asked(scope(tuple(part.replace(b"%d", b"%d" % number) for part in field)))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 1_000_000

@@ -46,8 +46,11 @@ _MEANINGLESS_BEGINNINGS = (
 )  # fmt: skip
 # Not these: a network that signs users on, or checks their certificates, says by them who asks.
 _IDENTITIES = (
-    b"cf-access-", b"cf-cert-", b"cloudfront-viewer-cert-", b"x-amzn-oidc-", b"x-amzn-mtls-", b"x-amzn-lattice-identity",
+    b"cf-access-", b"cf-cert-", b"cloudfront-viewer-cert-", b"x-amzn-oidc-", b"x-amzn-mtls-",
+    b"x-amzn-lattice-identity",
 )  # fmt: skip
+# A longer name is taken to mean something: it is nobody's, and what it means is not to be remembered.
+_LONGEST_NAME = 64
 # A page's text knows nothing of them, but the lines of Plone's logs may.
 _FOR_LOGS = frozenset({b"x-request-id", b"traceparent", b"tracestate"})
 # Plone reads a Referer in few places: where a login or a logout returns to, an author's page, an image's, and a form
@@ -121,7 +124,7 @@ def asked(scope: Scope, rules: Rules) -> Optional[Asked]:
     own: dict[bytes, bytes] = {}
     for field in scope["headers"]:
         name, value = field
-        if _meaningless(name):
+        if len(name) <= _LONGEST_NAME and _meaningless(name):
             continue
         if name in _PERSONAL:
             return None

@@ -7,8 +7,10 @@ What is made of a field here is also what Plone is sent in its place: see freshn
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from typing import Iterable, Optional
+from functools import lru_cache, wraps
+from typing import Any, Callable, Iterable, Optional, TypeVar, cast
+
+_Reader = TypeVar("_Reader", bound=Callable[..., Any])
 
 # Cookies by which Plone, its session and its sign-on plugins know a reader, and what it keeps for one: the clipboard,
 # messages to be shown once, the skin. `*` stands for any ending. An operator adds to these, and takes none away.
@@ -28,6 +30,8 @@ _PAGE_TYPES_MORE = (b"image/", b"application/signed-exchange")
 _PAGE = b"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 _REFUSED = re.compile(rb";[ \t]*q=0(?:\.0*)?[ \t]*(?:,|$)", re.IGNORECASE)
 _TAG = re.compile(rb"([a-z]{1,8}(?:-[a-z0-9]{1,8})*)(?:;q=(1(?:\.0{0,3})?|0(?:\.[0-9]{0,3})?))?")
+# What is longer is read anew each time: the memory for it would be the client's to fill.
+_LONGEST_REMEMBERED = 512
 # With more, the steps between their weights would be too small to be written down in one digit.
 _MOST_TAGS = 9
 
@@ -59,7 +63,18 @@ def _pattern(name: str) -> bytes:
     return _NAME.join(re.escape(part.encode()) for part in name.split("*"))
 
 
-@lru_cache(maxsize=1024)
+def _remembered(read: _Reader) -> _Reader:
+    """Return `read` with its last results at hand, in little memory."""
+    at_hand = lru_cache(maxsize=1024)(read)
+
+    @wraps(read)
+    def reading(text: bytes, *more: Any) -> Any:
+        return (at_hand if len(text) <= _LONGEST_REMEMBERED else read)(text, *more)
+
+    return cast(_Reader, reading)
+
+
+@_remembered
 def accepted(value: bytes) -> bytes:
     """Return what Accept comes to: what browsers ask pages with is one, everything else is itself."""
     types = [each.partition(b";")[0].strip().lower() for each in value.split(b",")]
@@ -69,7 +84,7 @@ def accepted(value: bytes) -> bytes:
     return value
 
 
-@lru_cache(maxsize=1024)
+@_remembered
 def encoding(value: bytes) -> bytes:
     """Return what Accept-Encoding comes to: gzip, nothing, or itself where even what is not encoded is unwelcome."""
     codings: dict[bytes, bool] = {}
@@ -81,7 +96,7 @@ def encoding(value: bytes) -> bytes:
     return b"gzip" if codings.get(b"gzip") else b""
 
 
-@lru_cache(maxsize=1024)
+@_remembered
 def languages(value: bytes, supported: frozenset[bytes]) -> bytes:
     """Return what Accept-Language comes to: its languages in their order, of the `supported` ones if these are known.
 
