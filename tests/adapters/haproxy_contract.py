@@ -8,7 +8,7 @@ from typing import Protocol, cast
 
 import pytest
 
-from eduhub_pilot.adapters.haproxy import Proxy
+from eduhub_pilot.adapters.haproxy import Proxy, Public
 from eduhub_pilot.model.errors import ProxyDownError
 from eduhub_pilot.model.facts import SLOTS, Counts, Slot, other
 
@@ -49,6 +49,8 @@ ASKED: dict[str, Callable[[Proxy, float], object]] = {
     "set_writes": lambda proxy, patience: proxy.set_writes("closed:an+upgrade", patience),
     "counts": lambda proxy, patience: proxy.counts("green", patience),
     "left": lambda proxy, patience: proxy.left("green", patience),
+    "public": lambda proxy, patience: proxy.public(patience),
+    "set_draining": lambda proxy, patience: proxy.set_draining(True, patience),
     "cut": lambda proxy, patience: proxy.cut("green", patience),
 }
 
@@ -97,6 +99,18 @@ class ProxyContract:
             gone(stage, slot)
         assert stage.proxy.cut(slot, PATIENCE) == []
 
+    def test_a_host_is_marked_as_drained_and_back(self, stage: Stage) -> None:
+        for wanted in (True, False):
+            stage.proxy.set_draining(wanted, PATIENCE)
+            assert stage.map("drain.map") == {"draining": str(int(wanted))}
+
+    def test_the_publics_requests_at_both_slots_are_what_a_drain_waits_for(self, stage: Stage) -> None:
+        assert stage.proxy.public(PATIENCE) == Public(0, [])
+        with stage.holding("green", 2):
+            found = stage.proxy.public(PATIENCE)
+            assert (found.recent, sorted(each.path or "" for each in found.open)) == (0, ["/plone/0", "/plone/1"])
+            stage.proxy.cut("green", PATIENCE)
+
     def test_a_haproxy_that_was_killed_is_waited_for_and_told_from_the_one_before(self, stage: Stage) -> None:
         before = stage.proxy.move(100, PATIENCE)
         stage.killed(share=25)
@@ -114,7 +128,7 @@ class ProxyContract:
         with pytest.raises(ProxyDownError, match="does not answer on its admin socket"):
             ASKED[asked](stage.nobody(), patience)
 
-    @pytest.mark.parametrize("asked", ["move", "now", "name", "reach"])
+    @pytest.mark.parametrize("asked", ["move", "now", "name", "reach", "set_draining"])
     def test_a_map_that_haproxy_does_not_have_is_an_error(self, stage: Stage, asked: str) -> None:
         with pytest.raises(ProxyDownError):
             ASKED[asked](stage.elsewhere(), 0)

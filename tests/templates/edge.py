@@ -44,6 +44,16 @@ def haproxy(folder: Path, name: str = "") -> list[str]:
     pytest.skip(f"there is neither the image {IMAGE} (./invoke images.build --names edge) nor a haproxy here")
 
 
+def end(process: subprocess.Popen[bytes], name: str) -> None:
+    """End HAProxy; harder where the signal came before anybody in the container listened to it."""
+    process.terminate()
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        subprocess.run(["docker", "rm", "--force", name], capture_output=True, check=False)
+        process.kill()
+
+
 def free_ports(count: int) -> list[int]:
     """Return ports of loopback that nobody listens on now."""
     with ExitStack() as held:
@@ -78,7 +88,9 @@ class Edge:
         (self.folder / "maps/releases.map").write_text("blue release-b\ngreen none\n")
         (self.folder / "maps/transport.map").write_text("blue socket\ngreen socket\n")
         (self.folder / "maps/maintenance.map").write_text("writes open\n")
-        (self.folder / "config/wait.lua").write_text(self._here((ANSIBLE / "roles/edge/files/wait.lua").read_text()))
+        (self.folder / "maps/drain.map").write_text("draining 0\n")
+        for file in (ANSIBLE / "roles/edge/files").glob("*.lua"):
+            (self.folder / "config" / file.name).write_text(self._here(file.read_text()))
         path = self.folder / "haproxy.cfg"
         path.write_text(self._here(render("edge", "haproxy.cfg.j2", **{**self.ports, **given})))
         return path
@@ -105,16 +117,7 @@ class Edge:
                 self._until_it_listens(process)
                 yield self
             finally:
-                self._stop(process, name)
-
-    def _stop(self, process: subprocess.Popen[bytes], name: str) -> None:
-        """End HAProxy; harder where the signal came before anybody in the container listened to it."""
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            subprocess.run(["docker", "rm", "--force", name], capture_output=True, check=False)
-            process.kill()
+                end(process, name)
 
     def _until_it_listens(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + 60

@@ -141,6 +141,18 @@ def test_others_are_sent_to_tls(tmp_path):
         answer.read()
         assert (answer.status, answer.headers["Location"]) == (308, f"https://{HUB}:{port}/plone/x?y=1")
         assert edge.ask(Host="evil.example").status == 421
+        assert edge.ask("/health/host", Host="evil.example").body == "down"  # nor is a balancer sent to TLS
+
+
+def test_a_balancer_is_told_of_the_host_by_tls_and_without(site):
+    def told(connection: ssl.SSLSocket | socket.socket) -> tuple[bytes, bytes]:
+        with connection:
+            connection.sendall(b"GET /health/host HTTP/1.0\r\n\r\n")
+            head, _, body = b"".join(iter(lambda: connection.recv(65536), b"")).partition(b"\r\n\r\n")
+        return head.split()[1], body
+
+    plain = socket.create_connection(("127.0.0.1", site.edge.ports["edge_port"]), 60)
+    assert [told(each) for each in (site.connect(), plain)] == [(b"200", b"up")] * 2
 
 
 def test_a_renewed_certificate_is_served_at_once_and_no_connection_is_cut(site):

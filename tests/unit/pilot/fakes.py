@@ -85,6 +85,7 @@ class Haproxy:
     answers: dict[str, dict[str, int]] = field(default_factory=lambda: {slot: {"2xx": 0, "5xx": 0} for slot in SLOTS})
     faults: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SLOTS, 0))
     waiting: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SLOTS, 0))
+    ended: int = 0  # requests that are over and not forgotten
     unanswered: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SLOTS, 0))
     started: float = 0.0
 
@@ -92,7 +93,7 @@ class Haproxy:
         self.pid += 1
         self.back_at, self.started = None, self.clock.passed
         self.maps = {}
-        for name in ("traffic.map", "releases.map", "transport.map", "maintenance.map"):
+        for name in ("traffic.map", "releases.map", "transport.map", "maintenance.map", "drain.map"):
             text = (self.folder / name).read_text()
             self.maps[f"{self.folder}/{name}"] = dict(line.split() for line in text.splitlines())
 
@@ -129,7 +130,8 @@ class Haproxy:
             case ["show", "table", "inflight"]:
                 ports = range(sum(self.sessions.values()))
                 lines = (f"0x1: key=10.0.0.1:{port}\\ /plone/{port} use=1 exp=7012 conn_cur=1\n" for port in ports)
-                return "# table: inflight, type: string, size:4000, used:1\n" + "".join(lines) + "\n"
+                over = (f"0x2: key=10.0.0.2:{port}\\ /over use=0 exp=42 conn_cur=0\n" for port in range(self.ended))
+                return "# table: inflight, type: string, size:4000, used:1\n" + "".join([*lines, *over]) + "\n"
             case ["shutdown", "sessions", "server", server]:
                 slot, _, name = server.partition("/")
                 if slot not in SLOTS:

@@ -31,6 +31,7 @@ class FakeStage:
         (self._folder / "releases.map").write_text("blue release-b\ngreen none\n")
         (self._folder / "transport.map").write_text("blue socket\ngreen socket\n")
         (self._folder / "maintenance.map").write_text("writes open\n")
+        (self._folder / "drain.map").write_text("draining 0\n")
 
     def map(self, name: str) -> dict[str, str]:
         return dict(self.haproxy.maps[f"{self._folder}/{name}"])

@@ -57,6 +57,7 @@ def running(tmp_path) -> Haproxy:
     (tmp_path / "releases.map").write_text("blue none\ngreen none\n")
     (tmp_path / "transport.map").write_text("blue socket\ngreen socket\n")
     (tmp_path / "maintenance.map").write_text("writes open\n")
+    (tmp_path / "drain.map").write_text("draining 0\n")
     running = Haproxy(tmp_path, FakeClock())
     running.start()
     return running

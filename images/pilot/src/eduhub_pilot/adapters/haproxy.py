@@ -10,16 +10,16 @@ from __future__ import annotations
 import csv
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from eduhub_pilot.adapters.clock import Clock
-from eduhub_pilot.model.connections import Connection, connections
+from eduhub_pilot.model.connections import Connection, connections, ended
 from eduhub_pilot.model.errors import ProxyDownError
-from eduhub_pilot.model.facts import Counts, Process, Slot, Transport
+from eduhub_pilot.model.facts import SLOTS, Counts, Process, Slot, Transport
 
 T = TypeVar("T")
 PAUSE_SECONDS = 0.1
@@ -49,6 +49,14 @@ class Certificate:
     file: str
     fingerprint: str
     ends: datetime
+
+
+@dataclass(frozen=True)
+class Public:
+    """The public's requests: those at a slot now, oldest first, and how many were within edge_drain_quiet_seconds."""
+
+    recent: int
+    open: Sequence[Connection]
 
 
 @dataclass(frozen=True)
@@ -100,6 +108,11 @@ class Proxy:
     def set_writes(self, value: str, patience: float) -> None:
         """Let the edge take or refuse writes, as `maintenance_value` says it."""
         command = f"set map {self.maps}/maintenance.map writes {value}"
+        self._insist(lambda: self._silent(self._ask(command)[0], command), patience)
+
+    def set_draining(self, wanted: bool, patience: float) -> None:
+        """Let a balancer that asks for this host's health be told to go elsewhere, or to come."""
+        command = f"set map {self.maps}/drain.map draining {int(wanted)}"
         self._insist(lambda: self._silent(self._ask(command)[0], command), patience)
 
     def set_wait(self, wanted: bool, patience: float) -> None:
@@ -172,6 +185,16 @@ class Proxy:
             rows = csv.DictReader(self._ask("show stat -1 4 -1")[0].removeprefix("# ").splitlines())
             ours = (row for row in rows if row["pxname"] == READS and row["svname"] != WAITS)
             return {row["svname"]: row["status"].startswith("UP") for row in ours}
+
+        return self._insist(once, patience)
+
+    def public(self, patience: float) -> Public:
+        """Return the public's requests at both slots: those that are not over, and how many ended a moment ago."""
+
+        def once() -> Public:
+            sessions, table = self._ask(*SESSIONS)
+            found = [each for slot in SLOTS for each in connections(sessions, table, slot)]
+            return Public(ended(table), sorted(found, key=lambda each: -each.seconds))
 
         return self._insist(once, patience)
 

@@ -248,6 +248,13 @@ class Store:
     def save_maintenance(self, reason: str | None) -> None:
         self._write(self.root / "edge/maintenance.map", f"writes {maintenance_value(reason)}\n")
 
+    def draining(self) -> bool:
+        """Return whether a balancer before this host is told to go elsewhere."""
+        return (self._read(self.root / "edge/drain.map") or "").split() == ["draining", "1"]
+
+    def save_draining(self, wanted: bool) -> None:
+        self._write(self.root / "edge/drain.map", f"draining {int(wanted)}\n")
+
     # --- the last backup of Plone's data
 
     def backup(self) -> dict[str, Any] | None:

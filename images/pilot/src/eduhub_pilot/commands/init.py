@@ -37,6 +37,9 @@ def init(host: Host) -> Outcome:
         if not (root / "edge/maintenance.map").exists():
             host.store.save_maintenance(None)
             created.append("edge/maintenance.map")
+        if not (root / "edge/drain.map").exists():
+            host.store.save_draining(False)
+            created.append("edge/drain.map")
         if not (root / "release.json").exists():
             host.store.save_state(state)
             created.append("release.json")

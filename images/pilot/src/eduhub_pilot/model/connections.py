@@ -14,6 +14,8 @@ from typing import Any, Literal
 from eduhub_pilot.model.facts import Slot
 
 Kind = Literal["request", "stream", "websocket"]
+# Server-sent events of our bridge: like a WebSocket they never end by themselves, and their clients connect again.
+EVENTS = "/api/v1/events"
 # The connections in one line of the journal; more go into further lines.
 LISTED = 50
 UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
@@ -29,6 +31,11 @@ class Connection:
     path: str | None
     seconds: int
     kind: Kind
+
+    @property
+    def lasting(self) -> bool:
+        """Whether it only ends when somebody ends it."""
+        return self.kind == "websocket" or (self.kind == "stream" and self.path == EVENTS)
 
     def named(self) -> str:
         return f"{self.path or 'an unknown path'} ({self.kind}, {self.seconds} s)"
@@ -47,6 +54,11 @@ def connections(sessions: str, table: str, slot: Slot) -> list[Connection]:
         kind: Kind = {"-1": "request", "101": "websocket"}.get(status[1] if status else "-1", "stream")  # type: ignore[assignment]
         found.append(Connection(paths.get(source[1] if source else ""), _seconds(age[1] if age else ""), kind))
     return sorted(found, key=lambda each: (-each.seconds, each.path or ""))
+
+
+def ended(table: str) -> int:
+    """Return how many requests the stick table remembers that are over."""
+    return len(re.findall(r"^0x[0-9a-f]+: key=.* conn_cur=0$", table, re.MULTILINE))
 
 
 def _paths(table: str) -> dict[str, str]:
