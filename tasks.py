@@ -92,6 +92,21 @@ def maintenance(c: Context, hosts: Hosts, state: str, reason: str = "") -> None:
     play(c, "maintenance", hosts, state=state, reason=reason)
 
 
+@on_hosts(
+    check="change nothing, show what would change",
+    yes="agree to drain the last host that takes traffic; without it that is refused",
+)  # fmt: skip
+def drain(c: Context, hosts: Hosts, check: bool = False, yes: bool = False) -> None:
+    """Tell the balancer before a host to go elsewhere, and wait until nobody asks the host. Nothing is cut."""
+    play(c, "drain", hosts, *(["--check"] if check else []), yes=yes)
+
+
+@on_hosts(check="change nothing, show what would change")
+def undrain(c: Context, hosts: Hosts, check: bool = False) -> None:
+    """Tell the balancer before a drained host to come, once the host serves."""
+    play(c, "undrain", hosts, *(["--check"] if check else []))
+
+
 @on_hosts()
 def certificates(c: Context, hosts: Hosts) -> None:
     """Serve renewed TLS certificates from now on, without a reload and without cutting a connection."""
@@ -219,8 +234,8 @@ images = Collection("images", build, verify_images, audit_images, sbom_images)
 practice = Collection("lab", lab_up, lab_down)
 plone = Collection("plone", backup, backups, restore, pack, upgrade_plone, confirm_plone, rollback_plone)
 namespace = Collection(
-    deploy, plan, upgrade, confirm, rollback, maintenance, certificates, status, trace, report, verify, preflight,
-    destroy, bench, check, test, lock, settings, openapi, images, plone, practice,
+    deploy, plan, upgrade, confirm, rollback, maintenance, drain, undrain, certificates, status, trace, report, verify,
+    preflight, destroy, bench, check, test, lock, settings, openapi, images, plone, practice,
 )  # fmt: skip
 namespace.configure(
     {

@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
-from front import images, inventory, planning, trace
+from front import draining, images, inventory, planning, trace
 from front.documented import documented, read
 from front.exit_codes import DONE, REFUSED, fleet_exit, partly, run_exit
 from front.fleet import Fleet, bridges, fleet_of, policy_of
@@ -70,6 +70,8 @@ def main(words: Sequence[str]) -> int:
             options = parsed(words)
             reviewed = take_plan(options) if options.plan else None
             hosts = checked(options)
+            if options.verb == "drain" and not options.values.get("eduhub_yes"):
+                check_not_last(options, hosts, signals)
             if options.verb in {"plan", "upgrade", "plone.upgrade"} and not built(options, hosts, None, signals):
                 return REFUSED
             if options.verb == "plan" or reviewed:
@@ -110,6 +112,14 @@ def checked(options: argparse.Namespace) -> list[Target]:
     if options.out:
         planning.check_place(options.out)
     return hosts
+
+
+def check_not_last(options: argparse.Namespace, hosts: Sequence[Target], signals: Signals) -> None:
+    """Raise RefusalError where no host of the inventory would be left to take traffic."""
+    fleet = [host.name for host in bridges(inventory.load(options.path, "", documented(CHECKOUT / "ansible").prefixes))]
+    asked = [host.name for host in bridges(hosts)]
+    if asked:
+        draining.check_others(run_of(options, fleet), asked, fleet, signals)
 
 
 def take_plan(options: argparse.Namespace) -> Plan:

@@ -196,6 +196,7 @@ def observe(target: dict[str, Any]) -> dict[str, Any]:
         forged = pool.submit(get, f"{urls['stack']}/", **{"X-EduHub-Slot": FORGED_SLOT})
         metrics = [pool.submit(get, urls["stack"] + path, "# help") for path in METRICS]
         statistics = pool.submit(get, f"{urls['statistics']}/metrics", "haproxy_process_uptime_seconds")
+        balancer = pool.submit(get, f"{urls['stack']}/health/host", "draining")
         health = [pool.submit(get, urls[live] + path) for path in paths if live in urls]
     containers, trouble = found.result()
     watched = [
@@ -209,6 +210,7 @@ def observe(target: dict[str, Any]) -> dict[str, Any]:
         "records": records,
         "journal": journal(state_dir / "journal.jsonl"),
         "traffic_map": text(state_dir / "edge/traffic.map").split(),
+        "drain_map": text(state_dir / "edge/drain.map").split(),
         "edge_configuration": edited(config_dir / "edge/haproxy.cfg"),
         "lock": document(state_dir / "lock.json"),
         "kept": tags.result(),
@@ -219,6 +221,7 @@ def observe(target: dict[str, Any]) -> dict[str, Any]:
         "forged": forged.result(),
         "metrics": [each.result() for each in metrics],
         "statistics": statistics.result(),
+        "balancer": balancer.result(),
         "health": [each.result() for each in health],
         "files": {str(path): permissions(path) for path in watched},
         "secrets": [str(path) for path in secrets],

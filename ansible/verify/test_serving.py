@@ -121,6 +121,14 @@ def test_the_statistics_endpoint_serves_metrics_of_haproxy(seen: Observed) -> No
         raise_for([Finding("statistics_unavailable", what, DEPLOY)])
 
 
+def test_a_balancer_is_told_what_the_host_keeps(seen: Observed) -> None:
+    told, kept = seen.report["balancer"], seen.report["drain_map"] == ["draining", "1"]
+    if told["status"] and told["contains"] != kept:
+        word = {True: "drained", False: "not drained"}
+        what = f"{told['url']} tells a balancer that the host is {word[told['contains']]}, but it is {word[kept]}."
+        raise_for([Finding("drain_mark_differs", what, ("./invoke", "drain" if kept else "undrain"))])
+
+
 def test_a_client_cannot_set_the_slot_header(seen: Observed) -> None:
     forged = seen.report["forged"]
     named = forged["headers"].get("x-eduhub-slot")

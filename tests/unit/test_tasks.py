@@ -88,6 +88,14 @@ VERBS = {
         (tasks.maintenance, {"state": "on", "reason": "An upgrade"}),
         ["""front maintenance --inventory local --values '{"eduhub_state": "on", "eduhub_reason": "An upgrade"}'"""],
     ),
+    "drain": (
+        (tasks.drain, {"limit": "h", "yes": True}),
+        ["""front drain --inventory local --limit h --values '{"eduhub_yes": true}'"""],
+    ),
+    "drain --check": (
+        (tasks.drain, {"limit": "h", "check": True}), ["front drain --inventory local --limit h --check"],
+    ),
+    "undrain": ((tasks.undrain, {"limit": "h"}), ["front undrain --inventory local --limit h"]),
     "certificates": ((tasks.certificates, {}), ["front certificates --inventory local"]),
     "deploy --json": (
         (tasks.deploy, {"json": True}),

@@ -70,13 +70,14 @@ def status_cells(status: Mapping[str, Any] | None) -> dict[str, str]:
     given = status or {}
     lock, rollback = given.get("lock") or {}, given.get("rollback") or {}
     confirmed = {True: "confirmed", False: "unconfirmed", None: NONE}[given.get("confirmed")]
+    drained = ", drained" if given.get("draining") else ""
     seconds = rollback.get("seconds")
     target = f"{rollback.get('to')}{f' in {seconds:.1f} s' if seconds is not None else ''}"
     return {
         "release": str(given.get("release") or NONE),
         "python": str(given.get("python") or NONE),
         "live": str(given.get("live") or NONE),
-        "state": confirmed if given.get("release") else NONE,
+        "state": f"{confirmed}{drained}" if given.get("release") else NONE,
         "rollback": target if rollback.get("ready") else NONE,
         "lock": lock_cell(lock) if lock else NONE,
     }

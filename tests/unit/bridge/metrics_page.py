@@ -38,6 +38,12 @@ Which feature keeps Plone busy, in seconds of Plone's time a second:
 ```
 sum by (feature) (rate(eduhub_bridge_plone_seconds_sum[5m]))
 ```
+
+## Of the edge
+
+On each host `127.0.0.1:8404/metrics` (`edge_statistics_port`) has the metrics of HAProxy's own exporter, and
+`127.0.0.1:8404/metrics/host` one of ours: the gauge `eduhub_edge_draining`, 1 while the host tells its balancer to go
+elsewhere ([runbook](../runbooks/behind-a-balancer.md)).
 """
 
 

@@ -41,6 +41,8 @@ COMMANDS = {
     "revert": "undo the run and report the live release",
     "certificates": "let HAProxy serve the TLS certificates that are on the disk now",
     "maintenance": "let the edge refuse writes, or take them again",
+    "drain": "tell the balancer before this host to go elsewhere, and wait until it has",
+    "undrain": "tell the balancer to come, once the host serves",
     "status": "report the live release, the slots, the lock and the rollback",
     "releases": "list the releases that are kept",
     "report": "report the last rollout, with its samples",
@@ -57,7 +59,7 @@ COMMANDS = {
     "plone-rollback": "let the previous container of our Plone take over again",
 }
 MODULES = {
-    "await": "await_shift", "self-test": "self_test",
+    "await": "await_shift", "self-test": "self_test", "drain": "balancer.drain", "undrain": "balancer.undrain",
     "backup": "plone.backup", "backups": "plone.backups", "restore": "plone.restore",
     "pack": "plone.pack",
     "hand-over": "plone.hand_over", "plone-rollback": "plone.rollback",

@@ -61,6 +61,7 @@ FINE: dict[str, Any] = {
     },
     "journal": {"lines": 12, "incomplete": []},
     "traffic_map": ["green", "0"],
+    "drain_map": ["draining", "0"],
     "lock": None,
     "kept": {f"eduhub/kept:{RELEASE.lower()}": True},
     "engine_trouble": None,
@@ -75,6 +76,7 @@ FINE: dict[str, Any] = {
     "forged": answer("/", 200, **SERVED),
     "metrics": [answer("/metrics", 404), answer("//metrics", 400)],
     "statistics": answer("http://127.0.0.1:8404/metrics", 200, contains=True),
+    "balancer": answer("/health/host", 200),
     "health": [answer("http://127.0.0.1:8101/health/live", 200), answer("http://127.0.0.1:8101/health/ready", 200)],
     "files": {
         "/var/lib/eduhub/run/blue": permissions(10001, 10002, 0o2750),

@@ -54,7 +54,7 @@ def test_a_host_in_order_has_no_finding():
 
 EDGE_DOWN = {
     "public": silence("/"), "forged": silence("/"), "metrics": [silence("/metrics")],
-    "statistics": silence("http://127.0.0.1:8404/metrics"),
+    "statistics": silence("http://127.0.0.1:8404/metrics"), "balancer": silence("/health/host"),
     "health": [silence("http://127.0.0.1:8101/health/ready")],
 }  # fmt: skip
 BROKEN: dict[str, tuple[dict[str, Any], list[str]]] = {
@@ -84,6 +84,15 @@ BROKEN: dict[str, tuple[dict[str, Any], list[str]]] = {
     "statistics hold no metrics": (
         {"statistics": answer("http://127.0.0.1:8404/metrics", 200)}, ["statistics_unavailable"],
     ),
+    "a drained host tells nobody": ({"drain_map": ["draining", "1"]}, ["drain_mark_differs"]),
+    "nobody drained what is told as drained": (
+        {"balancer": answer("/health/host", 503, contains=True)}, ["drain_mark_differs"],
+    ),
+    "the host is drained": (
+        {"drain_map": ["draining", "1"], "balancer": answer("/health/host", 503, contains=True)}, [],
+    ),
+    "the live slot is down for a balancer": ({"balancer": answer("/health/host", 503)}, []),
+    "the edge was deployed before there was a drain": ({"drain_map": [], "balancer": answer("/health/host", 200)}, []),
     "a client names the slot": ({"forged": answer("/", 200, **{"x-eduhub-slot": "purple"})}, ["slot_header_forged"]),
     "the state is gone": ({"state": None, "state_before": None, "records": {}, "kept": {}}, [
         "state_unreadable", "slot_release_differs",

@@ -22,6 +22,12 @@ def test_the_table_of_status_shows_state_rollback_and_lock():
     ]
 
 
+def test_the_table_of_status_says_which_host_is_drained():
+    hosts = {"a": Host(status={**STATUS, "draining": True}), "b": Host(status={**STATUS, "draining": False})}
+    cells = [line.split("  ") for line in host_table(Request("status"), hosts, 110)[1:]]
+    assert ["confirmed, drained" in row for row in cells] == [True, False]
+
+
 def test_a_narrow_terminal_gets_a_block_a_host_that_fits():
     release, before = "20260101T093006Z-py3.11-5e912560", "20251201T080000Z-py3.9-3bfe0e05"
     status = {**STATUS, "release": release, "rollback": {**STATUS["rollback"], "to": before}}

@@ -25,6 +25,8 @@ from eduhub_pilot.rollout.undo import give_back, reset, undo
 
 BY_HAND = "traffic was not on the committed slot"
 
+DRAINED = "The host stays drained: its balancer is told to go elsewhere until ./invoke undrain."
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
@@ -279,6 +281,7 @@ def _data(
         "record": record.document() if record else None,
         "kept": record.kept if record else None,
         "serving": host.serving(state),
+        **({"notes": [DRAINED]} if host.store.draining() else {}),
     }
 
 

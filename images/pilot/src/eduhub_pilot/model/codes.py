@@ -37,6 +37,8 @@ CODES: Mapping[str, Code] = {
     "certificates_replaced": Code(0, "The edge serves renewed certificates."),
     "certificates_unchanged": Code(0, "The edge serves the certificates on the disk."),
     "confirmed": Code(0, "The candidate is the live release."),
+    "drain_planned": Code(0, "A check: a drain would change nothing, or mark the host."),
+    "drained": Code(0, "The host tells its balancer to go elsewhere, and gets no more requests."),
     "initialized": Code(0, "Missing state files were created."),
     "interrupted_run_undone": Code(0, "The rollback only had to undo an interrupted run."),
     "maintenance_off": Code(0, "The edge takes writes."),
@@ -67,6 +69,8 @@ CODES: Mapping[str, Code] = {
     "self_test_passed": Code(0, "Every gate stopped its known-bad candidates and passed its good one."),
     "shifted": Code(0, "All traffic is on the candidate, unconfirmed."),
     "status_reported": Code(0, "The status of the host."),
+    "undrained": Code(0, "The host tells its balancer to come."),
+    "undrain_planned": Code(0, "A check: the host serves, and would tell its balancer to come."),
     "waived": Code(0, "The rollback need not reach readiness, for the stated reason."),
     # Failed; the previous release is live, or will be once the run is reverted
     "already_reverted": Code(1, "The run was reverted before."),
@@ -126,6 +130,7 @@ CODES: Mapping[str, Code] = {
     "lock_taken": Code(2, "Another run took the lock at the same moment."),
     "lock_unreadable": Code(2, "lock.json cannot be read."),
     "maintenance_unknown": Code(2, "Maintenance was to be neither on nor off."),
+    "not_serving": Code(2, "The public address of the host is not answered well, so it stays drained."),
     "no_rollback_target": Code(2, "The host has no last known-good release to roll back to."),
     "not_awaiting_confirmation": Code(2, "No run awaits a confirmation."),
     "not_lock_holder": Code(2, "The run does not hold the lock."),
@@ -158,6 +163,7 @@ CODES: Mapping[str, Code] = {
     "state_unreadable": Code(2, "release.json cannot be read."),
     "traffic_map_unreadable": Code(2, "traffic.map cannot be read."),
     # A person has to decide
+    "drain_unfinished": Code(3, "The host tells its balancer to go elsewhere, and still has requests."),
     "container_not_removed": Code(3, "The candidate has no traffic, but its container could not be removed."),
     "gate_inconclusive": Code(3, "A gate could not decide; the candidate stays up without traffic."),
     "plone_writes_refused": Code(3, "An upgrade of Plone failed, and writes could not be taken again."),
@@ -171,6 +177,7 @@ CODES: Mapping[str, Code] = {
     # Findings
     "backup_old": Code("finding", "Plone has no proven backup that is as new as an upgrade wants it."),
     "certificate_ends": Code("finding", "A TLS certificate that the edge serves ends within 30 days, or has ended."),
+    "draining": Code("finding", "The host tells its balancer to go elsewhere, as an operator asked."),
     "edge_configuration_edited": Code("finding", "haproxy.cfg is not the one that the last deployment wrote."),
     "gate_missing_candidate": Code("finding", "The self-test has no known-bad candidate for a gate."),
     "gate_wrong_verdict": Code("finding", "A gate gave a wrong verdict in the self-test."),

@@ -27,13 +27,17 @@ def drained(
     """
     began = host.clock.monotonic()
     if _sessions(host, slot):
-        # Any answer will do.
-        host.fetch(host.settings.private_endpoints[slot], CLOSE_STREAMS, CLOSE_STREAMS_SECONDS, "POST", {})
+        close_streams(host, slot)
     left = _until(host, began + seconds, POLL_SECONDS, lambda: _sessions(host, slot), between)
     if left and stream_seconds > seconds:
         _until(host, began + stream_seconds, STREAM_POLL_SECONDS, lambda: _streams(host, slot), between)
         left = _sessions(host, slot)
     return left
+
+
+def close_streams(host: Host, slot: Slot) -> None:
+    """Let the bridge in `slot` send its listeners away; one that is not ours has none, and any answer will do."""
+    host.fetch(host.settings.private_endpoints[slot], CLOSE_STREAMS, CLOSE_STREAMS_SECONDS, "POST", {})
 
 
 def _until(

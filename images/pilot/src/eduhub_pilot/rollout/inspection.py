@@ -69,6 +69,9 @@ def inspect(host: Host) -> Inspection:
         why = f": {reason}" if reason else ""
         message = f"Maintenance is on: the edge answers writes with 503{why}."
         notes.append(Finding("maintenance", message, [["./invoke", "maintenance", "off"]]))
+    if host.store.draining():
+        message = "The host is drained: it tells its balancer to go elsewhere, and answers requests that still come."
+        notes.append(Finding("draining", message, [["./invoke", "undrain"]]))
     with suppress(ProxyDownError):  # one that is down is noted already
         notes += certificates_ending(host, 0.0)
     if mismatch := host.map_mismatch(state):

@@ -38,6 +38,7 @@ def status(host: Host) -> Outcome:
         "last": asdict(state.last) if state.last else None,
         "edge": "down" if inspection.weight is None else "up",
         "weight": inspection.weight,
+        "draining": host.store.draining(),
         "plone": inspection.plone,
         "backup": host.store.backup(),
         "notes": [each.document() for each in (*inspection.notes, *disagreements(inspection, slot), *_backup(host))],

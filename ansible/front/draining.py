@@ -1,0 +1,52 @@
+"""Refuses to drain the last host that takes traffic, which only the other hosts can say. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from front.outcome import Host
+from front.play import Run, Signals, play
+from front.refusal import RefusalError
+from front.request import Request
+
+SERVING = "serving"
+
+def check_others(run: Run, asked: Sequence[str], fleet: Sequence[str], signals: Signals) -> None:
+    """Ask all hosts of `fleet` for their status; RefusalError where none but those `asked` for takes traffic.
+
+    `asked`: the hosts to drain. `fleet`: all that have a bridge in the inventory.
+    """
+    looking = Request("status", run.request.inventory, "", {}, run.request.login)
+    done = play(replace(run, request=looking, only=fleet, json=True, check=False), "status", signals)
+    hosts = {name: done.outcome.hosts.get(name) if done.outcome else None for name in fleet}
+    refuse_last(run.request, asked, hosts)
+
+
+def refuse_last(request: Request, asked: Sequence[str], hosts: Mapping[str, Host | None]) -> None:
+    """Raise RefusalError where draining `asked` leaves no host that takes traffic, and one of them does so now.
+
+    `hosts`: what is known of each host of the inventory; None where nothing is.
+    """
+    states = {name: state_of(host) for name, host in hosts.items()}
+    others = {name: state for name, state in states.items() if name not in asked}
+    taking = [name for name in asked if states.get(name) == SERVING]
+    if not taking or SERVING in others.values():
+        return
+    rest = ", ".join(f"{name} is {state}" for name, state in others.items())
+    raise RefusalError(
+        f"No host of inventory {request.inventory} would be left to take traffic without {', '.join(taking)}"
+        f"{f' ({rest})' if rest else ''}: agree to that with --yes.",
+        next_commands=[replace(request, values={**request.values, "eduhub_yes": True}).command],
+    )
+
+
+def state_of(host: Host | None) -> str:
+    """Return whether a host takes traffic: `serving`, `drained`, `down`, `not deployed`, `unreachable`, or `silent`."""
+    if host is None or host.unreachable:
+        return "unreachable"
+    if host.status is None:
+        return "silent"
+    if not host.status.get("live") or host.status.get("edge") != "up":
+        return "down" if host.status.get("live") else "not deployed"
+    return "drained" if host.status.get("draining") else SERVING

@@ -1,0 +1,1 @@
+"""Commands that tell an institution's own balancer, before several hosts, to go from this one or to come."""

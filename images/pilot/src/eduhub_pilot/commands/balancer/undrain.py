@@ -1,0 +1,64 @@
+"""`undrain`: tell the balancer before this host to come, once the public address is answered by the live release."""
+
+from __future__ import annotations
+
+import argparse
+
+from eduhub_pilot.adapters.host import PATIENCE_SECONDS, Host
+from eduhub_pilot.adapters.http import wait_ready
+from eduhub_pilot.model.errors import RefusedError
+from eduhub_pilot.model.facts import answered
+from eduhub_pilot.model.outcome import Outcome
+
+STATUS, DEPLOY = ["./invoke", "status"], ["./invoke", "deploy"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.add_argument("--check", action="store_true", help="change nothing")
+
+
+def run(host: Host, options: argparse.Namespace) -> Outcome:
+    """Run the command."""
+    return undrain(host, check=options.check)
+
+
+def undrain(host: Host, *, check: bool = False) -> Outcome:
+    """Take the mark away; idempotent. RefusedError where the host does not serve, as long as a slot may take to start.
+
+    A host that was just rebooted is waited for.
+    """
+    changed = host.store.draining()
+    if changed:
+        _refuse_unless_it_serves(host)
+    if check:
+        what = "serves, and would tell its balancer to come" if changed else "is not drained"
+        return Outcome("undrain_planned", f"The host {what}.", changed)
+    with host.store.guard():
+        if changed:
+            host.store.save_draining(False)
+        # Said again even where the disk has it: a pilot may have died between the two.
+        host.proxy.set_draining(False, PATIENCE_SECONDS)
+        if changed:
+            host.note(None, "drain", "off")
+    how = "serves, and tells its balancer to come" if changed else "was not drained: its balancer is told to come"
+    return Outcome("undrained", f"The host {how}.", changed)
+
+
+def _refuse_unless_it_serves(host: Host) -> None:
+    state = host.store.state()
+    if not state.live:
+        raise RefusedError("nothing_deployed", "No release is live on this host; it stays drained.", DEPLOY)
+    path = host.store.record(state.live.release).spec.health_path
+    found = wait_ready(
+        host.clock, lambda: host.ask(host.settings.edge, path, host.settings.probe_seconds), lambda: None,
+        host.settings.start_seconds,
+    )  # fmt: skip
+    if not found.ready:
+        what = answered(found.last) if found.last else "was not asked"
+        raise RefusedError(
+            "not_serving",
+            f"The host stays drained: {path} at its public address {what} after {found.elapsed:.0f} s, and has to "
+            "answer well three times in a row.",
+            STATUS, DEPLOY,
+        )  # fmt: skip

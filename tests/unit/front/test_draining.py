@@ -1,0 +1,48 @@
+"""The last host that takes traffic is only drained with consent."""
+
+from __future__ import annotations
+
+import pytest
+
+from front.draining import refuse_last
+from front.exit_codes import REFUSED, host_exit
+from front.outcome import Host
+from front.refusal import RefusalError
+from front.request import Request
+
+UP = {"live": "blue", "edge": "up", "draining": False}
+SERVING, DRAINED = Host(status=UP), Host(status={**UP, "draining": True})
+FRESH, DOWN = Host(status={**UP, "live": None}), Host(status={**UP, "edge": "down"})
+GONE = Host(unreachable=True)
+REQUEST = Request("drain", "campus", "a")
+
+
+@pytest.mark.parametrize(("others", "told"), [
+    ({}, ""),
+    ({"b": DRAINED, "c": GONE}, " (b is drained, c is unreachable)"),
+    ({"b": FRESH, "c": DOWN}, " (b is not deployed, c is down)"),
+    ({"b": None, "c": Host()}, " (b is unreachable, c is silent)"),
+])  # fmt: skip
+def test_the_last_one_is_refused_with_what_the_others_are(others, told):
+    with pytest.raises(RefusalError) as refused:
+        refuse_last(REQUEST, ["a"], {"a": SERVING, **others})
+    assert refused.value.messages == (
+        f"No host of inventory campus would be left to take traffic without a{told}: agree to that with --yes.",
+    )
+    assert refused.value.next_commands == ["./invoke drain --yes --inventory campus --limit a"]
+
+
+def test_hosts_that_are_drained_together_count_together():
+    with pytest.raises(RefusalError):
+        refuse_last(REQUEST, ["a", "b"], {"a": SERVING, "b": SERVING})
+    refuse_last(REQUEST, ["a", "b"], {"a": SERVING, "b": SERVING, "c": SERVING})
+
+
+@pytest.mark.parametrize("asked", [DRAINED, GONE, FRESH])
+def test_one_that_takes_none_may_be_drained_again(asked):
+    refuse_last(REQUEST, ["a"], {"a": asked, "b": DRAINED})
+
+
+@pytest.mark.parametrize("phase", ["drain", "undrain"])
+def test_a_host_that_cannot_be_reached_is_refused(phase):
+    assert host_exit(Host(phase=phase, phases=[phase], failed=phase, unreachable=True)) == REFUSED
