@@ -25,9 +25,14 @@ def locks_of_versions(catalogue: Path = CATALOGUE) -> dict[str, str]:
     return locks
 
 
-def builder(c: Context, *words: str) -> None:
-    """Run the image builder with `words`."""
-    run(c, sys.executable, "-m", "builder", *words, PYTHONPATH="images")
+def builder(c: Context, *words: str, verb: str = "build", inventory: str = "") -> None:
+    """Run the image builder, or its part for `verb`, with `words`; where there is one, with an inventory's add-ons."""
+    if inventory:
+        run(c, sys.executable, "-m", "front", f"images.{verb}", "--inventory", inventory, "--", *words,
+            PYTHONPATH="ansible")  # fmt: skip
+    else:
+        part = {"build": "", "audit": ".audit", "sbom": ".sbom"}[verb]
+        run(c, sys.executable, "-m", f"builder{part}", *words, PYTHONPATH="images")
 
 
 def molecule(c: Context, scenario: str, **environment: str) -> None:
@@ -43,17 +48,18 @@ def molecule(c: Context, scenario: str, **environment: str) -> None:
     "missing": "skip images that were built from the same inputs",
     "fresh": "as --missing, and build images again that lack security updates of Debian",
     "no-cache": "build every layer again", "json": "one JSON document instead of progress and table",
+    "inventory": "build Plone with the add-ons of this inventory",
 })  # fmt: skip
 def build(
     c: Context, names: str = "", python: str = "", version: str = "", base: str = "", missing: bool = False,
-    fresh: bool = False, no_cache: bool = False, json: bool = False,
+    fresh: bool = False, no_cache: bool = False, json: bool = False, inventory: str = "",
 ) -> None:  # fmt: skip
     """Build the images: wheels and packages are fetched first, the build itself has no network."""
     flags = {"--missing": missing, "--fresh": fresh, "--no-cache": no_cache, "--json": json}
     options = {"--python": python, "--version": version, "--base": base}
     builder(
         c, *names.replace(",", " ").split(), *(word for pair in options.items() if pair[1] for word in pair),
-        *(flag for flag, on in flags.items() if on),
+        *(flag for flag, on in flags.items() if on), inventory=inventory,
     )  # fmt: skip
 
 
@@ -66,18 +72,20 @@ def verify_images(c: Context) -> None:
 @task(name="audit", help={
     "names": "images to look at, as edge,bridge:py3.11; default: all that are built",
     "advisories": "file of known holes of Python packages: osv.dev's all.zip of PyPI", "json": "one JSON document",
+    "inventory": "also Plone with the add-ons of this inventory",
 })  # fmt: skip
-def audit_images(c: Context, names: str = "", advisories: str = "", json: bool = False) -> None:
+def audit_images(c: Context, names: str = "", advisories: str = "", json: bool = False, inventory: str = "") -> None:
     """List the security updates and fixes of known holes that built images lack; exit code 1 where there are some."""
     options = [*(["--advisories", advisories] if advisories else []), *(["--json"] if json else [])]
-    run(c, sys.executable, "-m", "builder.audit", *names.replace(",", " ").split(), *options, PYTHONPATH="images")
+    builder(c, *names.replace(",", " ").split(), *options, verb="audit", inventory=inventory)
 
 
 @task(name="sbom", help={
     "names": "images to write down, as edge,bridge:py3.11; default: all that are built",
     "to": "directory of the files; default: reports/sbom",
+    "inventory": "also Plone with the add-ons of this inventory",
 })  # fmt: skip
-def sbom_images(c: Context, names: str = "", to: str = "") -> None:
+def sbom_images(c: Context, names: str = "", to: str = "", inventory: str = "") -> None:
     """Write a CycloneDX SBOM of each built image: its Debian packages and Python distributions."""
     words = [*names.replace(",", " ").split(), *(["--to", to] if to else [])]
-    run(c, sys.executable, "-m", "builder.sbom", *words, PYTHONPATH="images")
+    builder(c, *words, verb="sbom", inventory=inventory)

@@ -37,6 +37,17 @@ def pack(c: Context, hosts: Hosts, days: str = "7") -> None:
 
 
 @on_hosts(
+    "lock", version="version of Plone; default: that of the inventory",
+    python="oldest Python to lock for; default: the oldest that the version is built for",
+)  # fmt: skip
+def lock_plone(c: Context, hosts: Hosts, version: str = "", python: str = "") -> None:
+    """Lock Plone with the add-ons of the inventory, beside the packages that our Plone has."""
+    options = {"--version": version, "--python": python}
+    words = [word for pair in options.items() if pair[1] for word in pair]
+    play(c, "plone.lock", hosts, "--", *words, "--", *c.config["lock_options"])
+
+
+@on_hosts(
     "upgrade", python="target Python; with --version the newest by default",
     version="target version of Plone, one way once it is confirmed; default: the one that runs",
     rehearse="with --version: migrate and compare a restored backup, and change nothing",

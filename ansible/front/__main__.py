@@ -15,8 +15,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
-from front import draining, images, inventory, planning, trace
-from front.documented import documented, read
+from front import addons, draining, images, inventory, planning, trace
+from front.documented import Documented, documented, read
 from front.exit_codes import DONE, REFUSED, fleet_exit, partly, run_exit
 from front.fleet import Fleet, bridges, fleet_of, policy_of
 from front.inventory import Target
@@ -60,7 +60,10 @@ def parsed(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--become-password-file", default="", help="file with the password of sudo on the hosts")
     parser.add_argument("--vault-password-file", default="", help="file with the password of ansible-vault")
     parser.add_argument("--asked", action="append", default=[], choices=["become", "vault"], help="was typed")
-    return parser.parse_args(words)
+    end = list(words).index("--") if "--" in words else len(words)  # what follows is for the program of the verb
+    options = parser.parse_args(words[:end])
+    options.words = list(words[end + 1 :])
+    return options
 
 
 def main(words: Sequence[str]) -> int:
@@ -68,6 +71,8 @@ def main(words: Sequence[str]) -> int:
     try:
         with Signals() as signals:
             options = parsed(words)
+            if options.verb in images.PROGRAMS:
+                return about_images(options, signals)
             reviewed = take_plan(options) if options.plan else None
             hosts = checked(options)
             if options.verb == "drain" and not options.values.get("eduhub_yes"):
@@ -94,14 +99,7 @@ def checked(options: argparse.Namespace) -> list[Target]:
     if options.verb not in verbs:
         near = get_close_matches(options.verb, verbs, n=1)
         raise RefusalError(f"There is no playbook {options.verb!r}; {f'did you mean {near[0]}?' if near else verbs}")
-    os.environ["ANSIBLE_CONFIG"] = str(CHECKOUT / "ansible/ansible.cfg")
-    give_passwords(options)
-    options.path = inventory.find(options.inventory, CHECKOUT)
-    options.values = values(options.values)
-    known = documented(CHECKOUT / "ansible")
-    options.defaults = {name: option["default"] for name, option in known.options.items() if "default" in option}
-    hosts = inventory.load(options.path, options.limit, known.prefixes)
-    inventory.check(options.path, hosts, known)
+    hosts, known = read_hosts(options)
     (check_plone if options.verb == "plone.upgrade" else check_python)(options, hosts)
     check_root(options, hosts)
     if options.verb == "trace":
@@ -120,6 +118,36 @@ def check_not_last(options: argparse.Namespace, hosts: Sequence[Target], signals
     asked = [host.name for host in bridges(hosts)]
     if asked:
         draining.check_others(run_of(options, fleet), asked, fleet, signals)
+
+
+def read_hosts(options: argparse.Namespace) -> tuple[list[Target], Documented]:
+    """Return the hosts of the inventory and the settings that there are; what the hosts set is checked.
+
+    Raises RefusalError.
+    """
+    os.environ["ANSIBLE_CONFIG"] = str(CHECKOUT / "ansible/ansible.cfg")
+    give_passwords(options)
+    options.path = inventory.find(options.inventory, CHECKOUT)
+    options.values = values(options.values)
+    known = documented(CHECKOUT / "ansible")
+    options.defaults = {name: option["default"] for name, option in known.options.items() if "default" in option}
+    hosts = inventory.load(options.path, options.limit, known.prefixes)
+    inventory.check(options.path, hosts, known)
+    options.addons = addons.of(hosts, options.defaults, plone_versions(), options.inventory, options.path)
+    return hosts, known
+
+
+def about_images(options: argparse.Namespace, signals: Signals) -> int:
+    """Run the program of a verb about images, with the add-ons of the inventory; return its exit code.
+
+    Raises RefusalError where the inventory has none.
+    """
+    read_hosts(options)
+    if not options.addons:
+        raise RefusalError(
+            f"The inventory {options.inventory} sets no plone_addons: name there what its Plone needs beside ours.",
+        )
+    return images.run(CHECKOUT, images.PROGRAMS[options.verb], options.words, options.addons, signals)
 
 
 def take_plan(options: argparse.Namespace) -> Plan:
@@ -188,7 +216,7 @@ def check_plone(options: argparse.Namespace, hosts: Sequence[Target]) -> None:
                     f"{{{word}}} where its name has one, as in {options.defaults[images.PLONE]}. The host stays on "
                     "what it has."
                 )
-        if images.PLONE not in host.variables:
+        if images.PLONE not in host.variables or values.get(addons.ADDONS):
             check_built(known, python, version or str(values["plone_version"]))
     if version and not python:
         options.values["eduhub_python"] = known.get(version, [""])[-1]
@@ -324,7 +352,7 @@ def built(options: argparse.Namespace, hosts: Sequence[Target], live: Outcome | 
         tags = images.for_plone(hosts, asked, version, options.defaults)
     else:
         tags = images.for_deploy(hosts, asked, live, options.defaults)
-    if not tags or images.build(CHECKOUT, list(tags), signals):
+    if not tags or images.build(CHECKOUT, list(tags), options.addons, signals):
         return True
     hostless(request, REFUSED, [], data=options.json, interrupted=signals.count > 0)
     return False

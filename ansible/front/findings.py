@@ -14,6 +14,7 @@ from ansible.module_utils.errors import (  # type: ignore[import-untyped] # the 
     ArgumentTypeError,
     ArgumentValueError,
 )
+from packaging.requirements import InvalidRequirement, Requirement
 
 from front.documented import MEASURE, Documented, is_template
 from module_utils.host_readiness.upstream import wrong_address
@@ -26,13 +27,14 @@ KINDS = {
 # What of an option is for people, or has no place in Ansible's own specs.
 NOT_ANSIBLES = {"required", "default", "description", *MEASURE}
 
-
+REQUIREMENTS = {"plone_addons", "plone_addon_constraints"}
 COUNT_OR_SHARE = re.compile(r"[1-9]\d{0,4}|([1-9]\d?|100)%")
 # What a text, or each of a list, has to be like, and how that is said.
 TEXTS = {
     "edge_hosts": (re.compile(r"(?=[^.])[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]+\]"), "names such as hub.example.edu"),
     "rollout_waves": (COUNT_OR_SHARE, "counts of hosts such as 1, and percentages such as 25%"),
     "rollout_max_unavailable": (COUNT_OR_SHARE, "a count of hosts such as 1, or a share such as 10%"),
+    "plone_addon_sdists": (re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"), "names such as sgmllib3k"),
     "edge_proxy_headers": (re.compile(r"[A-Za-z0-9_-]{1,100}"), "names of request headers such as X-Remote-User"),
 }
 
@@ -107,6 +109,9 @@ def out_of_range(name: str, value: Any, option: Mapping[str, Any]) -> str | None
     if name.endswith("_proxies"):
         bad = next((each for each in value if not is_network(each)), None)
         return f"holds {shown(bad)}, but must hold addresses and networks, such as 192.0.2.0/24" if bad else None
+    if name in REQUIREMENTS:
+        bad = next((each for each in value if not is_requirement(each)), None)
+        return f"holds {shown(bad)}, but must hold requirements such as collective.easyform==4.5.1" if bad else None
     if name in TEXTS:
         form, example = TEXTS[name]
         several = isinstance(value, list)
@@ -124,6 +129,14 @@ def out_of_range(name: str, value: Any, option: Mapping[str, Any]) -> str | None
     if bad is None:
         return None
     return f"{'holds' if isinstance(value, list) else 'is'} {bad}, but must be {span(option)}"
+
+
+def is_requirement(text: str) -> bool:
+    """Whether `text` is a requirement of pip without an address, which a lock would keep."""
+    try:
+        return not Requirement(text).url
+    except InvalidRequirement:
+        return False
 
 
 def is_address(text: str) -> bool:

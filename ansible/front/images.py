@@ -4,6 +4,7 @@ built any more stops only the hosts that need it.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from front.exit_codes import REFUSED
 from front.inventory import Target
 from front.outcome import Outcome
 from front.play import Signals, wait_or_stop
@@ -18,6 +20,11 @@ from front.play import Signals, wait_or_stop
 BRIDGE = "bridge_image"
 BESIDE = ("pilot_image", "edge_image")
 PLONE = "plone_image"
+# Verbs about images that take an inventory, and the program of each.
+PROGRAMS = {
+    "plone.lock": "builder.lock", "images.build": "builder", "images.audit": "builder.audit",
+    "images.sbom": "builder.sbom",
+}  # fmt: skip
 
 
 def for_deploy(
@@ -66,14 +73,26 @@ def _plone(values: Mapping[str, Any], python: str, version: str) -> str:
     return str(values.get(PLONE, "")).replace("{python}", python).replace("{version}", version)
 
 
-def build(checkout: Path, tags: Sequence[str], signals: Signals) -> bool:
-    """Build those of `tags` that are ours and missing or changed; return whether all of them are there now.
+def build(checkout: Path, tags: Sequence[str], addons: Sequence[Mapping[str, Any]], signals: Signals) -> bool:
+    """Build those of `tags` that are ours, or ours with `addons`, and missing or changed; return whether all of them
+    are there now.
 
     The builder says on stderr what it does, and in a sentence why it cannot. A signal ends it.
     """
+    words = ["--missing", "--json", "--tags", *tags]
+    return run(checkout, "builder", words, addons, signals, stdout=subprocess.DEVNULL) == 0
+
+
+def run(
+    checkout: Path, program: str, words: Sequence[str], addons: Sequence[Mapping[str, Any]], signals: Signals,
+    stdout: int | None = None,
+) -> int:  # fmt: skip
+    """Run a program about images with `words` and `addons`, if there are any; return its exit code, or 2 where a
+    signal ended it."""
+    given = ["--addons", json.dumps(addons)] if addons else []
     child = subprocess.Popen(
-        [sys.executable, "-m", "builder", "--missing", "--json", "--tags", *tags],
+        [sys.executable, "-m", program, *given, *words],
         cwd=checkout, env={**os.environ, "PYTHONPATH": str(checkout / "images")}, text=True,
-        start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        start_new_session=True, stdin=subprocess.DEVNULL, stdout=stdout,
     )  # fmt: skip
-    return not wait_or_stop(child, signals) and child.returncode == 0
+    return REFUSED if wait_or_stop(child, signals) else child.returncode

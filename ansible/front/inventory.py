@@ -20,7 +20,7 @@ from front.refusal import RefusalError, shown
 
 YAML = {".yml", ".yaml"}
 # Ansible reads these too, or leaves them alone; none of them is a file of variables.
-NOT_VARIABLES = {".orig", ".bak", ".retry", ".pyc", ".swp", ".md"}
+NOT_VARIABLES = {".orig", ".bak", ".retry", ".pyc", ".swp", ".md", ".txt", ".pem", ".crt", ".whl"}
 
 
 @dataclass(frozen=True)

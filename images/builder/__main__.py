@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NoReturn
 
-from builder import Refusal, cache, report, security
+from builder import Refusal, addons, cache, report, security
 from builder.build import Builder
-from builder.catalogue import Image, choose, listed, load, tagged
+from builder.catalogue import Image, choose, demand_locks, listed, load, tagged, with_addons
 from builder.engine import Engine
 
 DOES = "Build the images, hermetically, on the Docker Engine."
@@ -34,6 +34,7 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--tags", action="store_true", help="each NAME is a tag, as eduhub/bridge:py3.11; those of others are left out"
     )
+    parser.add_argument("--addons", default="[]", help="add-ons of Plone, as a JSON list: images with them, too")
     parser.add_argument("--base", help="build on this image instead of our own root file system")
     parser.add_argument(
         "--missing", action="store_true", help="leave images alone that have not changed, and on their base"
@@ -74,15 +75,20 @@ def main(words: Sequence[str]) -> int:
     """Build what `words` ask for and say so; return 0. Raise Refusal where that cannot be."""
     wanted = arguments(words)
     images = load(on_request=True)
+    added = with_addons(images, addons.told(wanted.addons))
+    images, names = (*images, *added), wanted.names or [*{image.name: None for image in added}]
     chosen: Sequence[Image] = (
-        tagged(images, wanted.names) if wanted.tags else choose(images, wanted.names, wanted.python, wanted.version)
+        tagged(images, names) if wanted.tags else choose(images, names, wanted.python, wanted.version)
     )
+    demand_locks(images, chosen)
     progress = report.Progress()
     with cache.lock(lambda: progress.say("builder", "another build is running; waiting for it to end")):
         engine = Engine()
+        if wanted.base and added:
+            raise Refusal(f"Add-ons stand on our Plone: build that with --base {wanted.base} first, then them without.")
         if wanted.base:
             python = engine.target(wanted.base).python
-            chosen = on_given_base(images, chosen, bool(wanted.names), wanted.base, python)
+            chosen = on_given_base(images, chosen, bool(names), wanted.base, python)
         builder = Builder(
             engine, images, progress, wanted.base, wanted.missing or wanted.fresh, wanted.no_cache, wanted.fresh,
             partial(security.look, asked=wanted.fresh),
@@ -94,10 +100,11 @@ def main(words: Sequence[str]) -> int:
         finally:
             if results:
                 print(report.document(results) if wanted.json else report.table(results))
+    given = added[0].addons.option if added and added[0].addons else ""
     if not wanted.json and any(result.state == "built" for result in results):
-        print("builder: ./invoke images.sbom writes down what is in them.", file=sys.stderr)
+        print(f"builder: ./invoke images.sbom{given} writes down what is in them.", file=sys.stderr)
     unread = [look.sentence for look in builder.looks.values() if look.trouble and (look.is_named or wanted.fresh)]
-    sentences = [*unread, *report.missed(results, fresh=wanted.fresh)]
+    sentences = [*unread, *report.missed(results, fresh=wanted.fresh, given=given)]
     if sentences and wanted.fresh:
         raise Refusal(" ".join(sentences))
     for sentence in sentences:

@@ -12,11 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from builder import Refusal, advisories, cache, report, security
+from builder import Refusal, addons, advisories, cache, report, security
 from builder.__main__ import Parser, disk
 from builder.advisories import Advisory, Database
 from builder.build import Builder, built, created
-from builder.catalogue import Image, load
+from builder.catalogue import Image, load, with_addons
 from builder.engine import Engine
 from builder.security import Update
 
@@ -80,9 +80,11 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="bridge, bridge:py3.11, ...; without it all")
     parser.add_argument("--advisories", type=Path, help="file of OSV's advisories for PyPI: all.zip, or JSON")
     parser.add_argument("--json", action="store_true", help="a JSON document on stdout instead of the table")
+    parser.add_argument("--addons", default="[]", help="add-ons of Plone, as a JSON list: images with them, too")
     wanted = parser.parse_args(words)
     database = advisories.load(wanted.advisories) if wanted.advisories else None
     images = load(on_request=True)
+    images = (*images, *with_addons(images, addons.told(wanted.addons)))
     progress = report.Progress()
     with cache.lock(lambda: progress.say("audit", "a build is running; waiting for it to end")):
         builder = Builder(Engine(), images, progress, missing=True, look=partial(security.look, asked=True))

@@ -58,6 +58,8 @@ class Builder:
 
     def _given(self, image: Image) -> tuple[str, str]:
         """Return name and id of the image that `image` is to stand on instead of our own base; ("", "") for ours."""
+        if image.addons:
+            return "", ""
         if self.base:
             facts = self.engine.inspect(self.base)
             return self.base, facts["Id"] if facts else ""
@@ -115,7 +117,11 @@ class Builder:
         sentence for each.
         """
         failed: dict[str, str] = {}
-        needed = {image.base for image in chosen if image.base and not self._given(image)[0]}
+        needed: set[str] = set()
+        for image in reversed(self.images):  # an image is after the one it stands on
+            if image.base and (image in chosen or image.tag in needed) and not self._given(image)[0]:
+                needed.add(image.base)
+        unmade: set[str] = set()
         for image in self.images:
             wanted = image in chosen
             if not wanted and image.tag not in needed:
@@ -125,8 +131,9 @@ class Builder:
                 if wanted:
                     yield self._result(image, self._facts(image.tag), 0.0, "present")
                 continue
-            if image.base in failed:
+            if image.base in unmade:
                 self.progress.say(image.short, f"left out: {image.base} cannot be made")
+                unmade.add(image.tag)
                 continue
             self._say_why(image)
             started = time.monotonic()
@@ -134,6 +141,7 @@ class Builder:
                 facts = self._make(image)
             except Refusal as refusal:
                 failed[image.tag] = f"{image.short}: {refusal}"
+                unmade.add(image.tag)
                 continue
             yield self._result(image, facts, time.monotonic() - started, "built")
         if failed:
@@ -147,7 +155,7 @@ class Builder:
 
     def _make(self, image: Image) -> dict[str, Any]:
         """Make one image and return the engine's description of it."""
-        home = self.directory / image.name
+        home = self.directory / image.home
         shared = (self.directory / name for name in ("base", "builder", "images.yml"))
         epoch = revision.epoch(home, *shared, directory=self.directory)
         archive = self._root(image, epoch) if image.root else None
@@ -182,7 +190,7 @@ class Builder:
 
     def _build(self, image: Image, archive: Path | None, epoch: int) -> str:
         """Build the image's Dockerfile with its files, its wheels or its root file system; return the id."""
-        home = self.directory / image.name
+        home = self.directory / image.home
         members = [(path.relative_to(home).as_posix(), path) for path in inputs.files(image, self.directory)]
         arguments = {}
         if archive:
@@ -211,6 +219,9 @@ class Builder:
         with self.progress.step(image.short, "wheels") as show:
             target = self.engine.target(base)
             wanted = wheels.requirements(lock.read_text(encoding="utf-8"), target)
+            if image.addons:
+                wanted = self._beyond(wanted, base, target)
+            beside = image.addons.directory if image.addons else None
             tool_lock = self.directory / "base" / "tools.txt"
             tools, _ = cache.keep(
                 "tools", inputs.text_digest(tool_lock.read_text()), lambda draft: wheels.fetch_tools(tool_lock, draft)
@@ -218,15 +229,26 @@ class Builder:
             entry, was_there = cache.keep(
                 "wheels",
                 inputs.text_digest(repr((sorted(wanted.items()), target, image.sdists))),
-                lambda draft: wheels.fetch(wanted, target, image.sdists, tools, draft),
+                lambda draft: wheels.fetch(wanted, target, image.sdists, tools, draft, beside=beside),
             )
             found = sorted(entry.glob("*.whl"))
             show(f"{len(found)} for Python {target.version}, {'kept' if was_there else 'fetched'}")
+        slim = [("build/slim.py", self.directory / "plone" / "slim.py")] if image.addons else []
         return [
+            *slim,
             ("build/install.py", self.directory / "base" / "install.py"),
             ("build/pip.whl", tools / "pip.whl"),
             *((f"build/wheels/{wheel.name}", wheel) for wheel in found),
         ]
+
+    def _beyond(self, wanted: Mapping[str, str], base: str, target: wheels.Target) -> dict[str, str]:
+        """Return what is `wanted` and not in our image `base`. Raise Refusal where that is nothing."""
+        lock = self.directory / self._named(base).lock
+        there = wheels.requirements(lock.read_text(encoding="utf-8"), target)
+        more = {name: line for name, line in wanted.items() if name not in there}
+        if not more:
+            raise Refusal(f"{base} has all of these add-ons already; remove them from plone_addons.")
+        return more
 
     def _label(self, image: Image, made: str) -> dict[str, Any]:
         """Say on the image what it is and what is in it, name it, and return the engine's description."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from builder import HERE, Refusal
+from builder.addons import AddOns, demand_lock
 
 REPOSITORY = "eduhub"
 
@@ -32,7 +33,8 @@ class Root:
 class Image:
     """One image to build. `python` is None where none is inside; `base` is the tag it stands on, or None.
 
-    `lock` is the path of its hashed requirements below images/; one without wheels has no such file.
+    `home` is its directory below images/, and `lock` the path there of its hashed requirements; one without wheels has
+    no such file. With `addons` it is an institution's, on ours, and `lock` is beside the inventory.
     `end_of_life` is the last day of security fixes of its Debian suite, where it is known. One `on_request` is built
     only for who names it.
     """
@@ -47,8 +49,10 @@ class Image:
     base: str | None
     sdists: tuple[str, ...]
     lock: str
+    home: str
     end_of_life: date | None = None
     on_request: bool = False
+    addons: AddOns | None = None
 
     @property
     def short(self) -> str:
@@ -72,6 +76,40 @@ def load(directory: Path = HERE, *, on_request: bool = False) -> tuple[Image, ..
         if on_request or not image.on_request
     ]
     return tuple(sorted(images, key=lambda image: image.base is not None))
+
+
+def with_addons(images: Sequence[Image], told: Sequence[AddOns]) -> tuple[Image, ...]:
+    """Return Plone with add-ons, on each of ours, those first whose version the inventory names.
+
+    Those that no host names are on request.
+    """
+    ours = [image for image in images if image.name == "plone"]
+    return tuple(
+        replace(
+            image,
+            name=each.name,
+            tag=each.tag(image.version, image.python or ""),
+            title=f"{image.title} with add-ons",
+            base=image.tag,
+            sdists=each.sdists,
+            lock=str(each.lock(image.version)),
+            home="plone-addons",
+            on_request=(image.version, image.python) not in each.hosts,
+            addons=each,
+        )
+        for each in told
+        for is_named in (True, False)
+        for image in ours
+        if (image.version in each.versions) is is_named
+    )
+
+
+def demand_locks(images: Sequence[Image], chosen: Sequence[Image], directory: Path = HERE) -> None:
+    """Raise Refusal unless each of `chosen` with add-ons has a lock made for them, beside that of what it stands on."""
+    locks = {image.tag: image.lock for image in images}
+    for image in chosen:
+        if image.addons and image.python and image.base:
+            demand_lock(image.addons, image.version, image.python, directory / locks[image.base])
 
 
 def _versions(name: str, row: dict[str, Any], project: str) -> Iterable[dict[str, Any]]:
@@ -106,6 +144,7 @@ def _images(name: str, row: dict[str, Any], document: dict[str, Any]) -> Iterabl
             base=None if own else f"{REPOSITORY}/base:{suite}",
             sdists=tuple(row.get("sdists", ())),
             lock=row["lock"],
+            home=name,
             end_of_life=suites[suite].get("end_of_life"),
             on_request=python in asked,
         )

@@ -15,12 +15,12 @@ from builder.catalogue import Image, Root
 # Beside an image's own files, these decide what its first stage makes of a lock.
 STAGE_RECIPE = ("base/install.py", "base/tools.txt")
 # What is said of an image, and changes nothing in it.
-NO_INPUTS = {"end_of_life", "lock", "on_request"}
+NO_INPUTS = {"addons", "end_of_life", "home", "lock", "on_request"}
 
 
 def files(image: Image, directory: Path = HERE) -> list[Path]:
     """Return the files of `image`'s directory that are sent to the engine, its Dockerfile among them, in order."""
-    home = directory / image.name
+    home = directory / image.home
     patterns = directory.joinpath(".dockerignore").read_text(encoding="utf-8").splitlines()
     wanted = exclude_paths(str(home), [line for line in patterns if line and not line.startswith("#")])
     return sorted(path for path in (home / name for name in wanted) if path.is_file() or path.is_symlink())
@@ -36,7 +36,11 @@ def digest(image: Image, base: str, directory: Path = HERE) -> str:
         "image": {name: value for name, value in asdict(image).items() if name not in NO_INPUTS},
         "root": root_digest(image.root, directory) if image.root else "",
         "base": base,
-        "files": {str(path.relative_to(directory)): _file(path) for path in paths},
+        # Where an inventory stands changes nothing.
+        "files": {
+            str(path.relative_to(directory)) if path.is_relative_to(directory) else path.name: _file(path)
+            for path in paths
+        },
     }
     return text_digest(json.dumps(facts, sort_keys=True))
 
@@ -54,7 +58,7 @@ def text_digest(text: str) -> str:
 
 def is_built(image: Image, directory: Path = HERE) -> bool:
     """Whether `image` has a Dockerfile; without one it is its root file system and nothing else."""
-    return (directory / image.name / "Dockerfile").exists()
+    return (directory / image.home / "Dockerfile").exists()
 
 
 def _file(path: Path) -> list[str]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TextIO
 
+from builder.catalogue import REPOSITORY
 from builder.security import Update
 
 WIDTH = 110
@@ -40,7 +41,7 @@ class Result:
     @property
     def short(self) -> str:
         """The tag without our repository."""
-        return self.image.partition("/")[2]
+        return self.image.removeprefix(f"{REPOSITORY}/")
 
     @property
     def remarks(self) -> str:
@@ -115,10 +116,10 @@ def columns(rows: Sequence[Sequence[str]], right: Set[int]) -> list[str]:
     ]
 
 
-def missed(results: Sequence[Result], *, fresh: bool = False) -> list[str]:
+def missed(results: Sequence[Result], *, fresh: bool = False, given: str = "") -> list[str]:
     """Return a sentence a suite whose security updates images lack: which, old and new, and what takes them.
 
-    `fresh` says that they were built just now to take them.
+    `fresh` says that they were built just now to take them, `given` are options that name an inventory.
     """
     sentences = []
     for suite in dict.fromkeys(result.suite for result in results if result.updates):
@@ -127,7 +128,8 @@ def missed(results: Sequence[Result], *, fresh: bool = False) -> list[str]:
         more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
         names = ",".join(result.short for result in behind)
         advice = (
-            f"build them with ./invoke images.build --fresh --names {names}, and roll them out with ./invoke deploy"
+            f"build them with ./invoke images.build{given} --fresh --names {names}, and roll them out with "
+            f"./invoke deploy{given}"
         )
         if fresh:
             advice = f"the mirror does not give them yet to {names}; try again later"

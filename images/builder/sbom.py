@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 import tempfile
 import uuid
@@ -22,10 +23,10 @@ from packageurl import PackageURL
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from builder import Refusal, cache, report, wheels
+from builder import Refusal, addons, cache, report, wheels
 from builder.__main__ import Parser, disk
 from builder.build import Builder, built, created
-from builder.catalogue import load
+from builder.catalogue import load, with_addons
 from builder.contents import Contents, Distribution, Package
 from builder.engine import Engine
 from builder.wheels import Target
@@ -134,8 +135,10 @@ def main(words: Sequence[str]) -> int:
     parser = Parser(prog="sbom", description=DOES, allow_abbrev=False)
     parser.add_argument("names", nargs="*", metavar="NAME", help="bridge, bridge:py3.11, ...; without it all")
     parser.add_argument("--to", type=Path, default=DIRECTORY, help=f"directory of the files; default: {DIRECTORY}")
+    parser.add_argument("--addons", default="[]", help="add-ons of Plone, as a JSON list: images with them, too")
     wanted = parser.parse_args(words)
     images = load(on_request=True)
+    images = (*images, *with_addons(images, addons.told(wanted.addons)))
     progress = report.Progress()
     rows = [("IMAGE", "DEBIAN", "PYTHON", "SHA256", "FILE")]
     with cache.lock(lambda: progress.say("sbom", "a build is running; waiting for it to end")):
@@ -146,7 +149,7 @@ def main(words: Sequence[str]) -> int:
             python = (facts["Config"].get("Labels") or {}).get("org.eduhub.python")
             hashes = locked(builder.directory / image.lock, python) if python else {}
             text = document(image.tag, facts, found, hashes)
-            file = wanted.to / f"{image.short.replace(':', '-')}.cdx.json"
+            file = wanted.to / f"{re.sub('[:/]', '-', image.short)}.cdx.json"
             write(text, file)
             digest = hashlib.sha256(text.encode()).hexdigest()
             rows.append((image.tag, str(len(found.packages)), str(len(found.distributions)), digest, str(file)))

@@ -72,25 +72,28 @@ def _entries(lock: str) -> Iterator[str]:
             yield entry
 
 
-def fetch(wanted: dict[str, str], target: Target, sdists: tuple[str, ...], tools: Path, into: Path) -> None:
+def fetch(
+    wanted: dict[str, str], target: Target, sdists: tuple[str, ...], tools: Path, into: Path, beside: Path | None = None
+) -> None:
     """Download the wheels of `wanted` to `into`; those in `sdists` have none, so theirs are built here.
 
-    `tools` is a directory that `fetch_tools` filled. Raise Refusal where an index does not answer or offers
-    something else than the lock says.
+    `tools` is a directory that `fetch_tools` filled, `beside` one with wheels that are on no index. Raise Refusal where
+    an index does not answer or offers something else than the lock says.
     """
     pip = [sys.executable, str(tools / "pip.whl" / "pip")]
+    links = ["--find-links", str(beside)] if beside else []
     lock = into / "lock.txt"
     lock.write_text("\n".join(line for name, line in wanted.items() if name not in sdists), encoding="utf-8")
     where = [word for name in target.platforms for word in ("--platform", name)]
     _pip(
         [*pip, "download", "--no-deps", "--only-binary=:all:", "--implementation=cp", "--require-hashes",
-         "--python-version", target.version, *where, "--dest", str(into), "--requirement", str(lock)],
+         "--python-version", target.version, *where, *links, "--dest", str(into), "--requirement", str(lock)],
     )  # fmt: skip
     for name in sdists:
         lock.write_text(wanted[name], encoding="utf-8")
         _pip(
             [*pip, "wheel", "--no-deps", "--no-build-isolation", "--use-pep517", "--require-hashes",
-             "--no-binary", name, "--wheel-dir", str(into), "--requirement", str(lock)],
+             "--no-binary", name, *links, "--wheel-dir", str(into), "--requirement", str(lock)],
             PYTHONPATH=str(tools / "setuptools"), SOURCE_DATE_EPOCH="315532800",
         )  # fmt: skip
     lock.unlink()
@@ -123,6 +126,8 @@ def _pip(words: list[str], **environment: str) -> None:
     if "No matching distribution found" in why:
         # pip says the same of an index that does not answer and of one that lacks the version or the platform.
         why = f"no index that answers has {why.rpartition(' for ')[2]} for this Python"
+    if changed := re.search(r"DO NOT MATCH THE HASHES.*?\n\s*(\S+?)[ =]", output, re.DOTALL):
+        raise Refusal(f"The file of {changed[1]} is not the one in the lock; put that one back, or renew the lock.")
     raise Refusal(
         f"pip could not fetch the wheels ({why.rstrip('.')}); "
         "check the network, or name your index with PIP_INDEX_URL=..."

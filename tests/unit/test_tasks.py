@@ -150,6 +150,23 @@ VERBS = {
         (tasks.build, {"names": "plone", "version": "6.1.4", "python": "3.13"}),
         ["builder plone --python 3.13 --version 6.1.4"],
     ),
+    "images.build --inventory": (
+        (tasks.build, {"inventory": "school", "fresh": True}), ["front images.build --inventory school -- --fresh"],
+    ),
+    "images.audit --inventory": (
+        (tasks.audit_images, {"inventory": "school"}), ["front images.audit --inventory school --"],
+    ),
+    "images.sbom --inventory": (
+        (tasks.sbom_images, {"inventory": "school", "to": "/srv"}),
+        ["front images.sbom --inventory school -- --to /srv"],
+    ),
+    "plone.lock": (
+        (tasks.lock_plone, {"inventory": "school", "version": "6.1.4", "python": "3.13"}),
+        [
+            "front plone.lock --inventory school -- --version 6.1.4 --python 3.13 -- "
+            + " ".join(tasks.namespace.configuration()["lock_options"])
+        ],
+    ),
     "images.build --fresh": ((tasks.build, {"fresh": True}), ["builder --fresh"]),
     "images.audit": (
         (tasks.audit_images, {"names": "edge,pilot", "advisories": "all.zip", "json": True}),

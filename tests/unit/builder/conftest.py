@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from builder import HERE
+from builder.addons import AddOns
 from builder.catalogue import load
 
 
@@ -26,6 +27,11 @@ def tree(tmp_path: Path) -> Path:
         images.joinpath(name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(HERE / name, images / name)
     shutil.copy(HERE.parent / "pyproject.toml", images.parent / "pyproject.toml")
+    (images / "plone").mkdir()
+    shutil.copy(HERE / "plone/slim.py", images / "plone")
+    (images / "plone-addons").mkdir()
+    for name in ("Dockerfile", "named.py"):
+        shutil.copy(HERE / "plone-addons" / name, images / "plone-addons")
     for name in ("bridge", "pilot", "plone", "edge"):
         (images / name / "src").mkdir(parents=True)
         (images / name / "Dockerfile").write_text("FROM scratch\n")
@@ -34,3 +40,14 @@ def tree(tmp_path: Path) -> Path:
         (images / image.lock).parent.mkdir(parents=True, exist_ok=True)
         (images / image.lock).write_text("")
     return images
+
+
+@pytest.fixture
+def school(tmp_path: Path) -> AddOns:
+    """The add-ons of an inventory that names Plone 6.0.13 on Python 3.11; there is no lock yet."""
+    directory = tmp_path / "school" / "plone_addons"
+    directory.mkdir(parents=True)
+    return AddOns(
+        image="school/plone:{version}-py{python}", requirements=("school.theme==1.0",), constraints=(), sdists=(),
+        hosts=(("6.0.13", "3.11"),), inventory="school", directory=directory,
+    )  # fmt: skip

@@ -14,6 +14,7 @@ import pytest
 
 import builder.engine
 from builder import Refusal, catalogue, contents, rootfs, security, wheels
+from builder.addons import AddOns
 from builder.build import Builder
 from builder.report import Progress
 from builder.wheels import Target
@@ -138,7 +139,7 @@ def bench(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     bench = Bench(tree)
     monkeypatch.setattr(rootfs, "make", bench.make)
     monkeypatch.setattr(wheels, "fetch_tools", lambda _lock, into: (into / "pip.whl").write_text("pip"))
-    monkeypatch.setattr(wheels, "fetch", lambda *args: (args[-1] / "tiny-1.0-py3-none-any.whl").write_text(""))
+    monkeypatch.setattr(wheels, "fetch", lambda *args, **_: (args[-1] / "tiny-1.0-py3-none-any.whl").write_text(""))
     return bench
 
 
@@ -259,6 +260,58 @@ def test_an_image_without_a_lock_is_refused(bench: Bench) -> None:
     (bench.tree / "pilot" / "requirements.txt").unlink()
     with pytest.raises(Refusal, match=r"images/pilot/requirements.txt does not exist; make it with ./invoke lock"):
         bench.build("pilot")
+
+
+def build_with_addons(bench: Bench, told: AddOns, **options: Any) -> dict[str, str]:
+    """Build Plone 6.0.13 on 3.11 with the add-ons `told`; return the state of each image that was looked at."""
+    bench.engine.asked.clear()
+    images = catalogue.load(bench.tree, on_request=True)
+    images = (*images, *catalogue.with_addons(images, [told]))
+    engine = cast("builder.engine.Engine", bench.engine)
+    made = Builder(engine, images, Progress(bench.said), directory=bench.tree, **options)
+    return {result.image: result.state for result in made.run(catalogue.choose(images, [told.name], None))}
+
+
+def test_add_ons_stand_on_our_plone_and_bring_only_what_is_beyond_it(
+    bench: Bench, school: AddOns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that has our Plone gets one small layer; a changed lock makes that layer anew, and nothing else."""
+    fetched: list[tuple[list[str], Any]] = []
+
+    def fetch(wanted: dict[str, str], *args: Any, beside: Path | None) -> None:
+        fetched.append((sorted(wanted), beside))
+        (args[-1] / "tiny-1.0-py3-none-any.whl").write_text("")
+
+    monkeypatch.setattr(wheels, "fetch", fetch)
+    (bench.tree / "plone/6.0.13/requirements.txt").write_text("plone==6.0.13 --hash=sha256:aa\n")
+    lock = school.lock("6.0.13")
+    lock.write_text("plone==6.0.13 --hash=sha256:aa\nschool-theme==1.0 --hash=sha256:bb\n")
+    ours, theirs = "eduhub/plone:6.0.13-py3.11", "school/plone:6.0.13-py3.11"
+
+    assert build_with_addons(bench, school) == {"eduhub/base:bookworm": "built", ours: "built", theirs: "built"}
+    assert fetched == [(["plone"], None), (["school-theme"], school.directory)]
+    assert bench.engine.contexts[-1] == [
+        "Dockerfile", "build/install.py", "build/pip.whl", "build/slim.py", "build/wheels/tiny-1.0-py3-none-any.whl",
+        "named.py",
+    ]  # fmt: skip
+    assert f"build on {ours}" in bench.engine.asked
+    assert build_with_addons(bench, school, missing=True) == {theirs: "present"}
+
+    lock.write_text(lock.read_text().replace("bb", "cc"))
+    assert build_with_addons(bench, school, missing=True) == {theirs: "built"}
+    bench.change("plone")
+    assert build_with_addons(bench, school, missing=True) == {ours: "built", theirs: "built"}
+    lock.write_text("plone==6.0.13 --hash=sha256:aa\n")
+    with pytest.raises(Refusal, match=f"{ours} has all of these add-ons already; remove them from plone_addons"):
+        build_with_addons(bench, school, missing=True)
+
+
+def test_without_our_plone_there_is_none_with_add_ons(bench: Bench, school: AddOns) -> None:
+    """One sentence says what failed, and nothing is built on what was there before."""
+    (bench.tree / "plone/6.0.13/requirements.txt").unlink()
+    with pytest.raises(Refusal, match=r"^plone:6.0.13-py3.11: [^:]* does not exist; make it with ./invoke lock.$"):
+        build_with_addons(bench, school)
+    assert "school/plone:6.0.13-py3.11 left out: eduhub/plone:6.0.13-py3.11 cannot be made" in bench.said.getvalue()
 
 
 BOOKWORM = ["eduhub/base:bookworm", "eduhub/edge:bookworm", "eduhub/pilot:py3.11"]

@@ -31,7 +31,9 @@ class ActionModule(ActionBase):
 """,
     "ansible/roles/edge/tasks/main.yml": "[]\n",
     "ansible/playbooks/group_vars/all.yml": "eduhub_stack: eduhub\n",
-    "images/images.yml": "images: {bridge: {pythons: ['3.9', '3.11']}}\n",
+    "images/images.yml": """\
+images: {bridge: {pythons: ['3.9', '3.11']}, plone: {versions: {'6': {pythons: ['3.11']}}}}
+""",
     "inventories/local/hosts.yml": """\
 all:
   hosts:

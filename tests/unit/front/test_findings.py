@@ -14,6 +14,8 @@ KNOWN = Documented(
         "edge_trusted_proxies": {"type": "list", "elements": "str"},
         "edge_hosts": {"type": "list", "elements": "str"},
         "edge_proxy_headers": {"type": "list", "elements": "str"},
+        "plone_addons": {"type": "list", "elements": "str"},
+        "plone_addon_sdists": {"type": "list", "elements": "str"},
         "rollout_waves": {"type": "list", "elements": "str"},
         "rollout_max_unavailable": {"type": "str"},
         "bridge_mode": {"choices": ["tcp", "socket"]},
@@ -35,6 +37,7 @@ def found(**variables: object) -> list[str]:
 
 
 LOOPBACK = "is the loopback address, which is a slot's own inside its container; give an address of the host"
+ONE_SUCH_AS = "but must hold requirements such as collective.easyform==4.5.1."
 WRONG = {
     "an address with a password": (
         {"plone_url": "http://ana:secret@cms.example.edu/Plone"},
@@ -86,6 +89,18 @@ WRONG = {
     "a number of hosts that is none": (
         {"rollout_max_unavailable": "0%"},
         "rollout_max_unavailable (all.yml:1) is '0%', but must be a count of hosts such as 1, or a share such as 10%.",
+    ),
+    "no requirement": (
+        {"plone_addons": ["collective.easyform=4"]},
+        "plone_addons (all.yml:1) holds 'collective.easyform=4', " + ONE_SUCH_AS,
+    ),
+    "a requirement with an address": (
+        {"plone_addons": ["a @ https://example.edu/a.whl"]},
+        "plone_addons (all.yml:1) holds 'a @ https://example.edu/a.whl', " + ONE_SUCH_AS,
+    ),
+    "no name of a package": (
+        {"plone_addon_sdists": ["a==1"]},
+        "plone_addon_sdists (all.yml:1) holds 'a==1', but must hold names such as sgmllib3k.",
     ),
     "no name of a header": (
         {"edge_proxy_headers": ["X-User:"]},

@@ -160,6 +160,7 @@ OWN = {"plone_image": "example.edu/plone:{version}-py{python}"}
         ("3.9", "", {"plone_image": "eduhub/plone:6-py3.9"}, "plone_image of host is eduhub/plone:6-py3.9", None),
         ("3.9", "7", {"plone_image": "a:6-py{python}"}, "plone_image of host is a:6-py{python}, which has no v", None),
         ("3.12", "8", OWN, "", "3.12"),
+        ("3.12", "", {**OWN, "plone_addons": ["a"]}, "There is no Plone 6 for Python '3.12'; it is built for", None),
         ("3.9", "", {}, "", "3.9"),
         ("3.9", "", {"plone_image": "example.edu/plone:6", "plone_url": "https://cms.example.edu"}, "", "3.9"),
     ],

@@ -86,8 +86,16 @@ def builder(checkout, monkeypatch):
 def test_the_builder_is_given_the_tags_and_may_refuse(builder, checkout, code, there):
     builder(code)
     with Signals() as signals:
-        assert images.build(checkout, ["eduhub/bridge:py3.13"], signals) is there
+        assert images.build(checkout, ["eduhub/bridge:py3.13"], [], signals) is there
     assert (checkout / "words").read_text() == "--missing --json --tags eduhub/bridge:py3.13"
+
+
+def test_the_builder_is_given_the_add_ons_of_hosts(builder, checkout):
+    builder(0)
+    with Signals() as signals:
+        assert images.build(checkout, ["school/plone:6-py3.11"], [{"image": "school/plone"}], signals)
+    words = "--missing --json --tags school/plone:6-py3.11"
+    assert (checkout / "words").read_text() == f'--addons [{{"image": "school/plone"}}] {words}'
 
 
 def test_an_upgrade_whose_image_cannot_be_built_is_refused_beforehand(builder, checkout, capsys, monkeypatch):

@@ -130,7 +130,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         if environ.get(name):
             raise Refused(
                 f"{name}={environ[name]} cannot be installed at start, because this image is complete and needs no "
-                "network: add the packages to requirements.in below images/plone and type ./invoke lock images.build."
+                "network: name the packages in plone_addons of the inventory, and type ./invoke plone.lock."
             )
     relstorage: dict[str, str] = {}
     dsn_file = environ.get("RELSTORAGE_DSN_FILE") or None

@@ -1,0 +1,112 @@
+"""`python -m builder.lock --addons JSON -- OPTION...`: the hashed locks of Plone with an institution's add-ons.
+
+OPTION are those of `uv pip compile` for every lock. Exit code 0, or 2 with one sentence on stderr.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from builder import HERE, Refusal, addons
+from builder.__main__ import Parser, disk
+from builder.addons import AddOns
+from builder.catalogue import Image, choose, listed, load, pythons
+
+DOES = "Lock Plone with the add-ons of an inventory, beside the packages that our Plone has."
+NEXT = (
+    ("not found", "correct the name, put its wheel into {directory}, or name the index that has it"),
+    ("no usable wheels", "add the package to plone_addon_sdists if it is pure Python"),
+    (
+        "requested Python version",
+        "take another release of the add-on, or lock for the newest Python alone with --python {newest}",
+    ),
+    ("no version of", "take a release that there is"),
+    ("unsatisfiable", "take a release of the add-on that fits: Plone's own packages stay as {pins} has them"),
+)
+NETWORK = "check the network, or name your index with UV_DEFAULT_INDEX=..."
+# How uv ends each of its explanations.
+USELESS = ", we can conclude that your requirements are unsatisfiable"
+
+
+def compiled(told: AddOns, image: Image, python: str, options: Sequence[str]) -> str:
+    """Return the lock of `told` for the version of our Plone `image`, from `python` on, without its header.
+
+    What an earlier lock has of them stays. Raise Refusal where they do not fit our packages, or one another.
+    """
+    ours, before = HERE / image.lock, told.lock(image.version)
+    told.directory.mkdir(exist_ok=True)  # uv insists on it
+    with tempfile.TemporaryDirectory() as folder:
+        wanted, constraints, lock = (Path(folder, name) for name in ("addons.in", "constraints.txt", "lock.txt"))
+        wanted.write_text("\n".join(told.requirements), encoding="utf-8")
+        constraints.write_text("\n".join(told.constraints), encoding="utf-8")
+        if before.exists():
+            shutil.copy(before, lock)
+        sources = [word for name in (*image.sdists, *told.sdists) for word in ("--no-binary", name)]
+        done = subprocess.run(
+            [sys.executable, "-m", "uv", "pip", "compile", *options, "--python-version", python, "--find-links",
+             str(told.directory), "--only-binary", ":all:", *sources, "--constraints", str(ours),
+             "--constraints", str(constraints), "--output-file", str(lock), str(ours.with_name("requirements.in")),
+             str(wanted)],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise Refusal(refusal(done.stderr, told, image))
+        return lock.read_text(encoding="utf-8")
+
+
+def refusal(stderr: str, told: AddOns, image: Image) -> str:
+    """Return in one sentence why uv found no lock, and what to do."""
+    error = stderr.rpartition("error: ")[2].partition("\n\nhint:")[0]
+    said = " ".join(error.split()).replace(" cause:", ":")
+    why = said.removeprefix("No solution found when resolving dependencies: ").rstrip(".").removesuffix(USELESS)
+    advice = next((advice for sign, advice in NEXT if sign in said), NETWORK)
+    pins = f"images/{image.lock}"
+    names = {"directory": told.directory, "newest": image.python, "pins": pins}
+    what = f"The add-ons of {told.inventory} cannot be locked for Plone {image.version}"
+    return f"{what}: {why}; {advice.format(**names)}".rstrip(".") + ("..." if advice == NETWORK else ".")
+
+
+def write(told: AddOns, image: Image, python: str, text: str) -> Path:
+    """Write the lock `text` under its header, whole or not at all; return its path."""
+    lock = told.lock(image.version)
+    with tempfile.TemporaryDirectory(dir=lock.parent, prefix=".lock-") as draft:
+        Path(draft, "lock").write_text(addons.header(told, HERE / image.lock, python) + text, encoding="utf-8")
+        Path(draft, "lock").replace(lock)
+    return lock
+
+
+def main(words: Sequence[str]) -> int:
+    """Make the locks that `words` ask for and name them; return 0. Raise Refusal where one cannot be made."""
+    parser = Parser(prog="lock", description=DOES, allow_abbrev=False)
+    parser.add_argument("options", nargs="*", metavar="OPTION", help="option of `uv pip compile`")
+    parser.add_argument("--addons", required=True, help="the add-ons, as a JSON list")
+    parser.add_argument("--version", help="version of Plone; default: those that the inventory names")
+    parser.add_argument("--python", help="oldest Python to lock for; default: the oldest that the version is built for")
+    wanted = parser.parse_args(words)
+    catalogue = load(on_request=True)
+    for told in addons.told(wanted.addons):
+        for version in [wanted.version] if wanted.version else told.versions:
+            choose(catalogue, ["plone"], wanted.python, version)  # refuses what there is not
+            rows = choose(catalogue, ["plone"], None, version)
+            known = pythons(rows, "plone")
+            python = wanted.python or known[0]
+            newest = next(row for row in rows if row.python == known[-1])
+            lock = write(told, newest, python, compiled(told, newest, python, wanted.options))
+            print(f"{lock}: for Plone {version}, Python {listed(known[known.index(python):])}")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Refusal as refused:
+        sys.exit(print(f"lock: {refused}", file=sys.stderr) or 2)
+    except OSError as error:
+        sys.exit(print(f"lock: {disk(error)}", file=sys.stderr) or 2)
+    except KeyboardInterrupt:
+        sys.exit(2)
