@@ -108,6 +108,15 @@ def test_without_names_a_host_answers_to_its_addresses_and_its_name_in_the_inven
     assert status(plain[0], hosts(host)) == expected
 
 
+def test_of_proxies_in_a_row_the_first_names_the_site(proxied):
+    edge, slot = proxied
+    row = {"Host": "edge-7", "X_Forwarded_Proto": "https, http", "X_Forwarded_For": "203.0.113.1, 192.0.2.9"}
+    assert edge.ask(**row, X_Forwarded_Host="hub.example.edu, front.example").status == 200
+    assert (slot.headers["X-Forwarded-Host"], slot.headers["X-Forwarded-Proto"]) == ("hub.example.edu", "https")
+    row["X_Forwarded_For"] = "203.0.113.1, 192.0.2.10"
+    assert edge.ask(**row, X_Forwarded_Host="evil.example, hub.example.edu").status == 421
+
+
 def test_a_proxy_says_the_name_and_a_foreign_one_is_refused_from_it_too(proxied):
     edge, _ = proxied
     names = ["hub.example.edu", "hub.example.edu:443", "evil.example", "a b"]
