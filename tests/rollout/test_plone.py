@@ -256,6 +256,8 @@ def takes_writes(operator: Operator) -> bool:
     return not waits and status["lock"] is None
 
 
+# Two upgrades, a return, and the return by hand.
+@pytest.mark.timeout(2400)
 @pytest.mark.usefixtures("directory")
 def test_plones_version_is_upgraded_and_returns_unconfirmed_and_is_confirmed_and_no_read_fails(
     operator: Operator, tmp_path: Path
@@ -265,7 +267,7 @@ def test_plones_version_is_upgraded_and_returns_unconfirmed_and_is_confirmed_and
     named = operator.with_variables(
         tmp_path / "named", plone_image="eduhub/plone:{version}-py{python}", plone_confirm_seconds=90
     )
-    with LoadGenerator.running(tmp_path / "load", 600, warm=True) as load:
+    with LoadGenerator.running(tmp_path / "load", 900, warm=True) as load:
         done = named.types("plone.upgrade", *NEWER)
         assert done.returncode == 0, done.stdout
         upgraded, read_only = named.status(), asked("", **{"@type": "Document", "id": "lost", "title": "Lost"})

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.rollout.faults.host import INNER, Host
+from tests.rollout.faults.host import INNER, SSH_PORT, Host
 from tests.rollout.faults.play import live
 from tests.rollout.faults.strike import plone_answers
 from tests.rollout.operator import NEWEST, Operator, until
@@ -27,6 +27,11 @@ def asked(operator: Operator, *words: str) -> tuple[int, set[str]]:
     done = operator.types(*words, "--json")
     (found,) = json.JSONDecoder().raw_decode(done.stdout[done.stdout.index("{\n") :])[0]["hosts"].values()
     return done.returncode, {message["code"] for message in found["messages"]}
+
+
+def folded(text: str) -> str:
+    """Return `text` with each run of white space as one space: a table folds its sentences."""
+    return " ".join(text.split())
 
 
 def upgraded_and_rolled_back(operator: Operator) -> bool:
@@ -124,7 +129,59 @@ def nothing_is_run_in_tmp(host: Host, _: Path) -> None:
         host.does("rm -f /tmp/true /var/tmp/true; umount /var/tmp; mount -o remount,exec /tmp")
 
 
+def an_engine_that_was_stopped_is_started(host: Host, _: Path) -> None:
+    before = started(host)
+    assert host.does("systemctl stop docker.socket docker.service") == 0
+    assert host.does("docker info") != 0
+    assert plone_answers(), "containers do not outlive their engine"
+    assert host.operator.types("deploy").returncode == 0
+    assert started(host) == before
+
+
+def a_restart_of_the_engine_that_stops_containers_is_told(host: Host, _: Path) -> None:
+    with engine_with(host, **{"live-restore": False}):
+        until("the site is served", lambda: served(host), SERVED_SECONDS, pause=1)
+        done = host.operator.types("preflight")
+        assert (done.returncode, "runs without live-restore" in folded(done.stdout)) == (0, True)
+        assert upgraded_and_rolled_back(host.operator)
+
+
+def removed_images_are_missed_by_no_rollback(host: Host, _: Path) -> None:
+    assert host.operator.types("upgrade", "--python", NEWEST).returncode == 0
+    assert host.does("docker image prune --all --force") == 0
+    assert host.operator.types("status").returncode == 0
+    assert host.operator.types("rollback").returncode == 0
+
+
+def behind_a_jump_host_all_works(host: Host, folder: Path) -> None:
+    """The host itself is the jump host: from there its own address is one that nobody reaches from outside."""
+    options = "-o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -o LogLevel=ERROR"
+    jump = f"ssh {options} -i {host.key} -p {SSH_PORT} -W %h:%p root@127.0.0.1"
+    operator = host.operator.with_variables(
+        folder / "behind", ansible_host=host.says("hostname -i"), ansible_port=22,
+        ansible_ssh_common_args=f"{options} -o ProxyCommand='{jump}'",
+    )  # fmt: skip
+    assert upgraded_and_rolled_back(operator)
+
+
+def a_user_who_becomes_root_by_su_may_do_all(host: Host, folder: Path) -> None:
+    made = """
+        id eve || useradd --create-home --shell /bin/bash eve
+        echo root:secret | chpasswd
+        mkdir -p /home/eve/.ssh && cp /root/.ssh/authorized_keys /home/eve/.ssh/
+        chown -R eve: /home/eve/.ssh && chmod 700 /home/eve/.ssh
+    """
+    assert host.does(made) == 0
+    operator = host.operator.with_variables(
+        folder / "su", ansible_user="eve", ansible_become=True, ansible_become_method="su",
+        ansible_become_password="secret",  # noqa: S106
+    )  # fmt: skip
+    assert upgraded_and_rolled_back(operator)
+
+
 CONDITIONS: list[Callable[[Host, Path], None]] = [
     a_remapping_engine_is_refused, a_dead_log_server_stops_no_rollout, another_subnet_than_the_networks_is_refused,
     a_user_with_a_sudo_password_may_do_all, an_edited_configuration_is_found_and_healed, nothing_is_run_in_tmp,
+    an_engine_that_was_stopped_is_started, a_restart_of_the_engine_that_stops_containers_is_told,
+    removed_images_are_missed_by_no_rollback, behind_a_jump_host_all_works, a_user_who_becomes_root_by_su_may_do_all,
 ]  # fmt: skip
