@@ -35,7 +35,9 @@ from front.request import Request
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 # Verbs whose interruption does not mean that nothing was done.
-NOT_TAKEN_BACK = {"confirm", "destroy", "plone.confirm", "plone.restore", "plone.upgrade", "plone.rollback"}
+NOT_TAKEN_BACK = {
+    "confirm", "destroy", "drain", "undrain", "plone.confirm", "plone.restore", "plone.upgrade", "plone.rollback",
+}  # fmt: skip
 
 
 class Parser(argparse.ArgumentParser):

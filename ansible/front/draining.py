@@ -47,6 +47,10 @@ def state_of(host: Host | None) -> str:
         return "unreachable"
     if host.status is None:
         return "silent"
-    if not host.status.get("live") or host.status.get("edge") != "up":
-        return "down" if host.status.get("live") else "not deployed"
+    live = host.status.get("live")
+    if not live:
+        return "not deployed"
+    slot = host.status.get("slots", {}).get(live, {})
+    if host.status.get("edge") != "up" or slot.get("state") != "running" or slot.get("health") == "unhealthy":
+        return "down"
     return "drained" if host.status.get("draining") else SERVING

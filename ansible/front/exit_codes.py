@@ -19,7 +19,7 @@ WORDS = {REVERTED: "reverted", REFUSED: "refused", NEEDS_PERSON: "failed"}
 # calls tasks without a phase.
 PHASES_WITHOUT_ANSWER = dict.fromkeys(
     ("setup", "preflight", "engine", "stage", "compare", "plan", "begin", "status", "releases", "report", "self-test",
-     "trace", "backups", "backup", "drain", "undrain"),
+     "trace", "backups", "backup"),
     REFUSED,
 )
 # What a deployment does before it takes the lock. Once one of these has changed something, nothing after it is a

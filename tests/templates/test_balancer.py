@@ -150,8 +150,9 @@ def retries(folder: Path) -> int:
 
 
 @pytest.fixture
-def bridges(tmp_path: Path) -> Iterator[list[Bridge]]:
-    bridges = [Bridge(tmp_path / name) for name in ("one", "two")]
+def bridges(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Bridge]]:
+    folder = tmp_path_factory.mktemp("b")  # the path of a socket has to be short
+    bridges = [Bridge(folder / name) for name in ("one", "two")]
     yield bridges
     for bridge in bridges:
         bridge.stop()

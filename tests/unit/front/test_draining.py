@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from front.draining import refuse_last
-from front.exit_codes import REFUSED, host_exit
+from front.exit_codes import NEEDS_PERSON, REFUSED, host_exit
 from front.outcome import Host
 from front.refusal import RefusalError
 from front.request import Request
 
-UP = {"live": "blue", "edge": "up", "draining": False}
+UP = {"live": "blue", "edge": "up", "draining": False, "slots": {"blue": {"state": "running", "health": "healthy"}}}
 SERVING, DRAINED = Host(status=UP), Host(status={**UP, "draining": True})
 FRESH, DOWN = Host(status={**UP, "live": None}), Host(status={**UP, "edge": "down"})
 GONE = Host(unreachable=True)
@@ -43,6 +43,16 @@ def test_one_that_takes_none_may_be_drained_again(asked):
     refuse_last(REQUEST, ["a"], {"a": asked, "b": DRAINED})
 
 
+@pytest.mark.parametrize("slot", [{"state": "exited"}, {"state": "running", "health": "unhealthy"}, {}])
+def test_a_host_whose_live_slot_does_not_serve_takes_no_traffic(slot):
+    broken = Host(status={**UP, "slots": {"blue": slot}})
+    with pytest.raises(RefusalError):
+        refuse_last(REQUEST, ["a"], {"a": SERVING, "b": broken})
+
+
 @pytest.mark.parametrize("phase", ["drain", "undrain"])
-def test_a_host_that_cannot_be_reached_is_refused(phase):
-    assert host_exit(Host(phase=phase, phases=[phase], failed=phase, unreachable=True)) == REFUSED
+def test_a_host_that_was_not_reached_is_refused_and_one_that_was_lost_needs_a_person(phase):
+    assert host_exit(Host(phase="preflight", phases=["preflight"], failed="preflight", unreachable=True)) == REFUSED
+    assert host_exit(Host(phase=phase, phases=["preflight", phase], failed=phase, unreachable=True)) == NEEDS_PERSON
+    assert host_exit(Host(phase=phase, phases=["preflight", phase], failed=phase)) == NEEDS_PERSON
+    assert host_exit(Host(phase=phase, phases=["preflight", phase], failed=phase, exits={phase: 2})) == REFUSED

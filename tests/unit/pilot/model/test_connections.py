@@ -55,6 +55,14 @@ def test_the_other_slots_connections_and_the_pilots_own_are_not_among_them():
     assert connections("", TABLE, "green") == []
 
 
+def test_of_requests_over_one_connection_none_is_called_by_the_path_that_never_ends():
+    film = "0x7f: key=127.0.0.1:39356\\ /film use=1 exp=1 conn_cur=1\n"
+    events = "0x80: key=127.0.0.1:39356\\ /api/v1/events use=1 exp=1 conn_cur=1\n"
+    for table in (film + events, events + film):
+        (stream,) = [each for each in connections(SESSIONS, table, "blue") if each.kind == "stream"]
+        assert (stream.path, stream.lasting) == ("/film", False)
+
+
 def test_an_edge_without_the_table_leaves_paths_unknown():
     assert {each.path for each in connections(SESSIONS, "No such table\n", "blue")} == {None}
 

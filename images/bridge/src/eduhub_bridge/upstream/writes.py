@@ -20,7 +20,7 @@ from eduhub_bridge.telemetry.logs import Seldom
 _BYTES = 8
 # A turn that was free takes microseconds.
 _AT_ONCE_SECONDS = 0.001
-# A write that got no answer may be carried out so much later, and is told of so often until then.
+# A write that got no answer may be carried out so much later. It is told of until then, each time after twice as long.
 _UNSURE_SECONDS, _PAUSE_SECONDS = 600.0, 5.0
 
 
@@ -67,13 +67,13 @@ class Written:
         loop = asyncio.get_running_loop()
         self._unsure_until = loop.time() + _UNSURE_SECONDS
         if self._again is None:
-            self._again = loop.call_later(_PAUSE_SECONDS, self._anew_again)
+            self._again = loop.call_later(_PAUSE_SECONDS, self._anew_again, 2 * _PAUSE_SECONDS)
 
-    def _anew_again(self) -> None:
+    def _anew_again(self, pause: float) -> None:
         self.anew()
         loop = asyncio.get_running_loop()
         goes_on = loop.time() < self._unsure_until
-        self._again = loop.call_later(_PAUSE_SECONDS, self._anew_again) if goes_on else None
+        self._again = loop.call_later(pause, self._anew_again, 2 * pause) if goes_on else None
 
     def close(self) -> None:
         """Use the file no more."""

@@ -51,8 +51,9 @@ def connections(sessions: str, table: str, slot: Slot) -> list[Connection]:
         source = re.search(r" source=(\S+)", text)
         age = re.search(r" age=(\S+?)\)", text)
         status = re.search(r" status=(-?\d+) ", text)
+        path = paths.get(source[1] if source else "")
         kind: Kind = {"-1": "request", "101": "websocket"}.get(status[1] if status else "-1", "stream")  # type: ignore[assignment]
-        found.append(Connection(paths.get(source[1] if source else ""), _seconds(age[1] if age else ""), kind))
+        found.append(Connection(path, _seconds(age[1] if age else ""), kind))
     return sorted(found, key=lambda each: (-each.seconds, each.path or ""))
 
 
@@ -63,8 +64,13 @@ def ended(table: str) -> int:
 
 def _paths(table: str) -> dict[str, str]:
     # "0x7f…: key=127.0.0.1:41440\ /plone/a use=1 exp=… conn_cur=1"
-    keys = re.findall(r"key=(\S+?)\\ (.*?) use=", table)
-    return {source: path.replace("\\ ", " ") for source, path in keys}
+    # Requests at the same time over one connection of HTTP/2 cannot be told apart: none of them is called by a path
+    # that never ends while another one may end.
+    found: dict[str, str] = {}
+    for source, path in re.findall(r"key=(\S+?)\\ (.*?) use=.* conn_cur=[1-9]", table):
+        known = found.get(source)
+        found[source] = path.replace("\\ ", " ") if known in {None, EVENTS} else known
+    return found
 
 
 def _seconds(age: str) -> int:

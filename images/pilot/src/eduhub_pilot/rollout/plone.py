@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 from eduhub_pilot.adapters.host import Host
 from eduhub_pilot.model.errors import PilotError, RefusedError
-from eduhub_pilot.model.facts import PLONE, PREVIOUS_PLONE, STANDBY_PLONE, Container
+from eduhub_pilot.model.facts import PLONE, PLONE_AWAIT, PREVIOUS_PLONE, STANDBY_PLONE, Container
 from eduhub_pilot.model.outcome import Finding, finding_of
 from eduhub_pilot.model.state import stamp
 
+# A rollback by the host itself has taken no longer than this.
+LATE = timedelta(minutes=5)
 CONFIRM, ROLLBACK = ["./invoke", "plone.confirm"], ["./invoke", "plone.rollback"]
 PYTHON, VERSION = "org.eduhub.python", "org.opencontainers.image.version"
 
@@ -66,7 +69,14 @@ def unconfirmed(host: Host) -> Finding | None:
             f"{upgrade['since']}: confirm it{', or roll it back' if back else '; its previous container is gone'}."
         )
         if back and "confirm_by" in upgrade:
-            said = f"{said} Unconfirmed, the host rolls back by itself at {stamp(upgrade['confirm_by'])}."
+            until = stamp(upgrade["confirm_by"])
+            log = f"docker logs {host.settings.container(PLONE_AWAIT)}"
+            over = host.clock.now() > upgrade["confirm_by"] + LATE
+            said += (
+                f" The host tries to roll back by itself since {until}, and cannot: {log} says why."
+                if over
+                else f" Unconfirmed, the host rolls back by itself at {until}."
+            )
         return Finding("plone_upgrade_unconfirmed", said, [CONFIRM, *([ROLLBACK] if back else [])])
     said = (
         f"An upgrade to Plone {upgrade['to']} was interrupted, and nothing can be written since {upgrade['since']}. A "

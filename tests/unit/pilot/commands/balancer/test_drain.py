@@ -9,8 +9,9 @@ import pytest
 from eduhub_pilot.adapters.haproxy import Public
 from eduhub_pilot.commands.balancer.drain import drain, free
 from eduhub_pilot.commands.balancer.undrain import undrain
+from eduhub_pilot.model.codes import exit_of
 from eduhub_pilot.model.connections import Connection
-from eduhub_pilot.model.errors import PilotError, RefusedError
+from eduhub_pilot.model.errors import PilotError, ProxyDownError, RefusedError
 from eduhub_pilot.model.facts import Answer
 from eduhub_pilot.rollout.drain import CLOSE_STREAMS
 from eduhub_pilot.rollout.status import status
@@ -114,6 +115,29 @@ def test_a_pilot_that_died_between_disk_and_haproxy_is_repeated(live):
     assert effects > 1
     assert drain(live.host, QUIET, SECONDS).code == "drained"
     assert told(live) == "1"
+
+
+@pytest.mark.parametrize("effects", [0, 1])
+def test_it_is_refused_only_before_anything_is_marked(live, effects, monkeypatch):
+    calls = []
+
+    def down(_: object, wanted: bool, patience: float) -> None:
+        assert patience > 0
+        calls.append(wanted)
+        if len(calls) > effects:
+            raise ProxyDownError("HAProxy does not answer.")
+
+    monkeypatch.setattr(type(live.host.proxy), "set_draining", down)
+    with pytest.raises(PilotError) as failed:
+        drain(live.host, QUIET, SECONDS)
+    assert exit_of(failed.value.code, "drain") == (3 if effects else 2)
+    assert live.store.draining() is bool(effects)
+
+
+def test_a_timeout_that_waits_for_nobody_is_refused(live):
+    with pytest.raises(RefusedError, match="edge_drain_seconds is 10 and edge_drain_quiet_seconds 10"):
+        drain(live.host, 10, 10)
+    assert not live.store.draining()
 
 
 def test_it_is_refused_in_the_middle_of_a_rollout_and_while_one_awaits_its_confirmation(held):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from eduhub_pilot.commands.plone import await_confirmation, confirm, rollback, version
-from eduhub_pilot.model.errors import PilotError
+from eduhub_pilot.model.errors import FailedError, PilotError
 from eduhub_pilot.model.facts import Container
 from eduhub_pilot.model.state import Lock
+from eduhub_pilot.rollout.status import status
 from tests.unit.pilot.fakes import Killed
 from tests.unit.pilot.plone_host import (
     AWAIT,
@@ -15,7 +16,6 @@ from tests.unit.pilot.plone_host import (
     OLD,
     PLONE,
     PREVIOUS,
-    SERVES_NEW,
     SERVES_OLD,
     STANDBY,
     FakeEndpoint,
@@ -122,11 +122,33 @@ def test_killed_before_any_effect_it_goes_on_when_it_is_started_again(plone):
     assert effects >= 6
 
 
-def test_after_three_failures_a_person_is_needed(plone):
+def test_a_rollback_that_fails_is_tried_again_until_it_can_be_done(plone):
     go(plone, version, confirm_seconds=60.0)
     plone.broken.add(OLD)
+    at(plone.world, 3000, lambda: plone.broken.discard(OLD))
+    assert waits(plone).code == "plone_rolled_back"
+    assert (found(plone), takes_writes(plone), AWAIT in ended(plone)) == (SERVES_OLD, True, True)
+    assert 3 <= len(plone.world.noted("stuck", "run-9")) <= 10
+
+
+def test_while_it_cannot_be_done_status_says_where_the_reason_is(plone):
+    go(plone, version, confirm_seconds=60.0)
+    plone.world.clock.passed += 600
+    (note,) = [each for each in status(plone.world.host).data["status"]["notes"] if "unconfirmed" in each["code"]]
+    assert "and cannot: docker logs eduhub-plone-await says why" in note["message"]
+
+
+@pytest.mark.parametrize(("stopped", "over"), [(True, False), (False, True)])
+def test_a_stop_ends_it_for_now_and_a_container_that_is_gone_for_good(plone, stopped, over):
+    go(plone, version, confirm_seconds=60.0)
+
+    def stop() -> None:
+        raise FailedError("stopped", "The pilot was stopped by SIGTERM.")
+
+    if stopped:
+        at(plone.world, 30, stop)
+    else:
+        del plone.world.engine.containers[PREVIOUS]
     with pytest.raises(PilotError):
         waits(plone)
-    assert AWAIT in ended(plone)
-    assert len(plone.world.noted("expired", "run-9")) == 3
-    assert found(plone)[PLONE] in {SERVES_NEW[PLONE], SERVES_OLD[PLONE]}
+    assert (AWAIT in ended(plone), bool(plone.world.noted("stuck", "run-9"))) == (over, over)

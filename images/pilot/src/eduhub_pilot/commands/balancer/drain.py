@@ -11,7 +11,7 @@ from dataclasses import asdict
 from eduhub_pilot.adapters.haproxy import Public
 from eduhub_pilot.adapters.host import PATIENCE_SECONDS, Host
 from eduhub_pilot.model import connections
-from eduhub_pilot.model.errors import RefusedError
+from eduhub_pilot.model.errors import PersonError, PilotError, RefusedError, SettingError
 from eduhub_pilot.model.facts import SLOTS
 from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.model.state import stamp
@@ -36,6 +36,11 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
 
 def drain(host: Host, quiet: float, seconds: float, *, check: bool = False) -> Outcome:
     """Mark the host, and wait until for `quiet` seconds no request came; idempotent. RefusedError during a rollout."""
+    if seconds <= quiet:
+        raise SettingError(
+            f"edge_drain_seconds is {seconds:g} and edge_drain_quiet_seconds {quiet:g}: nobody would be waited for. "
+            "Give edge_drain_seconds a larger number."
+        )
     with host.store.guard():
         _refuse_during_a_run(host)
         changed = not host.store.draining()
@@ -44,19 +49,23 @@ def drain(host: Host, quiet: float, seconds: float, *, check: bool = False) -> O
             what = "The host would tell its balancer to go elsewhere" if changed else "The host is drained already"
             return Outcome("drain_planned", f"{what}; it has {counted(now)} now.", changed)
         if changed:
+            host.proxy.set_draining(False, PATIENCE_SECONDS)  # one that cannot be told is found out first
             host.store.save_draining(True)
-        # Said again even where the disk has it: a pilot may have died between the two.
-        host.proxy.set_draining(True, PATIENCE_SECONDS)
-        if changed:
             host.note(None, "drain", "on")
+        # Said again even where the disk has it: a pilot may have died between the two.
+        try:
+            host.proxy.set_draining(True, PATIENCE_SECONDS)
+        except PilotError as error:
+            message = f"The host is marked as drained, but HAProxy could not be told: {error.message}"
+            raise PersonError("drain_unfinished", message, AGAIN, BACK) from None
     began = host.clock.monotonic()
-    found = _until_free(host, quiet, seconds)
+    found, is_free = _until_free(host, quiet, seconds)
     took, left = host.clock.monotonic() - began, found.open
-    event = "drained" if free(found) else "unfinished"
+    event = "drained" if is_free else "unfinished"
     host.note(None, "drain", event, left=len(left), recent=found.recent, seconds=round(took, 1))
     told = "The host tells its balancer to go elsewhere"
     data = {"left": [asdict(each) for each in left], "seconds": round(took, 1)}
-    if free(found):
+    if is_free:
         streams = f"A stop cuts what never ends by itself: {connections.words(left)}."
         message = (
             f"{told}, and got no request for {quiet:g} s (after {took:.0f} s). "
@@ -73,13 +82,14 @@ def drain(host: Host, quiet: float, seconds: float, *, check: bool = False) -> O
     return Outcome("drain_unfinished", message, changed, data, [AGAIN, BACK])
 
 
-def _until_free(host: Host, quiet: float, seconds: float) -> Public:
-    """Return what is left once the host is free, or at the timeout."""
+def _until_free(host: Host, quiet: float, seconds: float) -> tuple[Public, bool]:
+    """Return what is left once the host is free, or at the timeout, and whether it is free."""
     began, sent = host.clock.monotonic(), False
     while True:
         found, passed = host.proxy.public(PATIENCE_SECONDS), host.clock.monotonic() - began
-        if passed >= seconds or (passed >= quiet and sent and free(found)):
-            return found
+        is_free = passed >= quiet and sent and free(found)
+        if is_free or passed >= seconds:
+            return found, is_free
         if passed >= quiet and not sent:
             # The balancer has noticed by now, so listeners that are sent away find another host.
             sent = True

@@ -8,6 +8,7 @@ than that, whatever becomes of the operator. A run that holds the lock of the ho
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -22,9 +23,10 @@ from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.model.state import stamp
 
 POLL_SECONDS = 2.0
-# A rollback that failed may have met an engine or an endpoint that was about to start.
-ATTEMPTS = 3
-RETRY_SECONDS = 60.0
+# A rollback that failed is tried again, each time after twice as long: what it needs may be there by then.
+RETRY_SECONDS, LONGEST_RETRY_SECONDS = 60.0, 900.0
+# What no repetition helps against: a stop, after which the engine starts this again, and a container that is gone.
+FOR_GOOD = frozenset({"stopped", "plone_rollback_blocked"})
 DECIDED = "The upgrade does not wait any more: it was confirmed or rolled back."
 
 
@@ -40,20 +42,25 @@ def without_settings(host: Host, run: str) -> None:
 
 def run(host: Host, options: argparse.Namespace) -> Outcome:
     """Run the command."""
-    for attempt in range(1, ATTEMPTS + 1):
+    pause = RETRY_SECONDS
+    while True:
         try:
             done = _until_over(host, options)
         except (PilotError, OSError) as error:
-            with suppress(PilotError, OSError):
-                host.note(options.run, "plone", "stuck", why=work.reason(error))
-            if attempt == ATTEMPTS:
+            code = getattr(error, "code", "")
+            if code != "stopped":
+                with suppress(PilotError, OSError):
+                    host.note(options.run, "plone", "stuck", why=work.reason(error))
+            if code == "plone_rollback_blocked":
                 _let_end(host)
+            if code in FOR_GOOD:
                 raise
-            host.clock.sleep(RETRY_SECONDS)
+            print(work.reason(error), file=sys.stderr, flush=True)  # for `docker logs`
+            host.clock.sleep(pause)
+            pause = min(2 * pause, LONGEST_RETRY_SECONDS)
         else:
-            break
-    _let_end(host)
-    return done
+            _let_end(host)
+            return done
 
 
 def _let_end(host: Host) -> None:
