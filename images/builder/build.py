@@ -28,8 +28,9 @@ class Builder:
     """Builds images of `images` on `engine`. `base`, where given, is the image that ours stand on instead.
 
     With `missing`, images whose inputs have not changed are left alone, and an image that was built on a given base
-    stays on it: a deployment must not swap the base that a site has chosen. With `fresh` besides, images are made anew
-    whose Debian packages have security updates, by what `look` tells of a suite (by default: nothing).
+    stays on it: a deployment must not swap the base that a site has chosen. So does an image that is only needed for
+    another one. With `fresh` besides, images are made anew whose Debian packages have security updates, by what `look`
+    tells of a suite (by default: nothing).
     """
 
     engine: Engine
@@ -43,6 +44,7 @@ class Builder:
     directory: Path = HERE
     looks: dict[str, Look] = field(default_factory=dict)
     _inputs: dict[str, str] = field(default_factory=dict)
+    _chosen: Sequence[Image] = ()
 
     def inputs(self, image: Image) -> str:
         """Return the hash of all that goes into `image`, its base included."""
@@ -63,7 +65,8 @@ class Builder:
         if self.base:
             facts = self.engine.inspect(self.base)
             return self.base, facts["Id"] if facts else ""
-        labels = (self.engine.labels(image.tag) if self.missing else None) or {}
+        stays = self.missing or image not in self._chosen
+        labels = (self.engine.labels(image.tag) if stays else None) or {}
         return labels.get(BASE_NAME, ""), labels.get(BASE_ID, "")
 
     def _named(self, tag: str) -> Image:
@@ -116,6 +119,7 @@ class Builder:
         above it new. An image that cannot be made stops only those that stand on it: Refusal comes at the end, with a
         sentence for each.
         """
+        self._chosen = chosen
         failed: dict[str, str] = {}
         needed: set[str] = set()
         for image in reversed(self.images):  # an image is after the one it stands on

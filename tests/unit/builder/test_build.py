@@ -306,6 +306,19 @@ def test_add_ons_stand_on_our_plone_and_bring_only_what_is_beyond_it(
         build_with_addons(bench, school, missing=True)
 
 
+def test_a_plone_that_is_only_needed_stays_on_the_base_a_site_has_chosen(bench: Bench, school: AddOns) -> None:
+    """Who builds add-ons has not asked for another base below them."""
+    ours = "eduhub/plone:6.0.13-py3.11"
+    (bench.tree / "plone/6.0.13/requirements.txt").write_text("plone==6.0.13 --hash=sha256:aa\n")
+    school.lock("6.0.13").write_text("school-theme==1.0 --hash=sha256:bb\n")
+    bench.build("plone", base=FOREIGN)
+    assert build_with_addons(bench, school) == {"school/plone:6.0.13-py3.11": "built"}
+    bench.change("plone")
+    assert build_with_addons(bench, school) == {ours: "built", "school/plone:6.0.13-py3.11": "built"}
+    assert f"build on {FOREIGN}" in bench.engine.asked
+    assert bench.engine.images[ours]["org.eduhub.base"] == FOREIGN
+
+
 def test_without_our_plone_there_is_none_with_add_ons(bench: Bench, school: AddOns) -> None:
     """One sentence says what failed, and nothing is built on what was there before."""
     (bench.tree / "plone/6.0.13/requirements.txt").unlink()
