@@ -5,14 +5,20 @@ OPTION are those of `uv pip compile` for every lock. Exit code 0, or 2 with one 
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from builder import HERE, Refusal, addons
+from packaging.requirements import Requirement
+from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
+
+from builder import HERE, Refusal, addons, wheels
 from builder.__main__ import Parser, disk
 from builder.addons import AddOns
 from builder.catalogue import Image, choose, listed, load, pythons
@@ -25,10 +31,12 @@ NEXT = (
         "requested Python version",
         "take another release of the add-on, or lock for the newest Python alone with --python {newest}",
     ),
-    ("no version of", "take a release that there is"),
+    ("no version of", "take a release that there is; what has a file in {directory} comes from there alone"),
     ("unsatisfiable", "take a release of the add-on that fits: Plone's own packages stay as {pins} has them"),
 )
 NETWORK = "check the network, or name your index with UV_DEFAULT_INDEX=..."
+# The files of an institution's own, and what tells their names.
+FORMS: dict[str, Callable[[str], tuple[Any, ...]]] = {".whl": parse_wheel_filename, ".gz": parse_sdist_filename}
 # How uv ends each of its explanations.
 USELESS = ", we can conclude that your requirements are unsatisfiable"
 
@@ -36,10 +44,11 @@ USELESS = ", we can conclude that your requirements are unsatisfiable"
 def compiled(told: AddOns, image: Image, python: str, options: Sequence[str]) -> str:
     """Return the lock of `told` for the version of our Plone `image`, from `python` on, without its header.
 
-    What an earlier lock has of them stays. Raise Refusal where they do not fit our packages, or one another.
+    What an earlier lock has of them stays, but for those with files in the directory: of these the newest is taken.
+    Raise Refusal where they do not fit our packages, or one another.
     """
     ours, before = HERE / image.lock, told.lock(image.version)
-    told.directory.mkdir(exist_ok=True)  # uv insists on it
+    told.directory.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         wanted, constraints, lock = (Path(folder, name) for name in ("addons.in", "constraints.txt", "lock.txt"))
         wanted.write_text("\n".join(told.requirements), encoding="utf-8")
@@ -47,16 +56,56 @@ def compiled(told: AddOns, image: Image, python: str, options: Sequence[str]) ->
         if before.exists():
             shutil.copy(before, lock)
         sources = [word for name in (*image.sdists, *told.sdists) for word in ("--no-binary", name)]
+        own = offered(told.directory, Path(folder, "index"))
+        # An earlier lock would keep the hash of a file that was made anew since.
+        anew = [word for name in own for word in ("--upgrade-package", name)]
+        # A name that the first index has comes from no other one, whatever version a stranger publishes there.
+        addresses = [Path(folder, "index").as_uri(), *os.environ.get("UV_INDEX", "").split()]
+        indexes = [word for address in addresses for word in ("--index", address)]
         done = subprocess.run(
-            [sys.executable, "-m", "uv", "pip", "compile", *options, "--python-version", python, "--find-links",
-             str(told.directory), "--only-binary", ":all:", *sources, "--constraints", str(ours),
+            [sys.executable, "-m", "uv", "pip", "compile", *indexes, "--index-strategy", "first-index", *options,
+             "--python-version", python, "--only-binary", ":all:", *sources, *anew, "--constraints", str(ours),
              "--constraints", str(constraints), "--output-file", str(lock), str(ours.with_name("requirements.in")),
              str(wanted)],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:
             raise Refusal(refusal(done.stderr, told, image))
-        return lock.read_text(encoding="utf-8")
+        text = lock.read_text(encoding="utf-8")
+    demand_own(text, own, told.directory)
+    return text
+
+
+def offered(directory: Path, index: Path) -> dict[str, set[str]]:
+    """Write an index of the files in `directory` to `index`; return the hashes of each name, as a lock has them.
+
+    Raise Refusal for a file whose name tells no package.
+    """
+    index.mkdir()
+    own: dict[str, set[str]] = {}
+    for path in sorted(each for each in directory.iterdir() if each.suffix in FORMS):
+        try:
+            name = FORMS[path.suffix](path.name)[0]
+        except (InvalidSdistFilename, InvalidWheelFilename):
+            raise Refusal(f"{path} has no name of a wheel: make it with python -m build --wheel.") from None
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        own.setdefault(name, set()).add(f"--hash=sha256:{digest}")
+        (index / name).mkdir(exist_ok=True)
+        with (index / name / "index.html").open("a", encoding="utf-8") as page:
+            page.write(f'<a href="{path.resolve().as_uri()}#sha256={digest}">{path.name}</a>\n')
+    return own
+
+
+def demand_own(text: str, own: dict[str, set[str]], directory: Path) -> None:
+    """Raise Refusal where the lock `text` has a name of `own` with another hash than those of its files."""
+    for entry in wheels.entries(text):
+        spec, *hashes = entry.split(" --hash=")
+        name = Requirement(spec).name
+        if name in own and not {f"--hash={each.strip()}" for each in hashes} <= own[name]:
+            raise Refusal(
+                f"{name} has a file in {directory}, and uv took another one: unset UV_FIND_LINKS, and remove "
+                "find-links from your uv.toml."
+            )
 
 
 def refusal(stderr: str, told: AddOns, image: Image) -> str:

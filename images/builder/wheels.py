@@ -54,7 +54,7 @@ class Target:
 def requirements(lock: str, target: Target) -> dict[str, str]:
     """Return the requirements of the text `lock` that count on `target`: name -> "name==1.0 --hash=..."."""
     wanted = {}
-    for entry in _entries(lock):
+    for entry in entries(lock):
         spec, *hashes = re.split(r"\s+(?=--hash=)", entry)
         requirement = Requirement(spec)
         if not hashes:
@@ -64,7 +64,7 @@ def requirements(lock: str, target: Target) -> dict[str, str]:
     return wanted
 
 
-def _entries(lock: str) -> Iterator[str]:
+def entries(lock: str) -> Iterator[str]:
     """Yield the entries of a lock, continued lines joined, comments and options left out."""
     for line in lock.replace("\\\n", " ").splitlines():
         entry = re.sub(r"(^|\s)#.*", "", line).strip()

@@ -15,14 +15,14 @@ PROFILE = """\
 """
 
 
-def make(folder: Path, name: str, needs: str) -> Path:
-    """Write version 1.0 of the package `name`, as "school.theme", which needs another one, into `folder`."""
-    package, told = name.replace(".", "/"), f"{name.replace('.', '_')}-1.0.dist-info"
+def make(folder: Path, name: str, needs: str, version: str = "1.0") -> Path:
+    """Write a version of the package `name`, as "school.theme", which needs another one, into `folder`."""
+    package, told = name.replace(".", "/"), f"{name.replace('.', '_')}-{version}.dist-info"
     files = {
         f"{package}/__init__.py": "",
         f"{package}/configure.zcml": PROFILE,
         f"{package}/profile/metadata.xml": "<metadata><version>1</version></metadata>\n",
-        f"{told}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\nRequires-Dist: {needs}\n",
+        f"{told}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Dist: {needs}\n",
         f"{told}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         f"{told}/entry_points.txt": "[z3c.autoinclude.plugin]\ntarget = plone\n",
     }
@@ -31,7 +31,7 @@ def make(folder: Path, name: str, needs: str) -> Path:
         for path, text in files.items()
     ]
     files[f"{told}/RECORD"] = "\n".join([*record, f"{told}/RECORD,,", ""])
-    wheel = folder / f"{name.replace('.', '_')}-1.0-py3-none-any.whl"
+    wheel = folder / f"{name.replace('.', '_')}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         for path, text in files.items():
             archive.writestr(path, text)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from builder import Refusal, lock
 from builder.addons import AddOns
 from builder.catalogue import choose, load
 from tests.images import wheel
 
-OPTIONS = ["--no-index", "--universal", "--generate-hashes", "--no-header", "--no-annotate", "--no-emit-find-links"]
+OPTIONS = ["--universal", "--generate-hashes", "--no-header", "--no-annotate", "--no-emit-find-links"]
 
 
 def given(school: AddOns) -> str:
@@ -28,13 +30,23 @@ def given(school: AddOns) -> str:
 
 @pytest.fixture
 def ours(tree: Path, monkeypatch: pytest.MonkeyPatch, school: AddOns) -> Path:
-    """Let our Plone be one package; return the folder of wheels, which has that and a theme that needs it."""
+    """Let our Plone be one package, on the only index; return the folder of wheels, with a theme that needs it."""
     monkeypatch.setattr(lock, "HERE", tree)
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
     (tree / "plone/6.0.13/requirements.in").write_text("our.plone==1.0\n")
     (tree / "plone/6.0.13/requirements.txt").write_text("our-plone==1.0\n")
-    wheel.make(school.directory, "our.plone", "our.plone")
+    publish(tree, monkeypatch, wheel.make(tree, "our.plone", "our.plone"))
     wheel.make(school.directory, "school.theme", "our.plone")
     return school.directory
+
+
+def publish(tree: Path, monkeypatch: pytest.MonkeyPatch, *wheels: Path) -> None:
+    """Let there be one index, with `wheels`, each of another package."""
+    for each in wheels:
+        name = canonicalize_name(each.name.partition("-")[0])
+        (tree / "index" / name).mkdir(parents=True, exist_ok=True)
+        (tree / "index" / name / "index.html").write_text(f'<a href="{each.as_uri()}">{each.name}</a>')
+    monkeypatch.setenv("UV_DEFAULT_INDEX", (tree / "index").as_uri())
 
 
 @pytest.mark.parametrize(("words", "python"), [([], "3.9"), (["--python", "3.11"], "3.11")])
@@ -50,15 +62,57 @@ def test_a_lock_has_our_pins_and_those_of_the_add_ons(
     ]  # fmt: skip
     assert text.startswith("# add-ons: school.theme==1.0\n# constraints: none\n")
     assert f"# Python from: {python}\n" in text
-    assert sorted(each.suffix for each in ours.iterdir()) == [".txt", ".whl", ".whl"]
+    assert sorted(each.suffix for each in ours.iterdir()) == [".txt", ".whl"]
     assert capsys.readouterr().out.startswith(f"{path}: for Plone 6.0.13, Python ")
 
 
-def test_without_wheels_of_its_own_an_inventory_needs_no_folder(ours: Path, school: AddOns) -> None:
+def test_without_wheels_of_its_own_an_inventory_needs_no_folder(
+    tree: Path, ours: Path, school: AddOns, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is made, and the lock is in it."""
     elsewhere = replace(school, directory=ours.parent / "other")
-    assert lock.main(["--addons", given(elsewhere), "--", *OPTIONS, "--find-links", str(ours)]) == 0
+    publish(tree, monkeypatch, *ours.iterdir())
+    assert lock.main(["--addons", given(elsewhere), "--", *OPTIONS]) == 0
     assert elsewhere.lock("6.0.13").exists()
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_what_has_a_wheel_there_comes_from_no_index(
+    tree: Path, ours: Path, school: AddOns, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    """A stranger may publish that name in a higher version, or in the same; and a wheel may be made anew."""
+    (tree / "strange").mkdir()
+    publish(tree, monkeypatch, wheel.make(tree / "strange", "school.theme", "our.plone>=1", version))
+    loose = replace(school, requirements=("school.theme",))
+    for needs in ("our.plone", "our.plone>=1,<2"):
+        file = wheel.make(ours, "school.theme", needs)
+        assert lock.main(["--addons", given(loose), "--", *OPTIONS]) == 0
+        entry = loose.lock("6.0.13").read_text().partition("school-theme")[2]
+        assert entry.split() == ["==1.0", "\\", f"--hash=sha256:{sha256(file.read_bytes()).hexdigest()}"]
+
+
+def test_another_file_of_a_name_with_a_wheel_there_is_refused(
+    tree: Path, ours: Path, school: AddOns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder in uv's own settings counts beside every index."""
+    (tree / "strange").mkdir()
+    wheel.make(tree / "strange", "school.theme", "our.plone", "2.0")
+    monkeypatch.setenv("UV_FIND_LINKS", str(tree / "strange"))
+    loose = replace(school, requirements=("school.theme",))
+    with pytest.raises(Refusal) as refusal:
+        lock.main(["--addons", given(loose), "--", *OPTIONS])
+    assert str(refusal.value) == (
+        f"school-theme has a file in {ours}, and uv took another one: unset UV_FIND_LINKS, and remove find-links from "
+        "your uv.toml."
+    )
+    assert not loose.lock("6.0.13").exists()
+
+
+def test_a_file_whose_name_tells_no_package_is_refused(ours: Path, school: AddOns) -> None:
+    """uv would pass it over, and take the package from an index."""
+    file = next(ours.iterdir()).rename(ours / "theme.whl")
+    with pytest.raises(Refusal, match=f"^{file} has no name of a wheel: make it with python -m build --wheel.$"):
+        lock.main(["--addons", given(school), "--", *OPTIONS])
 
 
 def test_add_ons_that_do_not_fit_our_pins_leave_the_lock_as_it_was(ours: Path, school: AddOns) -> None:
@@ -85,7 +139,7 @@ ADVICE = {
         "them."
     ),
     "Because there is no version of collective-easyform==999 and you require collective-easyform==999": (
-        "take a release that there is."
+        "take a release that there is; what has a file in {directory} comes from there alone."
     ),
     "Because the requested Python version (>=3.9) does not satisfy Python>=3.10 and a==2 depends on Python>=3.10, we "
     "can conclude that a==2 cannot be used. And because you require a==2": (
