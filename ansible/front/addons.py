@@ -1,7 +1,8 @@
-"""Add-ons of our Plone that hosts ask for, as the image builder takes them. Pure."""
+"""Add-ons of our Plone that hosts ask for, as the image builder takes them."""
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ def of(
     `known`: the versions that our Plone is built in, with their Pythons; `path` is that of the `inventory`.
     Raises RefusalError for add-ons of which no image can be made.
     """
+    folder = (path if path.is_dir() else path.parent) / FOLDER
     rows: dict[str, dict[str, Any]] = {}
     asked: dict[str, tuple[str, Mapping[str, Any]]] = {}
     for host in hosts:
@@ -50,11 +52,28 @@ def of(
             row = rows.setdefault(repository, {
                 "image": image, "requirements": list(what[ADDONS]), "constraints": list(what[CONSTRAINTS]),
                 "sdists": list(what[SDISTS]), "hosts": [], "inventory": inventory,
-                "directory": str((path if path.is_dir() else path.parent) / FOLDER),
+                "directory": str(folder),
             })  # fmt: skip
             pair = [str(values["plone_version"]), str(values["plone_python"])]
             row["hosts"] += [pair] if pair not in row["hosts"] else []
+    for name, told in asked.values():
+        if not told[ADDONS]:
+            _check_without(name, str(told[IMAGE]), folder)
     return list(rows.values())
+
+
+def _check_without(host: str, image: str, folder: Path) -> None:
+    """Raise RefusalError where a host without add-ons names an image that `folder` has a lock of add-ons for.
+
+    It would be taken for one made elsewhere, and the old one would stay in service.
+    """
+    stem = image.rpartition(":")[0].replace("/", "-").replace(":", "-")
+    lock = next(folder.glob(f"{glob.escape(stem)}-[0-9]*.txt"), None)
+    if lock and not image.startswith(OURS):
+        raise RefusalError(
+            f"{host} has no {ADDONS}, and its {IMAGE} is {image}, which was built with those in {lock}: remove "
+            f"{IMAGE} from the inventory to have our Plone, or the lock if you make that image yourself."
+        )
 
 
 def _check(host: str, values: Mapping[str, Any], known: Mapping[str, Sequence[str]]) -> None:

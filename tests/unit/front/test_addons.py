@@ -52,6 +52,23 @@ def test_a_host_with_a_plone_of_its_own_may_see_the_image_of_others():
     assert len(of(SCHOOL, {"plone_image": IMAGE, "plone_url": "https://cms.example.edu/Plone"})) == 1
 
 
+def test_an_image_with_add_ons_does_not_stay_in_service_without_them(tmp_path):
+    """Emptied plone_addons beside the same plone_image are a mistake, or the image is made elsewhere now."""
+    emptied, other = {"plone_image": IMAGE}, {"plone_image": "school/plone-dev:{version}-py{python}"}
+    (tmp_path / "plone_addons").mkdir()
+    lock = tmp_path / "plone_addons/school-plone-6.txt"
+    lock.touch()
+    with pytest.raises(RefusalError) as refusal:
+        of({}, emptied, path=tmp_path)
+    assert refusal.value.messages[0] == (
+        f"b has no plone_addons, and its plone_image is {IMAGE}, which was built with those in {lock}: remove "
+        "plone_image from the inventory to have our Plone, or the lock if you make that image yourself."
+    )
+    assert of({}, other, {**emptied, "plone_url": "https://cms.example.edu/Plone"}, path=tmp_path) == []
+    lock.rename(tmp_path / "plone_addons/school-plone-dev-6.txt")
+    assert of(emptied, path=tmp_path) == []
+
+
 NAME_ONE = "name an image of your own, with both placeholders in its tag, as in school/plone:{version}-py{python}."
 
 
