@@ -135,7 +135,9 @@ def read_hosts(options: argparse.Namespace) -> tuple[list[Target], Documented]:
     options.defaults = {name: option["default"] for name, option in known.options.items() if "default" in option}
     hosts = inventory.load(options.path, options.limit, known.prefixes)
     inventory.check(options.path, hosts, known)
-    options.addons = addons.of(hosts, options.defaults, plone_versions(), options.inventory, options.path)
+    options.addons = []
+    if options.verb in {*images.BUILDING, *images.PROGRAMS}:  # what brings a host back needs none, and is not refused
+        options.addons = addons.of(hosts, options.defaults, plone_versions(), options.inventory, options.path)
     return hosts, known
 
 

@@ -25,6 +25,8 @@ PROGRAMS = {
     "plone.lock": "builder.lock", "images.build": "builder", "images.audit": "builder.audit",
     "images.sbom": "builder.sbom",
 }  # fmt: skip
+# Verbs on hosts that build what these need.
+BUILDING = {"deploy", "engine", "plan", "plone.upgrade", "upgrade"}
 
 
 def for_deploy(

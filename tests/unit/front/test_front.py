@@ -92,6 +92,33 @@ def test_it_refuses_an_inventory_with_every_mistake_in_it(refused, checkout):
     } == set(refused("deploy").splitlines())
 
 
+@pytest.mark.parametrize("verb", ["deploy", "engine", "images.build", "plan", "plone.lock", "plone.upgrade", "upgrade"])
+def test_add_ons_of_which_no_image_can_be_made_stop_what_builds_one(with_dropped_version, verb):
+    with pytest.raises(RefusalError) as refusal:
+        main.read_hosts(with_dropped_version(verb))
+    assert refusal.value.messages[0].startswith("localhost has Plone 5 on Python 3.11, and it is built as 6 for 3.11:")
+
+
+@pytest.mark.parametrize("verb", ["maintenance", "plone.confirm", "plone.rollback", "rollback", "status", "undrain"])
+def test_they_stop_nothing_that_brings_a_host_back(with_dropped_version, verb):
+    hosts, _ = main.read_hosts(options := with_dropped_version(verb))
+    assert ([host.name for host in hosts], options.addons) == (["localhost"], [])
+
+
+@pytest.fixture
+def with_dropped_version(checkout, monkeypatch):
+    """Return how a verb is asked for where the host has add-ons on a Plone that the checkout builds no more."""
+    monkeypatch.setattr(main, "CHECKOUT", checkout)
+    hosts = checkout / "inventories/local/hosts.yml"
+    hosts.write_text(f"""{hosts.read_text()}\
+  vars:
+    plone_addons: [school.theme]
+    plone_image: "school/plone:{{version}}-py{{python}}"
+    plone_version: "5"
+""")
+    return lambda verb: main.parsed([verb])
+
+
 @pytest.fixture
 def somebody(monkeypatch):
     """Not root."""
