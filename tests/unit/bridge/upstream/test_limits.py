@@ -273,13 +273,3 @@ def test_retries_have_a_budget(start):
     retries = metric(bridge, "eduhub_bridge_plone_retries_total")
     assert 8 <= retries <= 12  # ten to begin with, a tenth for each request; without a budget 40
     assert not re.search("traceback", bridge.log.read_text())
-
-
-def test_a_write_that_got_no_answer_may_be_carried_out_later(start, plone):
-    bridge = start(plone.url, EDUHUB_PLONE_SECONDS="1", EDUHUB_CACHE_SECONDS="60")
-    first = bridge.get("/plone/count").body
-    assert bridge.get("/plone/count").body == first
-    assert bridge.get("/plone/wait", USER, method="POST").status == 504
-    second = bridge.get("/plone/count").body
-    assert (second != first, bridge.get("/plone/count").body) == (True, second)
-    until(lambda: bridge.get("/plone/count").body != second, 10)

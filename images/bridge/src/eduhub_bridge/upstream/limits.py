@@ -241,8 +241,6 @@ class Upstream:
         except UpstreamError as error:
             held.free()
             changed = error.sent
-            if kind is Kind.WRITE and held.begun and changed:
-                self._written.unsure()
             raise (held.error or self._counted(error)) from error
         except BaseException:
             held.free()

@@ -20,8 +20,6 @@ from eduhub_bridge.telemetry.logs import Seldom
 _BYTES = 8
 # A turn that was free takes microseconds.
 _AT_ONCE_SECONDS = 0.001
-# A write that got no answer may be carried out so much later. It is told of until then, each time after twice as long.
-_UNSURE_SECONDS, _PAUSE_SECONDS = 600.0, 5.0
 
 
 class Written:
@@ -35,8 +33,6 @@ class Written:
         self._own = secrets.token_bytes(_BYTES)
         self._file: Optional[int] = None
         self._log = Seldom()
-        self._unsure_until = 0.0
-        self._again: Optional[asyncio.TimerHandle] = None
         if folder is not None:
             self._file = os.open(folder / "written", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             if len(os.pread(self._file, _BYTES, 0)) < _BYTES:
@@ -62,23 +58,8 @@ class Written:
         except OSError as error:
             self._log.say("write_untold", detail=f"The other slot may show older pages: {error.strerror}.")
 
-    def unsure(self) -> None:
-        """A write got no answer: what is read from now on may be old as soon as Plone has carried it out."""
-        loop = asyncio.get_running_loop()
-        self._unsure_until = loop.time() + _UNSURE_SECONDS
-        if self._again is None:
-            self._again = loop.call_later(_PAUSE_SECONDS, self._anew_again, 2 * _PAUSE_SECONDS)
-
-    def _anew_again(self, pause: float) -> None:
-        self.anew()
-        loop = asyncio.get_running_loop()
-        goes_on = loop.time() < self._unsure_until
-        self._again = loop.call_later(pause, self._anew_again, 2 * pause) if goes_on else None
-
     def close(self) -> None:
         """Use the file no more."""
-        if self._again is not None:
-            self._again.cancel()
         if self._file is not None:
             os.close(self._file)
             self._file = None
