@@ -12,6 +12,7 @@ from front.request import Request
 
 SERVING = "serving"
 
+
 def check_others(run: Run, asked: Sequence[str], fleet: Sequence[str], signals: Signals) -> None:
     """Ask all hosts of `fleet` for their status; RefusalError where none but those `asked` for takes traffic.
 

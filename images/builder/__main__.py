@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NoReturn
 
@@ -112,12 +112,23 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
-if __name__ == "__main__":
+def run(name: str, program: Callable[[Sequence[str]], int], stopped: str = "") -> NoReturn:
+    """End with the exit code of `program`, or with 2 and one sentence that begins with `name`.
+
+    `stopped`: what to say after Ctrl-C.
+    """
     try:
-        sys.exit(main(sys.argv[1:]))
+        sys.exit(program(sys.argv[1:]))
     except Refusal as refusal:
-        sys.exit(print(f"builder: {refusal}", file=sys.stderr) or 2)
+        why = str(refusal)
     except OSError as error:
-        sys.exit(print(f"builder: {disk(error)}", file=sys.stderr) or 2)
+        why = disk(error)
     except KeyboardInterrupt:
-        sys.exit(print("builder: stopped; what was built so far is kept.", file=sys.stderr) or 2)
+        why = stopped
+    if why:
+        print(f"{name}: {why}", file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    run("builder", main, "stopped; what was built so far is kept.")

@@ -4,7 +4,6 @@ answer."""
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from builder import Refusal, addons, advisories, cache, report, security
-from builder.__main__ import Parser, disk
+from builder.__main__ import Parser, run
 from builder.advisories import Advisory, Database
 from builder.build import Builder, built, created
 from builder.catalogue import Image, load, with_addons
@@ -132,11 +131,4 @@ def document(rows: Sequence[Audited]) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except Refusal as refusal:
-        sys.exit(print(f"audit: {refusal}", file=sys.stderr) or 2)
-    except OSError as error:
-        sys.exit(print(f"audit: {disk(error)}", file=sys.stderr) or 2)
-    except KeyboardInterrupt:
-        sys.exit(2)
+    run("audit", main)

@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
 
 from builder import HERE, Refusal, addons, wheels
-from builder.__main__ import Parser, disk
+from builder.__main__ import Parser, run
 from builder.addons import AddOns
 from builder.catalogue import Image, choose, listed, load, pythons
 
@@ -151,11 +151,4 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except Refusal as refused:
-        sys.exit(print(f"lock: {refused}", file=sys.stderr) or 2)
-    except OSError as error:
-        sys.exit(print(f"lock: {disk(error)}", file=sys.stderr) or 2)
-    except KeyboardInterrupt:
-        sys.exit(2)
+    run("lock", main)

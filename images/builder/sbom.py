@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import sys
 import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
@@ -24,7 +23,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from builder import Refusal, addons, cache, report, wheels
-from builder.__main__ import Parser, disk
+from builder.__main__ import Parser, run
 from builder.build import Builder, built, created
 from builder.catalogue import load, with_addons
 from builder.contents import Contents, Distribution, Package
@@ -158,11 +157,4 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except Refusal as refusal:
-        sys.exit(print(f"sbom: {refusal}", file=sys.stderr) or 2)
-    except OSError as error:
-        sys.exit(print(f"sbom: {disk(error)}", file=sys.stderr) or 2)
-    except KeyboardInterrupt:
-        sys.exit(2)
+    run("sbom", main)

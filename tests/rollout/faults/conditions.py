@@ -46,6 +46,16 @@ def served(host: Host) -> bool:
     return plone_answers() and host.does(f'docker info && test -z "$({waiting})"') == 0
 
 
+def signs_in(host: Host, user: str, more: str = "") -> None:
+    """Make a user on the host who signs in with the key of root there; `more` are options of useradd."""
+    made = f"""
+        id {user} || useradd --create-home --shell /bin/bash {more} {user}
+        install --directory --owner {user} --group {user} --mode 700 /home/{user}/.ssh
+        install --owner {user} --group {user} --mode 600 /root/.ssh/authorized_keys /home/{user}/.ssh/
+    """
+    assert host.does(made) == 0
+
+
 def started(host: Host) -> str:
     """Return when the containers that serve were started."""
     names = " ".join(f"{INNER}-{name}" for name in ("edge", "plone", live(host)["slot"]))
@@ -94,13 +104,8 @@ def another_subnet_than_the_networks_is_refused(host: Host, folder: Path) -> Non
 
 
 def a_user_with_a_sudo_password_may_do_all(host: Host, folder: Path) -> None:
-    made = """
-        id ada || useradd --create-home --shell /bin/bash --groups sudo ada
-        echo ada:secret | chpasswd
-        mkdir -p /home/ada/.ssh && cp /root/.ssh/authorized_keys /home/ada/.ssh/
-        chown -R ada: /home/ada/.ssh && chmod 700 /home/ada/.ssh
-    """
-    assert host.does(made) == 0
+    signs_in(host, "ada", "--groups sudo")
+    assert host.does("echo ada:secret | chpasswd") == 0
     user = {"ansible_user": "ada", "ansible_become": True}
     before = started(host)
     refused = host.operator.with_variables(folder / "nothing", **user).types("upgrade", "--python", NEWEST)
@@ -165,13 +170,8 @@ def behind_a_jump_host_all_works(host: Host, folder: Path) -> None:
 
 
 def a_user_who_becomes_root_by_su_may_do_all(host: Host, folder: Path) -> None:
-    made = """
-        id eve || useradd --create-home --shell /bin/bash eve
-        echo root:secret | chpasswd
-        mkdir -p /home/eve/.ssh && cp /root/.ssh/authorized_keys /home/eve/.ssh/
-        chown -R eve: /home/eve/.ssh && chmod 700 /home/eve/.ssh
-    """
-    assert host.does(made) == 0
+    signs_in(host, "eve")
+    assert host.does("echo root:secret | chpasswd") == 0
     operator = host.operator.with_variables(
         folder / "su", ansible_user="eve", ansible_become=True, ansible_become_method="su",
         ansible_become_password="secret",  # noqa: S106

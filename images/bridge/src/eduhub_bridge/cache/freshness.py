@@ -185,7 +185,7 @@ def for_everybody(key: Key, fields: Fields) -> list[tuple[bytes, bytes]]:
 def unheard(status: int, fields: Fields, *, shared: bool) -> frozenset[bytes]:
     """Return the names of what Plone was not sent for an answer to everybody, and would have answered differently with.
 
-    `shared` says whether the answer is for everybody indeed. A failure is one whoever asks.
+    `shared` says whether the answer is for everybody indeed. A failure does not depend on the client.
     """
     if status >= 500:
         return frozenset()

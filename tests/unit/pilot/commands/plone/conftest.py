@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from eduhub_pilot.model.facts import Container
-from tests.unit.pilot.plone_host import NEW, OLD, PLONE, PYTHONS, STANDBY, FakeEndpoint
+from tests.unit.pilot.plone_host import NEW, OLD, PLONE, PYTHONS, STANDBY, FakeEndpoint, Images
 
 
 @pytest.fixture
@@ -19,3 +19,9 @@ def plone(live) -> FakeEndpoint:
     endpoint = FakeEndpoint(live.store.root / "run", live.clock, live, live.clock.passed + 9)
     live.host = replace(live.host, before_plone=endpoint)
     return endpoint
+
+
+@pytest.fixture
+def images(plone: FakeEndpoint) -> Images:
+    """The programs in the image that serves, and in that of another version, whose standby is there."""
+    return Images.of_both(plone)

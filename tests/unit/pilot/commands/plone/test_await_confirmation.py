@@ -19,7 +19,6 @@ from tests.unit.pilot.plone_host import (
     SERVES_OLD,
     STANDBY,
     FakeEndpoint,
-    Images,
     ended,
     found,
     go,
@@ -29,10 +28,7 @@ from tests.unit.pilot.plone_host import (
 )  # fmt: skip
 from tests.unit.pilot.world import at
 
-
-@pytest.fixture(autouse=True)
-def images(plone: FakeEndpoint) -> Images:
-    return Images.of_both(plone)
+pytestmark = pytest.mark.usefixtures("images")
 
 
 def waits(plone: FakeEndpoint):

@@ -19,7 +19,6 @@ from tests.unit.pilot.plone_host import (
     SERVES_OLD,
     STANDBY,
     FakeEndpoint,
-    Images,
     found,
     go,
     killed,
@@ -28,10 +27,7 @@ from tests.unit.pilot.plone_host import (
     unconfirmed,
 )  # fmt: skip
 
-
-@pytest.fixture(autouse=True)
-def images(plone: FakeEndpoint) -> Images:
-    return Images.of_both(plone)
+pytestmark = pytest.mark.usefixtures("images")
 
 def codes(plone: FakeEndpoint) -> list[str]:
     return [note["code"] for note in status(plone.world.host).data["status"]["notes"]]
