@@ -14,6 +14,7 @@ from invoke.tasks import task
 
 from command_line import CommandLine, Hosts, LastingStream, ask_for_consent, on_hosts, play, run
 from command_line.images import audit_images, build, builder, locks_of_versions, molecule, sbom_images, verify_images
+from command_line.kit import kit_engine, make_kit, verify_kit
 from command_line.plone import backup, backups, confirm_plone, lock_plone, pack, restore, rollback_plone, upgrade_plone
 from lab.verbs import lab_down, lab_up
 
@@ -231,13 +232,14 @@ def openapi(c: Context, breaking: bool = False) -> None:
 
 
 images = Collection("images", build, verify_images, audit_images, sbom_images)
+kits = Collection("kit", make_kit, verify_kit, kit_engine)
 practice = Collection("lab", lab_up, lab_down)
 plone = Collection(
     "plone", backup, backups, restore, pack, lock_plone, upgrade_plone, confirm_plone, rollback_plone
 )  # fmt: skip
 namespace = Collection(
     deploy, plan, upgrade, confirm, rollback, maintenance, drain, undrain, certificates, status, trace, report, verify,
-    preflight, destroy, bench, check, test, lock, settings, openapi, images, plone, practice,
+    preflight, destroy, bench, check, test, lock, settings, openapi, images, plone, practice, kits,
 )  # fmt: skip
 namespace.configure(
     {

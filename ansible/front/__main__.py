@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
-from front import addons, draining, images, inventory, planning, trace
+from front import addons, draining, images, inventory, kit, planning, trace
 from front.documented import Documented, documented, read
 from front.exit_codes import DONE, REFUSED, fleet_exit, partly, run_exit
 from front.fleet import Fleet, bridges, fleet_of, policy_of
@@ -75,6 +75,8 @@ def main(words: Sequence[str]) -> int:
             options = parsed(words)
             if options.verb in images.PROGRAMS:
                 return about_images(options, signals)
+            if options.verb == "kit":
+                return make_kit(options, signals)
             reviewed = take_plan(options) if options.plan else None
             hosts = checked(options)
             if options.verb == "drain" and not options.values.get("eduhub_yes"):
@@ -136,7 +138,8 @@ def read_hosts(options: argparse.Namespace) -> tuple[list[Target], Documented]:
     hosts = inventory.load(options.path, options.limit, known.prefixes)
     inventory.check(options.path, hosts, known)
     options.addons = []
-    if options.verb in {*images.BUILDING, *images.PROGRAMS}:  # what brings a host back needs none, and is not refused
+    # What brings a host back needs none, and is not refused.
+    if options.verb in {*images.BUILDING, *images.PROGRAMS, "kit"}:
         options.addons = addons.of(hosts, options.defaults, plone_versions(), options.inventory, options.path)
     return hosts, known
 
@@ -152,6 +155,19 @@ def about_images(options: argparse.Namespace, signals: Signals) -> int:
             f"The inventory {options.inventory} sets no plone_addons: name there what its Plone needs beside ours.",
         )
     return images.run(CHECKOUT, images.PROGRAMS[options.verb], options.words, options.addons, signals)
+
+
+def make_kit(options: argparse.Namespace, signals: Signals) -> int:
+    """Build what the hosts of the inventory need, and write the kit; return the exit code. Raises RefusalError."""
+    hosts, _ = read_hosts(options)
+    parser = Parser(prog="kit", allow_abbrev=False)
+    parser.add_argument("--python", default="")
+    own, rest = parser.parse_known_args(options.words)
+    needed = kit.tags(hosts, kit.pythons(hosts, own.python, ladder().pythons, options.defaults), options.defaults)
+    if not images.build(CHECKOUT, needed, options.addons, signals):
+        return REFUSED
+    words = [*kit.words(hosts, needed, options.defaults), *rest]
+    return images.run(CHECKOUT, "builder.kit", words, options.addons, signals)
 
 
 def take_plan(options: argparse.Namespace) -> Plan:

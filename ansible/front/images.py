@@ -94,7 +94,7 @@ def run(
     given = ["--addons", json.dumps(addons)] if addons else []
     child = subprocess.Popen(
         [sys.executable, "-m", program, *given, *words],
-        cwd=checkout, env={**os.environ, "PYTHONPATH": str(checkout / "images")}, text=True,
-        start_new_session=True, stdin=subprocess.DEVNULL, stdout=stdout,
+        cwd=checkout, env={**os.environ, "PYTHONPATH": f"{checkout / 'images'}{os.pathsep}{checkout / 'ansible'}"},
+        text=True, start_new_session=True, stdin=subprocess.DEVNULL, stdout=stdout,
     )  # fmt: skip
     return REFUSED if wait_or_stop(child, signals) else child.returncode

@@ -82,7 +82,7 @@ def write(exported: Path, lacking: Mapping[str, Mapping[str, Any]], path: Path, 
     that was not exported.
     """
     with tarfile.open(exported) as source, path.open("wb") as raw:
-        images = _exported(source)
+        images = images_in(source)
         chosen = {name: images[image["identity"]] for name, image in lacking.items()}
         ends = [0]
         with gzip.GzipFile("", "wb", LEVEL, raw, mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as archive:
@@ -97,7 +97,7 @@ def write(exported: Path, lacking: Mapping[str, Mapping[str, Any]], path: Path, 
     return {name: {"bytes": end - start} for name, start, end in zip(lacking, ends, ends[1:])}
 
 
-def _exported(source: tarfile.TarFile) -> dict[str, dict[str, Any]]:
+def images_in(source: tarfile.TarFile) -> dict[str, dict[str, Any]]:
     """Return the images of an archive by their identities: entries of its manifest, with `diff_ids` and `config`."""
     found = {}
     for image in json.load(_open(source, "manifest.json")):
@@ -111,10 +111,12 @@ def _exported(source: tarfile.TarFile) -> dict[str, dict[str, Any]]:
 
 def _renamed(image: Mapping[str, Any]) -> dict[str, Any]:
     """Return the entry of the manifest; layers are named by what is in them, so that images share them."""
-    return {**{key: image[key] for key in ("Config", "RepoTags")}, "Layers": [_file(id_) for id_ in image["diff_ids"]]}
+    layers = [layer_file(diff_id) for diff_id in image["diff_ids"]]
+    return {**{key: image[key] for key in ("Config", "RepoTags")}, "Layers": layers}
 
 
-def _file(diff_id: str) -> str:
+def layer_file(diff_id: str) -> str:
+    """Return the name of a layer's file in an archive, by what is in it: images share it."""
     return f"{diff_id.rpartition(':')[2]}.tar"
 
 
@@ -126,9 +128,9 @@ def _add_image(
     if image["Config"] not in written:
         _add(archive, image["Config"], io.BytesIO(image["config"]))
     for diff_id, member in zip(image["diff_ids"], image["Layers"]):
-        if diff_id in layers and _file(diff_id) not in written:
-            written.add(_file(diff_id))
-            _add(archive, _file(diff_id), _open(source, member))
+        if diff_id in layers and layer_file(diff_id) not in written:
+            written.add(layer_file(diff_id))
+            _add(archive, layer_file(diff_id), _open(source, member))
 
 
 def _add(archive: tarfile.TarFile, name: str, content: IO[bytes]) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import errno
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import NoReturn
 
-from builder import Refusal, addons, cache, report, security
+from builder import HERE, Refusal, addons, cache, report, security
 from builder.build import Builder
 from builder.catalogue import Image, choose, demand_locks, listed, load, tagged, with_addons
 from builder.engine import Engine
+from builder.kit.unpacked import Kit
 
 DOES = "Build the images, hermetically, on the Docker Engine."
 
@@ -64,6 +66,17 @@ def on_given_base(images: Sequence[Image], chosen: Sequence[Image], named: bool,
     return fit
 
 
+def load_others(kit: Kit, engine: Engine, tags: Iterable[str], progress: report.Progress) -> None:
+    """Load those of `tags` that an institution makes itself from the kit, unless the engine has the same layers."""
+    for tag in sorted(tags):
+        facts, told = engine.inspect(tag), kit.manifest.images.get(tag)
+        if told and (facts is None or facts["RootFS"]["Layers"] != told["diff_ids"]):
+            with progress.step(tag, "load from the kit"), tempfile.TemporaryFile() as file:
+                kit.archive(tag, file)
+                file.seek(0)
+                engine.load(file)
+
+
 def disk(error: OSError) -> str:
     """Return the sentence for a file system that does not let us write or read."""
     if error.errno == errno.ENOSPC:
@@ -89,10 +102,15 @@ def main(words: Sequence[str]) -> int:
         if wanted.base:
             python = engine.target(wanted.base).python
             chosen = on_given_base(images, chosen, bool(names), wanted.base, python)
+        kit = Kit.at(HERE.parent)
+        # In a place without a network no archive is asked by the way.
+        look = security.Look if kit and not wanted.fresh else partial(security.look, asked=wanted.fresh)
         builder = Builder(
-            engine, images, progress, wanted.base, wanted.missing or wanted.fresh, wanted.no_cache, wanted.fresh,
-            partial(security.look, asked=wanted.fresh),
+            engine, images, progress, wanted.base, wanted.missing or wanted.fresh, wanted.no_cache, wanted.fresh, look,
+            kit=kit,
         )  # fmt: skip
+        if kit and wanted.tags:
+            load_others(kit, engine, set(names) - {image.tag for image in images}, progress)
         results: list[report.Result] = []
         try:
             for result in builder.run(chosen):

@@ -15,12 +15,15 @@ from builder import HERE, Refusal, cache, contents, context, inputs, manifest, r
 from builder.catalogue import Image, Root, choose
 from builder.contents import Contents
 from builder.engine import Engine
+from builder.kit.unpacked import Kit
 from builder.report import Progress, Result
 from builder.security import Look, Update
 
 # On an image that stands on a given base: its name and its id.
 BASE_NAME = "org.eduhub.base"
 BASE_ID = "org.eduhub.base.id"
+# On every image of ours: the hash of all that went into it.
+INPUTS = "org.eduhub.inputs"
 
 
 @dataclass
@@ -31,6 +34,9 @@ class Builder:
     stays on it: a deployment must not swap the base that a site has chosen. So does an image that is only needed for
     another one. With `fresh` besides, images are made anew whose Debian packages have security updates, by what `look`
     tells of a suite (by default: nothing).
+
+    With a `kit`, an image that is left alone where it has not changed is loaded from there where it is missing, and
+    never built.
     """
 
     engine: Engine
@@ -42,6 +48,7 @@ class Builder:
     fresh: bool = False
     look: Callable[[str], Look] = Look
     directory: Path = HERE
+    kit: Kit | None = None
     looks: dict[str, Look] = field(default_factory=dict)
     _inputs: dict[str, str] = field(default_factory=dict)
     _chosen: Sequence[Image] = ()
@@ -67,6 +74,8 @@ class Builder:
             return self.base, facts["Id"] if facts else ""
         stays = self.missing or image not in self._chosen
         labels = (self.engine.labels(image.tag) if stays else None) or {}
+        if stays and self.kit and image.tag in self.kit.manifest.images:
+            labels = labels or self.kit.manifest.images[image.tag]["base"]
         return labels.get(BASE_NAME, ""), labels.get(BASE_ID, "")
 
     def _named(self, tag: str) -> Image:
@@ -75,7 +84,7 @@ class Builder:
     def is_present(self, image: Image) -> bool:
         """Whether the engine has `image`, made from these inputs and, with `fresh`, without security updates since."""
         facts = self.engine.inspect(image.tag)
-        if facts is None or (facts["Config"].get("Labels") or {}).get("org.eduhub.inputs") != self.inputs(image):
+        if facts is None or (facts["Config"].get("Labels") or {}).get(INPUTS) != self.inputs(image):
             return False
         return not (self.fresh and self.updates(image, facts["Id"]))
 
@@ -121,10 +130,7 @@ class Builder:
         """
         self._chosen = chosen
         failed: dict[str, str] = {}
-        needed: set[str] = set()
-        for image in reversed(self.images):  # an image is after the one it stands on
-            if image.base and (image in chosen or image.tag in needed) and not self._given(image)[0]:
-                needed.add(image.base)
+        needed = self._needed_for(chosen)
         unmade: set[str] = set()
         for image in self.images:
             wanted = image in chosen
@@ -139,17 +145,47 @@ class Builder:
                 self.progress.say(image.short, f"left out: {image.base} cannot be made")
                 unmade.add(image.tag)
                 continue
-            self._say_why(image)
-            started = time.monotonic()
             try:
-                facts = self._make(image)
+                yield self._loaded(image, self.kit) if self.kit and self.missing else self._built(image)
             except Refusal as refusal:
                 failed[image.tag] = f"{image.short}: {refusal}"
                 unmade.add(image.tag)
-                continue
-            yield self._result(image, facts, time.monotonic() - started, "built")
         if failed:
             raise Refusal(" ".join(failed.values()))
+
+    def _needed_for(self, chosen: Sequence[Image]) -> set[str]:
+        """Return the tags of the images that those of `chosen` stand on which are to be built here."""
+        needed: set[str] = set()
+        for image in reversed(self.images):  # an image is after the one it stands on
+            if image.base and (image in chosen or image.tag in needed):
+                stands = not self._given(image)[0] and not self._is_in_kit(image)
+                needed |= {image.base} if stands else set()
+        return needed
+
+    def _is_in_kit(self, image: Image) -> bool:
+        """Whether `image` is in a kit, made from these inputs; not where it is to be built all the same."""
+        told = self.kit.manifest.images.get(image.tag) if self.kit and self.missing else None
+        return told is not None and told["inputs"] == self.inputs(image)
+
+    def _built(self, image: Image) -> Result:
+        self._say_why(image)
+        started = time.monotonic()
+        facts = self._make(image)
+        return self._result(image, facts, time.monotonic() - started, "built")
+
+    def _loaded(self, image: Image, kit: Kit) -> Result:
+        """Load an image from the kit. Raise Refusal where it is not there, or made from other inputs."""
+        started = time.monotonic()
+        if not self._is_in_kit(image):
+            changed = image.tag in kit.manifest.images
+            why = "has it as made of other files than are here" if changed else "does not either"
+            advice = "unpack it anew" if changed else f"make one with it: ./invoke kit{image.option}"
+            raise Refusal(f"the engine does not have it, and the kit {kit.manifest.name} {why}; {advice}.")
+        with self.progress.step(image.short, "load from the kit"), tempfile.TemporaryFile() as file:
+            kit.archive(image.tag, file)
+            file.seek(0)
+            self.engine.load(file)
+        return self._result(image, self._facts(image.tag), time.monotonic() - started, "loaded")
 
     def _say_why(self, image: Image) -> None:
         """With `fresh`, say which security updates `image` is made anew for."""
@@ -263,7 +299,7 @@ class Builder:
                 "org.opencontainers.image.title": image.title,
                 "org.opencontainers.image.version": image.version,
                 "org.opencontainers.image.revision": revision.commit(self.directory),
-                "org.eduhub.inputs": self.inputs(image),
+                INPUTS: self.inputs(image),
                 "org.eduhub.manifest": manifest.digest(listing),
             }
             given, given_id = self._given(image)
@@ -289,7 +325,7 @@ class Builder:
             id=facts["Id"],
             seconds=round(seconds, 1),
             state=state,
-            inputs=labels["org.eduhub.inputs"],
+            inputs=labels[INPUTS],
             manifest=labels["org.eduhub.manifest"],
             end_of_life=ended.isoformat() if ended else None,
             suite=self.suite(image),

@@ -59,6 +59,13 @@ class Image:
         """The tag without our repository, as people say it: "bridge:py3.11"."""
         return self.tag.removeprefix(f"{REPOSITORY}/")
 
+    @property
+    def option(self) -> str:
+        """The option of ./invoke kit that brings it, with a space before it; "" where every kit has it."""
+        if self.name == "bridge":
+            return f" --python {self.python}"
+        return self.addons.option if self.addons else ""
+
     def ended(self, day: date) -> date | None:
         """Return the last day of security fixes of its suite, if that was before `day`."""
         return self.end_of_life if self.end_of_life and self.end_of_life < day else None

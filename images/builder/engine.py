@@ -131,6 +131,20 @@ class Engine:
             finally:
                 container.remove(v=True, force=True)
 
+    def save(self, tag: str, path: Path) -> None:
+        """Write the image `tag` to `path`, as `docker save` does."""
+        with _plainly(), path.open("wb") as file:
+            for chunk in self._client.api.get_image(tag):
+                file.write(chunk)
+
+    def load(self, archive: IO[bytes]) -> None:
+        """Load the images in `archive`, as `docker load` does."""
+        with _plainly():
+            answers: Any = self._client.api.load_image(archive, quiet=True)  # type: ignore[no-untyped-call] # in the stubs
+            for answer in answers:
+                if "error" in answer:
+                    raise Refusal(sentence(answer["error"]))
+
     def label(self, image: str, tag: str, labels: Mapping[str, str]) -> dict[str, Any]:
         """Put `labels` on `image`, name it `tag`, and return its description. Who had the name before is removed."""
         before = self.inspect(tag)

@@ -25,7 +25,7 @@ from packaging.utils import canonicalize_name
 from builder import Refusal, addons, cache, report, wheels
 from builder.__main__ import Parser, run
 from builder.build import Builder, built, created
-from builder.catalogue import load, with_addons
+from builder.catalogue import Image, load, with_addons
 from builder.contents import Contents, Distribution, Package
 from builder.engine import Engine
 from builder.wheels import Target
@@ -138,22 +138,30 @@ def main(words: Sequence[str]) -> int:
     wanted = parser.parse_args(words)
     images = load(on_request=True)
     images = (*images, *with_addons(images, addons.told(wanted.addons)))
+    print("\n".join(report.columns(write_all(images, wanted.names, wanted.to), right={1, 2})))
+    return 0
+
+
+def write_all(images: Sequence[Image], names: Sequence[str], to: Path) -> list[tuple[str, ...]]:
+    """Write the document of each of `images` that is built, of those called `names` if any, into `to`.
+
+    Return a table of them. Raise Refusal where an image that is named is not built.
+    """
     progress = report.Progress()
-    rows = [("IMAGE", "DEBIAN", "PYTHON", "SHA256", "FILE")]
+    rows: list[tuple[str, ...]] = [("IMAGE", "DEBIAN", "PYTHON", "SHA256", "FILE")]
     with cache.lock(lambda: progress.say("sbom", "a build is running; waiting for it to end")):
         builder = Builder(Engine(), images, progress)
-        chosen = built(builder.engine, images, wanted.names)
+        chosen = built(builder.engine, images, names)
         for image, facts in chosen:
             found = builder.contents(image, facts["Id"])
             python = (facts["Config"].get("Labels") or {}).get("org.eduhub.python")
             hashes = locked(builder.directory / image.lock, python) if python else {}
             text = document(image.tag, facts, found, hashes)
-            file = wanted.to / f"{re.sub('[:/]', '-', image.short)}.cdx.json"
+            file = to / f"{re.sub('[:/]', '-', image.short)}.cdx.json"
             write(text, file)
             digest = hashlib.sha256(text.encode()).hexdigest()
             rows.append((image.tag, str(len(found.packages)), str(len(found.distributions)), digest, str(file)))
-    print("\n".join(report.columns(rows, right={1, 2})))
-    return 0
+    return rows
 
 
 if __name__ == "__main__":
