@@ -166,7 +166,7 @@ def make_kit(options: argparse.Namespace, signals: Signals) -> int:
     needed = kit.tags(hosts, kit.pythons(hosts, own.python, ladder().pythons, options.defaults), options.defaults)
     if not images.build(CHECKOUT, needed, options.addons, signals):
         return REFUSED
-    words = [*kit.words(hosts, needed, options.defaults), *rest]
+    words = [*kit.words(hosts, needed, options.defaults), "--inventory", str(options.path), *rest]
     return images.run(CHECKOUT, "builder.kit", words, options.addons, signals)
 
 

@@ -130,7 +130,7 @@ class Builder:
         """
         self._chosen = chosen
         failed: dict[str, str] = {}
-        needed = self._needed_for(chosen)
+        needed = set() if self.kit and self.missing else self._needed_for(chosen)
         unmade: set[str] = set()
         for image in self.images:
             wanted = image in chosen
@@ -154,18 +154,12 @@ class Builder:
             raise Refusal(" ".join(failed.values()))
 
     def _needed_for(self, chosen: Sequence[Image]) -> set[str]:
-        """Return the tags of the images that those of `chosen` stand on which are to be built here."""
+        """Return the tags of the images that `chosen` stand on."""
         needed: set[str] = set()
         for image in reversed(self.images):  # an image is after the one it stands on
-            if image.base and (image in chosen or image.tag in needed):
-                stands = not self._given(image)[0] and not self._is_in_kit(image)
-                needed |= {image.base} if stands else set()
+            if image.base and (image in chosen or image.tag in needed) and not self._given(image)[0]:
+                needed.add(image.base)
         return needed
-
-    def _is_in_kit(self, image: Image) -> bool:
-        """Whether `image` is in a kit, made from these inputs; not where it is to be built all the same."""
-        told = self.kit.manifest.images.get(image.tag) if self.kit and self.missing else None
-        return told is not None and told["inputs"] == self.inputs(image)
 
     def _built(self, image: Image) -> Result:
         self._say_why(image)
@@ -175,11 +169,10 @@ class Builder:
 
     def _loaded(self, image: Image, kit: Kit) -> Result:
         """Load an image from the kit. Raise Refusal where it is not there, or made from other inputs."""
-        started = time.monotonic()
-        if not self._is_in_kit(image):
-            changed = image.tag in kit.manifest.images
-            why = "has it as made of other files than are here" if changed else "does not either"
-            advice = "unpack it anew" if changed else f"make one with it: ./invoke kit{image.option}"
+        started, told = time.monotonic(), kit.manifest.images.get(image.tag)
+        if told is None or told["inputs"] != self.inputs(image):
+            why = "has it as made of other files than are here" if told else "does not either"
+            advice = "unpack it anew" if told else f"make one with it: ./invoke kit{image.option}"
             raise Refusal(f"the engine does not have it, and the kit {kit.manifest.name} {why}; {advice}.")
         with self.progress.step(image.short, "load from the kit"), tempfile.TemporaryFile() as file:
             kit.archive(image.tag, file)

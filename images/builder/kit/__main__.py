@@ -62,12 +62,13 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--sign-key", type=Path, help="ssh key that signs the manifest")
     parser.add_argument("--since", type=Path, help="an older kit, whose files are left out")
     parser.add_argument("--addons", default="[]", help="add-ons of Plone, as a JSON list")
+    parser.add_argument("--inventory", type=Path, help="whose hosts the kit is for")
     return parser.parse_args(words)
 
 
 def main(words: Sequence[str]) -> int:
     """Write the kit that `words` ask for and say what is in it; return 0. Raise Refusal where that cannot be."""
-    wanted, began = arguments(words), time.monotonic()
+    wanted, began, made = arguments(words), time.monotonic(), datetime.now(UTC)
     commit = clean_commit()
     suites = dict.fromkeys(wanted.suite or [own_suite()])
     pythons = [target_of(suite) for suite in suites]
@@ -93,16 +94,18 @@ def main(words: Sequence[str]) -> int:
             show(f"{len(images)} images, {sum(name.endswith('.tar') for name in part.files)} layers")
         parts.append(sboms(wanted.tags, wanted.addons, draft / "sbom"))
         with progress.step("kit", "manifest"):
-            known = {name: facts(path) for part in parts for name, path in part.files.items()}
+            known = facts_of(parts)
             manifest = Manifest(
-                name=f"eduhub-rollout-{version}-{commit[:12]}", version=version, commit=commit,
-                made=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), machine=platform.machine(),
+                name=f"eduhub-rollout-{version}-{made:%Y%m%dT%H%M%SZ}-{commit[:8]}", version=version, commit=commit,
+                made=f"{made:%Y-%m-%dT%H:%M:%SZ}", machine=platform.machine(),
                 pythons=tuple(sorted({target.python for target in pythons})), suites=tuple(suites), images=images,
                 files=left_out(known, older) if older else known,
             )  # fmt: skip
-        path = written(manifest, parts, draft, wanted.sign_key)
+        path = written(manifest, parts, draft, wanted.sign_key, DIRECTORY)
     for line in table(manifest, parts, path, time.monotonic() - began):
         print(line)
+    if wanted.inventory and not is_committed(wanted.inventory):
+        print(f"{wanted.inventory} is not committed, so it is not in the kit: take it along.")
     return 0
 
 
@@ -120,6 +123,12 @@ def clean_commit() -> str:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise Refusal(f"A kit is of a commit, and {changed[0][3:]}{more} differ from it: commit or remove them.")
     return commit.removesuffix("-changed")
+
+
+def is_committed(path: Path) -> bool:
+    """Whether git has files at `path`, in this checkout."""
+    words = ["git", "ls-files", "--", str(path)]
+    return bool(subprocess.run(words, cwd=CHECKOUT, capture_output=True, check=False).stdout)
 
 
 def own_suite() -> str:
@@ -147,14 +156,14 @@ def target_of(suite: str) -> Target:
 
 
 def toolkit(into: Path) -> Part:
-    """Unpack the commit into `into`; return its files, without inventories, which are the operator's to change."""
+    """Unpack the commit into `into`; return its files."""
     into.mkdir()
     archive = into.with_suffix(".tar")
     subprocess.run(["git", "archive", "--output", str(archive.absolute()), "HEAD"], cwd=CHECKOUT, check=True)
     with tarfile.open(archive) as source:
         source.extractall(into, filter="data")
     return Part("toolkit", {
-        str(path.relative_to(into)): path for path in sorted(into.rglob("*")) if path.is_file() or path.is_symlink()
+        str(path.relative_to(into)): path for path in sorted(into.rglob("*")) if path.is_file()
     })  # fmt: skip
 
 
@@ -222,8 +231,13 @@ def sboms(tags: Sequence[str], given: str, into: Path) -> Part:
     return Part("SBOMs", {f"{SBOM}/{path.name}": path for path in sorted(into.iterdir())})
 
 
-def facts(path: Path) -> dict[str, Any]:
-    """Return size and SHA-256 of a file."""
+def facts_of(parts: Sequence[Part]) -> dict[str, dict[str, Any]]:
+    """Return size and SHA-256 of each file, without inventories, which are the operator's to change."""
+    files = {name: path for part in parts for name, path in part.files.items() if not name.startswith("inventories/")}
+    return {name: _facts(path) for name, path in files.items()}
+
+
+def _facts(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
@@ -247,8 +261,8 @@ def left_out(files: Mapping[str, Mapping[str, Any]], older: Manifest) -> dict[st
     }
 
 
-def written(manifest: Manifest, parts: Sequence[Part], draft: Path, key: Path | None) -> Path:
-    """Write the kit, whole or not at all, manifest and signature first; return its path."""
+def written(manifest: Manifest, parts: Sequence[Part], draft: Path, key: Path | None, into: Path) -> Path:
+    """Write the kit below `into`, whole or not at all, manifest and signature first; return its path."""
     told = draft / "manifest.json"
     told.write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")
     first = {MANIFEST: told, **({SIGNATURE: signature.sign(told, key)} if key else {})}
@@ -258,7 +272,8 @@ def written(manifest: Manifest, parts: Sequence[Part], draft: Path, key: Path | 
         for name, path in travelling.items():
             if "from" not in manifest.files.get(name, {}):
                 tar.add(path, f"{manifest.name}/{name}", recursive=False, filter=_plain)
-    final = DIRECTORY / f"{manifest.name}.tar"
+    into.mkdir(exist_ok=True)
+    final = into / f"{manifest.name}.tar"
     archive.replace(final)
     return final
 
@@ -266,6 +281,7 @@ def written(manifest: Manifest, parts: Sequence[Part], draft: Path, key: Path | 
 def _plain(info: tarfile.TarInfo) -> tarfile.TarInfo:
     info.uid = info.gid = 0
     info.uname = info.gname = "root"
+    info.mtime = int(info.mtime)
     info.mode = 0o755 if info.mode & 0o100 else 0o644
     return info
 
@@ -276,8 +292,7 @@ def table(manifest: Manifest, parts: Sequence[Part], path: Path, seconds: float)
     sizes: dict[str, list[int]] = {}
     for part in parts:
         row = sizes.setdefault(part.name, [0, 0, 0])
-        for name in part.files:
-            file = manifest.files[name]
+        for file in (manifest.files[name] for name in part.files if name in manifest.files):
             row[0] += 1
             row[1] += file["bytes"]
             row[2] += 0 if "from" in file else file["bytes"]

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from builder import Refusal, cache, debian
 from builder.inputs import text_digest
-
-INDEX = "Packages"
+from builder.kit.unpacked import INDEX
 
 
 def fetch(suite: str, packages: Sequence[str], optional: Sequence[str]) -> Path:

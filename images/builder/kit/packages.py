@@ -17,9 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from builder import HERE, Refusal
-from builder.kit.unpacked import DEBIAN, Kit, ended
-
-INDEX = "Packages"
+from builder.kit.unpacked import DEBIAN, INDEX, Kit, ended
 
 
 def gather(kit: Kit, suite: str, into: Path) -> None:

@@ -23,6 +23,8 @@ MANIFEST = "kit/manifest.json"
 SIGNATURE = "kit/manifest.json.sig"
 SCHEMA = 1
 IMAGES, WHEELS, DEBIAN, SBOM = "kit/images", "kit/wheels", "kit/debian", "kit/sbom"
+# What apt reads beside packages.
+INDEX = "Packages"
 AGAIN = "copy the kit again and unpack it anew"
 
 

@@ -15,7 +15,10 @@ from pathlib import Path
 
 from builder import HERE, Refusal
 from builder.kit import signature
-from builder.kit.unpacked import MANIFEST, SIGNATURE, WHEELS, Kit, Manifest, ended
+from builder.kit.unpacked import AGAIN, MANIFEST, SIGNATURE, WHEELS, Kit, Manifest, ended
+
+# Directories and files of a checkout that is in use.
+MADE_HERE = {".venv", ".venv.lock", ".ansible", "__pycache__", "inventories", "reports"}
 
 
 def main(words: Sequence[str]) -> str:
@@ -34,6 +37,8 @@ def main(words: Sequence[str]) -> str:
         manifest, signed = kit.manifest, signed_by(kit, wanted.allowed_signers)
         for name in manifest.files:
             kit.checked(name)
+        if more := added(kit):
+            raise Refusal(f"{more[0]} is not in the manifest of the kit {manifest.name}: remove it, or {AGAIN}.")
     else:
         manifest, signed = of_archive(wanted.kit, wanted.allowed_signers)
     who = f"signed by {signed}" if signed else "whose signature was not asked for (--allowed-signers)"
@@ -48,6 +53,13 @@ def signed_by(kit: Kit, allowed: str) -> str:
     path = kit.root / SIGNATURE
     manifest = (kit.root / MANIFEST).read_bytes()
     return signature.signer(manifest, path.read_bytes() if path.exists() else None, Path(allowed), kit.manifest.name)
+
+
+def added(kit: Kit) -> list[str]:
+    """Return the paths of files that the kit did not bring, and that neither `./invoke` nor an operator makes."""
+    names = {str(path.relative_to(kit.root)) for path in kit.root.rglob("*") if path.is_file()}
+    known = {MANIFEST, SIGNATURE, *kit.manifest.files}
+    return sorted(name for name in names - known if not MADE_HERE & set(Path(name).parts))
 
 
 def first(root: Path, allowed: str, *, wheels: bool) -> str:

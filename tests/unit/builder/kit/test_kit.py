@@ -1,0 +1,198 @@
+"""What is in a kit, what an older one spares, and what is taken from it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from builder import Refusal, catalogue, inputs
+from builder.build import Builder
+from builder.kit import __main__ as program
+from builder.kit import packages, verify
+from builder.kit.unpacked import MANIFEST, SIGNATURE, Kit
+from builder.report import Progress
+from tests.unit.builder.kit import made
+
+CHECKOUT = Path(__file__).resolve().parents[4]
+
+
+def test_the_manifest_and_its_signature_come_first_and_inventories_are_not_in_it(tmp_path):
+    kit, manifest = made.write(tmp_path, key=made.new_key(tmp_path / "key"))
+    with tarfile.open(kit) as archive:
+        names = archive.getnames()
+    assert names[:2] == [f"kit-2/{MANIFEST}", f"kit-2/{SIGNATURE}"]
+    assert set(names[2:]) == {f"kit-2/{name}" for name in made.FILES}
+    assert set(manifest.files) == set(made.FILES) - {"inventories/local/hosts.yml"}
+
+
+def test_a_later_kit_leaves_out_what_the_older_one_has_and_says_which_it_needs(tmp_path):
+    kit_1, first = made.write(tmp_path, "kit-1")
+    newer = {**made.FILES, made.WHEEL: "another wheel"}
+    kit_2, second = made.write(tmp_path, "kit-2", newer, older=first)
+    kit_3, third = made.write(tmp_path, "kit-3", newer, older=second)
+    with tarfile.open(kit_2) as archive:
+        assert f"kit-2/{made.LAYER}" not in archive.getnames()
+        assert {f"kit-2/{made.WHEEL}", "kit-2/tasks.py"} <= set(archive.getnames())
+    assert (first.needs, second.needs, third.needs) == ([], ["kit-1"], ["kit-1", "kit-2"])
+    assert verify.main(["--kit", str(kit_3)]).endswith("It needs kit-1 and kit-2 beside it.")
+
+    root = made.unpack(kit_3, tmp_path / "there")
+    with pytest.raises(Refusal, match=rf"The kit kit-3 needs kit-1 beside it: unpack that in {root.parent}\."):
+        Kit.at(root).checked(made.LAYER)
+    for each in (kit_1, kit_2):
+        made.unpack(each, tmp_path / "there")
+    assert "is whole" in verify.main(["--kit", str(root)])
+    (root.parent / "kit-1" / made.LAYER).write_text("changed there")
+    with pytest.raises(Refusal, match=f"kit-1/{made.LAYER} is not the file"):
+        verify.main(["--kit", str(root)])
+
+
+def test_an_archive_of_an_image_is_what_docker_load_reads(tmp_path):
+    kit, file = Kit.at(made.unpack(made.write(tmp_path)[0], tmp_path / "there")), io.BytesIO()
+    kit.archive("eduhub/edge:bookworm", file)
+    file.seek(0)
+    with tarfile.open(fileobj=file) as archive:
+        told = json.loads(archive.extractfile("manifest.json").read())
+        assert told == [{"Config": "c.json", "RepoTags": ["eduhub/edge:bookworm"], "Layers": ["a.tar"]}]
+        assert archive.extractfile("a.tar").read() == b"layer"
+
+
+def test_packages_for_a_host_are_an_archive_that_apt_reads(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    kit = Kit.at(made.unpack(made.write(tmp_path)[0], tmp_path / "there"))
+    with tarfile.open(packages.archive(kit, "bookworm")) as archive:
+        assert archive.getnames() == ["Packages", "p.deb"]
+
+
+def entered(root: Path, *, signers: str = "") -> subprocess.CompletedProcess[str]:
+    """Type `./invoke` in a kit that was unpacked in `root`, with our own `invoke` and builder."""
+    shutil.copy(CHECKOUT / "invoke", root)
+    (root / "requirements.txt").touch()
+    for name in ("__init__.py", "kit"):
+        source, target = CHECKOUT / "images/builder" / name, root / "images/builder" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+    env = {**os.environ, "EDUHUB_PYTHON": sys.executable, "EDUHUB_KIT_SIGNERS": signers}
+    return subprocess.run([root / "invoke"], env=env, capture_output=True, text=True, check=False, timeout=300)
+
+
+def test_invoke_refuses_a_kit_with_a_changed_wheel_and_makes_nothing(tmp_path):
+    root = made.unpack(made.write(tmp_path)[0], tmp_path / "with a space")
+    (root / made.WHEEL).write_text("other")
+    done = entered(root)
+    assert (done.returncode, done.stdout) == (2, "")
+    again = "copy the kit again and unpack it anew"
+    assert done.stderr == f"kit.verify: {root / made.WHEEL} is not the file that the kit was made with: {again}.\n"
+    assert not (root / ".venv").exists()
+
+
+def test_invoke_asks_for_the_signature_where_signers_are_named(tmp_path):
+    allowed = made.allowed(tmp_path / "allowed", made.new_key(tmp_path / "key"))
+    root = made.unpack(made.write(tmp_path)[0], tmp_path / "there")
+    done = entered(root, signers=str(allowed))
+    assert done.returncode == 2
+    assert done.stderr.startswith("kit.verify: The kit kit-2 is not signed, and ")
+
+
+class Loading:
+    """An engine that has nothing, and remembers what it loads."""
+
+    def __init__(self) -> None:
+        self.loaded: dict[str, dict] = {}
+
+    def inspect(self, tag):
+        return self.loaded.get(tag)
+
+    def labels(self, tag):
+        return self.loaded[tag]["Config"]["Labels"] if tag in self.loaded else None
+
+    def load(self, archive):
+        with tarfile.open(fileobj=archive) as tar:
+            (told,) = json.loads(tar.extractfile("manifest.json").read())
+            labels = json.loads(tar.extractfile(told["Config"]).read())
+        (tag,) = told["RepoTags"]
+        self.loaded[tag] = {"Id": "sha256:1", "Size": 1, "Config": {"Labels": labels}}
+
+
+def kit_with(tmp_path: Path, tag: str, labels: dict[str, str], base: dict[str, str] | None = None) -> Kit:
+    """Return a kit with the image `tag`, which has these labels."""
+    image = {**made.IMAGE, "inputs": labels["org.eduhub.inputs"], "base": base or {}}
+    files = {**made.FILES, made.CONFIG: json.dumps(labels)}
+    return Kit.at(made.unpack(made.write(tmp_path, files=files, images={tag: image})[0], tmp_path / "there"))
+
+
+@pytest.fixture
+def bridge(tree):
+    """An image that stands on another one, and the builder's view of the tree it is in."""
+    images = catalogue.load(tree)
+    return next(image for image in images if image.short == "bridge:py3.13"), images, tree
+
+
+def labels_of(image, tree, base: str) -> dict[str, str]:
+    return {"org.eduhub.inputs": inputs.digest(image, base, tree), "org.eduhub.manifest": "m"}
+
+
+def test_an_image_is_loaded_from_the_kit_and_nothing_is_built_not_even_what_it_stands_on(bridge, tmp_path):
+    image, images, tree = bridge
+    engine = Loading()
+    base = next(each for each in images if each.tag == image.base)
+    kit = kit_with(tmp_path, image.tag, labels_of(image, tree, inputs.digest(base, "", tree)))
+    builder = Builder(engine, images, Progress(io.StringIO()), missing=True, directory=tree, kit=kit)
+    assert [(result.image, result.state) for result in builder.run([image])] == [(image.tag, "loaded")]
+    again = Builder(engine, images, Progress(io.StringIO()), missing=True, directory=tree, kit=kit)
+    assert [(result.image, result.state) for result in again.run([image])] == [(image.tag, "present")]
+    assert list(engine.loaded) == [image.tag]
+
+
+def test_an_image_on_a_given_base_is_taken_as_such(bridge, tmp_path):
+    image, images, tree = bridge
+    given = {"org.eduhub.base": "site/python", "org.eduhub.base.id": "sha256:9"}
+    kit = kit_with(tmp_path, image.tag, labels_of(image, tree, "sha256:9") | given, given)
+    builder = Builder(Loading(), images, Progress(io.StringIO()), missing=True, directory=tree, kit=kit)
+    assert [result.state for result in builder.run([image])] == ["loaded"]
+
+
+def test_an_image_that_the_kit_has_not_or_of_other_files_is_refused_and_not_built(bridge, tmp_path):
+    image, images, tree = bridge
+    kit = kit_with(tmp_path, image.tag, {"org.eduhub.inputs": "other"})
+    builder = Builder(Loading(), images, Progress(io.StringIO()), missing=True, directory=tree, kit=kit)
+    with pytest.raises(Refusal, match="and the kit kit-2 has it as made of other files than are here; unpack it anew"):
+        list(builder.run([image]))
+    older = next(each for each in images if each.short == "bridge:py3.11")
+    with pytest.raises(Refusal, match=r"bridge:py3.11: .* kit-2 does not either; .* ./invoke kit --python 3.11\."):
+        list(builder.run([older]))
+
+
+def git(folder: Path, *words: str) -> None:
+    who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True)
+
+
+def test_a_tree_that_differs_from_its_commit_is_refused_and_an_inventory_of_ones_own_is_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(program, "CHECKOUT", tmp_path)
+    with pytest.raises(Refusal, match="A kit is made in a git checkout, and this is none"):
+        program.clean_commit()
+    git(tmp_path, "init")
+    (tmp_path / "a").write_text("a")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "a")
+    (tmp_path / "inventories/school").mkdir(parents=True)
+    (tmp_path / "inventories/school/hosts.yml").touch()
+    assert len(program.clean_commit()) == 40
+    assert not program.is_committed(tmp_path / "inventories/school")
+    (tmp_path / "a").write_text("b")
+    with pytest.raises(Refusal, match="A kit is of a commit, and a differ"):
+        program.clean_commit()
+
+
+def test_an_unknown_suite_is_refused():
+    with pytest.raises(Refusal, match="There is no Debian suite 'sid': choose bullseye, bookworm, trixie"):
+        program.target_of("sid")
