@@ -13,7 +13,7 @@ from eduhub_pilot.adapters.host import Heart, Host
 from eduhub_pilot.model.codes import CODES
 from eduhub_pilot.model.errors import FailedError, PersonError, PilotError, RefusedError
 from eduhub_pilot.model.facts import PLONE, STANDBY_PLONE, Container
-from eduhub_pilot.model.state import Lock, stamp
+from eduhub_pilot.rollout import claim
 from eduhub_pilot.rollout.plone import unconfirmed
 
 # Plone finishes what it has begun for 8 seconds.
@@ -131,35 +131,11 @@ def locked(host: Host, run: str, owner: str, verb: str) -> Iterator[Heart]:
 
     A rollout that is not over has a claim on the host without a lock too.
     """
-    now = host.clock.now()
-    with host.store.guard():
-        lock, rollout = host.store.lock(), host.store.state().rollout
-        if lock and lock.run != run and not lock.expired(now):
-            raise RefusedError(
-                "lock_held",
-                f"{lock.owner} holds the lock of this host since {stamp(lock.since)}: run {lock.run}, verb "
-                f"{lock.verb}, step {lock.step}. Nothing was changed. Repeat the command when that run has ended.",
-                ["./invoke", "status"],
-            )
-        if rollout:
-            raise RefusedError(
-                "lock_held",
-                f"The rollout of run {rollout.run} is not over: it is at step {rollout.step}. Nothing was changed. "
-                "Confirm it or roll it back first.",
-                ["./invoke", "status"],
-            )
-        taken = Lock(owner, run, verb, "begin", now, now, host.settings.lock_seconds)
-        if lock:
-            host.store.renew(taken)
-        else:
-            host.store.take(taken)
+    claim.take(host, run, owner, verb, host.settings.lock_seconds)
     try:
         yield host.heart(run)
     finally:
-        with host.store.guard():
-            held = host.store.lock()
-            if held and held.run == run:
-                host.store.free()
+        claim.free(host, run)
 
 
 def worked(

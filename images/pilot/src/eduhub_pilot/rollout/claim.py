@@ -1,0 +1,51 @@
+"""The lock of a host for work that is no rollout, and that no rollout may begin in: it is taken, and freed."""
+
+from __future__ import annotations
+
+from eduhub_pilot.adapters.host import Host
+from eduhub_pilot.model.errors import RefusedError
+from eduhub_pilot.model.state import Lock, stamp
+
+STATUS = ["./invoke", "status"]
+
+
+def refuse_claimed(host: Host, run: str, replaced: str = "") -> None:
+    """Raise RefusedError where another run has the host. Needs the guard.
+
+    A rollout that is not over has a claim on the host without a lock too. A lock of the verb `replaced` is none.
+    """
+    lock, rollout = host.store.lock(), host.store.state().rollout
+    if lock and lock.run != run and lock.verb != replaced and not lock.expired(host.clock.now()):
+        raise RefusedError(
+            "lock_held",
+            f"{lock.owner} holds the lock of this host since {stamp(lock.since)}: run {lock.run}, verb "
+            f"{lock.verb}, step {lock.step}. Nothing was changed. Repeat the command when that run has ended.",
+            STATUS,
+        )
+    if rollout:
+        raise RefusedError(
+            "lock_held",
+            f"The rollout of run {rollout.run} is not over: it is at step {rollout.step}. Nothing was changed. "
+            "Confirm it or roll it back first.",
+            STATUS,
+        )
+
+
+def take(host: Host, run: str, owner: str, verb: str, seconds: float, replaced: str = "") -> None:
+    """Take the lock; it expires `seconds` after its last heartbeat. RefusedError as for `refuse_claimed`."""
+    now = host.clock.now()
+    with host.store.guard():
+        refuse_claimed(host, run, replaced)
+        taken = Lock(owner, run, verb, "begin", now, now, seconds)
+        if host.store.lock():
+            host.store.renew(taken)
+        else:
+            host.store.take(taken)
+
+
+def free(host: Host, run: str) -> None:
+    """Free the lock, if `run` still holds it."""
+    with host.store.guard():
+        held = host.store.lock()
+        if held and held.run == run:
+            host.store.free()
