@@ -13,6 +13,7 @@ from invoke.runners import Promise
 from invoke.tasks import task
 
 from command_line import CommandLine, Hosts, LastingStream, ask_for_consent, on_hosts, play, run
+from command_line.host import patch
 from command_line.images import audit_images, build, builder, locks_of_versions, molecule, sbom_images, verify_images
 from command_line.kit import kit_engine, make_kit, verify_kit
 from command_line.plone import backup, backups, confirm_plone, lock_plone, pack, restore, rollback_plone, upgrade_plone
@@ -234,12 +235,13 @@ def openapi(c: Context, breaking: bool = False) -> None:
 images = Collection("images", build, verify_images, audit_images, sbom_images)
 kits = Collection("kit", make_kit, verify_kit, kit_engine)
 practice = Collection("lab", lab_up, lab_down)
+host = Collection("host", patch)
 plone = Collection(
     "plone", backup, backups, restore, pack, lock_plone, upgrade_plone, confirm_plone, rollback_plone
 )  # fmt: skip
 namespace = Collection(
     deploy, plan, upgrade, confirm, rollback, maintenance, drain, undrain, certificates, status, trace, report, verify,
-    preflight, destroy, bench, check, test, lock, settings, openapi, images, plone, practice, kits,
+    preflight, destroy, bench, check, test, lock, settings, openapi, images, host, plone, practice, kits,
 )  # fmt: skip
 namespace.configure(
     {

@@ -63,7 +63,8 @@ def up(hosts: int, suite: str) -> None:
         container = f"{STACK}-{name}"
         if not awake(container, found):
             machine.start(
-                container, image, "--hostname", name, "--network", STACK,
+                # A reboot inside ends the container, and this starts it again; `docker stop` is as without.
+                container, image, "--hostname", name, "--network", STACK, "--restart", "unless-stopped",
                 "--label", f"{STACK_LABEL}={STACK}", "--label", f"{SUITE_LABEL}={suite}",
                 "--publish", f"127.0.0.1:{PORT + number}:8080", "--publish", f"127.0.0.1:{SSH_PORT + number}:22",
             )  # fmt: skip

@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
-from front import addons, draining, images, inventory, kit, planning, trace
+from front import addons, draining, images, inventory, kit, patching, planning, trace
 from front.documented import Documented, documented, read
 from front.exit_codes import DONE, REFUSED, fleet_exit, partly, run_exit
 from front.fleet import Fleet, bridges, fleet_of, policy_of
@@ -34,9 +34,11 @@ from front.report import files
 from front.request import Request
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+PATCH = "host.patch"
 # Verbs whose interruption does not mean that nothing was done.
 NOT_TAKEN_BACK = {
-    "confirm", "destroy", "drain", "undrain", "plone.confirm", "plone.restore", "plone.upgrade", "plone.rollback",
+    "confirm", "destroy", "drain", "undrain", PATCH, "plone.confirm", "plone.restore", "plone.upgrade",
+    "plone.rollback",
 }  # fmt: skip
 
 
@@ -64,7 +66,7 @@ def parsed(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--asked", action="append", default=[], choices=["become", "vault"], help="was typed")
     end = list(words).index("--") if "--" in words else len(words)  # what follows is for the program of the verb
     options = parser.parse_args(words[:end])
-    options.words = list(words[end + 1 :])
+    options.words, options.serving = list(words[end + 1 :]), []
     return options
 
 
@@ -81,6 +83,8 @@ def main(words: Sequence[str]) -> int:
             hosts = checked(options)
             if options.verb == "drain" and not options.values.get("eduhub_yes"):
                 check_not_last(options, hosts, signals)
+            if options.verb == PATCH:
+                options.serving = serving(options, hosts, signals)
             if options.verb in {"plan", "upgrade", "plone.upgrade"} and not built(options, hosts, None, signals):
                 return REFUSED
             if options.verb == "plan" or reviewed:
@@ -108,6 +112,8 @@ def checked(options: argparse.Namespace) -> list[Target]:
     check_root(options, hosts)
     if options.verb == "trace":
         trace.check_id(options.values.get("eduhub_request"))
+    if options.verb == PATCH:
+        patching.check_reboot(options.values.get("eduhub_reboot"))
     upgrade = replace(request_of(options), verb="upgrade") if options.verb == "plan" else request_of(options)
     fleet, hold = fleet_of(upgrade, hosts), bool(options.values.get("eduhub_hold"))
     options.policy = policy_of(fleet, known, hold=hold) if fleet else None
@@ -118,10 +124,20 @@ def checked(options: argparse.Namespace) -> list[Target]:
 
 def check_not_last(options: argparse.Namespace, hosts: Sequence[Target], signals: Signals) -> None:
     """Raise RefusalError where no host of the inventory would be left to take traffic."""
-    fleet = [host.name for host in bridges(inventory.load(options.path, "", documented(CHECKOUT / "ansible").prefixes))]
-    asked = [host.name for host in bridges(hosts)]
+    fleet, asked = all_bridges(options), [host.name for host in bridges(hosts)]
     if asked:
         draining.check_others(run_of(options, fleet), asked, fleet, signals)
+
+
+def all_bridges(options: argparse.Namespace) -> list[str]:
+    """Return the hosts of the inventory that have a bridge, whatever --limit leaves of them."""
+    return [host.name for host in bridges(inventory.load(options.path, "", documented(CHECKOUT / "ansible").prefixes))]
+
+
+def serving(options: argparse.Namespace, hosts: Sequence[Target], signals: Signals) -> list[str]:
+    """Return the hosts of the inventory that take traffic now; none where no host with a bridge was asked for."""
+    fleet = all_bridges(options)
+    return draining.taking_traffic(draining.looked_at(run_of(options, fleet), fleet, signals)) if bridges(hosts) else []
 
 
 def read_hosts(options: argparse.Namespace) -> tuple[list[Target], Documented]:
@@ -342,12 +358,14 @@ def played(
     `planned`: the fingerprint of each host in the plan that it is held to.
     """
     names = [host.name for host in hosts]
-    request, run = request_of(options), replace(run_of(options, names), planned=planned)
+    request, run = request_of(options), replace(run_of(options, names), planned=planned, serving=options.serving)
     if not run.json:
         show(closing.header(request, names, run.id, check=run.check))
     fleet = fleet_of(request, hosts)
     waves = Fleet(run, [host.name for host in fleet], options.policy) if fleet else None
     done = waves.roll(signals) if waves else play(run, request.verb, signals)
+    if request.verb == PATCH and not run.check:
+        done = patching.with_waiting(done)
     cut_off = done.outcome is None or not done.outcome.ended
     if request.verb == "engine" and not cut_off and not done.returned:  # what it is for comes next, and closes
         return DONE if options.check or built(options, hosts, done.outcome, signals) else REFUSED

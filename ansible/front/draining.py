@@ -1,4 +1,4 @@
-"""Refuses to drain the last host that takes traffic, which only the other hosts can say. Reads only."""
+"""Which hosts take traffic, and whether the last of them is to be drained. Reads only."""
 
 from __future__ import annotations
 
@@ -18,10 +18,19 @@ def check_others(run: Run, asked: Sequence[str], fleet: Sequence[str], signals: 
 
     `asked`: the hosts to drain. `fleet`: all that have a bridge in the inventory.
     """
+    refuse_last(run.request, asked, looked_at(run, fleet, signals))
+
+
+def looked_at(run: Run, fleet: Sequence[str], signals: Signals) -> dict[str, Host | None]:
+    """Ask all hosts of `fleet` for their status; return what each said, None where nothing came."""
     looking = Request("status", run.request.inventory, "", {}, run.request.login)
     done = play(replace(run, request=looking, only=fleet, json=True, check=False), "status", signals)
-    hosts = {name: done.outcome.hosts.get(name) if done.outcome else None for name in fleet}
-    refuse_last(run.request, asked, hosts)
+    return {name: done.outcome.hosts.get(name) if done.outcome else None for name in fleet}
+
+
+def taking_traffic(hosts: Mapping[str, Host | None]) -> list[str]:
+    """Return those of the hosts that take traffic, by what each said of itself."""
+    return [name for name, host in hosts.items() if state_of(host) == SERVING]
 
 
 def refuse_last(request: Request, asked: Sequence[str], hosts: Mapping[str, Host | None]) -> None:

@@ -19,12 +19,12 @@ WORDS = {REVERTED: "reverted", REFUSED: "refused", NEEDS_PERSON: "failed"}
 # calls tasks without a phase.
 PHASES_WITHOUT_ANSWER = dict.fromkeys(
     ("setup", "preflight", "engine", "stage", "compare", "plan", "begin", "status", "releases", "report", "self-test",
-     "trace", "backups", "backup"),
+     "trace", "backups", "backup", "updates", "lock"),
     REFUSED,
 )
-# What a deployment does before it takes the lock. Once one of these has changed something, nothing after it is a
-# refusal that touched nothing, and none undoes it.
-PHASES_BEFORE_LOCK = frozenset({"prepare", "plone", "hand-over", "edge"})
+# What a deployment does before it takes the lock, and what updates a host. Once one of these has changed something,
+# nothing after it is a refusal that touched nothing, and none undoes it.
+PHASES_WITHOUT_UNDO = frozenset({"prepare", "plone", "hand-over", "edge", "patch", "reboot"})
 # An answer of 1 in any other phase says that its run is about to be reverted; only an answer of `revert` says it was.
 REVERTED_ALREADY = frozenset({"confirm", "self-test", "backup", "restore", "hand-over"})
 
@@ -34,7 +34,7 @@ def host_exit(host: Host) -> int:
     if host.unreachable:
         return NEEDS_PERSON if disconnected(host) else REFUSED
     code = _answered_exit(host)
-    return NEEDS_PERSON if code == REFUSED and PHASES_BEFORE_LOCK & set(host.changed_in) else code
+    return NEEDS_PERSON if code == REFUSED and PHASES_WITHOUT_UNDO & set(host.changed_in) else code
 
 
 def _answered_exit(host: Host) -> int:

@@ -19,7 +19,8 @@ class Host:
     `announced`: blocks of text for the end. `status`: the pilot's status object. `report`: its report of the last
     rollout. `python`: the live one as it was found, as "3.11"; `plone_python`, `plone_version`: Plone's. `rolled`: the
     verdicts of this rollout's gates, and what it changed. `releases`, `backups`: what the host keeps, `trace`: what its
-    logs say of a request, `plan`: what an upgrade would do to it, where that was asked. `until`: when a host that was
+    logs say of a request, `plan`: what an upgrade would do to it, where that was asked.
+    `patch`: which packages are to be updated, or once that is `ended`, what changed. `until`: when a host that was
     disconnected has ended its rollout by itself at the latest (UTC, RFC 3339). `waiting`: it belongs to a wave whose
     turn did not come.
     """
@@ -43,6 +44,7 @@ class Host:
     backups: Sequence[Mapping[str, Any]] | None = None
     trace: Mapping[str, Any] | None = None
     plan: Mapping[str, Any] | None = None
+    patch: Mapping[str, Any] | None = None
     until: str | None = None
     waiting: bool = False
 
@@ -56,7 +58,7 @@ class Host:
         """Return this host after another playbook of the same run: what it has been through, and what is known last."""
         last = (
             "failed", "status", "report", "python", "plone_python", "plone_version", "rolled", "releases", "backups",
-            "trace", "plan",
+            "trace", "plan", "patch",
         )  # fmt: skip
         kept = {name: getattr(later, name) or getattr(self, name) for name in last}
         return replace(
@@ -67,8 +69,8 @@ class Host:
 
     @property
     def moved(self) -> bool:
-        """Whether this run moved its traffic."""
-        return "shift" in self.phases
+        """Whether this run moved its traffic, or updated its packages."""
+        return "shift" in self.phases or bool((self.patch or {}).get("ended"))
 
     @property
     def begun(self) -> bool:

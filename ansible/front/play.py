@@ -40,7 +40,8 @@ class Run:
 
     `inventory`: the path of the request's inventory; `column`: the width of the host names. `only`: play on these hosts
     alone, side by side; without, on all that the request names. `canary`: the one that rehearses the rollback.
-    `planned`: the fingerprint of each host in the plan that the run is held to.
+    `planned`: the fingerprint of each host in the plan that the run is held to. `serving`: the hosts of the inventory
+    that take traffic, where that was asked.
     """
 
     request: Request
@@ -53,6 +54,7 @@ class Run:
     only: Sequence[str] = ()
     canary: str = ""
     planned: Mapping[str, str] = field(default_factory=dict)
+    serving: Sequence[str] = ()
     id: str = field(default_factory=new_id)
     owner: str = field(default_factory=lambda: f"{user()}@{socket.gethostname()}")
 
@@ -62,6 +64,7 @@ class Run:
         given |= {"eduhub_checkout": str(self.checkout)}
         given |= {"eduhub_batch": len(self.only), "eduhub_canary": self.canary} if self.only else {}
         given |= {"eduhub_fingerprints": dict(self.planned)} if self.planned else {}
+        given |= {"eduhub_serving": list(self.serving)} if self.serving else {}
         limit = ",".join(self.only) or self.request.limit
         words = [str(Path(sys.executable).with_name("ansible-playbook")), "--inventory", str(self.inventory)]
         words += ["--limit", limit] if limit else []

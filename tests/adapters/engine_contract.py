@@ -46,6 +46,7 @@ class Stage(Protocol):
 
 
 ASKED: dict[str, Callable[[Engine, str], object]] = {
+    "version": lambda engine, _: engine.version(),
     "image": lambda engine, _: engine.image("eduhub/bridge:py3.11"),
     "tags": lambda engine, _: engine.tags("eduhub/bridge"),
     "tag": lambda engine, _: engine.tag(ABSENT, "eduhub-test/contract:down"),
@@ -70,6 +71,10 @@ ASKED: dict[str, Callable[[Engine, str], object]] = {
 
 class EngineContract:
     """Inherited by one test class for each engine, which has a fixture `stage`."""
+
+    def test_its_version_begins_with_numbers(self, stage: Stage) -> None:
+        major, minor, *_ = stage.engine.version().split(".")
+        assert (major.isdigit(), minor.isdigit()) == (True, True)
 
     # --- images
 

@@ -43,6 +43,7 @@ class Stage(Protocol):
 
 ASKED: dict[str, Callable[[Proxy, float], object]] = {
     "move": lambda proxy, patience: proxy.move(25, patience),
+    "version": lambda proxy, patience: proxy.version(patience),
     "now": lambda proxy, patience: proxy.now(patience),
     "name": lambda proxy, patience: proxy.name("green", "r-1", patience),
     "reach": lambda proxy, patience: proxy.reach("green", "tcp", patience),
@@ -64,6 +65,10 @@ class ProxyContract:
         assert moved.weight == share
         assert moved == stage.proxy.now(PATIENCE)
         assert stage.map("traffic.map") == {"green": str(share)}
+
+    def test_its_version_begins_with_numbers(self, stage: Stage) -> None:
+        major, minor, *_ = stage.proxy.version(PATIENCE).split(".")
+        assert (major.isdigit(), minor.isdigit()) == (True, True)
 
     @pytest.mark.parametrize("slot", SLOTS)
     def test_a_slots_release_and_transport_are_set_and_the_others_stay(self, stage: Stage, slot: Slot) -> None:

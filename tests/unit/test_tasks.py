@@ -54,6 +54,12 @@ VERBS = {
         (tasks.upgrade, {"python": "3.9", "limit": "h", "take_over": True}),
         ["""front upgrade --inventory local --limit h --values '{"eduhub_python": "3.9", "eduhub_take_over": true}'"""],
     ),
+    "host.patch": (
+        (tasks.patch, {"inventory": "lab", "reboot": "never", "check": True, "yes": True}),
+        [
+            """front host.patch --inventory lab --check --values '{"eduhub_reboot": "never", "eduhub_yes": true}'""",
+        ],
+    ),
     "lab.up": ((tasks.lab_up, {"hosts": "5", "suite": "trixie"}), ["lab up --hosts 5 --suite trixie"]),
     "lab.down": ((tasks.lab_down, {}), ["lab down"]),
     "plan --out": (

@@ -94,6 +94,8 @@ def _without(request: Request, hosts: Sequence[str]) -> Request:
 
 
 def _unfinished(request: Request) -> str:
+    if request.verb == "host.patch":
+        return "Not every host was updated."
     return f"Not every host {'was rolled back' if request.verb == 'rollback' else 'has the release'}."
 
 

@@ -11,12 +11,13 @@ from front.output.layout import wrapped
 from front.request import Request
 
 NONE = "-"
+VERSIONS = {"kernel": "kernel", "engine": "Docker Engine", "haproxy": "HAProxy"}
 LABEL = 10  # columns of a label below a host's line, with its margin
 
 
 def is_worth_showing(hosts: Mapping[str, Host | None]) -> bool:
     """Whether the hosts' lines say more than the phases' lines already did."""
-    return len(hosts) > 1 or any(host is None or host.status is not None for host in hosts.values())
+    return len(hosts) > 1 or any(host is None or host.status is not None or host.patch for host in hosts.values())
 
 
 def host_table(request: Request, hosts: Mapping[str, Host | None], width: int) -> list[str]:
@@ -94,6 +95,8 @@ def detail_cells(host: Host | None, request: Request, limit: str | None = None) 
 
     `limit`: names the host in the rollback's command, where that would take others too.
     """
+    if host is not None and host.patch:
+        return patch_cells(host.patch)
     if host is None or host.rolled is None:
         return {}
     by_verdict: dict[str, list[str]] = {}
@@ -109,6 +112,19 @@ def detail_cells(host: Host | None, request: Request, limit: str | None = None) 
         "rollback": rollback_cell(status.get("rollback") or {}, request, limit),
     }
     return {name: text for name, text in cells.items() if text}
+
+
+def patch_cells(patch: Mapping[str, Any]) -> dict[str, str]:
+    """Return what an update of the host's packages changed: how many, and the versions before and after."""
+    if not patch.get("ended"):
+        return {}
+    before, after = patch["before"], patch["after"]
+    changed = [
+        f"{label} {before[name]}" + ("" if before[name] == after[name] else f" -> {after[name]}")
+        for name, label in VERSIONS.items()
+    ]
+    rebooted = ["rebooted"] if patch["rebooted"] else []
+    return {"updated": ", ".join([f"{patch['updated']} packages", *rebooted]), "versions": "; ".join(changed)}
 
 
 def rollback_cell(rollback: Mapping[str, Any], request: Request, limit: str | None = None) -> str:

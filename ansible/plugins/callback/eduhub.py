@@ -50,6 +50,7 @@ description: What operators of the EduHub stack see of a run.
 # Fields of answers that are kept in the outcome.
 ANSWERED = (
     "status", "report", "python", "plone_python", "plone_version", "rolled", "releases", "backups", "trace", "plan",
+    "patch",
 )  # fmt: skip
 SETUP = "setup"  # the phase of tasks that name none
 REVERT = "revert"  # the phase in which an exit of 1 or 2 is no failure: reverted, or nothing to revert

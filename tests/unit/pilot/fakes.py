@@ -121,7 +121,8 @@ class Haproxy:
                 return "".join(f"0x55bff3c3e6c0 {key} {value}\n" for key, value in self.maps[name].items()) + "\n"
             case ["show", "info"]:
                 epoch = 1795477976 + int(self.started)
-                return f"Name: HAProxy\nPid: {self.pid}\nUptime: 0d 0h00m01s\nStart_time_sec: {epoch}\n\n"
+                built = "Name: HAProxy\nVersion: 2.6.12-1+deb12u1"
+                return f"{built}\nPid: {self.pid}\nUptime: 0d 0h00m01s\nStart_time_sec: {epoch}\n\n"
             case ["show", "stat", slot, "6", "-1"]:
                 return self._statistics(slot) if slot in SLOTS else "No such proxy.\n\n"
             case ["show", "sess", "all"]:
@@ -210,6 +211,7 @@ class FakeEngine:
     health: Callable[[], str | None] = lambda: None
     works: Callable[[tuple[str, ...]], Look] = lambda _: Look(0, "")
     worked: list[tuple[tuple[str, ...], dict[str, str], bool]] = field(default_factory=list)
+    says_version: str = "20.10.24+dfsg1"
     down: bool = False
     made: int = 0
 
@@ -226,6 +228,10 @@ class FakeEngine:
 
     def _needed(self, image: str) -> Image:
         return self.image(image) or self._refuse(f"No such image: {image}")
+
+    def version(self) -> str:
+        self._asked()
+        return self.says_version
 
     def image(self, name: str) -> Image | None:
         self._asked()

@@ -43,6 +43,8 @@ COMMANDS = {
     "maintenance": "let the edge refuse writes, or take them again",
     "drain": "tell the balancer before this host to go elsewhere, and wait until it has",
     "undrain": "tell the balancer to come, once the host serves",
+    "patch-begin": "keep rollouts from a host whose packages are to be updated",
+    "patch-end": "wait until the host serves again, and note what changed",
     "status": "report the live release, the slots, the lock and the rollback",
     "releases": "list the releases that are kept",
     "report": "report the last rollout, with its samples",
@@ -60,6 +62,7 @@ COMMANDS = {
 }
 MODULES = {
     "await": "await_shift", "self-test": "self_test", "drain": "balancer.drain", "undrain": "balancer.undrain",
+    "patch-begin": "patching.begin", "patch-end": "patching.end",
     "backup": "plone.backup", "backups": "plone.backups", "restore": "plone.restore",
     "pack": "plone.pack",
     "hand-over": "plone.hand_over", "plone-rollback": "plone.rollback",

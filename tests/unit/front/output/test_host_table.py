@@ -28,6 +28,21 @@ def test_the_table_of_status_says_which_host_is_drained():
     assert ["confirmed, drained" in row for row in cells] == [True, False]
 
 
+def test_a_host_whose_packages_were_updated_has_the_versions_before_and_after():
+    before = {"kernel": "6.1.0-25-amd64", "engine": "20.10.24", "haproxy": "2.6.12"}
+    patch = {"ended": True, "updated": 14, "rebooted": True, "before": before,
+             "after": {**before, "kernel": "6.1.0-27-amd64"}}  # fmt: skip
+    planned = {"ended": False, "work": True, "updates": [{"name": "openssl"}]}
+    hosts = {"a": Host(patch=patch, changed=3), "b": Host(patch=planned, waiting=True)}
+    assert host_table(Request("host.patch"), hosts, 110) == [
+        "HOST  RESULT",
+        "a     changed",
+        "  updated   14 packages, rebooted",
+        "  versions  kernel 6.1.0-25-amd64 -> 6.1.0-27-amd64; Docker Engine 20.10.24; HAProxy 2.6.12",
+        "b     waiting",
+    ]
+
+
 def test_a_narrow_terminal_gets_a_block_a_host_that_fits():
     release, before = "20260101T093006Z-py3.11-5e912560", "20251201T080000Z-py3.9-3bfe0e05"
     status = {**STATUS, "release": release, "rollback": {**STATUS["rollback"], "to": before}}

@@ -29,6 +29,9 @@ REMOVAL_SECONDS = 10.0
 class Engine(Protocol):
     """What the pilot needs of an engine. Each method raises EngineDownError when the engine is down or refuses."""
 
+    def version(self) -> str:
+        """Return the engine's version."""
+
     def image(self, name: str) -> Image | None:
         """Return the image of that name or id, or None."""
 
@@ -123,6 +126,10 @@ class DockerEngine:
         except (DockerException, requests.RequestException) as error:
             message = f"The Docker Engine did not answer or refused the request: {_sentence(error)}."
             raise EngineDownError(message) from None
+
+    def version(self) -> str:
+        with self._asking() as client:
+            return str(client.version()["Version"])
 
     def image(self, name: str) -> Image | None:
         with self._asking() as client:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from eduhub_pilot.adapters.clock import Clock
 from eduhub_pilot.model.connections import Connection, connections, ended
@@ -92,6 +92,14 @@ class Proxy:
         def once() -> Moved:
             shown, info = self._ask(f"show map {self._traffic}", "show info")
             return Moved(self._weight(shown), _process(info))
+
+        return self._insist(once, patience)
+
+    def version(self, patience: float) -> str:
+        """Return HAProxy's version, with that of its package."""
+
+        def once() -> str:
+            return _fields(self._ask("show info")[0]).get("Version") or _nameless("version")
 
         return self._insist(once, patience)
 
@@ -284,12 +292,20 @@ def _certificate(file: str, shown: str) -> Certificate:
         raise ProxyDownError(f"HAProxy shows no fingerprint and date of {file}.") from None
 
 
+def _fields(info: str) -> dict[str, str]:
+    return dict(line.split(": ", 1) for line in info.splitlines() if ": " in line)
+
+
+def _nameless(what: str) -> NoReturn:
+    raise ProxyDownError(f"HAProxy's 'show info' names no {what}.")
+
+
 def _process(info: str) -> Process:
-    fields = dict(line.split(": ", 1) for line in info.splitlines() if ": " in line)
+    fields = _fields(info)
     try:
         return Process(int(fields["Pid"]), int(fields["Start_time_sec"]))
     except (KeyError, ValueError):
-        raise ProxyDownError("HAProxy's 'show info' names no process.") from None
+        _nameless("process")
 
 
 def _counts(table: str, backend: str) -> Counts:

@@ -27,14 +27,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet-seconds", type=float, required=True, help="without a request until the host is free")
     parser.add_argument("--seconds", type=float, required=True, help="how long to wait for that at most")
     parser.add_argument("--check", action="store_true", help="change nothing")
+    parser.add_argument("--run", default="", help="id of the run that holds the lock and drains the host")
 
 
 def run(host: Host, options: argparse.Namespace) -> Outcome:
     """Run the command."""
-    return drain(host, options.quiet_seconds, options.seconds, check=options.check)
+    return drain(host, options.quiet_seconds, options.seconds, check=options.check, run=options.run)
 
 
-def drain(host: Host, quiet: float, seconds: float, *, check: bool = False) -> Outcome:
+def drain(host: Host, quiet: float, seconds: float, *, check: bool = False, run: str = "") -> Outcome:
     """Mark the host, and wait until for `quiet` seconds no request came; idempotent. RefusedError during a rollout."""
     if seconds <= quiet:
         raise SettingError(
@@ -42,7 +43,7 @@ def drain(host: Host, quiet: float, seconds: float, *, check: bool = False) -> O
             "Give edge_drain_seconds a larger number."
         )
     with host.store.guard():
-        _refuse_during_a_run(host)
+        _refuse_during_a_run(host, run)
         changed = not host.store.draining()
         if check:
             now = len(host.proxy.public(PATIENCE_SECONDS).open)
@@ -110,12 +111,12 @@ def counted(number: int) -> str:
     return f"{number} connection{'' if number == 1 else 's'}"
 
 
-def _refuse_during_a_run(host: Host) -> None:
-    """Raise RefusedError where nothing is deployed, or a run has the host. Needs the guard."""
+def _refuse_during_a_run(host: Host, run: str) -> None:
+    """Raise RefusedError where nothing is deployed, or another run has the host. Needs the guard."""
     if not host.store.state().live:
         raise RefusedError("nothing_deployed", "No release is live on this host, so nobody is sent here.", STATUS)
     lock = host.store.lock()
-    if lock and not lock.expired(host.clock.now()):
+    if lock and lock.run != run and not lock.expired(host.clock.now()):
         raise RefusedError(
             "lock_held",
             f"{lock.owner} holds the lock of this host since {stamp(lock.since)}: run {lock.run}, verb {lock.verb}, "

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 
 from eduhub_pilot.adapters.host import PATIENCE_SECONDS, Host
-from eduhub_pilot.adapters.http import wait_ready
+from eduhub_pilot.commands.balancer.serving import silent
 from eduhub_pilot.model.errors import RefusedError
-from eduhub_pilot.model.facts import answered
 from eduhub_pilot.model.outcome import Outcome
 
 STATUS, DEPLOY = ["./invoke", "status"], ["./invoke", "deploy"]
@@ -49,16 +48,5 @@ def _refuse_unless_it_serves(host: Host) -> None:
     state = host.store.state()
     if not state.live:
         raise RefusedError("nothing_deployed", "No release is live on this host; it stays drained.", DEPLOY)
-    path = host.store.record(state.live.release).spec.health_path
-    found = wait_ready(
-        host.clock, lambda: host.ask(host.settings.edge, path, host.settings.probe_seconds), lambda: None,
-        host.settings.start_seconds,
-    )  # fmt: skip
-    if not found.ready:
-        what = answered(found.last) if found.last else "was not asked"
-        raise RefusedError(
-            "not_serving",
-            f"The host stays drained: {path} at its public address {what} after {found.elapsed:.0f} s, and has to "
-            "answer well three times in a row.",
-            STATUS, DEPLOY,
-        )  # fmt: skip
+    if why := silent(host, state.live, host.settings.start_seconds):
+        raise RefusedError("not_serving", f"The host stays drained: {why}.", STATUS, DEPLOY)

@@ -1,0 +1,37 @@
+"""What the control machine decides of an update of the hosts' packages. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import Any
+
+from front.outcome import Host
+from front.play import Played
+from front.refusal import RefusalError
+
+REBOOTS = ("auto", "always", "never")
+
+
+def check_reboot(wanted: Any) -> None:
+    """Raise RefusalError for a value of --reboot that there is not."""
+    if wanted and wanted not in REBOOTS:
+        near = get_close_matches(str(wanted), REBOOTS, n=1) or ["auto"]
+        raise RefusalError(
+            f"--reboot is {', '.join(REBOOTS[:-1])} or {REBOOTS[-1]}, not {wanted!r}.",
+            next_commands=[f"./invoke host.patch --reboot {near[0]}"],
+        )
+
+
+def with_waiting(done: Played) -> Played:
+    """Return the same, with each host as waiting that had something to update and whose turn did not come."""
+    if done.outcome is None:
+        return done
+    hosts = {name: replace(host, waiting=waits(host)) for name, host in done.outcome.hosts.items()}
+    return replace(done, outcome=replace(done.outcome, hosts=hosts))
+
+
+def waits(host: Host) -> bool:
+    """Return whether a host has something to update that was not begun; one that failed or was refused did not wait."""
+    begun = "lock" in (host.phase, *host.phases)
+    return bool((host.patch or {}).get("work")) and not begun and not host.failed and not host.unreachable

@@ -1,0 +1,1 @@
+"""The commands before and after the packages of a host are updated."""

@@ -1,0 +1,55 @@
+"""An update of the hosts' packages: its options, the hosts whose turn did not come, and its exit code."""
+
+from __future__ import annotations
+
+import pytest
+
+from front.draining import taking_traffic
+from front.exit_codes import DONE, NEEDS_PERSON, REFUSED, host_exit, result_of, run_exit
+from front.outcome import Host, Outcome
+from front.patching import check_reboot, with_waiting
+from front.play import Played
+from front.refusal import RefusalError
+
+LOOKED = ["preflight", "updates"]
+WORK, NONE = {"work": True, "ended": False}, {"work": False, "ended": False}
+PATCHED = Host(phases=[*LOOKED, "lock", "patch", "health"], changed=2, changed_in=["patch"], exits={"health": 0},
+               patch={"ended": True})  # fmt: skip
+LOST = Host(phases=[*LOOKED, "lock", "patch", "reboot"], failed="reboot", changed_in=["patch"], patch=WORK)
+NEXT = Host(phases=LOOKED, phase="updates", patch=WORK)
+
+
+def test_reboot_is_one_of_three_words():
+    for wanted in ("auto", "always", "never", None, ""):
+        check_reboot(wanted)
+    with pytest.raises(RefusalError) as refused:
+        check_reboot("allways")
+    assert refused.value.messages == ("--reboot is auto, always or never, not 'allways'.",)
+    assert refused.value.next_commands == ["./invoke host.patch --reboot always"]
+
+
+def test_the_hosts_after_one_that_failed_wait_and_those_without_updates_do_not():
+    hosts = {"a": PATCHED, "b": LOST, "c": NEXT, "d": Host(phases=LOOKED, patch=NONE)}
+    done = with_waiting(Played(2, Outcome(hosts, ended=True), "", interrupted=False))
+    assert {name: result_of(host) for name, host in done.outcome.hosts.items()} == {
+        "a": "changed", "b": "failed", "c": "waiting", "d": "unchanged",
+    }  # fmt: skip
+    assert run_exit(done.returned, done.outcome) == NEEDS_PERSON
+
+
+def test_a_second_host_that_is_refused_does_not_hide_that_the_first_was_updated():
+    held = Host(phases=[*LOOKED, "lock"], failed="lock", exits={"lock": 2}, patch=WORK)
+    assert run_exit(2, Outcome({"a": held, "b": NEXT}, ended=True)) == REFUSED
+    assert run_exit(2, Outcome({"a": PATCHED, "b": held}, ended=True)) == NEEDS_PERSON
+    assert run_exit(0, Outcome({"a": PATCHED}, ended=True)) == DONE
+
+
+def test_nothing_after_an_update_is_a_refusal_that_touched_nothing():
+    assert host_exit(Host(phases=[*LOOKED, "lock", "patch", "undrain"], failed="undrain", exits={"undrain": 2},
+                          changed_in=["patch"])) == NEEDS_PERSON  # fmt: skip
+
+
+def test_only_hosts_that_serve_take_traffic():
+    up = {"live": "blue", "edge": "up", "draining": False, "slots": {"blue": {"state": "running"}}}
+    hosts = {"a": Host(status=up), "b": Host(status={**up, "draining": True}), "c": Host(unreachable=True), "d": None}
+    assert taking_traffic(hosts) == ["a"]
