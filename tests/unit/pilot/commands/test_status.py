@@ -151,6 +151,18 @@ class Answering(Endpoint):
         return self.found
 
 
+def test_a_state_that_is_older_than_the_containers_is_told(live):
+    """As after a snapshot of the state directory was restored."""
+    container = live.engine.containers["eduhub-blue"]
+    newer = {**container.labels, "org.eduhub.release": "20991231T000000Z-py3.13-00000000"}
+    live.engine.containers["eduhub-blue"] = replace(container, labels=newer)
+    (note,) = host(live)["notes"]
+    assert (note["code"], note["next"]) == ("live_release_differs", [["./invoke", "deploy"]])
+    assert "runs release 20991231T000000Z-py3.13-00000000" in note["message"]
+    begun = live.begin("run-2", "deploy")
+    assert (begun.data["action"], begun.data["slot"]) == ("roll", "green")
+
+
 def test_traffic_moved_by_hand_is_told(live):
     live.roll("run-2", "upgrade", python="3.11")
     live.host.proxy.move(0, patience=0)

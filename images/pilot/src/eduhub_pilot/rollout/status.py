@@ -104,6 +104,14 @@ def disagreements(inspection: Inspection, slot: Slot | None) -> list[Finding]:
     if slot and inspection.containers is not None and not (live and live.runs):
         message = f"The container of the live slot {slot} is {live.state if live else 'absent'}."
         notes.append(Finding("live_container_down", message, [["./invoke", "deploy"]]))
+    elif live and slot and not state.rollout and live.release != (recorded := state.slots[slot]):
+        notes.append(Finding(
+            "live_release_differs",
+            f"The live slot {slot} runs release {live.release or 'unknown'}, and release.json names "
+            f"{recorded or 'none'}: its directory was restored from an older snapshot, or the container was made by "
+            "hand. A deployment starts a release in the other slot, and moves the traffic there.",
+            [["./invoke", "deploy"]],
+        ))  # fmt: skip
     if state.rollout and (not inspection.lock or (inspection.expired and not state.rollout.moving)):
         at = f"Run {state.rollout.run} was interrupted at step {state.rollout.step}."
         message = f"{at} The next run undoes or resumes it."
