@@ -38,8 +38,8 @@ CHECKOUT = HERE.parent
 DIRECTORY = Path("kits")
 # The oldest Python of an operator's machine, and the C library of the oldest Debian that has it.
 OLDEST_PYTHON, GLIBC = (3, 11), "2.36"
-# What ./invoke, Ansible and the roles install beside an engine.
-BESIDE = ("python3-apt", "python3-requests", "python3-venv")
+# What ./invoke, Ansible and the roles need beside an engine, and what reaches hosts and checks signatures.
+BESIDE = ("openssh-client", "python3-apt", "python3-requests", "python3-venv")
 # Layers are compressed by themselves, and the same layer to the same bytes. A kit is made once and carried often.
 LEVEL = 6
 

@@ -14,12 +14,9 @@ NAMESPACE = "eduhub-rollout-kit"
 
 def sign(manifest: Path, key: Path) -> Path:
     """Sign the file `manifest` with the private `key`, or by the ssh agent that holds it; return the signature."""
-    done = subprocess.run(
-        ["ssh-keygen", "-Y", "sign", "-q", "-f", str(key), "-n", NAMESPACE, str(manifest)],
-        capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    done = _ssh_keygen(["sign", "-q", "-f", str(key), "-n", NAMESPACE, str(manifest)], b"")
     if done.returncode:
-        why = (done.stderr.strip().splitlines() or ["no reason given"])[-1].rstrip(".")
+        why = (done.stderr.decode().strip().splitlines() or ["no reason given"])[-1].rstrip(".")
         raise Refusal(
             f"ssh-keygen cannot sign with {key} ({why}): name a private key without a passphrase, or the .pub file of "
             "one that ssh-agent holds."
@@ -47,4 +44,10 @@ def signer(manifest: bytes, signature: bytes | None, allowed: Path, kit: str) ->
 
 
 def _ssh_keygen(words: list[str], text: bytes) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(["ssh-keygen", "-Y", *words], input=text, capture_output=True, check=False)
+    try:
+        return subprocess.run(["ssh-keygen", "-Y", *words], input=text, capture_output=True, check=False)
+    except FileNotFoundError:
+        raise Refusal(
+            "There is no ssh-keygen here, which checks signatures: install openssh-client. A kit has it: "
+            "PYTHONPATH=images python3 -m builder.kit.packages --install openssh-client"
+        ) from None

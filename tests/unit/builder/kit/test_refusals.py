@@ -178,3 +178,9 @@ def test_an_image_is_checked_before_the_engine_gets_it(tmp_path):
     with pytest.raises(Refusal, match=made.LAYER):
         kit.archive("eduhub/edge:bookworm", io.BytesIO())
     assert not (kit.root / SIGNATURE).exists()
+
+
+def test_a_machine_without_ssh_keygen_is_told_where_it_is(tmp_path, signers, monkeypatch):
+    kit, _ = made.write(tmp_path, key=signers[0])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert refused("--kit", kit, "--allowed-signers", signers[1]).startswith("There is no ssh-keygen here")
