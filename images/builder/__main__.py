@@ -102,9 +102,9 @@ def main(words: Sequence[str]) -> int:
         if wanted.base:
             python = engine.target(wanted.base).python
             chosen = on_given_base(images, chosen, bool(names), wanted.base, python)
-        kit = Kit.at(HERE.parent)
-        # In a place without a network no archive is asked by the way.
-        look = security.Look if kit and not wanted.fresh else partial(security.look, asked=wanted.fresh)
+        # Who wants fresh images has a network; without one no archive is asked by the way.
+        kit = None if wanted.fresh else Kit.at(HERE.parent)
+        look = security.Look if kit else partial(security.look, asked=wanted.fresh)
         builder = Builder(
             engine, images, progress, wanted.base, wanted.missing or wanted.fresh, wanted.no_cache, wanted.fresh, look,
             kit=kit,

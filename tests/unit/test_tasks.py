@@ -179,6 +179,21 @@ VERBS = {
         ["builder.audit edge pilot --advisories all.zip --json"],
     ),
     "images.sbom": ((tasks.sbom_images, {"names": "edge,pilot", "to": "/srv"}), ["builder.sbom edge pilot --to /srv"]),
+    "kit": (
+        (tasks.make_kit, {"inventory": "school", "python": "3.13", "suite": ["bookworm", "trixie"], "sign_key": "k"}),
+        ["front kit --inventory school -- --python 3.13 --sign-key k --suite bookworm --suite trixie"],
+    ),
+    "kit --since": (
+        (tasks.make_kit, {"suite": [], "since": "old.tar"}), ["front kit --inventory local -- --since old.tar"],
+    ),
+    "kit.verify": (
+        (tasks.verify_kit, {"kit": "k.tar", "allowed_signers": "signers"}),
+        ["builder.kit.verify --kit k.tar --allowed-signers signers"],
+    ),
+    "kit.engine": (
+        (tasks.kit_engine, {}),
+        ["builder.kit.packages --install docker.io iptables docker-cli apparmor"],
+    ),
     "images.verify": ((tasks.verify_images, {}), ["molecule test --scenario-name images"]),
 }
 

@@ -17,8 +17,8 @@ from builder import HERE, Refusal
 from builder.kit import signature
 from builder.kit.unpacked import AGAIN, MANIFEST, SIGNATURE, WHEELS, Kit, Manifest, ended
 
-# Directories and files of a checkout that is in use.
-MADE_HERE = {".venv", ".venv.lock", ".ansible", "__pycache__", "inventories", "reports"}
+# Inventories are the operator's; what else a checkout in use has is in this file.
+IGNORED = ".gitignore"
 
 
 def main(words: Sequence[str]) -> str:
@@ -57,9 +57,11 @@ def signed_by(kit: Kit, allowed: str) -> str:
 
 def added(kit: Kit) -> list[str]:
     """Return the paths of files that the kit did not bring, and that neither `./invoke` nor an operator makes."""
+    lines = kit.checked(IGNORED).decode().splitlines()
+    made_here = {"inventories", *(line.rstrip("/") for line in lines)}
     names = {str(path.relative_to(kit.root)) for path in kit.root.rglob("*") if path.is_file()}
     known = {MANIFEST, SIGNATURE, *kit.manifest.files}
-    return sorted(name for name in names - known if not MADE_HERE & set(Path(name).parts))
+    return sorted(name for name in names - known if not made_here & set(Path(name).parts))
 
 
 def first(root: Path, allowed: str, *, wheels: bool) -> str:

@@ -15,7 +15,8 @@ from builder.kit.unpacked import Manifest
 PYTHON = ".".join(map(str, sys.version_info[:2]))
 LAYER, CONFIG, WHEEL, PACKAGE = "kit/images/a.tar", "kit/images/c.json", "kit/wheels/w.whl", "kit/debian/bookworm/p.deb"
 FILES = {
-    "tasks.py": "print()", "inventories/local/hosts.yml": "all:", WHEEL: "wheel", PACKAGE: "package",
+    ".gitignore": ".venv\n__pycache__/\n", "tasks.py": "print()", "inventories/local/hosts.yml": "all:",
+    WHEEL: "wheel", PACKAGE: "package",
     "kit/debian/bookworm/Packages": "Package: p\nFilename: ./p.deb\n", LAYER: "layer", CONFIG: "config",
 }  # fmt: skip
 IMAGE = {"config": CONFIG, "layers": [LAYER], "diff_ids": ["sha256:a"], "inputs": "1", "base": {}}

@@ -32,7 +32,7 @@ def refused(*words: str | Path) -> str:
 def test_a_whole_kit_passes_as_a_file_and_unpacked_and_its_signer_is_named(tmp_path, signers):
     kit, _ = made.write(tmp_path, key=signers[0])
     root = made.unpack(kit, tmp_path / "there")
-    told = "The kit kit-2 is whole: 6 files, signed by operator@example.edu."
+    told = "The kit kit-2 is whole: 7 files, signed by operator@example.edu."
     for where in (kit, root):
         assert verify.main(["--kit", str(where), "--allowed-signers", str(signers[1])]) == told
 
@@ -45,11 +45,11 @@ def test_an_operator_may_change_inventories_and_make_what_a_checkout_makes(tmp_p
     assert "is whole" in verify.main(["--kit", str(root)])
 
 
-@pytest.mark.parametrize("part", [0.02, 0.5, 0.8])
+@pytest.mark.parametrize("part", [0.02, 0.5, 0.8, 0.95])
 def test_a_file_that_was_cut_is_refused(tmp_path, part):
     kit, _ = made.write(tmp_path)
-    size = len(kit.read_bytes())
-    kit.write_bytes(kit.read_bytes()[: int(size * part)])
+    content = kit.read_bytes().rstrip(b"\0")  # what ends a tar may be cut
+    kit.write_bytes(content[: int(len(content) * part)])
     assert "copy it again" in refused("--kit", kit)
 
 
