@@ -107,10 +107,11 @@ options:
     type: list
     elements: str
     default: []
-  proxied:
-    description: Whether a proxy stands before the edge; then it needs O(names).
-    type: bool
-    default: false
+  need_names:
+    description: Variables of the inventory that are set and need O(names).
+    type: list
+    elements: str
+    default: []
   calendars:
     description: What the host is to do by itself.
     type: list
@@ -290,7 +291,7 @@ ARGUMENTS = {
     "plone": {"type": "dict", "options": PLONE},
     "certificates": {"type": "list", "elements": "dict", "default": [], "options": FILES},
     "names": {"type": "list", "elements": "str", "default": []},
-    "proxied": {"type": "bool", "default": False},
+    "need_names": {"type": "list", "elements": "str", "default": []},
     "calendars": {"type": "list", "elements": "dict", "default": [], "options": CALENDAR},
 }
 

@@ -90,6 +90,11 @@ class Operator:
         return Operator(folder)
 
 
+def folded(text: str) -> str:
+    """Return `text` with each run of white space as one space: a table folds its sentences."""
+    return " ".join(text.split())
+
+
 def docker(*words: str) -> str:
     """Run the docker client; return what it printed."""
     return subprocess.run(["docker", *words], capture_output=True, text=True, timeout=300, check=True).stdout.strip()

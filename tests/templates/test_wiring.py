@@ -56,6 +56,18 @@ def test_certificates_are_looked_for_where_there_is_an_edge_and_each_file_gets_a
     assert value("_edge_user", **given) == "0:10002"
 
 
+def test_the_certificate_of_an_acme_server_comes_after_those_of_the_inventory():
+    given = {"edge_acme_server": "https://acme.example/directory", "eduhub_stack": "two"}
+    both = {**given, "edge_tls_certificates": [{"certificate": "/a.pem", "key": "/a.key"}]}
+    lineage = "/etc/letsencrypt/live/two"
+    assert value("_edge_tls_copies", **both)[1] == [f"{lineage}/fullchain.pem", "1.pem"]
+    assert value("_edge_acme_file", **both).endswith("/edge/tls/1.pem")
+    assert ports(**given)["edge_tls_port"] == 443
+    assert value("docker_host_need_names", **given) == ["edge_acme_server"]
+    assert value("docker_host_certificates", groups={"bridge": ["here"]}, **given) == []  # there is none yet to look at
+    assert value("_edge_user", **given) == "0:10002"
+
+
 def test_the_bridge_stands_before_our_plone_or_the_institutions():
     told = [
         value("bridge_spec", **given)["environment"]["PLONE_URL"] for given in ({}, {"plone_url": "http://cms:1/P"})

@@ -316,10 +316,10 @@ def untrusted(plone: Upstream, certificate: Certificate) -> Finding:
 
 
 def about_names(required: Requirements) -> Iterator[Finding]:
-    # Every request through the proxy would be answered 421.
-    if required.proxied and not required.names:
+    # Every request through a proxy would be answered 421, and an authority is asked for a certificate of these names.
+    if required.need_names and not required.names:
         yield Finding(
-            "site_unnamed", "edge_trusted_proxies is set and edge_hosts is not",
+            "site_unnamed", f"{required.need_names[0]} is set and edge_hosts is not",
             "name the site in edge_hosts as visitors do, such as hub.example.edu",
         )  # fmt: skip
 

@@ -74,7 +74,7 @@ class Requirements:
     plone: Upstream | None = None
     certificates: list[CertificateFiles] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
-    proxied: bool = False
+    need_names: list[str] = field(default_factory=list)
     calendars: list[Calendar] = field(default_factory=list)
 
 

@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.rollout.faults.acme import an_acme_server_gives_the_certificate_and_renews_it
 from tests.rollout.faults.host import INNER, SSH_PORT, Host
 from tests.rollout.faults.play import live
 from tests.rollout.faults.strike import plone_answers
-from tests.rollout.operator import NEWEST, Operator, until
+from tests.rollout.operator import NEWEST, Operator, folded, until
 
 DAEMON = "/etc/docker/daemon.json"
 # Plone starts anew where the engine does not keep containers.
@@ -27,11 +28,6 @@ def asked(operator: Operator, *words: str) -> tuple[int, set[str]]:
     done = operator.types(*words, "--json")
     (found,) = json.JSONDecoder().raw_decode(done.stdout[done.stdout.index("{\n") :])[0]["hosts"].values()
     return done.returncode, {message["code"] for message in found["messages"]}
-
-
-def folded(text: str) -> str:
-    """Return `text` with each run of white space as one space: a table folds its sentences."""
-    return " ".join(text.split())
 
 
 def upgraded_and_rolled_back(operator: Operator) -> bool:
@@ -184,4 +180,5 @@ CONDITIONS: list[Callable[[Host, Path], None]] = [
     a_user_with_a_sudo_password_may_do_all, an_edited_configuration_is_found_and_healed, nothing_is_run_in_tmp,
     an_engine_that_was_stopped_is_started, a_restart_of_the_engine_that_stops_containers_is_told,
     removed_images_are_missed_by_no_rollback, behind_a_jump_host_all_works, a_user_who_becomes_root_by_su_may_do_all,
+    an_acme_server_gives_the_certificate_and_renews_it,
 ]  # fmt: skip

@@ -189,8 +189,11 @@ def test_an_address_of_another_host_is_named():
 
 
 @pytest.mark.parametrize(("names", "found"), [([], ["site_unnamed"]), (["hub.example.edu"], [])])
-def test_a_proxy_before_a_site_without_a_name_would_be_refused_by_the_edge(names, found):
-    assert codes(FINE, Requirements("eduhub", proxied=True, names=names)) == found
+@pytest.mark.parametrize("variable", ["edge_trusted_proxies", "edge_acme_server"])
+def test_a_site_behind_a_proxy_or_with_a_certificate_of_an_acme_server_needs_a_name(variable, names, found):
+    required = Requirements("eduhub", need_names=[variable], names=names)
+    assert codes(FINE, required) == found
+    assert all(sentence.startswith(f"{variable} is set and edge_hosts is not") for sentence in said(FINE, required))
 
 
 MOVED = Stray("/var/lib/docker", "/srv/docker", kept=True)
