@@ -55,6 +55,14 @@ def test_a_later_kit_leaves_out_what_the_older_one_has_and_says_which_it_needs(t
         verify.main(["--kit", str(root)])
 
 
+def test_pip_gets_wheels_from_this_kit_and_from_the_older_one_and_from_no_index(tmp_path):
+    older, first = made.write(tmp_path, "kit-1")
+    newer, _ = made.write(tmp_path, "kit-2", {**made.FILES, "kit/wheels/v.whl": "another"}, older=first)
+    there = [made.unpack(kit, tmp_path / "there") for kit in (older, newer)]
+    links = [f"--find-links={root / 'kit/wheels'}" for root in there]
+    assert verify.main(["--kit", str(there[1]), "--first", "wheels"]).splitlines() == ["--no-index", *links]
+
+
 def test_an_archive_of_an_image_is_what_docker_load_reads(tmp_path):
     kit, file = Kit.at(made.unpack(made.write(tmp_path)[0], tmp_path / "there")), io.BytesIO()
     kit.archive("eduhub/edge:bookworm", file)
