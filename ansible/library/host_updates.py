@@ -47,8 +47,9 @@ EXAMPLES = r"""
   register: found
 
 - name: Update
-  ansible.builtin.apt:
-    upgrade: safe
+  ansible.builtin.command:
+    argv: [apt-get, --yes, --with-new-pkgs, upgrade]
+  changed_when: true
   when: found.updates | length > 0
 """
 

@@ -6,17 +6,19 @@ A condition begins with the oldest Python live, confirmed and unlocked, and leav
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.rollout.faults.acme import an_acme_server_gives_the_certificate_and_renews_it
-from tests.rollout.faults.host import INNER, SSH_PORT, Host
+from tests.rollout.faults.host import INNER, NAME, SSH_PORT, Host
 from tests.rollout.faults.play import live
 from tests.rollout.faults.strike import plone_answers
-from tests.rollout.operator import NEWEST, Operator, folded, until
+from tests.rollout.operator import NEWEST, Operator, docker, folded, until
 
 DAEMON = "/etc/docker/daemon.json"
 # Plone starts anew where the engine does not keep containers.
@@ -175,10 +177,91 @@ def a_user_who_becomes_root_by_su_may_do_all(host: Host, folder: Path) -> None:
     assert upgraded_and_rolled_back(operator)
 
 
+def a_bare_environment_of_the_control_machine_suffices(host: Host, _: Path) -> None:
+    """As of a CI job: no HOME, a C locale, another time zone, 40 columns, no colour, a pipe."""
+    bare = {"PATH": os.environ["PATH"], "LC_ALL": "C", "TZ": "XYZ-5:45", "COLUMNS": "40", "NO_COLOR": "1"}
+    for words in (["upgrade", "--python", NEWEST], ["rollback"], ["status"]):
+        done = subprocess.run(host.operator.command(*words), env=bare, stdin=subprocess.DEVNULL, capture_output=True,
+                              timeout=600, check=False)  # fmt: skip
+        said = (done.stdout + done.stderr).decode("utf-8")
+        assert (done.returncode, "Traceback" in said, "\033" in said) == (0, False, False), said
+
+
+def a_state_without_room_for_files_is_refused(host: Host, _: Path) -> None:
+    state = f"/var/lib/{INNER}"
+    used = int(host.says(f"df --output=iused {state}").split()[-1])
+    try:
+        assert host.does(f"mount -o remount,nr_inodes={used + 20} {state}") == 0
+        assert asked(host.operator, "preflight") == (2, {"inodes_short"})
+        assert asked(host.operator, "upgrade", "--python", NEWEST) == (2, {"inodes_short"})
+    finally:
+        assert host.does(f"mount -o remount,nr_inodes=100000 {state}") == 0
+
+
+def names_of_the_host_alone_reach_the_release(host: Host, _: Path) -> None:
+    assert host.does("echo '192.0.2.7 cms.campus.test' >> /etc/hosts") == 0
+    assert host.operator.types("upgrade", "--python", NEWEST).returncode == 0
+    path = f"$(docker inspect --format '{{{{.HostsPath}}}}' {INNER}-{live(host)['slot']})"
+    assert host.does(f"grep -q '192.0.2.7.cms.campus.test' {path}") == 0
+    assert host.operator.types("rollback").returncode == 0
+
+
+def a_renamed_host_goes_on(host: Host, _: Path) -> None:
+    name = host.says("hostname")
+    try:
+        assert host.does("hostname renamed") == 0
+        for words in (["status"], ["verify"], ["preflight"]):
+            assert host.operator.types(*words).returncode == 0
+        assert upgraded_and_rolled_back(host.operator)
+        assert host.journal()[-1]["host"] == "renamed"
+    finally:
+        host.does(f"hostname {name}")
+
+
+# A package whose newer version asks for a reboot, in a repository of the machine's own: no mirror is asked.
+OLD_PACKAGE = r"""
+    mkdir -p /srv/apt /srv/deb/DEBIAN && cd /srv/apt
+    for version in 1 2; do
+        printf 'Package: eduhub-old\nVersion: %s\nArchitecture: all\nMaintainer: t <t@example.org>\nDescription: t\n' \
+            $version > /srv/deb/DEBIAN/control
+        printf '#!/bin/sh\necho eduhub-old | tee /run/reboot-required.pkgs > /run/reboot-required\n' \
+            > /srv/deb/DEBIAN/postinst
+        chmod 755 /srv/deb/DEBIAN/postinst
+        dpkg-deb --build /srv/deb eduhub-old_$version.deb
+    done
+    dpkg --install eduhub-old_1.deb && rm /run/reboot-required*
+    { cat /srv/deb/DEBIAN/control; echo "Filename: ./eduhub-old_2.deb"; echo "Size: $(stat -c %s eduhub-old_2.deb)"
+      echo "SHA256: $(sha256sum eduhub-old_2.deb | cut -d' ' -f1)"; } > Packages
+    mv /etc/apt/sources.list /srv/sources.list
+    echo 'deb [trusted=yes] file:/srv/apt ./' > /etc/apt/sources.list
+"""
+
+
+def an_old_package_is_updated_and_the_host_rebooted(host: Host, _: Path) -> None:
+    try:
+        assert host.does(OLD_PACKAGE) == 0
+        docker("update", "--restart", "unless-stopped", NAME)  # what starts a container that reboots
+        assert asked(host.operator, "host.patch") == (2, {"consent_missing"})
+        assert host.operator.types("host.patch", "--yes").returncode == 0
+        line = next(line for line in reversed(host.journal()) if line["step"] == "patch")
+        assert (line["event"], line["updated"], line["rebooted"]) == ("patched", 1, True)
+        assert host.says("dpkg-query --show --showformat '${Version}' eduhub-old") == "2"
+        assert (host.lock(), served(host)) == (None, True)
+        before = started(host)
+        assert host.operator.types("host.patch").returncode == 0
+        assert started(host) == before
+    finally:
+        docker("update", "--restart", "no", NAME)
+        host.does("dpkg --purge eduhub-old; mv /srv/sources.list /etc/apt/sources.list; rm -rf /srv/apt /srv/deb")
+
+
 CONDITIONS: list[Callable[[Host, Path], None]] = [
     a_remapping_engine_is_refused, a_dead_log_server_stops_no_rollout, another_subnet_than_the_networks_is_refused,
     a_user_with_a_sudo_password_may_do_all, an_edited_configuration_is_found_and_healed, nothing_is_run_in_tmp,
     an_engine_that_was_stopped_is_started, a_restart_of_the_engine_that_stops_containers_is_told,
     removed_images_are_missed_by_no_rollback, behind_a_jump_host_all_works, a_user_who_becomes_root_by_su_may_do_all,
     an_acme_server_gives_the_certificate_and_renews_it,
+    an_old_package_is_updated_and_the_host_rebooted, a_bare_environment_of_the_control_machine_suffices,
+    a_state_without_room_for_files_is_refused, names_of_the_host_alone_reach_the_release,
+    a_renamed_host_goes_on,
 ]  # fmt: skip

@@ -70,10 +70,12 @@ def drain(host: Host, quiet: float, seconds: float, *, check: bool = False, run:
         streams = f"A stop cuts what never ends by itself: {connections.words(left)}."
         message = (
             f"{told}, and got no request for {quiet:g} s (after {took:.0f} s). "
-            f"{streams if left else 'No connection is left.'} "
-            "Stop it, patch it, reboot it or change its settings now; then bring it back with undrain."
+            f"{streams if left else 'No connection is left.'}"
         )
-        return Outcome("drained", message, changed, data, [BACK])
+        if run:  # which goes on by itself
+            return Outcome("drained", message, changed, data)
+        what = "Stop it, patch it, reboot it or change its settings now; then bring it back with undrain."
+        return Outcome("drained", f"{message} {what}", changed, data, [BACK])
     still = f"{counted(len(left))} left ({connections.words(left)})" if left else "no connection left"
     message = (
         f"{told}, but after {took:.0f} s it has {still}, and {found.recent} requests ended within the last "
