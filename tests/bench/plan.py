@@ -29,10 +29,12 @@ class Plan:
     # latency
     latency_rate: float
     latency_seconds: float
-    # plone: of `hot_requests` at most as many as take `hot_seconds` at the rate of the `first_requests`
+    # plone: of `hot_requests` at most as many as take `hot_seconds` at the rate of the `first_requests`; browsers for
+    # whole periods of their editor
     pages: int
     hot_seconds: float
     hot_requests: int
+    browsers_seconds: float
     first_requests: int
     users: int
     think_seconds: float
@@ -44,12 +46,14 @@ class Plan:
 FULL = Plan(
     quick=False, rounds=11, values=5, warmups=1, loops=20, rate=200, window_seconds=2.0, saturation_requests=3000,
     connections=8, latency_rate=200, latency_seconds=5.0, pages=50, hot_seconds=8.0, hot_requests=20000,
-    first_requests=200, users=200, think_seconds=5.0, accounts=20, mixed_seconds=60.0, mixed_rounds=2,
+    browsers_seconds=20.0, first_requests=200, users=200, think_seconds=5.0, accounts=20, mixed_seconds=60.0,
+    mixed_rounds=2,
 )  # fmt: skip
 QUICK = Plan(
     quick=True, rounds=2, values=2, warmups=1, loops=3, rate=200, window_seconds=0.3, saturation_requests=300,
     connections=8, latency_rate=200, latency_seconds=1.0, pages=10, hot_seconds=1.5, hot_requests=2000,
-    first_requests=20, users=200, think_seconds=5.0, accounts=4, mixed_seconds=6.0, mixed_rounds=1,
+    browsers_seconds=5.0, first_requests=20, users=200, think_seconds=5.0, accounts=4, mixed_seconds=6.0,
+    mixed_rounds=1,
 )  # fmt: skip
 
 
@@ -80,6 +84,7 @@ def about_seconds(plan: Plan, chosen: Sequence[str]) -> float:
         "in-process": plan.rounds * 3 * (1.5 + (plan.values + plan.warmups) * plan.loops * (4 * 20 + 50) * 0.0003),
         "http": plan.rounds * arms * (4 * plan.window_seconds + 2 * plan.saturation_requests / 1500),
         "latency": plan.rounds * arms * plan.latency_seconds,
-        "plone": 20 + plan.pages * 0.2 + 2 * plan.mixed_rounds * (plan.mixed_seconds + 2) + 3 * plan.hot_seconds,
+        "plone": 20 + plan.pages * 0.2 + 2 * plan.mixed_rounds * (plan.mixed_seconds + 2)
+        + 3 * (plan.hot_seconds + plan.browsers_seconds),
     }
     return sum(each[part] for part in chosen)

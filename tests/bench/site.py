@@ -7,15 +7,16 @@ import json
 import secrets
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from docker.models.containers import Container
 
 from builder.catalogue import Image
 from eduhub_pilot.analysis import statistics
-from tests.bench import VoidError, cpu, saturation, upstream
+from tests.bench import VoidError, browsers, cpu, saturation, upstream
 from tests.bench.compare import BASE, OTHER
 from tests.bench.http import Play, Say, bridge, checked
 from tests.bench.operations import SITE
@@ -23,7 +24,7 @@ from tests.bench.plan import Plan
 from tests.bench.stage import DOORS, FILES, Running, Stage
 from tests.load import users
 from tests.load.arrivals import Samples, player
-from tests.load.client import Client, encode
+from tests.load.client import Client, Request, encode
 
 PLONE = "plone"
 ADMIN = "admin"
@@ -35,10 +36,11 @@ _CONNECTIONS = 16
 
 @dataclass
 class Site:
-    """A Plone that starts or runs, with its administrator's password."""
+    """A Plone that starts or runs, with its administrator's password, and his token once there are pages."""
 
     container: Container
     password: str
+    token: str = ""
     accounts: list[str] = field(default_factory=list)
     pages: list[str] = field(default_factory=list)
 
@@ -71,9 +73,13 @@ def measure(
         say("preparing pages and accounts")
         checked(run, furnish(Client(f"unix:{door}"), site, plan))
         hot = [_hot(stage, arm, arms[arm], site.pages, plan, say) for arm in arms]
+        # Plone compiles its templates for the first page that is HTML.
+        page = Request("GET", SITE + site.pages[0], fields={"Accept": "text/html"})
+        checked(run, Client(f"unix:{door}").expect(page.encoded("localhost", keep=False), seconds=START_SECONDS))
+        readers = [_browsers(stage, arm, arms[arm], site, plan, say) for arm in arms]
         mixed = _mixed(stage, arms, site, plan, say, run)
     return {
-        "pages": len(site.pages), "hot": hot, "mixed": mixed, "users": plan.users,
+        "pages": len(site.pages), "hot": hot, "browsers": readers, "mixed": mixed, "users": plan.users,
         "think_seconds": plan.think_seconds, "mixed_seconds": plan.mixed_seconds, "mixed_rounds": plan.mixed_rounds,
     }  # fmt: skip
 
@@ -86,7 +92,8 @@ def prefix(arm: str) -> str:
 async def furnish(client: Client, site: Site, plan: Plan) -> None:
     """Fill `site.pages` (paths below the site) and `site.accounts`: what is there already first, then new ones."""
     said = await client.expect(encode(f"{SITE}/@login", {"login": ADMIN, "password": site.password}))
-    token = {"Authorization": f"Bearer {json.loads(said.body)['token']}"}
+    site.token = json.loads(said.body)["token"]
+    token = {"Authorization": f"Bearer {site.token}"}
     found = await client.expect(encode(f"{SITE}/@search?path.depth=5&b_size=200&portal_type=Document"))
     site.pages = [item["@id"].partition(SITE)[2] for item in json.loads(found.body)["items"]][: plan.pages]
     if len(site.pages) < plan.pages:
@@ -113,14 +120,31 @@ async def _more_pages(client: Client, token: dict[str, str], wanted: int) -> lis
 
 
 def _hot(stage: Stage, arm: str, running: Running, pages: Sequence[str], plan: Plan, say: Say) -> dict[str, Any]:
-    """Return how fast `arm` answers anonymous readers of `pages`, its CPU for each, how often Plone was asked."""
+    """Return how fast `arm` answers anonymous readers of `pages` who all ask alike."""
     say(f"hot set of {len(pages)} pages, {arm}")
     paths = [prefix(arm) + page for page in pages]
-    saturation.run(running.door, paths, max(len(paths), plan.first_requests), _CONNECTIONS, stage.files)
-    first = saturation.run(running.door, paths, plan.first_requests, _CONNECTIONS, stage.files)
+
+    def send(requests: int) -> saturation.Saturated:
+        return saturation.run(running.door, paths, requests, _CONNECTIONS, stage.files)
+
+    send(max(len(paths), plan.first_requests))
+    first = send(plan.first_requests)
     requests = int(min(max(first.rate * plan.hot_seconds, plan.first_requests), plan.hot_requests))
+    return _saturated(stage, arm, running, lambda: send(requests))
+
+
+def _browsers(stage: Stage, arm: str, running: Running, site: Site, plan: Plan, say: Say) -> dict[str, Any]:
+    """Return the same for readers who ask as browsers, a crawler and an app do, while an editor saves."""
+    say(f"browsers on {len(site.pages)} pages, {arm}")
+    paths = [prefix(arm) + page for page in site.pages]
+    send = partial(browsers.read, running.door, paths, plan.browsers_seconds, stage.files, site.token)
+    return _saturated(stage, arm, running, send)
+
+
+def _saturated(stage: Stage, arm: str, running: Running, send: Callable[[], saturation.Saturated]) -> dict[str, Any]:
+    """Return how fast `arm` answers what `send` sends, its CPU for each request, and how often Plone was asked."""
     before, cpu_before, begun = asked(stage), cpu.seconds(running.pid), time.perf_counter()
-    done = saturation.run(running.door, paths, requests, _CONNECTIONS, stage.files)
+    done = send()
     seconds = time.perf_counter() - begun
     plone = asked(stage) - before
     cpu_us = (cpu.seconds(running.pid) - cpu_before) / done.requests * 1e6

@@ -160,13 +160,16 @@ def _latency(part: Part, pythons: Mapping[str, str]) -> list[str]:
 
 def _plone(part: Part, pythons: Mapping[str, str]) -> list[str]:
     names = {"plone": "Plone alone"} | {arm: f"bridge on {pythons[arm]}" for arm in (BASE, OTHER)}
-    hot = [
-        (
-            names[row["arm"]], str(row["requests"]), f"{row['rate']:,.0f}", f"{row['cpu_us']:,.0f}",
-            f"{row['plone_rate']:.1f}",
-        )
-        for row in part["hot"]
-    ]  # fmt: skip
+    saturated = {
+        rows: table(("", "requests", "reads/s", "us CPU", "Plone sees/s"), [
+            (
+                names[row["arm"]], str(row["requests"]), f"{row['rate']:,.0f}", f"{row['cpu_us']:,.0f}",
+                f"{row['plone_rate']:.1f}",
+            )
+            for row in part[rows]
+        ])
+        for rows in ("hot", "browsers")
+    }  # fmt: skip
     mixed = [
         (
             names[row["arm"]] if action == "all" else f"  {action}", str(found["requests"]),
@@ -183,7 +186,9 @@ def _plone(part: Part, pythons: Mapping[str, str]) -> list[str]:
     )
     return [
         f"Real Plone, anonymous readers of {part['pages']} pages at saturation, one worker",
-        *table(("", "requests", "reads/s", "us CPU", "Plone sees/s"), hot), "",
+        *saturated["hot"], "",
+        "The same pages for browsers, a crawler and an app at once, HTML and JSON, while an editor saves every 10 s",
+        *saturated["browsers"], "",
         title,
         *table(("", "requests", "failed", "p50", "p95", "p99", "max", "good/s", "Plone sees/s"), mixed),
     ]  # fmt: skip

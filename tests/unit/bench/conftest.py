@@ -22,6 +22,12 @@ def loaded(**more: Any) -> dict[str, Any]:
     return {"cpu_us": {**CPU, "haproxy": 40.0}, "cpu": GAIN, **more}
 
 
+def saturated_rows(plone: float) -> list[dict[str, Any]]:
+    """Return what Plone alone and two bridges answered, 1,600 requests a second each but Plone."""
+    row = {"requests": 9000, "cpu_us": 350.0, "plone": 90, "plone_rate": 40.0}
+    return [{"arm": arm, **row, "rate": plone if arm == "plone" else 1600.0} for arm in ("plone", "base", "other")]
+
+
 @pytest.fixture
 def document() -> dict[str, Any]:
     """A full report in which every goal is met."""
@@ -68,10 +74,7 @@ def document() -> dict[str, Any]:
             },
             "plone": {
                 "pages": 50, "users": 200, "think_seconds": 5.0, "mixed_seconds": 60.0, "mixed_rounds": 2,
-                "hot": [
-                    {"arm": arm, "requests": 9000, "rate": 1600.0, "cpu_us": 350.0, "plone": 90, "plone_rate": 40.0}
-                    for arm in ("plone", "base", "other")
-                ],
+                "hot": saturated_rows(plone=200.0), "browsers": saturated_rows(plone=40.0),
                 "mixed": [
                     {"arm": arm, **seen, "rate": 39.5, "plone_rate": 12.0, "actions": {"submit": seen}}
                     for arm in ("plone", "other")

@@ -44,10 +44,11 @@ def test_goals_are_met_or_missed(document):
     parts["in-process"]["rows"][0]["cpu"] = {**parts["in-process"]["rows"][0]["cpu"], "finding": "slower"}
     parts["latency"]["rows"][2]["added_ms"]["p99"]["value"] = 2.1
     parts["plone"]["hot"][2]["plone_rate"] = 51.0
+    parts["plone"]["browsers"][0]["rate"] = 81.0
     parts["plone"]["mixed"][1]["failures"] = {"5xx": 1}
     missed = [goal["goal"] for goal in goals.judged(parts) if not goal["met"]]
     assert [words.split(":")[0] for words in missed] == [
-        "newer Python", "added latency, p99", "hot pages", "200 users",
+        "newer Python", "added latency, p99", "hot pages", "browsers", "200 users",
     ]  # fmt: skip
 
 

@@ -32,7 +32,13 @@ def test_what_failed_is_void(text, said):
 def test_the_socket_and_the_bounds_are_on_the_command_line():
     words = saturation.command(Path("/d.sock"), Path("/addresses"), 300, 8, "x: y")
     assert {"--h1", "--base-uri=unix:/d.sock", "--input-file=/addresses", "--requests=300", "--clients=8"} <= set(words)
-    assert words[-2:] == ["-H", "x: y"]
+    assert words[-4:] == ["-H", "accept: application/json", "-H", "x: y"]
+    words = saturation.command(Path("/d.sock"), Path("/addresses"), 300, 8, "accept: text/html")
+    assert words[-2:] == ["-H", "accept: text/html"]
+    assert words.count("-H") == 1
+    words = saturation.command(Path("/d.sock"), Path("/addresses"), 0, 8, seconds=2.5)
+    assert "--duration=2.5" in words
+    assert not any(word.startswith("--requests") for word in words)
 
 
 def test_a_missing_tool_is_one_sentence_for_somebody_who_may_not_install(monkeypatch):
