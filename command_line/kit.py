@@ -18,7 +18,7 @@ ENGINE = Path(__file__).parents[1] / "ansible/roles/docker_host/defaults/main.ym
     "inventory": "whose hosts the kit is for: inventories/NAME, or the path of an inventory",
     "python": "Pythons of the bridge, as 3.11,3.13; default: those of the inventory, and all later ones",
     "suite": "Debian of the hosts and of the operator's machine, as trixie; may be repeated; default: this machine's",
-    "sign-key": "ssh key that signs the kit", "since": "an older kit, whose files are left out",
+    "sign-key": "ssh key that signs the kit, in a file .sig beside it", "since": "an older kit; its files are left out",
 })  # fmt: skip
 def make_kit(
     c: Context, suite: list[str], inventory: str = "local", python: str = "", sign_key: str = "", since: str = "",
@@ -32,10 +32,10 @@ def make_kit(
 
 @task(name="verify", help={
     "kit": "file, or directory, of a kit; default: the one that this is",
-    "allowed-signers": "file of ssh keys that may sign kits (man ssh-keygen); default: EDUHUB_KIT_SIGNERS",
+    "allowed-signers": "of a file: who may sign it, by a file of ssh keys (man ssh-keygen, ALLOWED SIGNERS)",
 })  # fmt: skip
 def verify_kit(c: Context, kit: str = "", allowed_signers: str = "") -> None:
-    """Compare every file of a kit with its manifest, and its signature with the keys that you allow."""
+    """Compare every file of a kit with its manifest, and before that its signature with the keys that you allow."""
     options = {"--kit": kit, "--allowed-signers": allowed_signers}
     words = [word for pair in options.items() if pair[1] for word in pair]
     run(c, sys.executable, "-m", "builder.kit.verify", *words, PYTHONPATH="images")

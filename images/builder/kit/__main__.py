@@ -29,8 +29,8 @@ from builder.build import BASE_ID, BASE_NAME, INPUTS
 from builder.catalogue import load, tagged, with_addons
 from builder.engine import Engine
 from builder.kit import debian, signature
-from builder.kit.unpacked import DEBIAN, IMAGES, MANIFEST, SBOM, SIGNATURE, WHEELS, Kit, Manifest
-from builder.kit.verify import of_archive
+from builder.kit.unpacked import DEBIAN, IMAGES, MANIFEST, SBOM, WHEELS, Manifest
+from builder.kit.verify import of_archive, unpacked
 from builder.wheels import Target
 from module_utils.image_layers import images_in, layer_file
 
@@ -59,7 +59,7 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--packages", nargs="+", default=[], help="Debian packages that make the engine")
     parser.add_argument("--optional", nargs="*", default=[], help="such that only some suites have")
     parser.add_argument("--suite", action="append", default=[], help="Debian of hosts and operator's machine")
-    parser.add_argument("--sign-key", type=Path, help="ssh key that signs the manifest")
+    parser.add_argument("--sign-key", type=Path, help="ssh key that signs the kit")
     parser.add_argument("--since", type=Path, help="an older kit, whose files are left out")
     parser.add_argument("--addons", default="[]", help="add-ons of Plone, as a JSON list")
     parser.add_argument("--inventory", type=Path, help="whose hosts the kit is for")
@@ -73,6 +73,8 @@ def main(words: Sequence[str]) -> int:
     suites = dict.fromkeys(wanted.suite or [own_suite()])
     pythons = [target_of(suite) for suite in suites]
     older = older_kit(wanted.since) if wanted.since else None
+    if wanted.sign_key:
+        signature.demand_key(wanted.sign_key)
     version = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     DIRECTORY.mkdir(exist_ok=True)
     progress = report.Progress()
@@ -244,8 +246,10 @@ def _facts(path: Path) -> dict[str, Any]:
 
 def older_kit(path: Path) -> Manifest:
     """Return the manifest of an older kit, a file or unpacked. Raise Refusal where it is none, or not whole."""
-    kit = Kit.at(path) if path.is_dir() else None
-    return kit.manifest if kit else of_archive(path, "")[0]
+    try:
+        return unpacked(path).manifest if path.is_dir() else of_archive(path)
+    except Refusal as refusal:
+        raise Refusal(f"--since {path} cannot be used. {refusal}") from None
 
 
 def left_out(files: Mapping[str, Mapping[str, Any]], older: Manifest) -> dict[str, Mapping[str, Any]]:
@@ -262,11 +266,10 @@ def left_out(files: Mapping[str, Mapping[str, Any]], older: Manifest) -> dict[st
 
 
 def written(manifest: Manifest, parts: Sequence[Part], draft: Path, key: Path | None, into: Path) -> Path:
-    """Write the kit below `into`, whole or not at all, manifest and signature first; return its path."""
+    """Write the kit below `into`, whole or not at all, its manifest first; return its path. With `key`, sign it."""
     told = draft / "manifest.json"
     told.write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")
-    first = {MANIFEST: told, **({SIGNATURE: signature.sign(told, key)} if key else {})}
-    travelling = {**first, **{name: path for part in parts for name, path in part.files.items()}}
+    travelling = {MANIFEST: told, **{name: path for part in parts for name, path in part.files.items()}}
     archive = draft / "kit.tar"
     with tarfile.open(archive, "w") as tar:
         for name, path in travelling.items():
@@ -274,6 +277,8 @@ def written(manifest: Manifest, parts: Sequence[Part], draft: Path, key: Path | 
                 tar.add(path, f"{manifest.name}/{name}", recursive=False, filter=_plain)
     into.mkdir(exist_ok=True)
     final = into / f"{manifest.name}.tar"
+    if key:
+        signature.sign(archive, key).replace(signature.path_of(final))
     archive.replace(final)
     return final
 
@@ -301,6 +306,8 @@ def table(manifest: Manifest, parts: Sequence[Part], path: Path, seconds: float)
     yield ""
     beside = f" It needs {' and '.join(manifest.needs)} beside it." if manifest.needs else ""
     yield f"{path}: {path.stat().st_size / 1e6:.1f} MB in {seconds:.0f} s.{beside}"
+    if signature.path_of(path).exists():
+        yield f"Its signature is {signature.path_of(path).name}: carry both, and check it before you unpack."
     yield f"Next, without a network: tar xf {path.name} && cd {manifest.name} && ./invoke kit.verify"
 
 

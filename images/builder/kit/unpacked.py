@@ -1,7 +1,8 @@
 """Reads a kit that is unpacked. Only the standard library: this runs before there is a .venv.
 
-The manifest names every file with its size and SHA-256. What is taken is compared with it first; a file that an older
-kit has already is taken from there, which is unpacked beside this one.
+The manifest names every file with its size and SHA-256. What is taken is compared with it first: that finds damage and
+mixed-up kits. Who made the kit is told by the signature of its file, before that is unpacked. A file that an older kit
+has already is taken from there, which is unpacked beside this one.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from typing import IO, Any
 from builder import Refusal
 
 MANIFEST = "kit/manifest.json"
-SIGNATURE = "kit/manifest.json.sig"
 SCHEMA = 1
 IMAGES, WHEELS, DEBIAN, SBOM = "kit/images", "kit/wheels", "kit/debian", "kit/sbom"
 # What apt reads beside packages.

@@ -17,19 +17,19 @@ from builder import Refusal, catalogue, inputs
 from builder.build import Builder
 from builder.kit import __main__ as program
 from builder.kit import packages, verify
-from builder.kit.unpacked import MANIFEST, SIGNATURE, Kit
+from builder.kit.unpacked import MANIFEST, Kit
 from builder.report import Progress
 from tests.unit.builder.kit import made
 
 CHECKOUT = Path(__file__).resolve().parents[4]
 
 
-def test_the_manifest_and_its_signature_come_first_and_inventories_are_not_in_it(tmp_path):
-    kit, manifest = made.write(tmp_path, key=made.new_key(tmp_path / "key"))
+def test_the_manifest_comes_first_and_inventories_are_not_in_it(tmp_path):
+    kit, manifest = made.write(tmp_path)
     with tarfile.open(kit) as archive:
         names = archive.getnames()
-    assert names[:2] == [f"kit-2/{MANIFEST}", f"kit-2/{SIGNATURE}"]
-    assert set(names[2:]) == {f"kit-2/{name}" for name in made.FILES}
+    assert names[0] == f"kit-2/{MANIFEST}"
+    assert set(names[1:]) == {f"kit-2/{name}" for name in made.FILES}
     assert set(manifest.files) == set(made.FILES) - {"inventories/local/hosts.yml"}
 
 
@@ -60,7 +60,7 @@ def test_pip_gets_wheels_from_this_kit_and_from_the_older_one_and_from_no_index(
     newer, _ = made.write(tmp_path, "kit-2", {**made.FILES, "kit/wheels/v.whl": "another"}, older=first)
     there = [made.unpack(kit, tmp_path / "there") for kit in (older, newer)]
     links = [f"--find-links={root / 'kit/wheels'}" for root in there]
-    assert verify.main(["--kit", str(there[1]), "--first", "wheels"]).splitlines() == ["--no-index", *links]
+    assert verify.main(["--kit", str(there[1]), "--wheels"]).splitlines() == ["--no-index", *links]
 
 
 def test_an_archive_of_an_image_is_what_docker_load_reads(tmp_path):
@@ -80,7 +80,7 @@ def test_packages_for_a_host_are_an_archive_that_apt_reads(tmp_path, monkeypatch
         assert archive.getnames() == ["Packages", "p.deb"]
 
 
-def entered(root: Path, *, signers: str = "") -> subprocess.CompletedProcess[str]:
+def entered(root: Path) -> subprocess.CompletedProcess[str]:
     """Type `./invoke` in a kit that was unpacked in `root`, with our own `invoke` and builder."""
     shutil.copy(CHECKOUT / "invoke", root)
     (root / "requirements.txt").touch()
@@ -88,7 +88,7 @@ def entered(root: Path, *, signers: str = "") -> subprocess.CompletedProcess[str
         source, target = CHECKOUT / "images/builder" / name, root / "images/builder" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
-    env = {**os.environ, "EDUHUB_PYTHON": sys.executable, "EDUHUB_KIT_SIGNERS": signers}
+    env = {**os.environ, "EDUHUB_PYTHON": sys.executable}
     return subprocess.run([root / "invoke"], env=env, capture_output=True, text=True, check=False, timeout=300)
 
 
@@ -100,14 +100,6 @@ def test_invoke_refuses_a_kit_with_a_changed_wheel_and_makes_nothing(tmp_path):
     again = "copy the kit again and unpack it anew"
     assert done.stderr == f"kit.verify: {root / made.WHEEL} is not the file that the kit was made with: {again}.\n"
     assert not (root / ".venv").exists()
-
-
-def test_invoke_asks_for_the_signature_where_signers_are_named(tmp_path):
-    allowed = made.allowed(tmp_path / "allowed", made.new_key(tmp_path / "key"))
-    root = made.unpack(made.write(tmp_path)[0], tmp_path / "there")
-    done = entered(root, signers=str(allowed))
-    assert done.returncode == 2
-    assert done.stderr.startswith("kit.verify: The kit kit-2 is not signed, and ")
 
 
 class Loading:
