@@ -410,7 +410,8 @@ def closed(run: Run, names: Sequence[str], done: Played, waves: Fleet | None) ->
     request, width = run.request, columns()
     code = (fleet_exit if waves else run_exit)(done.returned, done.outcome)
     if done.outcome is None or not done.outcome.ended:
-        return hostless(request, code, closing.last_words(done.stderr), data=run.json)
+        why = closing.last_words(done.stderr)
+        return hostless(request, code, why, data=run.json, interrupted=done.interrupted)
     if request.verb == "trace" and code == DONE:
         trace.check_found(request.values["eduhub_request"], names, done.outcome)
     if request.verb == "report":

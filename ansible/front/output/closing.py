@@ -124,6 +124,9 @@ def _result(code: int, request: Request, *, interrupted: bool) -> tuple[str, str
         return "Failed: nothing was touched. Start no rollout before the cause is fixed.", request.command
     if code == REVERTED and request.verb == "confirm":  # nothing is left that could be confirmed
         return "Reverted: the previous release is live again. Fix the cause, then start a new rollout.", request.status
+    if code == NEEDS_PERSON and interrupted and request.verb == "host.patch":
+        text = "Interrupted: a host may be drained and locked. --take-over goes on from there, and undrains it."
+        return text, request.without_recovery("--take-over")
     return {
         DONE: ("The release had been confirmed before the interruption, and is live.", ""),
         REVERTED: (f"Reverted: the previous release is live again.{fix}", request.command),

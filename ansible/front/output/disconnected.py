@@ -32,6 +32,8 @@ def _about(host: Host, request: Request, limit: str | None) -> tuple[str, list[s
             f"{by}. The status shows which."
         )
         return text, [status]
+    if request.verb == "host.patch":
+        return _about_update(host, request)
     if not host.begun:
         return f"in {host.phase}, before a rollout began there.", [request.command]
     if host.phase == "end":
@@ -46,6 +48,16 @@ def _about(host: Host, request: Request, limit: str | None) -> tuple[str, list[s
     resume = [request.without_recovery("--resume")] if request.verb == "upgrade" else []
     text = "before traffic was shifted. The live release is unchanged and stays live."
     return text, [*resume, request.without_recovery("--take-over")]
+
+
+def _about_update(host: Host, request: Request) -> tuple[str, list[str]]:
+    if "lock" not in {host.phase, *host.phases}:
+        return f"in {host.phase}, before an update began there.", [request.command]
+    text = (
+        f"in {host.phase}, in the middle of an update. What apt does goes on without a connection. The host may be "
+        "drained, and is locked; --take-over goes on from there, and undrains it."
+    )
+    return text, [request.without_recovery("--take-over")]
 
 
 def _rollback(request: Request, limit: str | None) -> list[str]:

@@ -66,6 +66,15 @@ def test_a_host_disconnected_before_its_rollout_is_asked_for_the_same_again():
     assert commands == ["./invoke deploy"]
 
 
+def test_an_update_of_packages_is_taken_over_once_the_host_is_locked():
+    patch = Request("host.patch", "campus", values={"eduhub_yes": True})
+    text, commands = about(patch, disconnected("patch", "preflight", "updates", "lock", "drain"))
+    assert text.startswith("a: disconnected in patch, in the middle of an update. ")
+    assert commands == ["./invoke host.patch --yes --take-over --inventory campus"]
+    text, commands = about(patch, disconnected("updates", "preflight"))
+    assert (text, commands) == ("a: disconnected in updates, before an update began there.", [patch.command])
+
+
 def ending(request: Request, code: int = 3, **hosts: Host) -> list[str]:
     return closing.closing(request, list(hosts), Outcome(hosts, ended=True), code, 100)
 

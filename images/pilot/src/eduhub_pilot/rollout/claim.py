@@ -7,6 +7,7 @@ from eduhub_pilot.model.errors import RefusedError
 from eduhub_pilot.model.state import Lock, stamp
 
 STATUS = ["./invoke", "status"]
+BEGIN, DRAIN = "begin", "drain"  # steps: with the second, the host was drained under the lock
 
 
 def refuse_claimed(host: Host, run: str, replaced: str = "") -> None:
@@ -31,16 +32,22 @@ def refuse_claimed(host: Host, run: str, replaced: str = "") -> None:
         )
 
 
-def take(host: Host, run: str, owner: str, verb: str, seconds: float, replaced: str = "") -> None:
-    """Take the lock; it expires `seconds` after its last heartbeat. RefusedError as for `refuse_claimed`."""
+def take(host: Host, run: str, owner: str, verb: str, seconds: float, replaced: str = "") -> Lock:
+    """Take the lock and return it; it expires `seconds` after its last heartbeat. RefusedError as for `refuse_claimed`.
+
+    It has the step of a lock of the same verb that is left of a run that died.
+    """
     now = host.clock.now()
     with host.store.guard():
         refuse_claimed(host, run, replaced)
-        taken = Lock(owner, run, verb, "begin", now, now, seconds)
-        if host.store.lock():
+        left = host.store.lock()
+        step = left.step if left and left.verb == verb else BEGIN
+        taken = Lock(owner, run, verb, step, now, now, seconds)
+        if left:
             host.store.renew(taken)
         else:
             host.store.take(taken)
+    return taken
 
 
 def free(host: Host, run: str) -> None:

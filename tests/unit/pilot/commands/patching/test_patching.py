@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from eduhub_pilot.commands.balancer.drain import drain
+from eduhub_pilot.commands.balancer.undrain import undrain
 from eduhub_pilot.commands.patching.begin import begin
 from eduhub_pilot.commands.patching.compare import changes
 from eduhub_pilot.commands.patching.end import end, give_up
@@ -55,6 +56,44 @@ def test_the_lock_of_an_update_that_died_is_taken_over_and_that_of_a_rollout_is_
     live.store.renew(replace(live.store.lock(), verb="upgrade"))
     with pytest.raises(RefusedError, match="holds the lock"):
         begin(live.host, "patch-3", OWNER, SECONDS, take_over=True)
+
+
+def dead(live, *, take_over: bool = True) -> dict:
+    """Begin after a run that died; return what it found."""
+    return begin(live.host, "patch-2", OWNER, SECONDS, take_over=take_over).data["before"]
+
+
+@pytest.mark.usefixtures("begun")
+def test_what_an_update_drained_before_it_died_is_the_next_ones_to_undrain(live):
+    drain(live.host, 10, 60, run="patch-1")
+    looked = begin(live.host, "patch-2", OWNER, SECONDS, take_over=True, check=True).data
+    assert looked == {"unfinished": True, "left_drained": True}
+    found = dead(live)
+    assert (found["drained"], found["left_drained"]) == (False, True)
+    # Also where that one dies, and its lock expires.
+    live.clock.sleep(SECONDS + 1)
+    again = begin(live.host, "patch-3", OWNER, SECONDS).data["before"]
+    assert (again["drained"], again["left_drained"]) == (False, True)
+
+
+@pytest.mark.usefixtures("begun")
+def test_an_operators_own_drain_stays_also_after_an_update_that_died(live):
+    drain(live.host, 10, 60, run="patch-1")
+    live.clock.sleep(SECONDS + 1)
+    undrain(live.host)
+    assert dead(live)["left_drained"] is False
+    live.clock.sleep(SECONDS + 1)
+    drain(live.host, 10, 60)
+    found = begin(live.host, "patch-3", OWNER, SECONDS).data["before"]
+    assert (found["drained"], found["left_drained"]) == (True, False)
+
+
+def test_a_host_that_no_update_left_is_not_unfinished(live):
+    drain(live.host, 10, 60)
+    looked = begin(live.host, "patch-1", OWNER, SECONDS, check=True).data
+    assert looked == {"unfinished": False, "left_drained": False}
+    found = begin(live.host, "patch-1", OWNER, SECONDS).data["before"]
+    assert (found["drained"], found["left_drained"]) == (True, False)
 
 
 def test_a_check_takes_no_lock(live):

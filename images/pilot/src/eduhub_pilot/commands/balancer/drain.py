@@ -6,7 +6,7 @@ It is on the disk first, so that a HAProxy that restarts comes back with it. Req
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from eduhub_pilot.adapters.haproxy import Public
 from eduhub_pilot.adapters.host import PATIENCE_SECONDS, Host
@@ -15,6 +15,7 @@ from eduhub_pilot.model.errors import PersonError, PilotError, RefusedError, Set
 from eduhub_pilot.model.facts import SLOTS
 from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.model.state import stamp
+from eduhub_pilot.rollout import claim
 from eduhub_pilot.rollout.drain import close_streams
 
 # HAProxy lists every connection for this.
@@ -51,6 +52,7 @@ def drain(host: Host, quiet: float, seconds: float, *, check: bool = False, run:
             return Outcome("drain_planned", f"{what}; it has {counted(now)} now.", changed)
         if changed:
             host.proxy.set_draining(False, PATIENCE_SECONDS)  # one that cannot be told is found out first
+            _say_whose(host, run)
             host.store.save_draining(True)
             host.note(None, "drain", "on")
         # Said again even where the disk has it: a pilot may have died between the two.
@@ -101,6 +103,13 @@ def _until_free(host: Host, quiet: float, seconds: float) -> tuple[Public, bool]
                     close_streams(host, slot)
             continue
         host.clock.sleep(min(POLL_SECONDS, max(0.0, seconds - passed)))
+
+
+def _say_whose(host: Host, run: str) -> None:
+    """Note in a lock whether its own run drains the host, or an operator after that run died. Needs the guard."""
+    lock = host.store.lock()
+    if lock and (lock.run == run or lock.step == claim.DRAIN):
+        host.store.renew(replace(lock, step=claim.DRAIN if lock.run == run else claim.BEGIN))
 
 
 def free(found: Public) -> bool:

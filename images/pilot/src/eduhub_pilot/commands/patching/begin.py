@@ -9,6 +9,7 @@ from eduhub_pilot.commands.patching.compare import containers, versions
 from eduhub_pilot.commands.plone.work import refuse_unconfirmed
 from eduhub_pilot.model.errors import RefusedError
 from eduhub_pilot.model.outcome import Outcome
+from eduhub_pilot.model.state import Lock
 from eduhub_pilot.rollout import claim
 
 VERB = "host.patch"
@@ -36,6 +37,8 @@ def begin(
     """Take the lock, and return in `before` what runs now. RefusedError while a run has the host, or may return.
 
     An update that died, as with the operator's machine, leaves a lock that `take_over` replaces, unlike a rollout's.
+    The answer has whether there is such a lock (`unfinished`), and whether its run drained the host, which still is
+    (`left_drained`): this run ends that. `drained` in `before` is a drain of an operator's own.
     """
     replaced = VERB if take_over else ""
     if not host.store.state().live:
@@ -45,7 +48,18 @@ def begin(
     if check:
         with host.store.guard():
             claim.refuse_claimed(host, run, replaced)
-        return Outcome("patch_admitted", "No run has the host.")
-    claim.take(host, run, owner, VERB, seconds, replaced)
-    before = {"versions": versions(host), "containers": containers(host), "drained": host.store.draining()}
+            found = host.store.lock()
+        dead = found if found and found.verb == VERB else None
+        data = {"unfinished": dead is not None, "left_drained": dead is not None and _is_left_drained(host, dead)}
+        return Outcome("patch_admitted", "No run has the host.", data=data)
+    lock = claim.take(host, run, owner, VERB, seconds, replaced)
+    left_drained = _is_left_drained(host, lock)
+    before = {
+        "versions": versions(host), "containers": containers(host), "left_drained": left_drained,
+        "drained": host.store.draining() and not left_drained,
+    }  # fmt: skip
     return Outcome("patch_admitted", "No other run may begin on the host.", data={"before": before})
+
+
+def _is_left_drained(host: Host, lock: Lock) -> bool:
+    return lock.step == claim.DRAIN and host.store.draining()
