@@ -114,6 +114,7 @@ def checked(options: argparse.Namespace) -> list[Target]:
         trace.check_id(options.values.get("eduhub_request"))
     if options.verb == PATCH:
         patching.check_reboot(options.values.get("eduhub_reboot"))
+        patching.check_local(hosts, request_of(options))
     upgrade = replace(request_of(options), verb="upgrade") if options.verb == "plan" else request_of(options)
     fleet, hold = fleet_of(upgrade, hosts), bool(options.values.get("eduhub_hold"))
     options.policy = policy_of(fleet, known, hold=hold) if fleet else None
@@ -410,8 +411,8 @@ def closed(run: Run, names: Sequence[str], done: Played, waves: Fleet | None) ->
     request, width = run.request, columns()
     code = (fleet_exit if waves else run_exit)(done.returned, done.outcome)
     if done.outcome is None or not done.outcome.ended:
-        why = closing.last_words(done.stderr)
-        return hostless(request, code, why, data=run.json, interrupted=done.interrupted)
+        words = closing.last_words(done.stderr)
+        return hostless(request, code, words, data=run.json, interrupted=done.interrupted)
     if request.verb == "trace" and code == DONE:
         trace.check_found(request.values["eduhub_request"], names, done.outcome)
     if request.verb == "report":

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
+from front.inventory import Target
 from front.outcome import Host
 from front.play import Played
 from front.refusal import RefusalError
+from front.request import Request
 
 REBOOTS = ("auto", "always", "never")
 
@@ -20,6 +23,18 @@ def check_reboot(wanted: Any) -> None:
         raise RefusalError(
             f"--reboot is {', '.join(REBOOTS[:-1])} or {REBOOTS[-1]}, not {wanted!r}.",
             next_commands=[f"./invoke host.patch --reboot {near[0]}"],
+        )
+
+
+def check_local(hosts: Sequence[Target], request: Request) -> None:
+    """Raise RefusalError where the machine that the run is played on might be rebooted under it."""
+    local = [host.name for host in hosts if host.variables.get("ansible_connection") == "local"]
+    if local and request.values.get("eduhub_reboot") != "never":
+        later = replace(request, values={**request.values, "eduhub_reboot": "never"})
+        raise RefusalError(
+            f"{', '.join(local)} is the machine that you type on (ansible_connection: local): a reboot would end the "
+            "run. Update it with --reboot never and reboot it yourself, or play from another machine.",
+            next_commands=[later.command],
         )
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +15,14 @@ from tests.templates.render import ANSIBLE, value
 
 ALL = ["a", "here", "z"]
 FREE = {"drained": False, "left_drained": False}
+
+BOOK = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - ansible.builtin.import_role: {name: docker_host, tasks_from: reboot}
+      vars: {docker_host_alone: false, docker_host_before: {drained: false, left_drained: false}}
+"""
 
 
 def on_host(name: str, serving: list[str], **given: Any) -> Any:
@@ -48,3 +60,33 @@ def test_a_host_that_an_update_left_locked_is_gone_through_without_work_too(work
     play = yaml.safe_load((ANSIBLE / "playbooks/host.patch.yml").read_text())[1]
     given = {"docker_host_updates": {"work": work}, "docker_host_unfinished": unfinished, "ansible_check_mode": False}
     assert value(play["tasks"][0]["when"], **given) is begins
+
+
+# What ansible.builtin.reboot returns: success, not back in time, a reboot that did not begin; nothing without one.
+@pytest.mark.parametrize(("rebooted", "back"), [
+    ({}, True), ({"rebooted": True, "changed": True}, True), ({"rebooted": True, "msg": "Timed out"}, False),
+    ({"rebooted": False, "msg": "Reboot command failed."}, True),
+])  # fmt: skip
+def test_a_host_is_back_unless_it_went_down_and_did_not_answer(rebooted, back):
+    assert value("docker_host_is_back", docker_host_rebooted=rebooted) is back
+
+
+def test_a_reboot_that_did_not_begin_is_told_as_that(tmp_path):
+    book = tmp_path / "book.yml"  # the action refuses to reboot this machine, over a local connection
+    book.write_text(BOOK)
+    words = [Path(sys.executable).with_name("ansible-playbook"), "--inventory", "here,", "--connection", "local", book]
+    settings = {"ANSIBLE_ROLES_PATH": str(ANSIBLE / "roles"), "ANSIBLE_LIBRARY": str(ANSIBLE / "library"),
+                "ANSIBLE_MODULE_UTILS": str(ANSIBLE / "module_utils")}  # fmt: skip
+    done = subprocess.run(words, env={**os.environ, **settings}, capture_output=True, text=True, check=False)
+    assert "The packages of here are updated, but it could not be rebooted: Running " in done.stdout
+    assert "It runs, and stays drained." in done.stdout
+
+
+@pytest.mark.parametrize(("known", "undrains"), [
+    ({}, True), ({"docker_host_patched": {"failed": True}}, True), ({"docker_host_patched": {"reboots": False}}, False),
+])  # fmt: skip
+def test_a_host_that_fails_is_undrained_while_its_packages_are_as_they_were(known, undrains):
+    (block,) = yaml.safe_load((ANSIBLE / "playbooks/host.patch.yml").read_text())[1]["tasks"]
+    task = next(each for each in block["rescue"] if each.get("vars", {}).get("pilot_command") == ["undrain"])
+    given = {"docker_host_before": FREE, "docker_host_rebooted": {}, "hostvars": left(), **known}
+    assert all(on_host(f"({when}) | bool", ALL, **given) for when in task["when"]) is undrains

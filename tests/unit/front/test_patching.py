@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from front.draining import taking_traffic
 from front.exit_codes import DONE, NEEDS_PERSON, REFUSED, host_exit, result_of, run_exit
+from front.inventory import Target
 from front.outcome import Host, Outcome
-from front.patching import check_reboot, with_waiting
+from front.patching import check_local, check_reboot, with_waiting
 from front.play import Played
 from front.refusal import RefusalError
+from front.request import Request
 
 LOOKED = ["preflight", "updates"]
 WORK, NONE = {"work": True, "ended": False}, {"work": False, "ended": False}
@@ -26,6 +30,17 @@ def test_reboot_is_one_of_three_words():
         check_reboot("allways")
     assert refused.value.messages == ("--reboot is auto, always or never, not 'allways'.",)
     assert refused.value.next_commands == ["./invoke host.patch --reboot always"]
+
+
+@pytest.mark.parametrize("reboot", [None, "auto", "always"])
+def test_the_machine_of_the_operator_is_not_rebooted_under_the_run(reboot):
+    far, here = Target("far", {}), Target("here", {"ansible_connection": "local"})
+    request = Request("host.patch", "campus", "here", {"eduhub_reboot": reboot} if reboot else {})
+    check_local([far], request)
+    check_local([here], replace(request, values={"eduhub_reboot": "never"}))
+    with pytest.raises(RefusalError, match="here is the machine that you type on") as refused:
+        check_local([far, here], request)
+    assert refused.value.next_commands == ["./invoke host.patch --reboot never --inventory campus --limit here"]
 
 
 def test_the_hosts_after_one_that_failed_wait_and_those_without_updates_do_not():
