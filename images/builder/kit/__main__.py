@@ -36,6 +36,8 @@ from module_utils.image_layers import images_in, layer_file
 
 CHECKOUT = HERE.parent
 DIRECTORY = Path("kits")
+# The toolkit's own ones. Others are of institutions, and travel only where they are asked for.
+INVENTORIES = ("example", "local")
 # The oldest Python of an operator's machine, and the C library of the oldest Debian that has it.
 OLDEST_PYTHON, GLIBC = (3, 11), "2.36"
 # What ./invoke, Ansible and the roles need beside an engine, and what reaches hosts and checks signatures.
@@ -70,6 +72,7 @@ def main(words: Sequence[str]) -> int:
     """Write the kit that `words` ask for and say what is in it; return 0. Raise Refusal where that cannot be."""
     wanted, began, made = arguments(words), time.monotonic(), datetime.now(UTC)
     commit = clean_commit()
+    beside = uncommitted(wanted.inventory) if wanted.inventory else []
     suites = dict.fromkeys(wanted.suite or [own_suite()])
     pythons = [target_of(suite) for suite in suites]
     older = older_kit(wanted.since) if wanted.since else None
@@ -80,7 +83,7 @@ def main(words: Sequence[str]) -> int:
     progress = report.Progress()
     with tempfile.TemporaryDirectory(dir=DIRECTORY, prefix=".making-") as folder:
         draft = Path(folder)
-        parts = [toolkit(draft / "toolkit")]
+        parts = [toolkit(draft / "toolkit", wanted.inventory)]
         with progress.step("wheels", "those of the lock") as show:
             parts.append(wheels_of(pythons))
             show(f"{len(parts[-1].files)} for Python {', '.join(sorted({target.python for target in pythons}))}")
@@ -106,8 +109,8 @@ def main(words: Sequence[str]) -> int:
         path = written(manifest, parts, draft, wanted.sign_key, DIRECTORY)
     for line in table(manifest, parts, path, time.monotonic() - began):
         print(line)
-    if wanted.inventory and not is_committed(wanted.inventory):
-        print(f"{wanted.inventory} is not committed, so it is not in the kit: take it along.")
+    for name in beside:
+        print(f"{name} is not committed, so it is not in the kit: take it along.")
     return 0
 
 
@@ -127,10 +130,31 @@ def clean_commit() -> str:
     return commit.removesuffix("-changed")
 
 
-def is_committed(path: Path) -> bool:
-    """Whether git has files at `path`, in this checkout."""
-    words = ["git", "ls-files", "--", str(path)]
-    return bool(subprocess.run(words, cwd=CHECKOUT, capture_output=True, check=False).stdout)
+def place_of(inventory: Path) -> Path | None:
+    """Return the path of an `inventory` in the checkout, None where it is elsewhere; of a file, its directory."""
+    path, checkout = inventory.resolve(), CHECKOUT.resolve()
+    # Variables are beside a file of hosts.
+    if path.is_file() and checkout / "inventories" in path.parent.parents:
+        path = path.parent
+    return path.relative_to(checkout) if path.is_relative_to(checkout) else None
+
+
+def uncommitted(inventory: Path) -> list[str]:
+    """Return the files of an `inventory` that no commit has. Raise Refusal where one differs from what the commit has.
+
+    The commit's would be in the kit, and the images are those that the changed one names.
+    """
+    place = place_of(inventory)
+    if place is None:
+        return [str(inventory)]
+    lines = subprocess.run(
+        ["git", "status", "--porcelain", "-z", "--no-renames", "--ignored", "--", str(place)],
+        cwd=CHECKOUT, capture_output=True, text=True, check=True,
+    ).stdout.split("\0")  # fmt: skip
+    states = [(line[:2], line[3:]) for line in lines if line]
+    if changed := [path for state, path in states if state not in {"??", "!!"}]:
+        raise Refusal(f"A kit brings the inventory of the commit, and {changed[0]} differs from it: commit it.")
+    return [path for _, path in states]
 
 
 def own_suite() -> str:
@@ -157,15 +181,19 @@ def target_of(suite: str) -> Target:
     return Target(f"{python if is_new else own}.0", GLIBC, platform.machine())
 
 
-def toolkit(into: Path) -> Part:
-    """Unpack the commit into `into`; return its files."""
+def toolkit(into: Path, inventory: Path | None) -> Part:
+    """Unpack the commit into `into`; return its files. Of inventories, those of `inventory` and of the example."""
     into.mkdir()
     archive = into.with_suffix(".tar")
     subprocess.run(["git", "archive", "--output", str(archive.absolute()), "HEAD"], cwd=CHECKOUT, check=True)
     with tarfile.open(archive) as source:
         source.extractall(into, filter="data")
+    ours = [into / "inventories" / name for name in INVENTORIES]
+    if inventory and (place := place_of(inventory)):
+        ours.append(into / place)
     return Part("toolkit", {
-        str(path.relative_to(into)): path for path in sorted(into.rglob("*")) if path.is_file()
+        str(path.relative_to(into)): path for path in sorted(into.rglob("*"))
+        if path.is_file() and (into / "inventories" not in path.parents or {*ours} & {path, *path.parents})
     })  # fmt: skip
 
 

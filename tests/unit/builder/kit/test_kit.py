@@ -187,10 +187,47 @@ def test_a_tree_that_differs_from_its_commit_is_refused_and_an_inventory_of_ones
     (tmp_path / "inventories/school").mkdir(parents=True)
     (tmp_path / "inventories/school/hosts.yml").touch()
     assert len(program.clean_commit()) == 40
-    assert not program.is_committed(tmp_path / "inventories/school")
     (tmp_path / "a").write_text("b")
     with pytest.raises(Refusal, match="A kit is of a commit, and a differ"):
         program.clean_commit()
+
+
+@pytest.fixture
+def inventories(tmp_path, monkeypatch) -> Path:
+    """The inventories of a checkout, with three that are committed."""
+    monkeypatch.setattr(program, "CHECKOUT", tmp_path)
+    for name in ("example", "school", "other"):
+        (tmp_path / "inventories" / name).mkdir(parents=True)
+        (tmp_path / "inventories" / name / "hosts.yml").write_text("all:\n")
+    (tmp_path / ".gitignore").write_text("secret\n")
+    git(tmp_path, "init")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "a")
+    return tmp_path / "inventories"
+
+
+def test_a_kit_brings_the_inventory_it_is_for_and_none_of_others(inventories, tmp_path):
+    part = program.toolkit(tmp_path / "toolkit", inventories / "school")
+    assert set(part.files) == {".gitignore", "inventories/example/hosts.yml", "inventories/school/hosts.yml"}
+    part = program.toolkit(tmp_path / "toolkit-2", inventories / "school/hosts.yml")
+    assert "inventories/school/hosts.yml" in part.files
+
+
+def test_files_of_the_inventory_that_no_commit_has_are_named(inventories, tmp_path):
+    assert program.uncommitted(inventories / "school") == []
+    (inventories / "school/secret").touch()
+    (inventories / "school/a b.yml").touch()
+    (inventories / "other/c.yml").touch()
+    names = ["inventories/school/a b.yml", "inventories/school/secret"]
+    assert program.uncommitted(inventories / "school") == names
+    assert program.uncommitted(tmp_path.parent) == [str(tmp_path.parent)]
+
+
+def test_an_inventory_that_differs_from_the_commit_is_refused(inventories):
+    (inventories / "school/hosts.yml").write_text("all: {}\n")
+    with pytest.raises(Refusal, match=r"and inventories/school/hosts\.yml differs from it: commit it"):
+        program.uncommitted(inventories / "school")
+    assert program.uncommitted(inventories / "other") == []
 
 
 def test_an_unknown_suite_is_refused():
