@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import sys
-import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NoReturn
 
@@ -66,17 +65,6 @@ def on_given_base(images: Sequence[Image], chosen: Sequence[Image], named: bool,
     return fit
 
 
-def load_others(kit: Kit, engine: Engine, tags: Iterable[str], progress: report.Progress) -> None:
-    """Load those of `tags` that an institution makes itself from the kit, unless the engine has the same layers."""
-    for tag in sorted(tags):
-        facts, told = engine.inspect(tag), kit.manifest.images.get(tag)
-        if told and (facts is None or facts["RootFS"]["Layers"] != told["diff_ids"]):
-            with progress.step(tag, "load from the kit"), tempfile.TemporaryFile() as file:
-                kit.archive(tag, file)
-                file.seek(0)
-                engine.load(file)
-
-
 def disk(error: OSError) -> str:
     """Return the sentence for a file system that does not let us write or read."""
     if error.errno == errno.ENOSPC:
@@ -110,6 +98,8 @@ def main(words: Sequence[str]) -> int:
             kit=kit,
         )  # fmt: skip
         if kit and wanted.tags:
+            from builder.kit.others import load_others  # noqa: PLC0415 - needs ansible/, which only the front gives
+
             load_others(kit, engine, set(names) - {image.tag for image in images}, progress)
         results: list[report.Result] = []
         try:

@@ -172,7 +172,7 @@ class Builder:
         started, told = time.monotonic(), kit.manifest.images.get(image.tag)
         if told is None or told["inputs"] != self.inputs(image):
             why = "has it as made of other files than are here" if told else "does not either"
-            advice = "unpack it anew" if told else f"make one with it: ./invoke kit{image.option}"
+            advice = "unpack it anew" if told else image.asked
             raise Refusal(f"the engine does not have it, and the kit {kit.manifest.name} {why}; {advice}.")
         with self.progress.step(image.short, "load from the kit"), tempfile.TemporaryFile() as file:
             kit.archive(image.tag, file)

@@ -60,11 +60,15 @@ class Image:
         return self.tag.removeprefix(f"{REPOSITORY}/")
 
     @property
-    def option(self) -> str:
-        """The option of ./invoke kit that brings it, with a space before it; "" where every kit has it."""
+    def asked(self) -> str:
+        """What to do for a kit that has it."""
         if self.name == "bridge":
-            return f" --python {self.python}"
-        return self.addons.option if self.addons else ""
+            return f"make one with it: ./invoke kit --python {self.python}"
+        if self.name == "plone" or self.addons:
+            given = self.addons.option if self.addons else ""
+            said = f"plone_version: {self.version} and plone_python: '{self.python}'"
+            return f"make one with it: set {said} in the inventory that the kit is for, and type ./invoke kit{given}"
+        return "make one with it: ./invoke kit"
 
     def ended(self, day: date) -> date | None:
         """Return the last day of security fixes of its suite, if that was before `day`."""

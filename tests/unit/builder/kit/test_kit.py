@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from builder import Refusal, catalogue, inputs
 from builder.build import Builder
 from builder.kit import __main__ as program
 from builder.kit import packages, verify
+from builder.kit.others import load_others
 from builder.kit.unpacked import MANIFEST, Kit
 from builder.report import Progress
 from tests.unit.builder.kit import made
@@ -80,7 +82,7 @@ def test_packages_for_a_host_are_an_archive_that_apt_reads(tmp_path, monkeypatch
         assert archive.getnames() == ["Packages", "p.deb"]
 
 
-def entered(root: Path) -> subprocess.CompletedProcess[str]:
+def entered(root: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Type `./invoke` in a kit that was unpacked in `root`, with our own `invoke` and builder."""
     shutil.copy(CHECKOUT / "invoke", root)
     (root / "requirements.txt").touch()
@@ -88,7 +90,7 @@ def entered(root: Path) -> subprocess.CompletedProcess[str]:
         source, target = CHECKOUT / "images/builder" / name, root / "images/builder" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
-    env = {**os.environ, "EDUHUB_PYTHON": sys.executable}
+    env = {**os.environ, "EDUHUB_PYTHON": sys.executable, **environment}
     return subprocess.run([root / "invoke"], env=env, capture_output=True, text=True, check=False, timeout=300)
 
 
@@ -100,6 +102,37 @@ def test_invoke_refuses_a_kit_with_a_changed_wheel_and_makes_nothing(tmp_path):
     again = "copy the kit again and unpack it anew"
     assert done.stderr == f"kit.verify: {root / made.WHEEL} is not the file that the kit was made with: {again}.\n"
     assert not (root / ".venv").exists()
+
+
+def program_of(path: Path, text: str) -> Path:
+    """Write a shell script; return its path."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(("user", "said"), [("1000", "type: sudo env PYTHONPATH="), ("0", "from the kit\nkit: ")])
+def test_invoke_takes_venv_from_the_kit_or_says_who_is_root_how(tmp_path, user, said):
+    """A machine without a network has no other place that gives python3-venv."""
+    root = made.unpack(made.write(tmp_path)[0], tmp_path / "there")
+    python = program_of(tmp_path / "bin/python", f'case "$*" in *ensurepip*) exit 1; esac; exec {sys.executable} "$@"')
+    program_of(tmp_path / "bin/id", f"echo {user}")
+    program_of(tmp_path / "bin/apt-get", "exit 1")
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    done = entered(root, EDUHUB_PYTHON=str(python), PATH=path)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "apt-get install python3-venv" not in done.stderr
+
+
+def test_invoke_does_not_blame_the_network_where_a_kit_lacks_a_wheel(tmp_path):
+    root = made.unpack(made.write(tmp_path)[0], tmp_path / "there")
+    (root / "requirements.txt").write_text(f"absent==1 --hash=sha256:{'0' * 64}\n")
+    done = entered(root)
+    assert done.returncode == 2
+    assert "pip could not install the kit's wheels (" in done.stderr
+    assert "network" not in done.stderr
 
 
 class Loading:
@@ -169,6 +202,34 @@ def test_an_image_that_the_kit_has_not_or_of_other_files_is_refused_and_not_buil
     older = next(each for each in images if each.short == "bridge:py3.11")
     with pytest.raises(Refusal, match=r"bridge:py3.11: .* kit-2 does not either; .* ./invoke kit --python 3.11\."):
         list(builder.run([older]))
+    plone = next(each for each in images if each.name == "plone")
+    said = f"set plone_version: {plone.version} and plone_python: '{plone.python}' in the inventory"
+    with pytest.raises(Refusal, match=re.escape(said)):
+        list(builder.run([plone]))
+
+
+@pytest.mark.parametrize(
+    ("there", "is_loaded"),
+    [
+        (None, True),
+        ({}, False),
+        ({"Config": {"Env": ["A=2"], "Cmd": None}}, True),
+        ({"RootFS": {"Layers": ["sha256:b"]}}, True),
+        ({"Created": "2025-01-01T00:00:00Z"}, True),
+    ],
+)
+def test_an_image_of_an_institution_is_loaded_unless_the_same_is_there(tmp_path, there, is_loaded):
+    tag = "school/bridge:1"
+    config = {"created": "2026-01-01T00:00:00.5Z", "config": {"Env": ["A=1"]}}
+    files = {**made.FILES, made.CONFIG: json.dumps(config)}
+    kit = Kit.at(made.unpack(made.write(tmp_path, files=files, images={tag: made.IMAGE})[0], tmp_path / "there"))
+    engine = Loading()
+    if there is not None:
+        same = {"Id": "sha256:1", "Created": "2026-01-01T00:00:00.50Z", "RootFS": {"Layers": ["sha256:a"]}}
+        engine.loaded[tag] = {**same, "Config": {"Env": ["A=1"], "Cmd": None}, **there}
+    before = engine.loaded.get(tag)
+    load_others(kit, engine, [tag, "school/edge:1"], Progress(io.StringIO()))
+    assert (engine.loaded[tag] is not before) is is_loaded
 
 
 def git(folder: Path, *words: str) -> None:
