@@ -8,6 +8,7 @@ version_added: "0.2.0"
 author: EduHub rollout
 description:
   - Asks apt what C(apt-get upgrade --with-new-pkgs) would do. Pins and holds of the host count, and nothing is removed.
+  - Asks dpkg for packages that an earlier update left in the middle.
   - A host that may not be rebooted without consent is refused with the exit code 2 in the answer; the task does not fail.
   - Changes nothing but apt's own lists of packages, in check mode or without.
 options:
@@ -99,6 +100,12 @@ kept_back:
   type: list
   elements: str
   sample: []
+unfinished:
+  description: Packages that an earlier update left in the middle, as one that was killed does.
+  returned: when nothing is refused
+  type: list
+  elements: str
+  sample: []
 reboot_reasons:
   description: Why a reboot is due.
   returned: when nothing is refused
@@ -114,7 +121,7 @@ patch:
   description: The same, for the answer of the run; its C(ended) becomes true with the pilot's answer.
   returned: when nothing is refused
   type: dict
-  sample: {updates: [], kept_back: [], reboot_reasons: [], work: false, ended: false}
+  sample: {updates: [], kept_back: [], reboot_reasons: [], unfinished: [], work: false, ended: false}
 work:
   description: Whether there is anything to do.
   returned: success
@@ -127,7 +134,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped] # has no types
-from ansible.module_utils.host_updates import Asked, Seen, judged, kept_back, updates
+from ansible.module_utils.host_updates import Asked, Seen, judged, kept_back, unfinished, updates
 
 ARGUMENTS = {
     "refresh": {"type": "bool", "default": True},
@@ -139,6 +146,7 @@ ARGUMENTS = {
 REFRESH = ["apt-get", "--quiet=2", "--option", "APT::Update::Error-Mode=any", "--option", "Acquire::Retries=2", "update"]
 SIMULATE = ["apt-get", "--simulate", "--option", "Debug::NoLocking=true", "--with-new-pkgs", "upgrade"]
 KERNELS = ["dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status} ${Version}\n", "linux-image-*"]
+STATES = ["dpkg-query", "--show", "--showformat", "${binary:Package} ${db:Status-Status}\n"]
 REQUIRED = Path("/run/reboot-required")
 
 
@@ -178,7 +186,7 @@ def observe(module: Any, *, refresh: bool) -> Seen:
     return Seen(
         name, debian, updates(out), kept_back(out), running=system.release, built=system.version,
         kernels=kernels(module.run_command(KERNELS)[1]), asks=sorted(set(asks)) if REQUIRED.exists() else None,
-        live_restore=kept,
+        live_restore=kept, unfinished=unfinished(module.run_command(STATES)[1]),
     )  # fmt: skip
 
 

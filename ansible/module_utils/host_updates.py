@@ -11,6 +11,8 @@ from typing import Any, Optional
 
 # Packages whose update restarts the engine, Debian's and Docker's own.
 ENGINE = {"docker.io", "docker-ce", "containerd", "containerd.io", "runc"}
+# States of dpkg that no package stays in. apt lists none of them as an update: it has the new version already.
+UNFINISHED = {"half-installed", "unpacked", "half-configured", "triggers-awaited", "triggers-pending"}
 MOST_NAMES = 12
 # "Inst libssl3 [3.0.1] (3.0.2 Debian-Security:12/stable-security [amd64]) []"; without [3.0.1] where it is new.
 INSTALLS = re.compile(r"^Inst (\S+) (?:\[([^\]]+)\] )?\((\S+) ([^)\[]*)", re.MULTILINE)
@@ -38,7 +40,8 @@ class Seen:
 
     `trouble`: why apt could not say what there is. `kernels`: the version of each installed kernel by its release, as
     `uname -r` gives it; `running`: the release that runs, `built`: what `uname -v` says of it. `asks`: what
-    /run/reboot-required.pkgs lists, None where no reboot is asked for.
+    /run/reboot-required.pkgs lists, None where no reboot is asked for. `unfinished`: the state of each package that an
+    update left in the middle, such as "unpacked".
     """
 
     distribution: str
@@ -51,6 +54,7 @@ class Seen:
     kernels: dict[str, str] = field(default_factory=dict)
     asks: Optional[list[str]] = None
     live_restore: bool = True
+    unfinished: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,15 @@ def updates(simulated: str) -> list[Update]:
 def kept_back(simulated: str) -> list[str]:
     """Return the packages that apt keeps back, as for a pin or a hold."""
     return [name for block in KEPT_BACK.findall(simulated) for name in block.split()]
+
+
+def unfinished(listed: str) -> dict[str, str]:
+    """Return the state of each package that dpkg has in the middle of an update, by name.
+
+    `listed`: lines of package and state, as dpkg-query gives them.
+    """
+    found = (line.split() for line in listed.splitlines())
+    return {words[0]: words[1] for words in found if len(words) == 2 and words[1] in UNFINISHED}
 
 
 def newer_kernel(running: str, built: str, kernels: dict[str, str]) -> Optional[str]:
@@ -119,13 +132,13 @@ def reboots(seen: Seen, reboot: str) -> bool:
 def cost(seen: Seen, reboot: str) -> str:
     """Return what an update costs the clients of a host that is alone, as a sentence; empty where it costs nothing."""
     now = reboots(seen, reboot)
-    if now or (reboot == "auto" and seen.updates):
+    if now or (reboot == "auto" and (seen.updates or seen.unfinished)):
         when = "while it reboots" if now else "if these updates ask for a reboot, while it reboots"
         return (
             f"No other host takes traffic: {when}, no request is answered, not from stored pages either, until the "
             "bridge has started again; Plone takes a minute longer."
         )
-    engine = sorted(ENGINE & {update.name for update in seen.updates})
+    engine = sorted(ENGINE & {*(update.name for update in seen.updates), *seen.unfinished})
     if engine and not seen.live_restore:
         return (
             f"No other host takes traffic, and the engine runs without live-restore: the update of "
@@ -137,9 +150,9 @@ def cost(seen: Seen, reboot: str) -> str:
 def judged(seen: Seen, asked: Asked) -> dict[str, Any]:
     """Return the module's answer: `code`, `exit`, `message`, `next`, and what is to be done."""
     reasons = reboot_reasons(seen)
-    work = bool(seen.updates) or reboots(seen, asked.reboot)
+    work = bool(seen.updates or seen.unfinished) or reboots(seen, asked.reboot)
     found = {"updates": [vars(update) for update in seen.updates], "kept_back": seen.kept_back,
-             "reboot_reasons": reasons}  # fmt: skip
+             "reboot_reasons": reasons, "unfinished": sorted(seen.unfinished)}  # fmt: skip
     data = {**found, "reboots": reboots(seen, asked.reboot), "work": work,
             "patch": {**found, "work": work, "ended": False}}  # fmt: skip
     if not seen.debian:
@@ -153,7 +166,8 @@ def judged(seen: Seen, asked: Asked) -> dict[str, Any]:
     told = " ".join(sentences(seen, asked, reasons))
     price = cost(seen, asked.reboot) if asked.alone and work else ""
     if price and not asked.agreed and not asked.check:
-        later = [["host.patch", "--reboot", "never"]] if not cost(seen, "never") and seen.updates else []
+        free = (seen.updates or seen.unfinished) and not cost(seen, "never")
+        later = [["host.patch", "--reboot", "never"]] if free else []
         never = ", or leave the reboot for later" if later else ""
         return refused(
             "consent_missing", f"{told} {price} Agree to that with --yes{never}.", ["host.patch", "--yes"], *later
@@ -177,6 +191,9 @@ def sentences(seen: Seen, asked: Asked, reasons: list[str]) -> list[str]:
     more = f" and {count - most} more" if count > most else ""
     names = ", ".join(map(str, seen.updates[:most]))
     said = [f"{count} update{'s' * (count != 1)} ({security} of security): {names}{more}." if count else "No updates."]
+    if seen.unfinished:
+        left = ", ".join(f"{name} ({state})" for name, state in sorted(seen.unfinished.items()))
+        said.append(f"Left in the middle by an earlier update, and finished first: {left}.")
     if seen.kept_back:
         said.append(f"Kept back by apt: {', '.join(seen.kept_back)}.")
     if reasons:

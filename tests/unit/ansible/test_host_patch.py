@@ -62,6 +62,11 @@ def test_a_host_that_an_update_left_locked_is_gone_through_without_work_too(work
     assert value(play["tasks"][0]["when"], **given) is begins
 
 
+def test_apt_has_a_quarter_of_an_hour_at_least():
+    settings = yaml.safe_load((ANSIBLE / "settings/docker_host.yml").read_text())
+    assert settings["entry_points"]["patch"]["settings"]["docker_host_patch_seconds"]["least"] >= 900
+
+
 # What ansible.builtin.reboot returns: success, not back in time, a reboot that did not begin; nothing without one.
 @pytest.mark.parametrize(("rebooted", "back"), [
     ({}, True), ({"rebooted": True, "changed": True}, True), ({"rebooted": True, "msg": "Timed out"}, False),

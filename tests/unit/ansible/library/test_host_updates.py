@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from library.host_updates import kernels
-from module_utils.host_updates import Asked, Seen, judged, kept_back, newer_kernel, reboot_reasons, updates
+from module_utils.host_updates import Asked, Seen, judged, kept_back, newer_kernel, reboot_reasons, unfinished, updates
 
 SIMULATED = """\
 Reading package lists...
@@ -36,6 +36,23 @@ def test_updates_are_read_from_what_apt_would_do():
         ("tzdata", "2024a-0+deb12u1", "2024b-0+deb12u1", False),
     ]
     assert kept_back(SIMULATED) == ["docker-ce", "docker-ce-cli", "nginx"]
+
+
+LEFT = unfinished("openssl installed\nlibssl3:amd64 unpacked\nold config-files\ndocker.io half-configured\n")
+
+
+def test_packages_that_an_update_left_in_the_middle_are_work_and_are_named():
+    assert LEFT == {"libssl3:amd64": "unpacked", "docker.io": "half-configured"}
+    answer = judged(replace(NOTHING, unfinished=LEFT), Asked())
+    assert (answer["code"], answer["work"], answer["unfinished"]) == ("updates_found", True, sorted(LEFT))
+    assert answer["message"] == (
+        "No updates. Left in the middle by an earlier update, and finished first: docker.io (half-configured), "
+        "libssl3:amd64 (unpacked)."
+    )
+    # What finishes them may ask for a reboot, or restart the engine, as an update may.
+    last = replace(NOTHING, unfinished=LEFT, live_restore=False)
+    assert judged(last, Asked(alone=True))["code"] == "consent_missing"
+    assert "the update of docker.io restarts it" in judged(last, Asked("never", alone=True))["message"]
 
 
 def test_only_kernels_that_are_installed_and_no_packages_that_name_them():
