@@ -66,7 +66,7 @@ def parsed(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--asked", action="append", default=[], choices=["become", "vault"], help="was typed")
     end = list(words).index("--") if "--" in words else len(words)  # what follows is for the program of the verb
     options = parser.parse_args(words[:end])
-    options.words, options.serving = list(words[end + 1 :]), []
+    options.words, options.serving, options.idle = list(words[end + 1 :]), [], []
     return options
 
 
@@ -84,7 +84,7 @@ def main(words: Sequence[str]) -> int:
             if options.verb == "drain" and not options.values.get("eduhub_yes"):
                 check_not_last(options, hosts, signals)
             if options.verb == PATCH:
-                options.serving = serving(options, hosts, signals)
+                options.serving, options.idle = traffic(options, hosts, signals)
             if options.verb in {"plan", "upgrade", "plone.upgrade"} and not built(options, hosts, None, signals):
                 return REFUSED
             if options.verb == "plan" or reviewed:
@@ -135,10 +135,18 @@ def all_bridges(options: argparse.Namespace) -> list[str]:
     return [host.name for host in bridges(inventory.load(options.path, "", documented(CHECKOUT / "ansible").prefixes))]
 
 
-def serving(options: argparse.Namespace, hosts: Sequence[Target], signals: Signals) -> list[str]:
-    """Return the hosts of the inventory that take traffic now; none where no host with a bridge was asked for."""
+def traffic(
+    options: argparse.Namespace, hosts: Sequence[Target], signals: Signals
+) -> tuple[list[str], list[str]]:
+    """Return the hosts of the inventory that take traffic now, and those that are known to take none.
+
+    Nobody is asked where no host with a bridge was asked for.
+    """
+    if not bridges(hosts):
+        return [], []
     fleet = all_bridges(options)
-    return draining.taking_traffic(draining.looked_at(run_of(options, fleet), fleet, signals)) if bridges(hosts) else []
+    found = draining.looked_at(run_of(options, fleet), fleet, signals)
+    return draining.taking_traffic(found), draining.taking_none(found)
 
 
 def read_hosts(options: argparse.Namespace) -> tuple[list[Target], Documented]:
@@ -359,7 +367,8 @@ def played(
     `planned`: the fingerprint of each host in the plan that it is held to.
     """
     names = [host.name for host in hosts]
-    request, run = request_of(options), replace(run_of(options, names), planned=planned, serving=options.serving)
+    request = request_of(options)
+    run = replace(run_of(options, names), planned=planned, serving=options.serving, idle=options.idle)
     if not run.json:
         show(closing.header(request, names, run.id, check=run.check))
     fleet = fleet_of(request, hosts)

@@ -11,6 +11,7 @@ from front.refusal import RefusalError
 from front.request import Request
 
 SERVING = "serving"
+IDLE = frozenset({"drained", "down", "not deployed"})
 
 
 def check_others(run: Run, asked: Sequence[str], fleet: Sequence[str], signals: Signals) -> None:
@@ -31,6 +32,11 @@ def looked_at(run: Run, fleet: Sequence[str], signals: Signals) -> dict[str, Hos
 def taking_traffic(hosts: Mapping[str, Host | None]) -> list[str]:
     """Return those of the hosts that take traffic, by what each said of itself."""
     return [name for name, host in hosts.items() if state_of(host) == SERVING]
+
+
+def taking_none(hosts: Mapping[str, Host | None]) -> list[str]:
+    """Return those of the hosts that said that they take no traffic; one that could not be asked may take some."""
+    return [name for name, host in hosts.items() if state_of(host) in IDLE]
 
 
 def refuse_last(request: Request, asked: Sequence[str], hosts: Mapping[str, Host | None]) -> None:

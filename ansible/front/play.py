@@ -41,7 +41,7 @@ class Run:
     `inventory`: the path of the request's inventory; `column`: the width of the host names. `only`: play on these hosts
     alone, side by side; without, on all that the request names. `canary`: the one that rehearses the rollback.
     `planned`: the fingerprint of each host in the plan that the run is held to. `serving`: the hosts of the inventory
-    that take traffic, where that was asked.
+    that take traffic, `idle`: those that are known to take none, where that was asked.
     """
 
     request: Request
@@ -55,6 +55,7 @@ class Run:
     canary: str = ""
     planned: Mapping[str, str] = field(default_factory=dict)
     serving: Sequence[str] = ()
+    idle: Sequence[str] = ()
     id: str = field(default_factory=new_id)
     owner: str = field(default_factory=lambda: f"{user()}@{socket.gethostname()}")
 
@@ -65,6 +66,7 @@ class Run:
         given |= {"eduhub_batch": len(self.only), "eduhub_canary": self.canary} if self.only else {}
         given |= {"eduhub_fingerprints": dict(self.planned)} if self.planned else {}
         given |= {"eduhub_serving": list(self.serving)} if self.serving else {}
+        given |= {"eduhub_idle": list(self.idle)} if self.idle else {}
         limit = ",".join(self.only) or self.request.limit
         words = [str(Path(sys.executable).with_name("ansible-playbook")), "--inventory", str(self.inventory)]
         words += ["--limit", limit] if limit else []

@@ -43,6 +43,13 @@ def test_a_host_is_alone_unless_another_takes_traffic_by_its_turn(serving, drain
     assert on_host("docker_host_alone", serving, hostvars=left(*drained)) is alone
 
 
+@pytest.mark.parametrize(("given", "agreed"), [
+    ({}, False), ({"eduhub_serving": ["here"]}, False), ({"eduhub_idle": ["here"]}, True), ({"eduhub_yes": True}, True),
+])  # fmt: skip
+def test_only_a_host_that_is_known_to_take_no_traffic_is_rebooted_without_consent(given, agreed):
+    assert value("docker_host_agreed", **given) is agreed
+
+
 @pytest.mark.parametrize(("serving", "before", "drains", "undrains"), [
     (ALL, FREE, True, True), (["here"], FREE, False, False), (ALL, {**FREE, "drained": True}, False, False),
     (["a"], {**FREE, "left_drained": True}, True, True), ([], {**FREE, "left_drained": True}, False, True),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from front.draining import taking_traffic
+from front.draining import taking_none, taking_traffic
 from front.exit_codes import DONE, NEEDS_PERSON, REFUSED, host_exit, result_of, run_exit
 from front.inventory import Target
 from front.outcome import Host, Outcome
@@ -67,4 +67,6 @@ def test_nothing_after_an_update_is_a_refusal_that_touched_nothing():
 def test_only_hosts_that_serve_take_traffic():
     up = {"live": "blue", "edge": "up", "draining": False, "slots": {"blue": {"state": "running"}}}
     hosts = {"a": Host(status=up), "b": Host(status={**up, "draining": True}), "c": Host(unreachable=True), "d": None}
+    hosts |= {"e": Host(), "f": Host(status={**up, "live": None}), "g": Host(status={**up, "edge": "down"})}
     assert taking_traffic(hosts) == ["a"]
+    assert taking_none(hosts) == ["b", "f", "g"]
