@@ -164,6 +164,8 @@ def read_hosts(options: argparse.Namespace) -> tuple[list[Target], Documented]:
     inventory.check(options.path, hosts, known)
     options.addons = []
     # What brings a host back needs none, and is not refused.
+    if options.verb == "kit" or ((CHECKOUT / "kit").is_dir() and options.verb in {"deploy", "preflight"}):
+        kit.check_acme(hosts)
     if options.verb in {*images.BUILDING, *images.PROGRAMS, "kit"}:
         options.addons = addons.of(hosts, options.defaults, plone_versions(), options.inventory, options.path)
     return hosts, known

@@ -28,6 +28,15 @@ def pythons(hosts: Sequence[Target], asked: str, ladder: Sequence[str], defaults
     return [*ladder[first:]]
 
 
+def check_acme(hosts: Sequence[Target]) -> None:
+    """Raise RefusalError where a host has its certificate from an ACME server: no kit brings the client for it."""
+    if asking := [host.name for host in hosts if host.variables.get("edge_acme_server")]:
+        raise RefusalError(
+            f"{asking[0]} sets edge_acme_server, and a kit does not bring certbot, which asks that server: name the "
+            "files of a certificate with edge_tls_certificates instead."
+        )
+
+
 def tags(hosts: Sequence[Target], wanted: Sequence[str], defaults: Mapping[str, Any]) -> list[str]:
     """Return the tags of all images that the hosts need on each of the `wanted` Pythons, each once."""
     needed = [tag for python in wanted for tag in images.for_deploy(hosts, python, None, defaults)]

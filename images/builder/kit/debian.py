@@ -18,12 +18,18 @@ from builder.kit.unpacked import INDEX
 def fetch(suite: str, packages: Sequence[str], optional: Sequence[str]) -> Path:
     """Return a directory with `packages` of `suite`, those of the `optional` ones that it has, and apt's index.
 
-    Raise Refusal where the mirror does not give them.
+    Raise Refusal where the suite has not all of `packages`, or the mirror does not give them.
     """
     with tempfile.TemporaryDirectory() as folder:
         apt = Apt(suite, Path(folder))
         apt.run("apt-get", "--quiet=2", "update")
         there = apt.run("apt-cache", "--generate", "pkgnames").split()
+        if absent := [name for name in packages if name not in there]:
+            raise Refusal(
+                f"Debian {suite} has no package {absent[0]}: where docker_host_packages names it, put it into "
+                "docker_host_split_packages if another suite has it; one of another archive no kit brings, so install "
+                "it on the hosts by hand."
+            )
         wanted = [*packages, *(name for name in optional if name in there)]
         install = ["apt-get", "--quiet=2", "--yes", "--no-install-recommends"]
         # "Inst NAME (VERSION ...)"; nothing is installed here, so all that is needed is in the list.

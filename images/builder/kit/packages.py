@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -18,6 +19,8 @@ from pathlib import Path
 
 from builder import HERE, Refusal
 from builder.kit.unpacked import DEBIAN, INDEX, Kit, ended
+
+DISK = "/var/tmp"  # noqa: S108 - mkdtemp makes a directory there that nobody else can open
 
 
 def gather(kit: Kit, suite: str, into: Path) -> None:
@@ -35,11 +38,16 @@ def gather(kit: Kit, suite: str, into: Path) -> None:
 
 def archive(kit: Kit, suite: str) -> str:
     """Return the path of a new archive of the packages for `suite`, in a directory of its own."""
-    folder = Path(tempfile.mkdtemp(prefix="eduhub-kit-"))
-    with tempfile.TemporaryDirectory() as packages, tarfile.open(folder / "packages.tar", "w") as tar:
-        gather(kit, suite, Path(packages))
-        for path in sorted(Path(packages).iterdir()):
-            tar.add(path, path.name)
+    # Not in /tmp, which is memory on Debian 13.
+    folder = Path(tempfile.mkdtemp(prefix="eduhub-kit-", dir=DISK))
+    try:
+        with tempfile.TemporaryDirectory(dir=folder) as packages, tarfile.open(folder / "packages.tar", "w") as tar:
+            gather(kit, suite, Path(packages))
+            for path in sorted(Path(packages).iterdir()):
+                tar.add(path, path.name)
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
     return str(folder / "packages.tar")
 
 

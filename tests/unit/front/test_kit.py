@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from front import __main__ as front
 from front import kit
+from front.documented import documented
 from front.inventory import Target
 from front.refusal import RefusalError
 
@@ -33,6 +35,29 @@ def test_a_python_that_there_is_not_is_refused():
     with pytest.raises(RefusalError) as refused:
         kit.pythons([], "3.12", LADDER, DEFAULTS)
     assert "There is no bridge for Python '3.12'" in refused.value.messages[0]
+
+
+def test_a_host_that_asks_an_acme_server_is_refused_by_name():
+    kit.check_acme([Target("a", {"edge_acme_server": ""}), Target("b", {})])
+    with pytest.raises(RefusalError) as refused:
+        kit.check_acme([Target("a", {}), Target("b", {"edge_acme_server": "https://acme.example.edu/directory"})])
+    assert refused.value.messages[0].startswith("b sets edge_acme_server, and a kit does not bring certbot")
+
+
+@pytest.mark.parametrize(("verb", "is_kit"), [("kit", False), ("deploy", True), ("preflight", True)])
+def test_an_acme_server_is_refused_for_a_kit_and_in_one(tmp_path, monkeypatch, verb, is_kit):
+    (tmp_path / "hosts.yml").write_text(
+        "bridge:\n  hosts:\n    a:\n      edge_hosts: [cms.example.edu]\n"
+        "      edge_acme_server: https://acme.example.edu/directory\n"
+    )
+    if is_kit:
+        (tmp_path / "kit").mkdir()
+    real = documented(front.CHECKOUT / "ansible")
+    monkeypatch.setattr(front, "documented", lambda _: real)
+    monkeypatch.setattr(front, "CHECKOUT", tmp_path if is_kit else front.CHECKOUT)
+    monkeypatch.setattr("front.inventory.check", lambda *_: None)
+    with pytest.raises(RefusalError, match="a sets edge_acme_server"):
+        front.read_hosts(front.parsed([verb, "--inventory", str(tmp_path / "hosts.yml")]))
 
 
 def test_each_image_and_each_package_is_named_once():

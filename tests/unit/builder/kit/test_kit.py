@@ -76,10 +76,17 @@ def test_an_archive_of_an_image_is_what_docker_load_reads(tmp_path):
 
 
 def test_packages_for_a_host_are_an_archive_that_apt_reads(tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(packages, "DISK", str(tmp_path / "disk"))
+    (tmp_path / "disk").mkdir()
     kit = Kit.at(made.unpack(made.write(tmp_path)[0], tmp_path / "there"))
     with tarfile.open(packages.archive(kit, "bookworm")) as archive:
         assert archive.getnames() == ["Packages", "p.deb"]
+    (made_of,) = (tmp_path / "disk").iterdir()
+    assert [path.name for path in made_of.iterdir()] == ["packages.tar"]
+    (kit.root / made.PACKAGE).write_text("other")
+    with pytest.raises(Refusal, match="is not the file"):
+        packages.archive(kit, "bookworm")
+    assert [*(tmp_path / "disk").iterdir()] == [made_of]
 
 
 def entered(root: Path, **environment: str) -> subprocess.CompletedProcess[str]:
