@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from front.__main__ import closed
 from front.draining import taking_none, taking_traffic
 from front.exit_codes import DONE, NEEDS_PERSON, REFUSED, host_exit, result_of, run_exit
 from front.inventory import Target
 from front.outcome import Host, Outcome
 from front.patching import check_local, check_reboot, with_waiting
-from front.play import Played
+from front.play import Played, Run
 from front.refusal import RefusalError
 from front.request import Request
 
@@ -62,6 +64,12 @@ def test_a_second_host_that_is_refused_does_not_hide_that_the_first_was_updated(
 def test_nothing_after_an_update_is_a_refusal_that_touched_nothing():
     assert host_exit(Host(phases=[*LOOKED, "lock", "patch", "undrain"], failed="undrain", exits={"undrain": 2},
                           changed_in=["patch"])) == NEEDS_PERSON  # fmt: skip
+
+
+def test_an_update_that_was_interrupted_says_how_to_go_on(capsys):
+    run = Run(Request("host.patch"), Path(), Path())
+    assert closed(run, ["a"], Played(2, None, "", interrupted=True), None) == NEEDS_PERSON
+    assert capsys.readouterr().out.endswith("Next: ./invoke host.patch --take-over\n")
 
 
 def test_only_hosts_that_serve_take_traffic():
