@@ -112,6 +112,26 @@ options:
     type: list
     elements: str
     default: []
+  acme:
+    description: What an ACME server is asked with; it is asked if O(acme.server) is set.
+    type: dict
+    suboptions:
+      server:
+        description: Directory URL of the server.
+        type: str
+        required: true
+      files:
+        description: Whether the edge also has certificates as files.
+        type: bool
+        default: false
+      key_id:
+        description: Key id of the external account binding.
+        type: str
+        default: ""
+      key_file:
+        description: File on the host with its HMAC key.
+        type: str
+        default: ""
   calendars:
     description: What the host is to do by itself.
     type: list
@@ -260,7 +280,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped] # has no types
 from ansible.module_utils.host_readiness.findings import findings, notes
-from ansible.module_utils.host_readiness.model import Calendar, CertificateFiles, Port, Requirements
+from ansible.module_utils.host_readiness.model import Acme, Calendar, CertificateFiles, Port, Requirements
 from ansible.module_utils.host_readiness.observe import install_facts, observe
 from ansible.module_utils.host_readiness.upstream import Upstream
 
@@ -276,6 +296,12 @@ PLONE = {
 }
 FILES = {"certificate": {"type": "path", "required": True}, "key": {"type": "path", "required": True}}
 CALENDAR = {"variable": {"type": "str", "required": True}, "event": {"type": "str", "required": True}}
+ACME = {
+    "server": {"type": "str", "required": True},
+    "files": {"type": "bool", "default": False},
+    "key_id": {"type": "str", "default": ""},
+    "key_file": {"type": "str", "default": ""},
+}
 ARGUMENTS = {
     "stack": {"type": "str", "required": True},
     "ports": {"type": "list", "elements": "dict", "default": [], "options": PORT},
@@ -292,6 +318,7 @@ ARGUMENTS = {
     "certificates": {"type": "list", "elements": "dict", "default": [], "options": FILES},
     "names": {"type": "list", "elements": "str", "default": []},
     "need_names": {"type": "list", "elements": "str", "default": []},
+    "acme": {"type": "dict", "options": ACME},
     "calendars": {"type": "list", "elements": "dict", "default": [], "options": CALENDAR},
 }
 
@@ -306,8 +333,10 @@ def requirements(given: dict[str, Any]) -> Requirements:
     disk_mb = {path: int(needed) for path, needed in given["disk_mb"].items()}
     plone = Upstream(**given["plone"]) if given["plone"] and given["plone"]["url"] else None
     certificates = [CertificateFiles(**files) for files in given["certificates"] or []]
+    asked = {**given["acme"]} if given["acme"] else {"server": ""}
+    acme = Acme(**asked) if asked.pop("server") else None
     return Requirements(
-        **{**given, "ports": ports, "disk_mb": disk_mb, "plone": plone, "certificates": certificates,
+        **{**given, "ports": ports, "disk_mb": disk_mb, "plone": plone, "certificates": certificates, "acme": acme,
            "names": given["names"] or [], "calendars": [Calendar(**each) for each in given["calendars"] or []]}
     )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import configparser
 import http.server
 import threading
@@ -58,11 +59,13 @@ def certbot(port: int) -> Iterator[None]:
 def test_the_challenge_is_answered_by_certbot_without_tls_and_nothing_else_is(tmp_path):
     certificates.authority(tmp_path / "ca")
     (tmp_path / "config/tls").mkdir(parents=True)
-    for made, name in zip(certificates.certificate(tmp_path / "ca", "hub", HUB), ("0.pem", "0.pem.key"), strict=True):
-        (tmp_path / "config/tls" / name).write_bytes(made.read_bytes())
+    chain, key = certificates.certificate(tmp_path / "ca", "hub", HUB)
+    (tmp_path / "config/tls/acme.pem").write_bytes(chain.read_bytes())
+    (tmp_path / "config/tls/acme.pem.key").write_bytes(key.read_bytes())
     edge = Edge(tmp_path)
     tls, acme = free_ports(2)
-    path = edge.write(edge_hosts=[HUB], edge_acme_server=SERVER, edge_acme_port=acme, edge_tls_port=tls)
+    given = {"edge_hosts": [HUB], "edge_acme_server": SERVER, "edge_acme_port": acme, "edge_tls_port": tls}
+    path = edge.write(edge_acme_given={"stat": {"exists": True}}, **given)
     # All that asks here is local: let nothing be.
     path.write_text(path.read_text().replace("set-var(sess.local) src_is_local", "set-var(sess.local) bool(false)"))
     with edge.started(path):
@@ -77,13 +80,22 @@ def test_the_challenge_is_answered_by_certbot_without_tls_and_nothing_else_is(tm
         assert slot.seen == []
 
 
+@pytest.mark.parametrize(("exists", "sent"), [(False, 0), (True, 1)])
+def test_nobody_is_sent_to_tls_before_there_is_a_certificate(exists, sent):
+    given = {"edge_hosts": [HUB], "edge_acme_server": SERVER, "edge_tls_hsts_seconds": 60}
+    text = render("edge", "haproxy.cfg.j2", edge_acme_given={"stat": {"exists": exists}}, **given)
+    found = [text.count(words) for words in ("redirect code 308", "Strict-Transport-Security", "ssl crt ")]
+    assert found == [sent, sent, 1]
+
+
 @pytest.mark.parametrize(("given", "found"), [
     ({"edge_acme_email": "web@example.edu"}, {"email": "web@example.edu", "no-eff-email": "true"}),
     (EAB, {"register-unsafely-without-email": "true", "eab-kid": "kid", "eab-hmac-key": "secret"}),
 ])  # fmt: skip
 def test_certbot_is_told_all_in_a_file(given, found):
     parser = configparser.ConfigParser(interpolation=None)
-    text = render("edge", "acme.ini.j2", edge_hosts=[HUB, "two.example.edu"], edge_acme_server=SERVER, **given)
+    names = [HUB, "two.example.edu", "192.0.2.7", "[2001:db8::1]"]
+    text = render("edge", "acme.ini.j2", edge_hosts=names, edge_acme_server=SERVER, **given)
     parser.read_string(f"[certbot]\n{text}")
     told = dict(parser["certbot"])
     assert found.items() <= told.items()
@@ -104,7 +116,16 @@ def test_a_new_certificate_is_put_beside_its_key_and_served():
     text = render("edge", "acme-renewed.j2", eduhub_stack="two", edge_acme_server=SERVER)
     assert [line for line in text.splitlines() if line and not line.startswith("#")] == [
         "set -e",
-        "install -o root -g 10002 -m 0440 /etc/letsencrypt/live/two/fullchain.pem /etc/two/edge/tls/0.pem",
-        "install -o root -g 10002 -m 0440 /etc/letsencrypt/live/two/privkey.pem /etc/two/edge/tls/0.pem.key",
+        "install -o root -g 10002 -m 0440 /etc/letsencrypt/live/two/fullchain.pem /etc/two/edge/tls/acme.pem",
+        "install -o root -g 10002 -m 0440 /etc/letsencrypt/live/two/privkey.pem /etc/two/edge/tls/acme.pem.key",
         "exec /etc/two/timers/certificates",
     ]
+
+
+@pytest.mark.parametrize(("asked", "same", "failed"), [
+    ({"skipped": True}, True, False), ({"rc": 0}, False, False), ({"rc": 1}, False, True),
+])  # fmt: skip
+def test_what_was_asked_for_before_is_not_asked_for_again(asked, same, failed):
+    before = {"content": base64.b64encode(b"abc" if same else b"another").decode()}
+    given = {"edge_acme_before": before, "edge_acme_wanted": {"stat": {"checksum": "abc"}}, "edge_acme_asked": asked}
+    assert (value("_edge_acme_same", **given), value("_edge_acme_failed", **given)) == (same, failed)

@@ -43,6 +43,11 @@ def test_the_command_runs_the_pilot_with_its_settings_and_a_run_of_its_own(tmp_p
 
 @pytest.mark.parametrize(("codes", "slept", "ends"), [("0", 0, 0), ("2 2 0", 2, 0), ("1", 0, 1), ("2 " * 7, 6, 2)])
 def test_a_refused_command_is_tried_again_for_an_hour(tmp_path: Path, codes: str, slept: int, ends: int) -> None:
+    assert tried(tmp_path, render("pilot", "command.sh.j2", **TIMED), codes) == (ends, ["600"] * slept)
+
+
+def tried(tmp_path: Path, text: str, codes: str) -> tuple[int, list[str]]:
+    """Run a command whose pilot ends with one of `codes` each time; return its own, and how long it slept."""
     (tmp_path / "codes").write_text(codes)
     # Each call takes the first of the codes that are left.
     docker = 'cat >/dev/null; read -r first rest < codes; echo "$rest" > codes; exit "$first"'
@@ -51,10 +56,10 @@ def test_a_refused_command_is_tried_again_for_an_hour(tmp_path: Path, codes: str
         (tmp_path / name).chmod(0o700)
     (tmp_path / "slept").touch()
     script = tmp_path / "script"
-    script.write_text(render("pilot", "command.sh.j2", **TIMED))
+    script.write_text(text)
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
-    assert subprocess.run(["sh", script], cwd=tmp_path, check=False, env=environment).returncode == ends
-    assert (tmp_path / "slept").read_text().split() == ["600"] * slept
+    code = subprocess.run(["sh", script], cwd=tmp_path, check=False, env=environment).returncode
+    return code, (tmp_path / "slept").read_text().split()
 
 
 def test_the_timer_makes_up_for_a_missed_time_and_starts_the_command() -> None:
@@ -67,3 +72,9 @@ def test_only_a_host_with_our_plone_and_a_time_has_a_timer() -> None:
     assert value("docker_host_calendars", **here) == [{"variable": "plone_backup_at", "event": "*-*-* 03:15"}]
     for other in ({"plone_backup_at": ""}, {"plone_url": "http://cms.example.edu"}, {"groups": {"plone": ["there"]}}):
         assert value("docker_host_calendars", **{**here, **other}) == []
+
+
+@pytest.mark.parametrize(("codes", "slept", "ends"), [("0", "", 0), ("3 0", "5", 0), ("3 " * 5, "5 30 120 300", 3)])
+def test_what_a_host_runs_once_is_tried_again(tmp_path: Path, codes: str, slept: str, ends: int) -> None:
+    once = {"pilot_timer": "certificates", "groups": {"plone": ["here"]}, "pilot_command": ["certificates"]}
+    assert tried(tmp_path, render("pilot", "command.sh.j2", **once), codes) == (ends, slept.split())

@@ -56,15 +56,19 @@ def test_certificates_are_looked_for_where_there_is_an_edge_and_each_file_gets_a
     assert value("_edge_user", **given) == "0:10002"
 
 
-def test_the_certificate_of_an_acme_server_comes_after_those_of_the_inventory():
-    given = {"edge_acme_server": "https://acme.example/directory", "eduhub_stack": "two"}
-    both = {**given, "edge_tls_certificates": [{"certificate": "/a.pem", "key": "/a.key"}]}
+def test_the_certificate_of_an_acme_server_is_the_edges():
+    given = {"edge_acme_server": "https://acme.example/directory", "eduhub_stack": "two", "edge_acme_eab_key_id": "kid"}
     lineage = "/etc/letsencrypt/live/two"
-    assert value("_edge_tls_copies", **both)[1] == [f"{lineage}/fullchain.pem", "1.pem"]
-    assert value("_edge_acme_file", **both).endswith("/edge/tls/1.pem")
-    assert ports(**given)["edge_tls_port"] == 443
+    assert value("_edge_tls_copies", **given) == [
+        [f"{lineage}/fullchain.pem", "acme.pem"], [f"{lineage}/privkey.pem", "acme.pem.key"],
+    ]  # fmt: skip
+    assert value("_edge_acme_file", **given) == "/etc/two/edge/tls/acme.pem"
+    assert (ports(**given)["edge_tls_port"], ports(**given)["edge_acme_port"]) == (443, 8103)
+    assert "edge_acme_port" not in ports()
     assert value("docker_host_need_names", **given) == ["edge_acme_server"]
-    assert value("docker_host_certificates", groups={"bridge": ["here"]}, **given) == []  # there is none yet to look at
+    asked = [value("docker_host_acme", groups={"bridge": hosts}, **given) for hosts in (["here"], ["there"])]
+    assert asked[0] == {"server": given["edge_acme_server"], "files": False, "key_id": "kid", "key_file": ""}
+    assert asked[1]["server"] == ""
     assert value("_edge_user", **given) == "0:10002"
 
 

@@ -53,6 +53,7 @@ CODES = {
     "certificate_unusable": "The files of a TLS certificate cannot be used.",
     "certificate_expired": "A TLS certificate is not valid now.",
     "certificate_foreign": "No TLS certificate covers a name of the site.",
+    "acme_unusable": "The settings for an ACME server do not fit together.",
     "plone_address_unusable": "No bridge can stand before the address in plone_url.",
     "plone_ca_unusable": "plone_ca_file holds no certificate that can be read.",
     "plone_untrusted": "The certificate of an institution's own Plone is not trusted.",
@@ -90,6 +91,7 @@ def findings(host: Host, required: Requirements) -> list[Finding]:
         *about_prunes(host.prunes),
         *about_names(required),
         *about_certificates(host, required.names),
+        *about_acme(host, required),
         *about_plone(host.plone, required.plone),
         *about_calendars(host, required.calendars),
     ]
@@ -349,6 +351,36 @@ def about_certificates(host: Host, names: Iterable[str]) -> Iterator[Finding]:
                 "certificate_foreign", f"No certificate in edge_tls_certificates covers {name} (they cover {held})",
                 "give one that does, or correct edge_hosts",
             )  # fmt: skip
+
+
+def about_acme(host: Host, required: Requirements) -> Iterator[Finding]:
+    acme = required.acme
+    if acme is None:
+        return
+    if acme.files:
+        yield Finding(
+            "acme_unusable", "edge_acme_server and edge_tls_certificates are both set", "remove one of them"
+        )  # fmt: skip
+    if required.names and all(map(is_address, required.names)):
+        yield Finding(
+            "acme_unusable", f"An ACME server gives certificates for names, and edge_hosts has only "
+            f"{', '.join(required.names)}", "name the site, such as hub.example.edu",
+        )  # fmt: skip
+    if bool(acme.key_id) != bool(acme.key_file):
+        there, missing = ("id", "file") if acme.key_id else ("file", "id")
+        yield Finding(
+            "acme_unusable", f"edge_acme_eab_key_{there} is set and edge_acme_eab_key_{missing} is not",
+            "set both, or neither",
+        )  # fmt: skip
+    elif not host.acme_key_readable:
+        yield Finding(
+            "acme_unusable", f"{acme.key_file} is missing or empty", "put the HMAC key into it, as the server gave it"
+        )  # fmt: skip
+
+
+def is_address(name: str) -> bool:
+    """Whether a name of the site is an address, of IPv4 or in the brackets of IPv6."""
+    return name.startswith("[") or re.fullmatch(r"[0-9]+(\.[0-9]+){3}", name) is not None
 
 
 def covers(pattern: str, name: str) -> bool:

@@ -48,6 +48,18 @@ class Calendar:
 
 
 @dataclass(frozen=True)
+class Acme:
+    """What an ACME server is asked with. `files`: whether the edge also has certificates as files.
+
+    `key_id` and `key_file`: the external account binding, "" for none.
+    """
+
+    files: bool
+    key_id: str
+    key_file: str
+
+
+@dataclass(frozen=True)
 class Requirements:
     """What the stack needs.
 
@@ -56,8 +68,8 @@ class Requirements:
     `network`: the stack's network, "" for none; `subnet` and `mtu` are what it must have, "" and 0 for any.
     `controller_time`: the control machine's clock, in seconds since 1970; None skips the comparison. `plone`: the
     institution's own, None for ours.
-    `certificates`: those of the edge, which have to cover `names`, the site's. `proxied`: whether a proxy stands
-    before the edge. `calendars`: what the host is to do by itself.
+    `certificates`: those of the edge, which have to cover `names`, the site's. `need_names`: variables that are set and
+    need such names. `acme`: None where no ACME server is asked. `calendars`: what the host is to do by itself.
     """
 
     stack: str
@@ -75,6 +87,7 @@ class Requirements:
     certificates: list[CertificateFiles] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     need_names: list[str] = field(default_factory=list)
+    acme: Acme | None = None
     calendars: list[Calendar] = field(default_factory=list)
 
 
@@ -196,6 +209,7 @@ class Host:
     memory_mb: int = 1 << 20
     clock_offset: float = 0
     certificates: list[Certificate] = field(default_factory=list)
+    acme_key_readable: bool = True
     now: float = 0
     prunes: list[Prune] = field(default_factory=list)
     plone: Answer | None = None

@@ -67,6 +67,7 @@ def observe(required: Requirements) -> Host:
         clock_offset=time.time() - required.controller_time if required.controller_time is not None else 0,
         prunes=list(scheduled(SCHEDULES)),
         certificates=[certificate(files) for files in required.certificates],
+        acme_key_readable=not (required.acme and required.acme.key_file) or bool(read(required.acme.key_file).strip()),
         now=time.time(),
         plone=answered(required.plone),
         systemd=under_systemd(),

@@ -50,10 +50,11 @@ def an_acme_server_gives_the_certificate_and_renews_it(host: Host, folder: Path)
         trusts_pebble(host, folder)
         refused = operator.types("deploy")
         assert (refused.returncode, "Connection refused" in folded(refused.stdout)) == (3, True), refused.stdout
+        assert host.does(f"grep -q 'redirect code 308' /etc/{INNER}/edge/haproxy.cfg") == 1, "browsers are sent to TLS"
         assert host.does(f"cd {PEBBLE} && systemd-run --unit acme-pebble {PEBBLE}/run") == 0
         until("pebble answers", lambda: host.does("ss -tln | grep -q :14000") == 0, 20, pause=0.3)
         assert operator.types("deploy").returncode == 0
-        assert changes_nothing(operator)
+        assert host.does(f"grep -q 'redirect code 308' /etc/{INNER}/edge/haproxy.cfg") == 0
         root = "python3 -c \"import ssl, urllib.request as u; print(u.urlopen('https://localhost:15000/roots/0', "
         host.says(f"{root}context=ssl.create_default_context()).read().decode())\" > {PEBBLE}/root.pem")
         given = host.says(SERVED)
@@ -61,10 +62,13 @@ def an_acme_server_gives_the_certificate_and_renews_it(host: Host, folder: Path)
         renewed_under_load(host)
         assert "Pebble" in (renewed := host.says(SERVED))
         assert renewed != given
+        assert host.does("systemctl stop acme-pebble") == 0
+        assert changes_nothing(operator), "a deployment needs the server"
     finally:
         host.does("systemctl stop acme-pebble; rm -f /tmp/acme-stop")
     assert host.operator.types("deploy", "--yes").returncode == 0
-    assert host.does(f"test -e /etc/letsencrypt/live/{INNER} || test -e /etc/{INNER}/edge/acme.ini") == 1
+    left = (f"/etc/letsencrypt/live/{INNER}", f"/etc/{INNER}/edge/acme.ini", f"/etc/{INNER}/edge/tls/acme.pem.key")
+    assert [path for path in left if host.does(f"test -e {path}") == 0] == []
 
 
 def trusts_pebble(host: Host, folder: Path) -> None:

@@ -18,6 +18,7 @@ from library import host_readiness
 from module_utils.host_readiness import engine, observe, programs, sockets
 from module_utils.host_readiness.findings import findings, installable, notes, overlap
 from module_utils.host_readiness.model import (
+    Acme,
     Calendar,
     Engine,
     FileSystem,
@@ -196,6 +197,19 @@ def test_a_site_behind_a_proxy_or_with_a_certificate_of_an_acme_server_needs_a_n
     assert all(sentence.startswith(f"{variable} is set and edge_hosts is not") for sentence in said(FINE, required))
 
 
+@pytest.mark.parametrize(("acme", "host", "names", "begins"), [
+    (Acme(False, "kid", "/key"), FINE, ["hub.example.edu", "192.0.2.7"], ""),
+    (Acme(True, "", ""), FINE, ["hub.example.edu"], "edge_acme_server and edge_tls_certificates are both set"),
+    (Acme(False, "kid", ""), FINE, ["hub.example.edu"], "edge_acme_eab_key_id is set and edge_acme_eab_key_file"),
+    (Acme(False, "", "/key"), FINE, ["hub.example.edu"], "edge_acme_eab_key_file is set and edge_acme_eab_key_id is"),
+    (Acme(False, "kid", "/key"), replace(FINE, acme_key_readable=False), ["hub.example.edu"], "/key is missing"),
+    (Acme(False, "", ""), FINE, ["192.0.2.7", "[2001:db8::1]"], "An ACME server gives certificates for names, and"),
+])  # fmt: skip
+def test_settings_of_an_acme_server_that_do_not_fit_are_refused(acme, host, names, begins):
+    found = said(host, Requirements("eduhub", acme=acme, names=names))
+    assert [sentence.startswith(begins) for sentence in found] == ([True] if begins else [])
+
+
 MOVED = Stray("/var/lib/docker", "/srv/docker", kept=True)
 
 
@@ -265,8 +279,8 @@ def test_a_container_of_the_stack_is_unknown_to_an_engine_without_its_record(
 
 def test_several_addresses_are_each_looked_at_and_are_no_conflict_with_each_other():
     asked = host_readiness.requirements(
-        {"stack": "eduhub", "disk_mb": {}, "plone": None, "certificates": [], "names": [], "calendars": [],
-         "ports": [{"variable": "edge_port", "address": f"{ANY}, [::]", "port": 80}]}
+        {"stack": "eduhub", "disk_mb": {}, "plone": None, "certificates": [], "acme": None, "names": [],
+         "calendars": [], "ports": [{"variable": "edge_port", "address": f"{ANY}, [::]", "port": 80}]}
     )
     assert [port.address for port in asked.ports] == [ANY, "::"]
     assert said(FINE, asked) == []
