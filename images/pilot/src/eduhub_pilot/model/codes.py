@@ -175,8 +175,6 @@ CODES: Mapping[str, Code] = {
     "restore_stuck": Code(3, "A restore failed, and Plone does not serve the data from before it."),
     "traffic_not_restored": Code(3, "HAProxy runs but does not accept the move back to the live release."),
     # The host's own services
-    "acme_client_missing": Code("phase", "certbot could not be installed on the host."),
-    "acme_refused": Code("phase", "The ACME server gave no certificate."),
     "disk_error": Code("phase", "A file of the pilot could not be read or written."),
     "engine_down": Code("phase", "The Docker Engine did not answer or refused a request."),
     "haproxy_down": Code("phase", "HAProxy's admin socket did not answer."),
