@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from tests.bench import VoidError, saturation
@@ -44,7 +45,7 @@ WRITE_SECONDS = 10.0
 _CONNECTIONS = 2
 
 
-def read(door: Path, paths: Sequence[str], seconds: float, scratch: Path, token: str) -> Saturated:
+def read(socket: Path, paths: Sequence[str], seconds: float, scratch: Path, token: str) -> Saturated:
     """Let all readers ask for `paths` for `seconds`, while an editor with `token` saves the first of them.
 
     Returns the readers' requests together. Raises VoidError where one of them failed, FailedError where a save did.
@@ -55,8 +56,9 @@ def read(door: Path, paths: Sequence[str], seconds: float, scratch: Path, token:
         for number, fields in enumerate(READERS.values()):
             folder = scratch / f"reader{number}"
             folder.mkdir(exist_ok=True)
-            readers.append(pool.submit(saturation.run, door, paths, 0, _CONNECTIONS, folder, *fields, seconds=seconds))
-        asyncio.run(_edit(Client(f"unix:{door}"), paths[0], token, readers))
+            asks = partial(saturation.run, socket, paths, 0, _CONNECTIONS, folder, *fields, seconds=seconds)
+            readers.append(pool.submit(asks))
+        asyncio.run(_edit(Client(f"unix:{socket}"), paths[0], token, readers))
         done = [reader.result() for reader in readers]
         taken = time.perf_counter() - begun
     total = sum(one.requests for one in done)

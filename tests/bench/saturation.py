@@ -46,7 +46,7 @@ def ensure() -> None:
         raise Refusal(f"apt-get could not install {PACKAGE} ({why}); repair apt, or install it by hand.")
 
 
-def command(door: Path, paths: Path, requests: int, connections: int, *fields: str, seconds: float = 0) -> list[str]:
+def command(socket: Path, paths: Path, requests: int, connections: int, *fields: str, seconds: float = 0) -> list[str]:
     """Return the words that ask for the addresses in the file `paths` in turn, over HTTP/1.1; for JSON by default.
 
     They ask `requests` times, or for `seconds` where these are given.
@@ -54,19 +54,19 @@ def command(door: Path, paths: Path, requests: int, connections: int, *fields: s
     accept = () if any(each.startswith("accept:") for each in fields) else ("accept: application/json",)
     headers = [word for each in (*accept, *fields) for word in ("-H", each)]
     return [
-        PROGRAM, "--h1", f"--base-uri=unix:{door}", f"--input-file={paths}",
+        PROGRAM, "--h1", f"--base-uri=unix:{socket}", f"--input-file={paths}",
         f"--duration={seconds:g}" if seconds else f"--requests={requests}", f"--clients={connections}",
         "--connection-inactivity-timeout=30", *headers,
     ]  # fmt: skip
 
 
 def run(
-    door: Path, paths: Sequence[str], requests: int, connections: int, scratch: Path, *fields: str, seconds: float = 0
+    socket: Path, paths: Sequence[str], requests: int, connections: int, scratch: Path, *fields: str, seconds: float = 0
 ) -> Saturated:
     """Send `requests`, or for `seconds`, for `paths` in turn; raise VoidError unless each of them got an answer 2xx."""
     file = scratch / "addresses"
     file.write_text("".join(f"http://bridge.test{path}\n" for path in paths), encoding="utf-8")
-    words = command(door, file, requests, connections, *fields, seconds=seconds)
+    words = command(socket, file, requests, connections, *fields, seconds=seconds)
     try:
         done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
     except subprocess.TimeoutExpired:

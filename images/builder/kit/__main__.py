@@ -273,7 +273,7 @@ def _facts(path: Path) -> dict[str, Any]:
 
 
 def older_kit(path: Path) -> Manifest:
-    """Return the manifest of an older kit, a file or unpacked. Raise Refusal where it is none, or not whole."""
+    """Return the manifest of an older kit, a file or unpacked. Raise Refusal where it is none."""
     try:
         return unpacked(path).manifest if path.is_dir() else of_archive(path)
     except Refusal as refusal:
