@@ -14,7 +14,16 @@ from invoke.tasks import task
 
 from command_line import CommandLine, Hosts, LastingStream, ask_for_consent, on_hosts, play, run
 from command_line.host import patch
-from command_line.images import audit_images, build, builder, locks_of_versions, molecule, sbom_images, verify_images
+from command_line.images import (
+    audit_images,
+    build,
+    builder,
+    locks_of_versions,
+    molecule,
+    sbom_images,
+    sign_images,
+    verify_images,
+)
 from command_line.kit import kit_engine, make_kit, verify_kit
 from command_line.plone import backup, backups, confirm_plone, lock_plone, pack, restore, rollback_plone, upgrade_plone
 from lab.verbs import lab_down, lab_up
@@ -232,7 +241,7 @@ def openapi(c: Context, breaking: bool = False) -> None:
     run(c, sys.executable, "-m", "tests.openapi", *flags, PYTHONPATH="images/bridge/src")
 
 
-images = Collection("images", build, verify_images, audit_images, sbom_images)
+images = Collection("images", build, verify_images, audit_images, sbom_images, sign_images)
 kits = Collection("kit", make_kit, verify_kit, kit_engine)
 practice = Collection("lab", lab_up, lab_down)
 host = Collection("host", patch)

@@ -89,3 +89,14 @@ def sbom_images(c: Context, names: str = "", to: str = "", inventory: str = "") 
     """Write a CycloneDX SBOM of each built image: its Debian packages and Python distributions."""
     words = [*names.replace(",", " ").split(), *(["--to", to] if to else [])]
     builder(c, *words, verb="sbom", inventory=inventory)
+
+
+@task(name="sign", help={
+    "names": "images to sign, as edge,bridge:py3.11, or a whole name; default: those that hosts of the inventory need",
+    "sign-key": "ssh key that signs; default: docker_host_image_sign_key of the inventory",
+    "inventory": "whose images and key: inventories/NAME, or the path of an inventory",
+})  # fmt: skip
+def sign_images(c: Context, names: str = "", sign_key: str = "", inventory: str = "local") -> None:
+    """Sign a statement about each image as this machine has it, for hosts that ask who signed their images."""
+    options = {"--names": names, "--sign-key": sign_key}
+    builder(c, *(word for pair in options.items() if pair[1] for word in pair), verb="sign", inventory=inventory)

@@ -38,7 +38,7 @@ def verify_kit(c: Context, kit: str = "", allowed_signers: str = "") -> None:
     """Compare every file of a kit with its manifest, and before that its signature with the keys that you allow."""
     options = {"--kit": kit, "--allowed-signers": allowed_signers}
     words = [word for pair in options.items() if pair[1] for word in pair]
-    run(c, sys.executable, "-m", "builder.kit.verify", *words, PYTHONPATH="images")
+    run(c, sys.executable, "-m", "builder.kit.verify", *words, PYTHONPATH="images:ansible")
 
 
 @task(name="engine")

@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
-from front import addons, draining, images, inventory, kit, patching, planning, trace
+from front import addons, draining, images, inventory, kit, patching, planning, signing, trace
 from front.documented import Documented, documented, read
 from front.exit_codes import DONE, REFUSED, fleet_exit, partly, run_exit
 from front.fleet import Fleet, bridges, fleet_of, policy_of
@@ -75,10 +75,8 @@ def main(words: Sequence[str]) -> int:
     try:
         with Signals() as signals:
             options = parsed(words)
-            if options.verb in images.PROGRAMS:
-                return about_images(options, signals)
-            if options.verb == "kit":
-                return make_kit(options, signals)
+            if options.verb in BESIDE_HOSTS:
+                return BESIDE_HOSTS[options.verb](options, signals)
             reviewed = take_plan(options) if options.plan else None
             hosts = checked(options)
             if options.verb == "drain" and not options.values.get("eduhub_yes"):
@@ -162,12 +160,13 @@ def read_hosts(options: argparse.Namespace) -> tuple[list[Target], Documented]:
     options.defaults = {name: option["default"] for name, option in known.options.items() if "default" in option}
     hosts = inventory.load(options.path, options.limit, known.prefixes)
     inventory.check(options.path, hosts, known)
-    options.addons = []
+    options.addons, options.sign_key = [], ""
     # What brings a host back needs none, and is not refused.
     if options.verb == "kit" or ((CHECKOUT / "kit").is_dir() and options.verb in {"deploy", "preflight"}):
         kit.check_acme(hosts)
-    if options.verb in {*images.BUILDING, *images.PROGRAMS, "kit"}:
+    if options.verb in {*images.BUILDING, *BESIDE_HOSTS}:
         options.addons = addons.of(hosts, options.defaults, plone_versions(), options.inventory, options.path)
+        options.sign_key = signing.key_of(hosts, options.defaults, options.path)
     return hosts, known
 
 
@@ -184,6 +183,21 @@ def about_images(options: argparse.Namespace, signals: Signals) -> int:
     return images.run(CHECKOUT, images.PROGRAMS[options.verb], options.words, options.addons, signals)
 
 
+def sign_images(options: argparse.Namespace, signals: Signals) -> int:
+    """Sign the images that were named, or those that hosts of the inventory need; return the exit code.
+
+    Raises RefusalError.
+    """
+    hosts, _ = read_hosts(options)
+    parser = Parser(prog=signing.SIGN, allow_abbrev=False)
+    parser.add_argument("--names", default="")
+    parser.add_argument("--sign-key", default="")
+    own = parser.parse_args(options.words)
+    needed = kit.tags(hosts, ladder().pythons, options.defaults)
+    words = signing.asked(own.names, own.sign_key, options.sign_key, needed)
+    return images.run(CHECKOUT, "builder.provenance", words, options.addons, signals)
+
+
 def make_kit(options: argparse.Namespace, signals: Signals) -> int:
     """Build what the hosts of the inventory need, and write the kit; return the exit code. Raises RefusalError."""
     hosts, _ = read_hosts(options)
@@ -191,7 +205,7 @@ def make_kit(options: argparse.Namespace, signals: Signals) -> int:
     parser.add_argument("--python", default="")
     own, rest = parser.parse_known_args(options.words)
     needed = kit.tags(hosts, kit.pythons(hosts, own.python, ladder().pythons, options.defaults), options.defaults)
-    if not images.build(CHECKOUT, needed, options.addons, signals):
+    if not images.build(CHECKOUT, needed, options.addons, signals, options.sign_key):
         return REFUSED
     words = [*kit.words(hosts, needed, options.defaults), "--inventory", str(options.path), *rest]
     return images.run(CHECKOUT, "builder.kit", words, options.addons, signals)
@@ -402,7 +416,7 @@ def built(options: argparse.Namespace, hosts: Sequence[Target], live: Outcome | 
         tags = images.for_plone(hosts, asked, version, options.defaults)
     else:
         tags = images.for_deploy(hosts, asked, live, options.defaults)
-    if not tags or images.build(CHECKOUT, list(tags), options.addons, signals):
+    if not tags or images.build(CHECKOUT, list(tags), options.addons, signals, options.sign_key):
         return True
     hostless(request, REFUSED, [], data=options.json, interrupted=signals.count > 0)
     return False
@@ -454,6 +468,9 @@ def request_of(options: argparse.Namespace) -> Request:
         login.append(("--vault-password-file", options.vault_password_file))
     return Request(options.verb, options.inventory, options.limit, options.values, tuple(login))
 
+
+# Verbs that are about this machine, for the hosts of an inventory.
+BESIDE_HOSTS = {**dict.fromkeys(images.PROGRAMS, about_images), signing.SIGN: sign_images, "kit": make_kit}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

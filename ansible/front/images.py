@@ -75,13 +75,15 @@ def _plone(values: Mapping[str, Any], python: str, version: str) -> str:
     return str(values.get(PLONE, "")).replace("{python}", python).replace("{version}", version)
 
 
-def build(checkout: Path, tags: Sequence[str], addons: Sequence[Mapping[str, Any]], signals: Signals) -> bool:
+def build(
+    checkout: Path, tags: Sequence[str], addons: Sequence[Mapping[str, Any]], signals: Signals, key: str = "",
+) -> bool:  # fmt: skip
     """Build those of `tags` that are ours, or ours with `addons`, and missing or changed; return whether all of them
-    are there now.
+    are there now. With a `key`, those that are built are signed.
 
     The builder says on stderr what it does, and in a sentence why it cannot. A signal ends it.
     """
-    words = ["--missing", "--json", "--tags", *tags]
+    words = ["--missing", "--json", *(["--sign-key", key] if key else []), "--tags", *tags]
     return run(checkout, "builder", words, addons, signals, stdout=subprocess.DEVNULL) == 0
 
 

@@ -49,7 +49,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 images:
-  description: The images that are there, by name, with C(id), C(identity), C(layers) and C(python).
+  description: The images that are there, by name, with C(id), C(identity), C(layers), C(python)
+    and C(healthcheck).
   returned: success
   type: dict
 absent:

@@ -37,13 +37,17 @@ def identity(created: str, layers: Sequence[str], config: Mapping[str, Any]) -> 
 
 
 def described(inspected: Mapping[str, Any]) -> dict[str, Any]:
-    """Return id, identity, layers and Python of an image from its document of `docker image inspect`."""
+    """Return what an image is, from its document of `docker image inspect`: id, identity, layers, Python, health check.
+
+    An engine that does not tell an image's health check does not run it.
+    """
     config, layers = inspected.get("Config") or {}, inspected["RootFS"].get("Layers") or []
     return {
         "id": inspected["Id"],
         "identity": identity(inspected.get("Created") or "", layers, config),
         "layers": layers,
         "python": (config.get("Labels") or {}).get("org.eduhub.python"),
+        "healthcheck": config.get("Healthcheck") or {},
     }
 
 

@@ -7,6 +7,7 @@ import errno
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import NoReturn
 
 from builder import HERE, Refusal, addons, cache, report, security
@@ -44,6 +45,7 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
         "--fresh", action="store_true", help="as --missing, and make images anew that lack security updates of Debian"
     )
     parser.add_argument("--no-cache", action="store_true", help="make root file systems and layers anew")
+    parser.add_argument("--sign-key", type=Path, help="ssh key that signs a statement about each image that is built")
     parser.add_argument("--json", action="store_true", help="a JSON document on stdout instead of the table")
     return parser.parse_args(words)
 
@@ -82,6 +84,7 @@ def main(words: Sequence[str]) -> int:
         tagged(images, names) if wanted.tags else choose(images, names, wanted.python, wanted.version)
     )
     demand_locks(images, chosen)
+    sign = signer(wanted.sign_key) if wanted.sign_key else None
     progress = report.Progress()
     with cache.lock(lambda: progress.say("builder", "another build is running; waiting for it to end")):
         engine = Engine()
@@ -104,7 +107,10 @@ def main(words: Sequence[str]) -> int:
         results: list[report.Result] = []
         try:
             for result in builder.run(chosen):
-                results.append(result)  # noqa: PERF402 - those before a refusal are kept
+                results.append(result)
+                # One that was there is not signed by the way: somebody may have changed it.
+                if sign and result.state == "built":
+                    sign(builder, result.image)
         finally:
             if results:
                 print(report.document(results) if wanted.json else report.table(results))
@@ -118,6 +124,14 @@ def main(words: Sequence[str]) -> int:
     for sentence in sentences:
         print(f"builder: {sentence}", file=sys.stderr)
     return 0
+
+
+def signer(key: Path) -> Callable[[Builder, str], None]:
+    """Return what signs a statement about the image of a tag with `key`. Raise Refusal where that cannot sign."""
+    from builder import provenance, signing  # noqa: PLC0415 - needs ansible/, which only the front gives
+
+    signing.demand_key(key)
+    return partial(provenance.sign_built, key=key)
 
 
 def run(name: str, program: Callable[[Sequence[str]], int], stopped: str = "") -> NoReturn:

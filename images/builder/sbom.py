@@ -129,6 +129,18 @@ def write(text: str, file: Path) -> None:
         raise Refusal(f"{file} cannot be written ({error.strerror}); name another directory with --to.") from None
 
 
+def text(builder: Builder, image: Image, facts: Mapping[str, Any]) -> str:
+    """Return the document of our `image`, as the engine's `facts` describe it."""
+    python = (facts["Config"].get("Labels") or {}).get("org.eduhub.python")
+    hashes = locked(builder.directory / image.lock, python) if python else {}
+    return document(image.tag, facts, builder.contents(image, facts["Id"]), hashes)
+
+
+def file_of(image: Image) -> str:
+    """Return the name of the file with the document of `image`."""
+    return f"{re.sub('[:/]', '-', image.short)}.cdx.json"
+
+
 def main(words: Sequence[str]) -> int:
     """Write what `words` ask for and say where; return 0. Raise Refusal where an image that is named is not built."""
     parser = Parser(prog="sbom", description=DOES, allow_abbrev=False)
@@ -153,13 +165,9 @@ def write_all(images: Sequence[Image], names: Sequence[str], to: Path) -> list[t
         builder = Builder(Engine(), images, progress)
         chosen = built(builder.engine, images, names)
         for image, facts in chosen:
-            found = builder.contents(image, facts["Id"])
-            python = (facts["Config"].get("Labels") or {}).get("org.eduhub.python")
-            hashes = locked(builder.directory / image.lock, python) if python else {}
-            text = document(image.tag, facts, found, hashes)
-            file = to / f"{re.sub('[:/]', '-', image.short)}.cdx.json"
-            write(text, file)
-            digest = hashlib.sha256(text.encode()).hexdigest()
+            found, told, file = builder.contents(image, facts["Id"]), text(builder, image, facts), to / file_of(image)
+            write(told, file)
+            digest = hashlib.sha256(told.encode()).hexdigest()
             rows.append((image.tag, str(len(found.packages)), str(len(found.distributions)), digest, str(file)))
     return rows
 

@@ -178,6 +178,10 @@ VERBS = {
         (tasks.audit_images, {"names": "edge,pilot", "advisories": "all.zip", "json": True}),
         ["builder.audit edge pilot --advisories all.zip --json"],
     ),
+    "images.sign": (
+        (tasks.sign_images, {"names": "bridge:py3.13,hub/own:1", "sign_key": "k"}),
+        ["front images.sign --inventory local -- --names bridge:py3.13,hub/own:1 --sign-key k"],
+    ),
     "images.sbom": ((tasks.sbom_images, {"names": "edge,pilot", "to": "/srv"}), ["builder.sbom edge pilot --to /srv"]),
     "kit": (
         (tasks.make_kit, {"inventory": "school", "python": "3.13", "suite": ["bookworm", "trixie"], "sign_key": "k"}),

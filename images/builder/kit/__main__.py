@@ -23,7 +23,7 @@ from typing import Any
 
 import yaml
 
-from builder import HERE, Refusal, addons, cache, inputs, report, revision, sbom, wheels
+from builder import HERE, Refusal, addons, cache, inputs, report, revision, sbom, signing, wheels
 from builder.__main__ import Parser, run
 from builder.build import BASE_ID, BASE_NAME, INPUTS
 from builder.catalogue import load, tagged, with_addons
@@ -32,9 +32,11 @@ from builder.kit import debian, signature
 from builder.kit.unpacked import DEBIAN, IMAGES, MANIFEST, SBOM, WHEELS, Manifest
 from builder.kit.verify import of_archive, unpacked
 from builder.wheels import Target
+from module_utils import image_signatures
 from module_utils.image_layers import images_in, layer_file
 
 CHECKOUT = HERE.parent
+PROVENANCE = image_signatures.FOLDERS[1]
 DIRECTORY = Path("kits")
 # The toolkit's own ones. Others are of institutions, and travel only where they are asked for.
 INVENTORIES = ("example", "local")
@@ -77,7 +79,7 @@ def main(words: Sequence[str]) -> int:
     pythons = [target_of(suite) for suite in suites]
     older = older_kit(wanted.since) if wanted.since else None
     if wanted.sign_key:
-        signature.demand_key(wanted.sign_key)
+        signing.demand_key(wanted.sign_key)
     version = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     DIRECTORY.mkdir(exist_ok=True)
     progress = report.Progress()
@@ -98,6 +100,7 @@ def main(words: Sequence[str]) -> int:
             parts.append(part)
             show(f"{len(images)} images, {sum(name.endswith('.tar') for name in part.files)} layers")
         parts.append(sboms(wanted.tags, wanted.addons, draft / "sbom"))
+        parts.append(Part("signatures", signatures(wanted.tags)))
         with progress.step("kit", "manifest"):
             known = facts_of(parts)
             manifest = Manifest(
@@ -261,6 +264,12 @@ def sboms(tags: Sequence[str], given: str, into: Path) -> Part:
     return Part("SBOMs", {f"{SBOM}/{path.name}": path for path in sorted(into.iterdir())})
 
 
+def signatures(tags: Sequence[str]) -> dict[str, Path]:
+    """Return by its path in the kit each statement about one of the images `tags`, and its signature, if any."""
+    found = {tag: image_signatures.found(CHECKOUT, tag) for tag in tags}
+    return {f"{PROVENANCE}/{path.name}": path for pair in found.values() if pair for path in pair}
+
+
 def facts_of(parts: Sequence[Part]) -> dict[str, dict[str, Any]]:
     """Return size and SHA-256 of each file, without inventories, which are the operator's to change."""
     files = {name: path for part in parts for name, path in part.files.items() if not name.startswith("inventories/")}
@@ -283,11 +292,13 @@ def older_kit(path: Path) -> Manifest:
 def left_out(files: Mapping[str, Mapping[str, Any]], older: Manifest) -> dict[str, Mapping[str, Any]]:
     """Return `files` with the kit that has it beside each file that is the same in the `older` kit.
 
-    The toolkit itself is always there: it is small, and has to run.
+    The toolkit itself is always there: it is small, and has to run. So are signatures, which it reads by itself.
     """
     return {
         name: {**file, "from": older.files[name].get("from", older.name)}
-        if name.startswith("kit/") and older.files.get(name, {}).get("sha256") == file["sha256"]
+        if name.startswith("kit/")
+        and not name.startswith(PROVENANCE)
+        and older.files.get(name, {}).get("sha256") == file["sha256"]
         else file
         for name, file in files.items()
     }

@@ -90,6 +90,13 @@ def test_the_builder_is_given_the_tags_and_may_refuse(builder, checkout, code, t
     assert (checkout / "words").read_text() == "--missing --json --tags eduhub/bridge:py3.13"
 
 
+def test_the_builder_is_given_the_key_that_signs(builder, checkout):
+    builder(0)
+    with Signals() as signals:
+        assert images.build(checkout, ["eduhub/bridge:py3.13"], [], signals, "/srv/key")
+    assert (checkout / "words").read_text() == "--missing --json --sign-key /srv/key --tags eduhub/bridge:py3.13"
+
+
 def test_the_builder_is_given_the_add_ons_of_hosts(builder, checkout):
     builder(0)
     with Signals() as signals:

@@ -93,8 +93,9 @@ def entered(root: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Type `./invoke` in a kit that was unpacked in `root`, with our own `invoke` and builder."""
     shutil.copy(CHECKOUT / "invoke", root)
     (root / "requirements.txt").touch()
-    for name in ("__init__.py", "kit"):
-        source, target = CHECKOUT / "images/builder" / name, root / "images/builder" / name
+    builder = (f"images/builder/{name}" for name in ("__init__.py", "kit", "signing.py"))
+    for name in (*builder, "ansible/module_utils"):
+        source, target = CHECKOUT / name, root / name
         target.parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
     env = {**os.environ, "EDUHUB_PYTHON": sys.executable, **environment}
@@ -301,3 +302,17 @@ def test_an_inventory_that_differs_from_the_commit_is_refused(inventories):
 def test_an_unknown_suite_is_refused():
     with pytest.raises(Refusal, match="There is no Debian suite 'sid': choose bullseye, bookworm, trixie"):
         program.target_of("sid")
+
+
+def test_signatures_are_in_every_kit_also_in_one_that_holds_only_what_is_new(tmp_path, monkeypatch):
+    monkeypatch.setattr(program, "CHECKOUT", tmp_path)
+    (tmp_path / "provenance").mkdir()
+    for name in ("edge-bookworm.json", "edge-bookworm.json.sig", "pilot-py3.11.json"):
+        (tmp_path / "provenance" / name).write_text(name)
+    found = program.signatures(["eduhub/edge:bookworm", "eduhub/pilot:py3.11"])
+    names = ["kit/provenance/edge-bookworm.json", "kit/provenance/edge-bookworm.json.sig"]
+    assert [*found] == names
+    files = made.FILES | {name: path.read_text() for name, path in found.items()}
+    _, first = made.write(tmp_path, "kit-1", files)
+    _, second = made.write(tmp_path, "kit-2", files, older=first)
+    assert ([name for name in names if "from" in second.files[name]], "from" in second.files[made.LAYER]) == ([], True)
