@@ -64,14 +64,14 @@ def test_signed_images_are_rolled_out_and_what_was_accepted_can_be_rolled_back_t
     asking = operator.with_variables(tmp_path / "inventory", docker_host_image_signers="signers")
     allow(asking, ours)
     said = refused(asking, "upgrade", "--python", NEW)
-    assert [word for word in ("There is no signature of eduhub/pilot:", "./invoke images.sign") if word not in said] == []
+    wanted = ("There is no signature of eduhub/pilot:", "./invoke images.sign")
+    assert [word for word in wanted if word not in said] == []
 
     assert asking.types("images.sign", "--sign-key", str(ours)).returncode == 0
     assert asking.types("upgrade", "--python", NEW).returncode == 0
 
     # Its owner has left: nothing new is taken of that key, and the host goes back to what it had accepted.
     allow(asking, theirs)
-    assert "is signed by a key that docker_host_image_signers does not allow" in refused(asking, "plan", "--python", OLD)
     assert "is signed by a key that docker_host_image_signers does not allow" in refused(asking, "deploy")
     assert asking.types("rollback").returncode == 0
     assert (operator.status()["python"].startswith(OLD), answered_by()) == (True, operator.status()["live"])
