@@ -160,7 +160,7 @@ def test_a_build_signs_what_it_built_and_never_what_it_found(tmp_path, key, monk
         yield from (Result(image.tag, None, 1, "sha256:1", 1.0, state, "i", "m") for image in (BASE, PILOT))
 
     monkeypatch.setattr(Builder, "run", ran)
-    monkeypatch.setattr(program.Kit, "at", lambda _: None)
+    monkeypatch.setattr("builder.kit.unpacked.Kit.at", lambda _: None)
     assert program.main(["--sign-key", str(key), "--missing", "--json", "pilot"]) == 0
     there = {path.name for path in tmp_path.glob("provenance/*.json")}
     assert there == ({"pilot-py3.11.json"} if is_signed else set())
