@@ -143,6 +143,7 @@ def test_what_stands_beside_hosts_is_no_inventory(tmp_path):
     (tmp_path / "plone_addons").mkdir()
     (tmp_path / "plone_addons/school_theme-1.0-py3-none-any.whl").write_bytes(b"PK\x03\x04")
     (tmp_path / "campus-ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+    (tmp_path / "allowed_signers").write_text("ci@example.edu ssh-ed25519 AAAA\n")
     (tmp_path / "hosts.yml").write_text("bridge:\n  hosts:\n    a:\n")
     done = subprocess.run(
         [sys.executable, "-m", "front", "plone.lock", "--inventory", str(tmp_path)],
