@@ -76,9 +76,10 @@ def inspected(name: str) -> tuple[list[dict[str, Any]], str | None]:
     """Return `docker inspect` of each container that serves, and why the engine does not answer."""
     label, form = f"label=org.eduhub.stack={name}", '{{.Names}} {{.Label "org.eduhub.role"}}'
     listed, trouble = run("docker", "ps", "--all", "--filter", label, "--format", form)
-    beside = {f"{name}-plone-standby", f"{name}-plone-previous"}  # they serve before or after a takeover
+    # They serve before, during or after a takeover.
+    beside = {f"{name}-plone-{each}" for each in ("standby", "previous", "endpoint-stand-in")}
     names = [line.split()[0] for line in listed.splitlines() if line.split()[-1] in SERVING]
-    names = [each for each in names if each not in beside]
+    names = [each for each in names if each not in beside and not each.startswith(f"{name}-edge-")]
     if trouble or not names:
         return [], trouble
     printed, _ = run("docker", "inspect", *names)  # fails for one that has just been removed, and prints the others

@@ -30,7 +30,12 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str
 def containers(host: Host) -> list[str]:
     """Return the names of the stack's containers that run, pilots excluded. EngineDownError."""
     found = host.engine.containers_of(host.settings.stack)
-    return [each.name for each in found if each.runs and each.labels.get("org.eduhub.role") != "pilot"]
+    ending = f"{host.settings.container('edge')}-ending-"  # serves its last connections and is gone then
+    return [
+        each.name
+        for each in found
+        if each.runs and each.labels.get("org.eduhub.role") != "pilot" and not each.name.startswith(ending)
+    ]
 
 
 def wait_for(host: Host, names: Sequence[str], seconds: float) -> dict[str, str]:
