@@ -14,7 +14,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ STACK = "eduhub-lab"
 STACK_LABEL, SUITE_LABEL = "org.eduhub.stack", "org.eduhub.suite"
 PLONE, PLONE_IMAGE = f"{STACK}-plone", "eduhub/plone:6.0.13-py3.11"
 PORT, SSH_PORT = 9080, 9220  # host N publishes PORT + N and SSH_PORT + N
-MOST_HOSTS = 19
+FRONT_SSH_PORT = 9240  # front host N publishes FRONT_SSH_PORT + N; the network of the lab has its public address
+MOST_HOSTS, MOST_FRONTS = 19, 2
 BOOT_SECONDS, PLONE_SECONDS = 120.0, 300.0
 # Room for what a host and Plone may take; the machine's own caches are not counted.
 HOST_MB, PLONE_MB = 500, 400
@@ -45,11 +47,15 @@ class LateError(Exception):
     """Something did not come up in time; the text says what, and what it printed last."""
 
 
-def up(hosts: int, suite: str) -> None:
-    """Start what is missing of the lab and write its inventory. Raises LabError before anything is touched."""
+def up(hosts: int, fronts: int, suite: str) -> str:
+    """Start what is missing of the lab and write its inventory; return the URL of the front hosts, empty without any.
+
+    Raises LabError before anything is touched.
+    """
     found = containers()
-    check(found, hosts, suite)
-    names = [f"lab{number}" for number in range(1, hosts + 1)]
+    check(found, hosts + fronts, suite)
+    bridges = [f"lab{number}" for number in range(1, hosts + 1)]
+    names = [*bridges, *(f"front{number}" for number in range(1, fronts + 1))]
     show(f"Host image ({suite})")
     image = machine.with_engine(suite)
     key = the_key()
@@ -58,7 +64,7 @@ def up(hosts: int, suite: str) -> None:
     show("Plone, with sample content")
     if not awake(PLONE, found):
         start_plone(key.parent)
-    for number, name in enumerate(names, start=1):
+    for name in names:
         show(f"Host {name}")
         container = f"{STACK}-{name}"
         if not awake(container, found):
@@ -66,15 +72,36 @@ def up(hosts: int, suite: str) -> None:
                 # A reboot inside ends the container, and this starts it again; `docker stop` is as without.
                 container, image, "--hostname", name, "--network", STACK, "--restart", "unless-stopped",
                 "--label", f"{STACK_LABEL}={STACK}", "--label", f"{SUITE_LABEL}={suite}",
-                "--publish", f"127.0.0.1:{PORT + number}:8080", "--publish", f"127.0.0.1:{SSH_PORT + number}:22",
+                *(word for port in published(name) for word in ("--publish", f"127.0.0.1:{port}")),
             )  # fmt: skip
         machine.authorise(container, key)
     for name in names:
         until(f"Host {name}", BOOT_SECONDS, f"{STACK}-{name}", "systemctl", "is-active", "ssh", "docker")
     until("Plone", PLONE_SECONDS, PLONE, "python3", "-c", ASK_PLONE)
-    address = docker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", PLONE)
+    addresses = {name: address(f"{STACK}-{name}") for name in names}
+    public = public_address() if fronts else None
     INVENTORY.mkdir(parents=True, exist_ok=True)
-    (INVENTORY / "hosts.yml").write_text(inventory(names, key, address), encoding="utf-8")
+    (INVENTORY / "hosts.yml").write_text(inventory(addresses, key, address(PLONE), public), encoding="utf-8")
+    return f"http://{public.ip}/" if public else ""
+
+
+def published(name: str) -> list[str]:
+    """Return the ports that a host publishes on the loopback address, each as this machine's and its own."""
+    number = int(name.lstrip("abcdefghijklmnopqrstuvwxyz"))
+    if name.startswith("front"):
+        return [f"{FRONT_SSH_PORT + number}:22"]
+    return [f"{PORT + number}:8080", f"{SSH_PORT + number}:22"]
+
+
+def address(container: str) -> str:
+    """Return the address that a container has in the lab's network."""
+    return docker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", container)
+
+
+def public_address() -> IPv4Interface:
+    """Return the address that front hosts share, with its prefix: the network's last, which the engine gives last."""
+    network = IPv4Network(docker("network", "inspect", "--format", "{{(index .IPAM.Config 0).Subnet}}", STACK))
+    return IPv4Interface(f"{network[-2]}/{network.prefixlen}")
 
 
 def down() -> None:
@@ -158,8 +185,11 @@ def start_plone(folder: Path) -> None:
     )  # fmt: skip
 
 
-def inventory(names: Sequence[str], key: Path, plone: str) -> str:
-    """Return the text of the inventory's hosts.yml; `plone` is the address of Plone for the hosts."""
+def inventory(addresses: Mapping[str, str], key: Path, plone: str, public: IPv4Interface | None = None) -> str:
+    """Return the text of the inventory's hosts.yml.
+
+    `addresses`: of each host in the lab's network; `plone`: that of Plone; `public`: the one that front hosts share.
+    """
     variables: dict[str, Any] = {
         "ansible_host": "127.0.0.1",
         "ansible_user": "root",
@@ -171,8 +201,16 @@ def inventory(names: Sequence[str], key: Path, plone: str) -> str:
         "plone_url": f"http://{plone}:8080/Plone",
         "rollout_soak_seconds": 10,
     }
-    hosts = {name: {"ansible_port": SSH_PORT + number} for number, name in enumerate(names, start=1)}
-    text = yaml.safe_dump({"all": {"vars": variables, "children": {"bridge": {"hosts": hosts}}}}, sort_keys=False)
+    groups: dict[str, Any] = {"bridge": {"hosts": {}}}
+    for name, own in addresses.items():
+        ssh = int(published(name)[-1].partition(":")[0])
+        group = groups.setdefault("front" if name.startswith("front") else "bridge", {"hosts": {}})
+        group["hosts"][name] = {"ansible_port": ssh, **({"front_host_address": own} if public else {})}
+    if public:
+        # localhost, by which this machine asks a bridge host.
+        variables |= {"edge_hosts": [str(public.ip), "localhost"], "front_virtual_addresses": [str(public)]}
+        groups["front"]["vars"] = {"edge_port": 80}
+    text = yaml.safe_dump({"all": {"vars": variables, "children": groups}}, sort_keys=False)
     return f"# Made by `./invoke lab.up`, removed by `./invoke lab.down`.\n{text}"
 
 
@@ -195,11 +233,11 @@ def until(what: str, seconds: float, container: str, *words: str) -> None:
             return
 
 
-def hosts_asked(text: str) -> int:
-    """Return how many hosts are asked for. Raises LabError."""
-    if text.isdecimal() and 1 <= int(text) <= MOST_HOSTS:
+def number_asked(option: str, text: str, least: int, most: int) -> int:
+    """Return how many of something are asked for. Raises LabError."""
+    if text.isdecimal() and least <= int(text) <= most:
         return int(text)
-    raise LabError(f"--hosts is {text!r}, but must be a number from 1 to {MOST_HOSTS}.")
+    raise LabError(f"{option} is {text!r}, but must be a number from {least} to {most}.")
 
 
 def suite_asked(text: str) -> str:
@@ -219,6 +257,7 @@ def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="lab", description=__doc__)
     parser.add_argument("verb", choices=["up", "down"])
     parser.add_argument("--hosts", default="3")
+    parser.add_argument("--fronts", default="0")
     parser.add_argument("--suite", default=machine.SUITES[0])
     options = parser.parse_args(words)
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -229,7 +268,8 @@ def main(words: Sequence[str]) -> int:
             down()
             show("The lab is removed.")
             return 0
-        up(hosts_asked(options.hosts), suite_asked(options.suite))
+        hosts = number_asked("--hosts", options.hosts, 1, MOST_HOSTS)
+        public = up(hosts, number_asked("--fronts", options.fronts, 0, MOST_FRONTS), suite_asked(options.suite))
     except LabError as error:
         return told(2, f"invoke: {error}")
     except LateError as error:
@@ -239,9 +279,11 @@ def main(words: Sequence[str]) -> int:
         return told(1, f"invoke: {' '.join(error.cmd[:2])} failed: {said}", *AGAIN)
     except KeyboardInterrupt:
         return told(1, f"\nInterrupted: lab.{options.verb} is not complete.", *AGAIN)
+    fronts = f"; the front hosts at {public}" if public else ""
     show(
         f"The lab is up, after {time.monotonic() - began:.0f} s. Host 1 will answer at http://localhost:{PORT + 1}, "
-        f"host 2 at {PORT + 2}, and so on.\nNext: ./invoke deploy --python 3.9 --inventory lab\n      ./invoke lab.down"
+        f"host 2 at {PORT + 2}, and so on{fronts}.\n"
+        "Next: ./invoke deploy --python 3.9 --inventory lab\n      ./invoke lab.down"
     )
     return 0
 

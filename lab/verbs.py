@@ -11,11 +11,12 @@ from command_line import run
 
 
 @task(name="up", help={
-    "hosts": "how many hosts; default: 3", "suite": "bookworm for Debian 12, the default, or trixie for 13",
+    "hosts": "how many hosts; default: 3", "fronts": "how many front hosts before them, 0 to 2; default: 0",
+    "suite": "bookworm for Debian 12, the default, or trixie for 13",
 })  # fmt: skip
-def lab_up(c: Context, hosts: str = "", suite: str = "") -> None:
+def lab_up(c: Context, hosts: str = "", fronts: str = "", suite: str = "") -> None:
     """Start hosts on this machine to practise on, a Plone for them, and write the inventory `lab`."""
-    options = {"--hosts": hosts, "--suite": suite}
+    options = {"--hosts": hosts, "--fronts": fronts, "--suite": suite}
     lab(c, "up", *(word for pair in options.items() if pair[1] for word in pair))
 
 

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from front import addons, draining, images, inventory, kit, patching, planning, signing, trace
 from front.documented import Documented, documented, read
 from front.exit_codes import DONE, REFUSED, fleet_exit, partly, run_exit
-from front.fleet import Fleet, bridges, fleet_of, policy_of
+from front.fleet import Fleet, bridges, fleet_of, played_on, policy_of
 from front.inventory import Target
 from front.ladder import Ladder, ended_lines, ends, today
 from front.outcome import Outcome
@@ -105,7 +105,8 @@ def checked(options: argparse.Namespace) -> list[Target]:
     if options.verb not in verbs:
         near = get_close_matches(options.verb, verbs, n=1)
         raise RefusalError(f"There is no playbook {options.verb!r}; {f'did you mean {near[0]}?' if near else verbs}")
-    hosts, known = read_hosts(options)
+    found, known = read_hosts(options)
+    hosts = played_on(options.verb, found)
     (check_plone if options.verb == "plone.upgrade" else check_python)(options, hosts)
     check_root(options, hosts)
     if options.verb == "trace":

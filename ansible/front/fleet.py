@@ -19,6 +19,9 @@ from front.request import Request
 from front.waves import SETTINGS, Policy, Roll, Soak, State, Stop, next_step, ordered
 
 FLEET = "bridge"  # the group whose hosts are rolled
+FRONT = "front"  # the group of the hosts in front of them
+# The verbs that play on front hosts too; all others are about bridges and Plone.
+WITH_FRONT = {"certificates", "deploy", "destroy", "engine", "preflight", "status", "verify"}
 # The verbs that go in waves, and the playbook that looks at every host before any is touched.
 IN_WAVES = {"upgrade": "upgrade_prepare"}
 STATES = {DONE: State.DONE, REVERTED: State.REVERTED, REFUSED: State.REFUSED, NEEDS_PERSON: State.BROKEN}
@@ -36,6 +39,13 @@ def fleet_of(request: Request, hosts: Sequence[Target]) -> list[Target]:
 def bridges(hosts: Sequence[Target]) -> list[Target]:
     """Return the hosts that have a bridge, which an upgrade is about."""
     return [host for host in hosts if FLEET in (host.variables.get("group_names") or ())]
+
+
+def played_on(verb: str, hosts: Sequence[Target]) -> list[Target]:
+    """Return the hosts that `verb` plays on: front hosts are left out where it does nothing to them."""
+    groups = {host.name: set(host.variables.get("group_names") or ()) for host in hosts}
+    others = [host for host in hosts if FRONT not in groups[host.name] or groups[host.name] & {FLEET, "plone"}]
+    return list(hosts) if verb in WITH_FRONT or not others else others
 
 
 def policy_of(hosts: Sequence[Target], known: Documented, *, hold: bool) -> Policy:

@@ -168,7 +168,7 @@ def _type(told: Mapping[str, Any]) -> str:
         several = "list of " if told["type"] == "list" else ""
         kind = several + ", ".join(f"`{_shown(each)}`" for each in told["choices"])
     elif told.get("elements"):
-        plural = {"str": "texts", "int": "whole numbers", "dict": "mappings"}
+        plural = {"str": "texts", "int": "whole numbers", "dict": "mappings", "list": "lists"}
         kind = f"list of {plural[told['elements']]}"
     return ", ".join(filter(None, [kind, span(told)]))
 

@@ -12,7 +12,7 @@ from ansible.template import Templar, trust_as_template
 init_plugin_loader([])  # what ansible-playbook does as it starts: lookups are found by it
 
 ANSIBLE = Path(__file__).resolve().parents[2] / "ansible"
-ROLES = ("docker_host", "edge", "bridge", "plone", "pilot", "release")
+ROLES = ("docker_host", "edge", "bridge", "plone", "pilot", "release", "front")
 
 
 def variables(**given: Any) -> dict[str, Any]:
@@ -24,6 +24,7 @@ def variables(**given: Any) -> dict[str, Any]:
 
     roles = [ANSIBLE / "roles" / role for role in ROLES]
     seen: dict[str, Any] = {"inventory_hostname": "here", "playbook_dir": str(ANSIBLE / "playbooks")}
+    seen |= {"groups": {}, "hostvars": {}}
     for layer in ("defaults/main.yml", None, "vars/main.yml"):
         seen |= load(ANSIBLE / "playbooks/group_vars/all.yml") if layer is None else {}
         for role in roles if layer else []:
@@ -35,7 +36,9 @@ def variables(**given: Any) -> dict[str, Any]:
 def render(role: str, template: str, **given: Any) -> str:
     """Return the text of a role's template on a host whose inventory sets `given`."""
     text = (ANSIBLE / "roles" / role / "templates" / template).read_text()
-    said = Templar(loader=DataLoader(), variables=variables(ansible_managed="by Ansible", **given))
+    loader = DataLoader()
+    loader.set_basedir(str(ANSIBLE / "roles" / role / "templates"))  # where it includes others from
+    said = Templar(loader=loader, variables=variables(ansible_managed="by Ansible", **given))
     return str(said.template(trust_as_template(text)))
 
 

@@ -15,16 +15,26 @@ from tests.templates.edge import Edge, Slot, ask, haproxy
 
 pytestmark = pytest.mark.slow
 
+# A front host and the two bridge hosts behind it.
+FRONT = {
+    "groups": {"front": ["here"], "bridge": ["b1", "b2"]},
+    "hostvars": {"here": {}, "b1": {"ansible_host": "192.0.2.11"}, "b2": {"front_host_address": "192.0.2.12"}},
+    "front_host_address": "127.0.0.1",
+}  # fmt: skip
+
 
 @pytest.mark.parametrize(
     "given",
     [
         {}, {"edge_address": "0.0.0.0", "edge_port": 80}, {"eduhub_stack": "other", "edge_wait_seconds": 0},  # noqa: S104 - as an inventory says it
         {"edge_trusted_proxies": ["192.0.2.1", "2001:db8::/32"]}, {"edge_address": "[::]"},
-        {"edge_address": "127.0.0.1, ::1, 192.0.2.7"}, {"edge_address": "0.0.0.0,::"},
+        {"edge_address": "127.0.0.1, ::1, 192.0.2.7"}, {"edge_address": "0.0.0.0,::"}, FRONT,
     ],
-    ids=["default", "all addresses", "another stack", "behind proxies", "IPv6", "addresses", "all, by kind"],
-)
+    ids=[
+        "default", "all addresses", "another stack", "behind proxies", "IPv6", "addresses", "all, by kind",
+        "front host",
+    ],
+)  # fmt: skip
 def test_haproxy_accepts_the_configuration(tmp_path, given):
     path = Edge(tmp_path).write(**given)
     done = subprocess.run([*haproxy(tmp_path), "-c", "-f", str(path)], capture_output=True, text=True, check=False)

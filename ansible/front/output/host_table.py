@@ -78,10 +78,21 @@ def status_cells(status: Mapping[str, Any] | None) -> dict[str, str]:
         "release": str(given.get("release") or NONE),
         "python": str(given.get("python") or NONE),
         "live": str(given.get("live") or NONE),
-        "state": f"{confirmed}{drained}" if given.get("release") else NONE,
+        "state": f"{confirmed}{drained}" if given.get("release") else front_cell(given.get("front")),
         "rollback": target if rollback.get("ready") else NONE,
         "lock": lock_cell(lock) if lock else NONE,
     }
+
+
+def front_cell(front: Mapping[str, Any] | None) -> str:
+    """Return what a front host serves: whether it has the site's addresses, and how many bridge hosts get requests."""
+    if front is None:
+        return NONE
+    if not front["bridges"]:
+        return "down"
+    holds = {True: "active, ", False: "standby, ", None: ""}[front["active"]]
+    up = sum(status == "UP" for status in front["bridges"].values())
+    return f"{holds}{up} of {len(front['bridges'])} bridge hosts{', drained' if front['draining'] else ''}"
 
 
 def lock_cell(lock: Mapping[str, Any]) -> str:

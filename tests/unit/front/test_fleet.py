@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 
 from front.documented import documented
 from front.exit_codes import fleet_exit, result_of
-from front.fleet import Fleet, fleet_of, policy_of
+from front.fleet import Fleet, fleet_of, played_on, policy_of
 from front.inventory import Target
 from front.outcome import Host, Outcome
 from front.output.closing import closing
@@ -342,6 +342,13 @@ def test_whatever_happens_every_host_is_in_the_table_and_a_resume_ends_it(
 
 def targets(*several: dict[str, object], group: str = "bridge") -> list[Target]:
     return [Target(f"b{n}", {"group_names": [group], **each}) for n, each in enumerate(several, start=1)]
+
+
+def test_a_rollout_is_not_about_front_hosts():
+    bridges, fronts = targets({}, {}), targets({}, group="front")
+    assert played_on("upgrade", [*bridges, *fronts]) == bridges
+    assert played_on("deploy", [*bridges, *fronts]) == [*bridges, *fronts]
+    assert played_on("upgrade", fronts) == fronts  # which then says that there is no bridge among them
 
 
 def test_only_an_upgrade_of_several_bridge_hosts_goes_in_waves():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+from ipaddress import IPv4Interface
 from pathlib import Path
 
 import pytest
@@ -160,12 +161,28 @@ def test_down_removes_containers_network_key_and_inventory(engine):
 
 
 def test_the_inventory_has_documented_names_alone_and_a_port_for_each_host(tmp_path):
-    (tmp_path / "hosts.yml").write_text(lab.inventory(["lab1", "lab2"], Path("/key"), "192.0.2.7"))
+    addresses = {"lab1": "192.0.2.8", "lab2": "192.0.2.9"}
+    (tmp_path / "hosts.yml").write_text(lab.inventory(addresses, Path("/key"), "192.0.2.7"))
     known = documented(CHECKOUT / "ansible")
     hosts = inventory.load(tmp_path, "", known.prefixes)
     inventory.check(tmp_path, hosts, known)
     assert [host.name for host in hosts] == ["lab1", "lab2"]
     assert [host.variables["ansible_port"] for host in hosts] == [9221, 9222]
+
+
+def test_front_hosts_share_an_address_and_every_host_has_one_of_its_own(tmp_path):
+    addresses = {"lab1": "192.0.2.3", "front1": "192.0.2.4", "front2": "192.0.2.5"}
+    public = IPv4Interface("192.0.2.254/24")
+    (tmp_path / "hosts.yml").write_text(lab.inventory(addresses, Path("/key"), "192.0.2.7", public))
+    known = documented(CHECKOUT / "ansible")
+    hosts = inventory.load(tmp_path, "", known.prefixes)
+    inventory.check(tmp_path, hosts, known)
+    seen = {host.name: host.variables for host in hosts}
+    assert {name: each["front_host_address"] for name, each in seen.items()} == addresses
+    assert [seen[name]["ansible_port"] for name in addresses] == [9221, 9241, 9242]
+    assert seen["front2"]["group_names"] == ["front"]
+    assert seen["front1"]["front_virtual_addresses"] == ["192.0.2.254/24"]
+    assert "192.0.2.254" in seen["lab1"]["edge_hosts"]
 
 
 def test_plone_is_the_one_that_the_product_deploys():

@@ -28,6 +28,19 @@ def test_the_table_of_status_says_which_host_is_drained():
     assert ["confirmed, drained" in row for row in cells] == [True, False]
 
 
+def test_the_table_of_status_says_what_a_front_host_serves():
+    front = {"active": True, "draining": False, "bridges": {"a": "UP", "b": "DOWN"}}
+    hosts = {
+        "a": Host(status=STATUS), "f1": Host(status={"front": front}),
+        "f2": Host(status={"front": {**front, "active": False, "draining": True}}),
+        "f3": Host(status={"front": {**front, "active": None, "bridges": {}}}),
+    }  # fmt: skip
+    found = host_table(Request("status"), hosts, 110)[2:]
+    assert [line.split(maxsplit=4)[4].rstrip("- ") for line in found] == [
+        "active, 1 of 2 bridge hosts", "standby, 1 of 2 bridge hosts, drained", "down",
+    ]  # fmt: skip
+
+
 def test_a_host_whose_packages_were_updated_has_the_versions_before_and_after():
     before = {"kernel": "6.1.0-25-amd64", "engine": "20.10.24", "haproxy": "2.6.12"}
     patch = {"ended": True, "updated": 14, "rebooted": True, "before": before,

@@ -1,0 +1,261 @@
+#!/usr/bin/python
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_front
+short_description: Report what a front host serves, or what would stop it
+version_added: "0.2.0"
+author: EduHub rollout
+description:
+  - Asks HAProxy of a front host which bridge hosts get requests, and the host whether it has the addresses of the site.
+  - Before a deployment it reports what would stop a front host, all of it at once.
+  - Changes nothing.
+options:
+  purpose:
+    description:
+      - V(check) for what would stop a deployment, V(status) for what is served, V(verify) for what is not as deployed.
+    type: str
+    choices: [check, status, verify]
+    default: status
+  stack:
+    description: Name of the stack.
+    type: str
+    required: true
+  image:
+    description: Image that HAProxy runs in.
+    type: str
+    required: true
+  address:
+    description: Address by which bridge hosts know this host.
+    type: str
+    required: true
+  virtual_addresses:
+    description: Addresses of the site, each with its prefix length.
+    type: list
+    elements: str
+    default: []
+  public:
+    description: Addresses on which HAProxy listens, separated by commas.
+    type: str
+    default: 0.0.0.0
+  port:
+    description: Port on which HAProxy listens.
+    type: int
+    default: 80
+  names:
+    description: Names of the site.
+    type: list
+    elements: str
+    default: []
+  bridges:
+    description: Names of the bridge hosts.
+    type: list
+    elements: str
+    default: []
+  bridge_addresses:
+    description: The address of each bridge host.
+    type: list
+    elements: str
+    default: []
+  unreachable:
+    description: Names of the bridge hosts that listen on a loopback address.
+    type: list
+    elements: str
+    default: []
+  bridges_too:
+    description: Whether the host is a bridge host too.
+    type: bool
+    default: false
+  acme:
+    description: The ACME server that the inventory names.
+    type: str
+    default: ""
+attributes:
+  check_mode:
+    description: Does the same in check mode.
+    support: full
+  diff_mode:
+    description: There is no difference to show.
+    support: none
+"""
+
+EXAMPLES = r"""
+- name: Look at the front host
+  host_front:
+    stack: eduhub
+    image: eduhub/edge:bookworm
+    address: 192.0.2.21
+    virtual_addresses: [192.0.2.10/24]
+"""
+
+RETURN = r"""
+code:
+  description: V(front_reported), or the code of the first finding.
+  returned: success
+  type: str
+message:
+  description: What the host serves, or what is wrong.
+  returned: success
+  type: str
+exit:
+  description: V(0); V(2) where a check found something that would stop a deployment; V(1) where verify did.
+  returned: success
+  type: int
+findings:
+  description: Everything that is wrong, each with C(code), C(message) and C(next).
+  returned: success
+  type: list
+  elements: dict
+status:
+  description: >-
+    Member C(front) has C(active), whether this host has the addresses of the site, null where there are none;
+    C(draining); and C(bridges), what HAProxy says of each bridge host.
+  returned: success
+  type: dict
+interface:
+  description: Network interface that has C(address); empty where none has.
+  returned: success
+  type: str
+"""
+
+import hashlib
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped] # has no types
+from ansible.module_utils.host_front import (
+    KEEPALIVED,
+    Finding,
+    answer,
+    finding,
+    interfaces_of,
+    is_up,
+    objections,
+    plain,
+    sentence,
+    servers,
+)  # fmt: skip
+
+ARGUMENTS = {
+    "purpose": {"type": "str", "choices": ["check", "status", "verify"], "default": "status"},
+    "stack": {"type": "str", "required": True},
+    "image": {"type": "str", "required": True},
+    "address": {"type": "str", "required": True},
+    "virtual_addresses": {"type": "list", "elements": "str", "default": []},
+    "public": {"type": "str", "default": "0.0.0.0"},  # noqa: S104 - what the edge's own setting may be
+    "port": {"type": "int", "default": 80},
+    "names": {"type": "list", "elements": "str", "default": []},
+    "bridges": {"type": "list", "elements": "str", "default": []},
+    "bridge_addresses": {"type": "list", "elements": "str", "default": []},
+    "unreachable": {"type": "list", "elements": "str", "default": []},
+    "bridges_too": {"type": "bool", "default": False},
+    "acme": {"type": "str", "default": ""},
+}
+SECONDS = 5
+DEPLOY = ["./invoke", "deploy"]
+STATUS = ["./invoke", "status"]
+
+
+def main() -> None:
+    """Answer what was asked."""
+    module = AnsibleModule(
+        argument_spec=ARGUMENTS,
+        supports_check_mode=True,
+    )
+    asked = module.params
+    interfaces = interfaces_of(printed("ip", "-j", "addr", "show"))
+    if asked["purpose"] == "check":
+        found = list(objections(asked, interfaces, text_of(Path(KEEPALIVED))))
+        done = answer(found, 2, "A front host can be deployed here.", {})
+    else:
+        state = served(asked, interfaces)
+        found = list(differences(asked, state)) if asked["purpose"] == "verify" else []
+        done = answer(found, 1, sentence(state), {"status": {"front": state}})
+    module.exit_json(changed=False, interface=interfaces.get(plain(asked["address"]), ""), **done)
+
+
+def served(asked: Mapping[str, Any], interfaces: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the host serves: see C(status.front)."""
+    held = [plain(each.split("/")[0]) in interfaces for each in asked["virtual_addresses"]]
+    state = Path("/var/lib") / asked["stack"]
+    try:
+        bridges = servers(spoken(state / "run/edge/admin.sock", "show stat"))
+    except OSError:
+        bridges = {}
+    drained = text_of(state / "edge/drain.map").split()[1:2] == ["1"]
+    return {"active": all(held) if held else None, "draining": drained, "bridges": bridges}
+
+
+def differences(asked: Mapping[str, Any], state: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield what is not as it was deployed."""
+    name = f"{asked['stack']}-edge"
+    running = printed("docker", "inspect", "--format", "{{.State.Status}} {{.Image}}", name).split()
+    wanted = printed("docker", "image", "inspect", "--format", "{{.Id}}", asked["image"]).strip()
+    if running[:1] != ["running"]:
+        yield finding("front_stopped", f"The container {name} is {running[0] if running else 'absent'}.", DEPLOY)
+    elif running[1] != wanted:
+        yield finding("front_image", f"The container {name} runs another image than {asked['image']}.", DEPLOY)
+    config = Path("/etc") / asked["stack"] / "edge/haproxy.cfg"
+    written = hashlib.sha1(text_of(config).encode(), usedforsecurity=False).hexdigest()
+    if text_of(config.with_name("haproxy.cfg.sha1")).strip() != written:
+        yield finding("edge_configuration_edited", f"{config} was edited after the last deployment.", DEPLOY)
+    if running[:1] == ["running"] and not any(map(is_up, state["bridges"].values())):
+        yield finding("front_alone", "No bridge host gets requests: each is down or drained.", STATUS)
+    if state["active"] is not None and printed("systemctl", "is-active", "keepalived").strip() != "active":
+        start = ["systemctl", "start", "keepalived"]
+        yield finding("keepalived_stopped", "keepalived does not run on this host.", start)
+    for each in asked["virtual_addresses"] if state["active"] is False else ():
+        if not answers(each.split("/")[0], asked["port"]):
+            what = f"{each.split('/')[0]} does not answer at port {asked['port']}: no front host has the address."
+            yield finding("front_address_lost", what, STATUS)
+
+
+def answers(address: str, port: int) -> bool:
+    """Return whether HTTP is spoken at an address; a host that is drained or has no bridge answers too."""
+    host = f"[{address}]" if ":" in address else address
+    try:
+        # No proxy of the host's environment, which would answer itself.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        opener.open(f"http://{host}:{port}/health/host", timeout=SECONDS).close()
+    except urllib.error.HTTPError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def spoken(path: Path, command: str) -> str:
+    """Return HAProxy's answer to a command on its admin socket. Raises OSError."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(SECONDS)
+        client.connect(str(path))
+        client.sendall(f"{command}\n".encode())
+        parts = []
+        while part := client.recv(65536):
+            parts.append(part)
+    return b"".join(parts).decode(errors="replace")
+
+
+def printed(*words: str) -> str:
+    """Return what a program printed; nothing where it failed or is missing."""
+    try:
+        return subprocess.run(words, capture_output=True, text=True, timeout=4 * SECONDS, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def text_of(path: Path) -> str:
+    """Return the text of a file; nothing where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
+
+
+if __name__ == "__main__":
+    main()
