@@ -43,9 +43,12 @@ def bridges(hosts: Sequence[Target]) -> list[Target]:
 
 def played_on(verb: str, hosts: Sequence[Target]) -> list[Target]:
     """Return the hosts that `verb` plays on: front hosts are left out where it does nothing to them."""
-    groups = {host.name: set(host.variables.get("group_names") or ()) for host in hosts}
-    others = [host for host in hosts if FRONT not in groups[host.name] or groups[host.name] & {FLEET, "plone"}]
+    others = [host for host in hosts if _is_more_than_front(set(host.variables.get("group_names") or ()))]
     return list(hosts) if verb in WITH_FRONT or not others else others
+
+
+def _is_more_than_front(groups: set[str]) -> bool:
+    return FRONT not in groups or bool(groups & {FLEET, "plone"})
 
 
 def policy_of(hosts: Sequence[Target], known: Documented, *, hold: bool) -> Policy:
