@@ -120,7 +120,7 @@ def undrain(c: Context, hosts: Hosts, check: bool = False) -> None:
 
 @on_hosts()
 def certificates(c: Context, hosts: Hosts) -> None:
-    """Serve renewed TLS certificates from now on, without a reload and without cutting a connection."""
+    """Serve renewed TLS certificates from now on, without cutting a connection."""
     play(c, "certificates", hosts)
 
 

@@ -288,7 +288,10 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
-AGAIN = ("Next: ./invoke lab.up    # goes on from there", "      ./invoke lab.down  # removes what there is")
+AGAIN = (
+    "Next: ./invoke lab.up    # with the same options, goes on from there",
+    "      ./invoke lab.down  # removes what there is",
+)
 
 
 def told(code: int, *lines: str) -> int:

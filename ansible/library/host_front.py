@@ -205,13 +205,14 @@ def differences(asked: Mapping[str, Any], state: Mapping[str, Any]) -> Iterator[
     if text_of(config.with_name("haproxy.cfg.sha1")).strip() != written:
         yield finding("edge_configuration_edited", f"{config} was edited after the last deployment.", DEPLOY)
     if running[:1] == ["running"] and not any(map(is_up, state["bridges"].values())):
-        yield finding("front_alone", "No bridge host gets requests: each is down or drained.", STATUS)
+        silent = "HAProxy does not answer on its admin socket."
+        yield finding("front_alone", "No bridge host is known to answer." if state["bridges"] else silent, STATUS)
     if state["active"] is not None and printed("systemctl", "is-active", "keepalived").strip() != "active":
         start = ["systemctl", "start", "keepalived"]
         yield finding("keepalived_stopped", "keepalived does not run on this host.", start)
     for each in asked["virtual_addresses"] if state["active"] is False else ():
         if not answers(each.split("/")[0], asked["port"]):
-            what = f"{each.split('/')[0]} does not answer at port {asked['port']}: no front host has the address."
+            what = f"{each.split('/')[0]} does not answer at port {asked['port']}: no front host has it."
             yield finding("front_address_lost", what, STATUS)
 
 

@@ -118,8 +118,9 @@ def sentence(state: Mapping[str, Any]) -> str:
         return "HAProxy does not answer on its admin socket."
     up = [name for name, status in state["bridges"].items() if is_up(status)]
     lost = [f"{name} is {status}" for name, status in state["bridges"].items() if not is_up(status)]
-    holds = {True: "This host has the site's addresses. ", False: "Another host has the site's addresses. ", None: ""}
-    text = f"{holds[state['active']]}{len(up)} of {len(state['bridges'])} bridge hosts get requests"
+    holds = {True: "has", False: "does not have"}.get(state["active"])
+    begin = f"This host {holds} the site's addresses. " if holds else ""
+    text = f"{begin}{len(up)} of {len(state['bridges'])} bridge hosts get requests"
     return f"{text}; {', '.join(lost)}." if lost else f"{text}."
 
 

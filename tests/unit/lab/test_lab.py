@@ -141,7 +141,7 @@ def test_what_does_not_come_up_says_what_to_type(monkeypatch, capsys, interrupte
     assert lab.main(["up"]) == 1
     said = capsys.readouterr().err
     assert ("Interrupted: lab.up is not complete." if interrupted else "Host lab1 has ended") in said
-    assert "./invoke lab.up    # goes on from there\n      ./invoke lab.down" in said
+    assert "./invoke lab.up    # with the same options, goes on from there\n      ./invoke lab.down" in said
     assert not lab.INVENTORY.exists()
 
 
