@@ -109,7 +109,7 @@ findings:
 status:
   description: >-
     Member C(front) has C(active), whether this host has the addresses of the site, null where there are none;
-    C(draining); and C(bridges), what HAProxy says of each bridge host.
+    and C(bridges), what HAProxy says of each bridge host.
   returned: success
   type: dict
 interface:
@@ -163,10 +163,7 @@ STATUS = ["./invoke", "status"]
 
 def main() -> None:
     """Answer what was asked."""
-    module = AnsibleModule(
-        argument_spec=ARGUMENTS,
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     asked = module.params
     interfaces = interfaces_of(printed("ip", "-j", "addr", "show"))
     if asked["purpose"] == "check":
@@ -182,13 +179,11 @@ def main() -> None:
 def served(asked: Mapping[str, Any], interfaces: Mapping[str, str]) -> dict[str, Any]:
     """Return what the host serves: see C(status.front)."""
     held = [plain(each.split("/")[0]) in interfaces for each in asked["virtual_addresses"]]
-    state = Path("/var/lib") / asked["stack"]
     try:
-        bridges = servers(spoken(state / "run/edge/admin.sock", "show stat"))
+        bridges = servers(spoken(Path("/var/lib", asked["stack"], "run/edge/admin.sock"), "show stat"))
     except OSError:
         bridges = {}
-    drained = text_of(state / "edge/drain.map").split()[1:2] == ["1"]
-    return {"active": all(held) if held else None, "draining": drained, "bridges": bridges}
+    return {"active": all(held) if held else None, "bridges": bridges}
 
 
 def differences(asked: Mapping[str, Any], state: Mapping[str, Any]) -> Iterator[Finding]:

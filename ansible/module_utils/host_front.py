@@ -34,13 +34,13 @@ def objections(asked: Mapping[str, Any], interfaces: Mapping[str, str], keepaliv
     if not is_address(address):
         yield finding(
             "front_address_unknown",
-            f"A front host needs the address by which bridge hosts know it, and {asked['address']!r} is none: set "
+            f"A front host needs the address by which bridge hosts know it, and {address!r} is none: set "
             "front_host_address, such as 192.0.2.21, for this host.",
         )
     elif plain(address) not in interfaces:
         yield finding(
             "front_address_not_here",
-            f"{asked['address']} is no address of this host, whose own are {', '.join(sorted(interfaces))}: set "
+            f"{address} is no address of this host, whose own are {', '.join(sorted(interfaces))}: set "
             "front_host_address for this host to the one by which bridge hosts know it.",
         )
     if not asked["bridges"]:

@@ -88,7 +88,7 @@ def materials(builder: Builder, image: Image, labels: Mapping[str, str]) -> Iter
 def write(builder: Builder, found: Sequence[Found], key: Path) -> list[tuple[str, ...]]:
     """Write the statement about each image that was `found`, and its signature; return a table of them.
 
-    All are signed at once: a key with a passphrase asks for it once. Raise Refusal where `key` cannot sign.
+    All are signed by one run of ssh-keygen. Raise Refusal where `key` cannot sign.
     """
     rows: list[tuple[str, ...]] = [("IMAGE", "STATEMENT", "SHA256", "FILE")]
     DIRECTORY.mkdir(exist_ok=True)

@@ -92,7 +92,7 @@ def front_cell(front: Mapping[str, Any] | None) -> str:
         return "down"
     holds = {True: "active, ", False: "standby, ", None: ""}[front["active"]]
     up = sum(status == "UP" for status in front["bridges"].values())
-    return f"{holds}{up} of {len(front['bridges'])} bridge hosts{', drained' if front['draining'] else ''}"
+    return f"{holds}{up} of {len(front['bridges'])} bridge hosts"
 
 
 def lock_cell(lock: Mapping[str, Any]) -> str:

@@ -75,7 +75,7 @@ def test_what_would_stop_a_front_host_is_told_all_at_once(given, keepalived, cod
 def test_what_haproxy_says_of_bridge_hosts_is_said_in_a_sentence():
     bridges = servers(STATISTICS)
     assert bridges == {"bridge-1": "UP", "bridge-2": "DOWN", "bridge-3": "not asked yet"}
-    state = {"active": True, "draining": False, "bridges": bridges}
+    state = {"active": True, "bridges": bridges}
     assert sentence(state) == (
         "This host has the site's addresses. 1 of 3 bridge hosts get requests; bridge-2 is DOWN, "
         "bridge-3 is not asked yet."
@@ -89,7 +89,7 @@ def test_what_is_not_as_deployed_is_a_finding(monkeypatch):
     monkeypatch.setattr(module, "text_of", lambda path: files.get(str(path), ""))
     monkeypatch.setattr(module, "printed", lambda *words: programs[words[1]])
     monkeypatch.setattr(module, "answers", lambda *_: False)
-    state = {"active": False, "draining": False, "bridges": {"bridge-1": "DOWN"}}
+    state = {"active": False, "bridges": {"bridge-1": "DOWN"}}
     found = [each["code"] for each in module.differences(asked(), state)]
     assert found == [
         "front_image", "edge_configuration_edited", "front_alone", "keepalived_stopped", "front_address_lost",
@@ -101,4 +101,4 @@ def test_a_front_host_as_it_was_deployed_has_no_finding(monkeypatch):
     programs = {"inspect": "running sha256:1\n", "image": "sha256:1\n", "is-active": "active\n"}
     monkeypatch.setattr(module, "text_of", lambda path: files[str(path)])
     monkeypatch.setattr(module, "printed", lambda *words: programs[words[1]])
-    assert list(module.differences(asked(), {"active": True, "draining": False, "bridges": {"b": "UP"}})) == []
+    assert list(module.differences(asked(), {"active": True, "bridges": {"b": "UP"}})) == []

@@ -26,3 +26,19 @@ LIVE_TAG, GOOD_TAG = (f"eduhub/kept:{each.lower()}" for each in (LIVE, GOOD))
 def test_a_tag_is_missed_only_where_its_image_is_there(monkeypatch, printed, expected):
     monkeypatch.setattr(observe, "run", lambda *_: (printed, None))
     assert observe.kept({LIVE: "sha256:1", GOOD: "sha256:2"}) == expected
+
+
+def test_what_serves_around_a_takeover_is_not_taken_for_what_serves(monkeypatch):
+    asked = []
+    listed = """eduhub-edge edge
+eduhub-edge-ending-1a2b3c edge
+eduhub-edge-next edge
+eduhub-plone plone
+eduhub-plone-standby plone
+eduhub-plone-endpoint plone_endpoint
+eduhub-plone-endpoint-stand-in plone_endpoint
+eduhub-shift pilot
+"""
+    monkeypatch.setattr(observe, "run", lambda *words: asked.append(words) or (listed if "ps" in words else "[]", None))
+    assert observe.inspected("eduhub") == ([], None)
+    assert asked[-1] == ("docker", "inspect", "eduhub-edge", "eduhub-plone", "eduhub-plone-endpoint")

@@ -29,15 +29,15 @@ def test_the_table_of_status_says_which_host_is_drained():
 
 
 def test_the_table_of_status_says_what_a_front_host_serves():
-    front = {"active": True, "draining": False, "bridges": {"a": "UP", "b": "DOWN"}}
+    front = {"active": True, "bridges": {"a": "UP", "b": "DOWN"}}
     hosts = {
         "a": Host(status=STATUS), "f1": Host(status={"front": front}),
-        "f2": Host(status={"front": {**front, "active": False, "draining": True}}),
+        "f2": Host(status={"front": {**front, "active": False}}),
         "f3": Host(status={"front": {**front, "active": None, "bridges": {}}}),
     }  # fmt: skip
     found = host_table(Request("status"), hosts, 110)[2:]
     assert [line.split(maxsplit=4)[4].rstrip("- ") for line in found] == [
-        "active, 1 of 2 bridge hosts", "standby, 1 of 2 bridge hosts, drained", "down",
+        "active, 1 of 2 bridge hosts", "standby, 1 of 2 bridge hosts", "down",
     ]  # fmt: skip
 
 

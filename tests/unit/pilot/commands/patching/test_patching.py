@@ -10,7 +10,7 @@ import pytest
 from eduhub_pilot.commands.balancer.drain import drain
 from eduhub_pilot.commands.balancer.undrain import undrain
 from eduhub_pilot.commands.patching.begin import begin
-from eduhub_pilot.commands.patching.compare import changes
+from eduhub_pilot.commands.patching.compare import changes, containers
 from eduhub_pilot.commands.patching.end import end, give_up
 from eduhub_pilot.model.codes import exit_of
 from eduhub_pilot.model.errors import PersonError, RefusedError
@@ -137,6 +137,14 @@ def test_it_waits_until_each_container_is_healthy_and_the_public_address_answers
     before = live.clock.monotonic()
     assert end(live.host, "patch-1", begun, 180, 1, rebooted=True).code == "patched"
     assert 40 <= live.clock.monotonic() - before < 50
+
+
+@pytest.mark.usefixtures("begun")
+def test_an_edge_that_ends_its_last_connections_is_not_waited_for(live):
+    edge = replace(live.engine.containers[PLONE], name="eduhub-edge-ending-1a2b3c")
+    live.engine.containers[edge.name] = edge
+    assert PLONE in containers(live.host)
+    assert edge.name not in containers(live.host)
 
 
 def test_a_container_that_does_not_come_back_is_named_and_the_lock_is_free(live, begun):
