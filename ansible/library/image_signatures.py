@@ -21,6 +21,11 @@ options:
   allowed:
     description: File of allowed signers, as in ALLOWED SIGNERS of ssh-keygen's manual.
     type: path
+  archive:
+    description:
+      - Archive on this machine that C(docker load) is to load.
+      - Those of the C(images) that it holds are judged as they are in it; others are left out.
+    type: path
   signed:
     description: The C(signed) that this module returned on the machine with the files.
     type: dict
@@ -43,6 +48,12 @@ EXAMPLES = r"""
     allowed: /srv/rollout/inventories/hub/allowed_signers
   delegate_to: localhost
   register: checked
+
+- name: Check what the host is to load
+  image_signatures:
+    images: "{{ here.images }}"
+    archive: /var/tmp/images.tar.gz
+    signed: "{{ checked.signed }}"
 
 - name: Check what the host's engine has
   image_signatures:
@@ -72,17 +83,20 @@ refused:
   elements: str
 """
 
+import tarfile
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped] # has no types
-from ansible.module_utils.image_signatures import judged, read
+from ansible.module_utils.image_layers import described_in
+from ansible.module_utils.image_signatures import UnreadableError, judged, read
 
 ARGUMENTS = {
     "images": {"type": "dict", "required": True},
     "checkout": {"type": "path"},
     "allowed": {"type": "path"},
+    "archive": {"type": "path"},
     "signed": {"type": "dict"},
 }
 
@@ -94,6 +108,9 @@ def main() -> None:
         required_one_of=[("signed", "checkout")], mutually_exclusive=[("signed", "checkout")],
     )  # fmt: skip
     images, signed = module.params["images"], module.params["signed"] or read_files(module)
+    if module.params["archive"]:
+        with tarfile.open(module.params["archive"]) as archive:
+            images = described_in(archive, images)
     with tempfile.TemporaryDirectory() as folder:
         allowed = Path(folder, "allowed")
         allowed.write_text(signed["allowed"], encoding="utf-8")
@@ -110,7 +127,7 @@ def main() -> None:
 
 
 def read_files(module: Any) -> dict[str, Any]:
-    """Return the allowed signers and the papers of the images. End the module where the signers cannot be read."""
+    """Return the allowed signers and the papers of the images. End the module where some cannot be read."""
     try:
         allowed = Path(module.params["allowed"]).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -118,7 +135,11 @@ def read_files(module: Any) -> dict[str, Any]:
             msg=f"The allowed signers in {module.params['allowed']} cannot be read "
             f"({getattr(error, 'strerror', None) or 'no text'}): correct docker_host_image_signers in the inventory."
         )
-    return {"allowed": allowed, "papers": read(Path(module.params["checkout"]), module.params["images"])}
+    try:
+        papers = read(Path(module.params["checkout"]), module.params["images"])
+    except UnreadableError as error:
+        module.fail_json(msg=str(error))
+    return {"allowed": allowed, "papers": papers}
 
 
 if __name__ == "__main__":

@@ -113,6 +113,22 @@ def images_in(source: tarfile.TarFile) -> dict[str, dict[str, Any]]:
     return found
 
 
+def described_in(source: tarfile.TarFile, wanted: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return those of the images `wanted` that an archive of `docker save` holds, described as they are in it."""
+    images = images_in(source)
+    found = {name: images[image["identity"]] for name, image in wanted.items() if image["identity"] in images}
+    return {name: _as_inspected(image) for name, image in found.items()}
+
+
+def _as_inspected(image: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the description of an entry of `images_in`, by its own configuration."""
+    known = json.loads(image["config"])
+    return described({
+        "Id": f"sha256:{hashlib.sha256(image['config']).hexdigest()}", "Created": known.get("created"),
+        "RootFS": {"Layers": image["diff_ids"]}, "Config": known.get("config"),
+    })  # fmt: skip
+
+
 def _renamed(image: Mapping[str, Any]) -> dict[str, Any]:
     """Return the entry of the manifest; layers are named by what is in them, so that images share them."""
     layers = [layer_file(diff_id) for diff_id in image["diff_ids"]]

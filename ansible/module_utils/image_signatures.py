@@ -22,6 +22,10 @@ DIGEST = "eduhubIdentity"
 FOLDERS = ("provenance", "kit/provenance")
 
 
+class UnreadableError(Exception):
+    """A statement or its signature is there and cannot be read; the text is a sentence."""
+
+
 def subject(name: str, image: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a statement is about: the `image`, as image_layers describes it, under its `name`."""
     return {
@@ -47,17 +51,22 @@ def found(checkout: Path, name: str) -> tuple[Path, Path] | None:
 
 
 def read(checkout: Path, names: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Return the `file`, `statement` and `signature` of each image that has them below `checkout`, by its name."""
-    pairs = {name: found(checkout, name) for name in names}
-    return {
-        name: {
-            "file": str(pair[0].relative_to(checkout)),
-            "statement": pair[0].read_text(encoding="utf-8"),
-            "signature": pair[1].read_text(encoding="utf-8"),
-        }
-        for name, pair in pairs.items()
-        if pair
-    }
+    """Return the `file`, `statement` and `signature` of each image that has them below `checkout`, by its name.
+
+    Raises UnreadableError for files that cannot be read.
+    """
+    papers = {}
+    for name in names:
+        try:
+            if pair := found(checkout, name):
+                statement, signature = (path.read_text(encoding="utf-8") for path in pair)
+                told = {"file": str(pair[0].relative_to(checkout)), "statement": statement, "signature": signature}
+                papers[name] = told
+        except (OSError, UnicodeDecodeError) as error:
+            raise UnreadableError(
+                f"What was signed about {name} cannot be read ({error}): make it readable, or get both files again."
+            ) from None
+    return papers
 
 
 def judged(name: str, image: Mapping[str, Any], paper: Mapping[str, str], allowed: Path) -> tuple[str, str]:

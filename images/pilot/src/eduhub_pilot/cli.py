@@ -31,6 +31,7 @@ COMMANDS = {
     "init": "create missing state files",
     "preflight": "list what would stop a rollout",
     "plan": "report what a deployment or an upgrade would roll out",
+    "candidate": "report the image that a run would start",
     "begin": "take the lock and decide what the run does",
     "prove": "wait until the candidate is ready, and run the gates",
     "shift": "move public traffic to the candidate, and monitor it until it is confirmed",
@@ -61,6 +62,7 @@ COMMANDS = {
     "plone-rollback": "let the previous container of our Plone take over again",
 }
 MODULES = {
+    "plan": "planning.plan", "candidate": "planning.candidate",
     "await": "await_shift", "self-test": "self_test", "drain": "balancer.drain", "undrain": "balancer.undrain",
     "patch-begin": "patching.begin", "patch-end": "patching.end",
     "backup": "plone.backup", "backups": "plone.backups", "restore": "plone.restore",

@@ -187,3 +187,46 @@ def test_a_machine_without_ssh_keygen_takes_nothing(play, checkout, monkeypatch)
     assert play()["refused"] == [
         f"The signature of {NAME} cannot be checked. There is no ssh-keygen here: install openssh-client."
     ]
+
+
+@pytest.mark.parametrize("said", ["unknown option -- Y", 'Unsupported operation for -Y: \\"find-principals\\"'])
+def test_an_old_ssh_keygen_is_told_as_that(play, checkout, monkeypatch, said):
+    (checkout / "bin").mkdir()
+    old = checkout / "bin/ssh-keygen"
+    old.write_text(f'#!/bin/sh\necho "{said}" >&2\nexit 1\n')
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{old.parent}:/usr/bin:/bin")
+    (told,) = play()["refused"]
+    begin = f"The signature of {NAME} cannot be checked. The ssh-keygen here is too old for signatures: "
+    assert told.startswith(begin)
+
+
+def test_a_key_that_is_on_two_lines_signs_for_the_purpose_of_each(play, checkout):
+    """ssh-keygen finds the first line alone, whatever that is for."""
+    allowed = checkout / "allowed"
+    own = allowed.read_text()
+    allowed.write_text(f"# git\n{own.replace('ci@', 'git@').replace(NAMESPACE, 'git')}\n{own}")
+    assert play()["signers"] == {NAME: "ci@example.edu"}
+
+
+def test_a_key_that_is_for_another_purpose_alone_is_refused_with_the_reason(play, checkout):
+    allowed = checkout / "allowed"
+    allowed.write_text(allowed.read_text().replace(NAMESPACE, "git"))
+    assert f'(key is not permitted for use in signature namespace "{NAMESPACE}")' in play()["refused"][0]
+
+
+def test_a_statement_that_cannot_be_read_is_a_sentence(play, checkout):
+    (checkout / "provenance/edge-bookworm.json").write_bytes(b"\xff")
+    assert play()["msg"].startswith(f"What was signed about {NAME} cannot be read ('utf-8' codec ")
+
+
+def test_a_signature_that_nobody_gives_ends(checkout, key, monkeypatch):
+    """A token waits for a touch, and an agent for a confirmation."""
+    (checkout / "bin").mkdir()
+    waits = checkout / "bin/ssh-keygen"
+    waits.write_text("#!/bin/sh\nexec sleep 60\n")
+    waits.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{waits.parent}:/usr/bin:/bin")
+    monkeypatch.setattr(ssh_signature, "SECONDS", 1)
+    with pytest.raises(ssh_signature.NoProgramError, match="ssh-keygen did not end within 1 s"):
+        ssh_signature.sign([checkout / "allowed"], key("ci"), NAMESPACE)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from eduhub_pilot.analysis.timeline import measured
-from eduhub_pilot.commands.plan import plan
+from eduhub_pilot.commands.planning.plan import plan
 from eduhub_pilot.model.errors import RefusedError
 from eduhub_pilot.model.release import parse_spec
 from eduhub_pilot.rollout.admission import RunRequest

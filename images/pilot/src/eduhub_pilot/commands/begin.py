@@ -40,13 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hold", action="store_true", help="wait for a person to confirm")
     parser.add_argument("--confirm-within", metavar="SECONDS", default="", help="revert an unconfirmed run after that")
     parser.add_argument("--planned", metavar="FINGERPRINT", help="refuse unless the run is what was planned")
+    parser.add_argument("--accepted", metavar="ID", help="refuse unless the release starts from this image")
 
 
 def run(host: Host, options: argparse.Namespace) -> Outcome:
     """Run the command."""
     request = RunRequest(
         options.run, options.owner, options.verb, options.python, options.to, options.take_over, options.resume,
-        options.hold, options.confirm_within, options.planned,
+        options.hold, options.confirm_within, options.planned, options.accepted,
     )  # fmt: skip
     given = None if options.verb == "rollback" else options.spec
     outcome = begin(host, request, parse_spec(given) if given else None)
@@ -119,18 +120,19 @@ def _refuse(host: Host, request: RunRequest, spec: Spec | None, state: HostState
     A rollback without a named release ends an interrupted run in any case.
     """
     if resumed:
-        _resumed(host, request, resumed)
+        resumed_record(host, request, resumed)
     elif request.verb != "rollback" or request.to:
         release_of(host, request, spec, state)
 
 
-def _resumed(host: Host, request: RunRequest, rollout: Rollout) -> Record:
+def resumed_record(host: Host, request: RunRequest, rollout: Rollout) -> Record:
     """Return the release of the resumed run; RefusedError when the request names another one."""
     record = host.store.record(rollout.release)
     if not record.intact:
         raise admission.changed(record)
     admission.same_target(request, rollout, record)
     for_verb(host.settings.gates, rollout.verb, record.spec)
+    admission.demand_accepted(request, record)
     return record
 
 
@@ -147,7 +149,7 @@ def _lock(host: Host, request: RunRequest) -> Lock | None:
 def _decide(host: Host, request: RunRequest, spec: Spec | None, opening: Opening) -> Outcome:
     state, why = opening.state, opening.admission.why
     if opening.admission.way == "resume" and state.rollout:
-        record = _resumed(host, request, state.rollout)
+        record = resumed_record(host, request, state.rollout)
         return _claim(host, request, opening, record, state.rollout.slot)
     if opening.back and state.live:
         message = f"{why} {serving(state)}"
@@ -213,6 +215,7 @@ def release_of(
     record = admission.same(make_record(spec, image, request.run, host.clock.now()), records.values())
     if request.planned and request.planned != fingerprint_of(host, state, record):
         raise admission.plan_outdated(request)
+    admission.demand_accepted(request, record)
     return record
 
 

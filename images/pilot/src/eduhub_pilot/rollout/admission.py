@@ -21,7 +21,10 @@ LIST = ["./invoke", "rollback", "--list"]
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What the operator requested; `planned` is the fingerprint of the plan that the run carries out."""
+    """What the operator requested.
+
+    `planned` is the fingerprint of the plan that the run carries out, `accepted` the id of the image that it may start.
+    """
 
     run: str
     owner: str
@@ -33,6 +36,7 @@ class RunRequest:
     hold: bool = False
     confirm_within: str = ""
     planned: str | None = None
+    accepted: str | None = None
 
     @property
     def command(self) -> list[str]:
@@ -144,6 +148,18 @@ def plan_outdated(request: RunRequest) -> RefusedError:
         "Nothing was changed.",
         ["./invoke", "plan", *python],
     )  # fmt: skip
+
+
+def demand_accepted(request: RunRequest, record: Record) -> None:
+    """Raise RefusedError where the run would start another image than the one whose signature was checked."""
+    if request.accepted and request.accepted != record.image_id:
+        raise RefusedError(
+            "image_not_accepted",
+            f"The image of release {record.id} ({record.image_name}, {record.image_id[:19]}) is not the one whose "
+            f"signature was checked ({request.accepted[:19]}): its name was given to another image meanwhile. "
+            "Nothing was changed.",
+            [*request.command, *(["--resume"] if request.resume else [])],
+        )
 
 
 def no_image(spec: Spec, near: Sequence[str]) -> RefusedError:

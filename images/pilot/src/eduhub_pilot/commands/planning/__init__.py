@@ -1,0 +1,1 @@
+"""The commands that say what a run would do, before it begins."""
