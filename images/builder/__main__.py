@@ -84,7 +84,6 @@ def main(words: Sequence[str]) -> int:
         tagged(images, names) if wanted.tags else choose(images, names, wanted.python, wanted.version)
     )
     demand_locks(images, chosen)
-    sign = signer(wanted.sign_key) if wanted.sign_key else None
     progress = report.Progress()
     with cache.lock(lambda: progress.say("builder", "another build is running; waiting for it to end")):
         engine = Engine()
@@ -104,6 +103,8 @@ def main(words: Sequence[str]) -> int:
             from builder.kit.others import load_others  # noqa: PLC0415 - needs ansible/, which only the front gives
 
             load_others(kit, engine, set(names) - {image.tag for image in images}, progress)
+        # Only who builds has to have the key: others bring what was signed.
+        sign = signer(wanted.sign_key, demand=builder.builds(chosen)) if wanted.sign_key else None
         results: list[report.Result] = []
         try:
             for result in builder.run(chosen):
@@ -126,11 +127,15 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
-def signer(key: Path) -> Callable[[Builder, str], None]:
-    """Return what signs a statement about the image of a tag with `key`. Raise Refusal where that cannot sign."""
+def signer(key: Path, *, demand: bool) -> Callable[[Builder, str], None]:
+    """Return what signs a statement about the image of a tag with `key`.
+
+    With `demand`, raise Refusal where that cannot sign.
+    """
     from builder import provenance, signing  # noqa: PLC0415 - needs ansible/, which only the front gives
 
-    signing.demand_key(key)
+    if demand:
+        signing.demand_key(key)
     return partial(provenance.sign_built, key=key)
 
 

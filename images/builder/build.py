@@ -88,6 +88,12 @@ class Builder:
             return False
         return not (self.fresh and self.updates(image, facts["Id"]))
 
+    def builds(self, chosen: Sequence[Image]) -> bool:
+        """Whether any of `chosen` would be built, and not be left alone or loaded from a kit."""
+        if not self.missing:
+            return True
+        return not self.kit and not all(self.is_present(image) for image in chosen)
+
     def suite(self, image: Image) -> str:
         """Return the Debian suite in `image`; "" on a given base, whose packages are the business of its maker."""
         if image.root or not image.base:

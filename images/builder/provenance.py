@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from builder import HERE, Refusal, addons, cache, report, sbom, signing
+from builder import HERE, Refusal, addons, cache, manifest, report, sbom, signing
 from builder.__main__ import Parser, run
 from builder.build import BASE_ID, BASE_NAME, INPUTS, Builder, created
 from builder.catalogue import Image, load, with_addons
@@ -29,14 +29,24 @@ BUILDER = "urn:eduhub-rollout:builder"
 # About an image that somebody else built: who signs vouches for it, and says nothing of how it was made.
 VOUCHED = "urn:eduhub-rollout:vouched:1"
 REVISION = "org.opencontainers.image.revision"
+MANIFEST = "org.eduhub.manifest"
 
 # An image of ours, or the tag of another one, with the engine's facts.
 Found = tuple[Image | str, Mapping[str, Any]]
 
 
-def statement(builder: Builder, image: Image, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the statement about our `image`, as the engine's `facts` describe it."""
+def statement(builder: Builder, image: Image, facts: Mapping[str, Any], *, witnessed: bool) -> dict[str, Any]:
+    """Return the statement about our `image`, as the engine's `facts` describe it.
+
+    `witnessed`: whether it was built by this program. Otherwise its labels say how it was made, and Refusal is raised
+    where its files are not those that they are of.
+    """
     labels = facts["Config"].get("Labels") or {}
+    if not witnessed and files_in(builder.engine, facts["Id"]) != labels.get(MANIFEST):
+        raise Refusal(
+            f"{image.tag} was changed after it was built: its files are not those that its label {MANIFEST} is of. "
+            f"Build it again: ./invoke images.build --names {image.short}."
+        )
     contents = builder.contents(image, facts["Id"])
     text = sbom.text(builder, image, facts)
     parameters = {"image": image.name, "version": image.version, "python": image.python}
@@ -47,7 +57,9 @@ def statement(builder: Builder, image: Image, facts: Mapping[str, Any]) -> dict[
             "buildType": BUILD_TYPE,
             "externalParameters": parameters,
             "internalParameters": {"inputs": labels.get(INPUTS, "")},
-            "resolvedDependencies": [*materials(builder, image, labels), *({"uri": purl} for purl in contents.purls)],
+            "resolvedDependencies": [
+                *materials(builder, image, labels, witnessed), *({"uri": purl} for purl in contents.purls),
+            ],
         },
         "runDetails": {
             "builder": {"id": BUILDER, "version": {"eduhub-rollout": labels.get("org.opencontainers.image.version")}},
@@ -57,11 +69,17 @@ def statement(builder: Builder, image: Image, facts: Mapping[str, Any]) -> dict[
                     "name": sbom.file_of(image), "mediaType": "application/vnd.cyclonedx+json",
                     "digest": {"sha256": hashlib.sha256(text.encode()).hexdigest()},
                 },
-                {"name": "files", "digest": {"eduhubManifest": labels.get("org.eduhub.manifest", "")}},
+                {"name": "files", "digest": {"eduhubManifest": labels.get(MANIFEST, "")}},
             ],
         },
     }  # fmt: skip
     return about(image.tag, facts, SLSA, predicate)
+
+
+def files_in(engine: Engine, identity: str) -> str:
+    """Return the hash over the list of files of an image, as its label has it that was built."""
+    with engine.exported(identity) as chunks:
+        return manifest.digest(manifest.lines(chunks))
 
 
 def about(tag: str, facts: Mapping[str, Any], kind: str, predicate: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,11 +89,14 @@ def about(tag: str, facts: Mapping[str, Any], kind: str, predicate: Mapping[str,
     }  # fmt: skip
 
 
-def materials(builder: Builder, image: Image, labels: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def materials(
+    builder: Builder, image: Image, labels: Mapping[str, str], witnessed: bool
+) -> Iterator[dict[str, Any]]:  # fmt: skip
     """Yield what `image` was made of beside packages: the commit, the lock, and a given base."""
     commit, _, changed = labels.get(REVISION, "unknown").partition("-")
     if commit != "unknown":
-        yield {"name": "source", "digest": {"gitCommit": commit}, "annotations": {"changed": bool(changed)}}
+        told = {"changed": bool(changed), "witnessed": witnessed}
+        yield {"name": "source", "digest": {"gitCommit": commit}, "annotations": told}
     lock = builder.directory / image.lock
     # One that was made of other files than are here was made of another lock, too.
     if lock.exists() and labels.get(INPUTS) == builder.inputs(image):
@@ -85,17 +106,23 @@ def materials(builder: Builder, image: Image, labels: Mapping[str, str]) -> Iter
         yield {"name": labels[BASE_NAME], "digest": {"sha256": labels[BASE_ID].removeprefix("sha256:")}}
 
 
-def write(builder: Builder, found: Sequence[Found], key: Path) -> list[tuple[str, ...]]:
+def write(
+    builder: Builder, found: Sequence[Found], key: Path, *, witnessed: bool = False
+) -> list[tuple[str, ...]]:  # fmt: skip
     """Write the statement about each image that was `found`, and its signature; return a table of them.
 
-    All are signed by one run of ssh-keygen. Raise Refusal where `key` cannot sign.
+    All are signed by one run of ssh-keygen. Raise Refusal where `key` cannot sign; and where the files of an image that
+    was not `witnessed` as it was built are not those that its labels are of.
     """
     rows: list[tuple[str, ...]] = [("IMAGE", "STATEMENT", "SHA256", "FILE")]
     DIRECTORY.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=DIRECTORY, prefix=".signing-") as folder:
         drafts = []
         for image, facts in found:
-            told = about(image, facts, VOUCHED, {}) if isinstance(image, str) else statement(builder, image, facts)
+            told = (
+                about(image, facts, VOUCHED, {}) if isinstance(image, str)
+                else statement(builder, image, facts, witnessed=witnessed)
+            )  # fmt: skip
             name = told["subject"][0]["name"]
             draft, text = Path(folder, file_of(name)), json.dumps(told, indent=1) + "\n"
             draft.write_text(text, encoding="utf-8")
@@ -114,7 +141,7 @@ def sign_built(builder: Builder, tag: str, key: Path) -> None:
     image, facts = next(image for image in builder.images if image.tag == tag), builder.engine.inspect(tag)
     if image.name != "base" and facts:
         with builder.progress.step(image.short, "sign its provenance"):
-            write(builder, [(image, facts)], key)
+            write(builder, [(image, facts)], key, witnessed=True)
 
 
 def found_in(engine: Engine, images: Sequence[Image], names: Sequence[str], *, are_tags: bool) -> list[Found]:

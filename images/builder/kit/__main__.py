@@ -33,7 +33,7 @@ from builder.kit.unpacked import DEBIAN, IMAGES, MANIFEST, SBOM, WHEELS, Manifes
 from builder.kit.verify import of_archive, unpacked
 from builder.wheels import Target
 from module_utils import image_signatures
-from module_utils.image_layers import images_in, layer_file
+from module_utils.image_layers import described, images_in, layer_file
 
 CHECKOUT = HERE.parent
 PROVENANCE = image_signatures.FOLDERS[1]
@@ -100,7 +100,8 @@ def main(words: Sequence[str]) -> int:
             parts.append(part)
             show(f"{len(images)} images, {sum(name.endswith('.tar') for name in part.files)} layers")
         parts.append(sboms(wanted.tags, wanted.addons, draft / "sbom"))
-        parts.append(Part("signatures", signatures(wanted.tags)))
+        signed, unsigned = signatures(Engine(), wanted.tags)
+        parts.append(Part("signatures", signed))
         with progress.step("kit", "manifest"):
             known = facts_of(parts)
             manifest = Manifest(
@@ -114,6 +115,11 @@ def main(words: Sequence[str]) -> int:
         print(line)
     for name in beside:
         print(f"{name} is not committed, so it is not in the kit: take it along.")
+    if unsigned:
+        print(
+            f"The kit has no signature of {' and none of '.join(unsigned)} as it is now, which hosts may ask for. "
+            f"Type ./invoke images.sign --names {','.join(unsigned)}, and make the kit again."
+        )
     return 0
 
 
@@ -264,10 +270,21 @@ def sboms(tags: Sequence[str], given: str, into: Path) -> Part:
     return Part("SBOMs", {f"{SBOM}/{path.name}": path for path in sorted(into.iterdir())})
 
 
-def signatures(tags: Sequence[str]) -> dict[str, Path]:
-    """Return by its path in the kit each statement about one of the images `tags`, and its signature, if any."""
+def signatures(engine: Engine, tags: Sequence[str]) -> tuple[dict[str, Path], list[str]]:
+    """Return by its path in the kit each statement about one of the images `tags`, and its signature, if any.
+
+    The second value: the images that lack one, where others have one. A statement about an older image is none.
+    """
     found = {tag: image_signatures.found(CHECKOUT, tag) for tag in tags}
-    return {f"{PROVENANCE}/{path.name}": path for pair in found.values() if pair for path in pair}
+    fit = {tag: pair for tag, pair in found.items() if pair and _is_about(engine, tag, pair[0])}
+    files = {f"{PROVENANCE}/{path.name}": path for pair in fit.values() for path in pair}
+    return files, [tag for tag in tags if tag not in fit] if any(found.values()) else []
+
+
+def _is_about(engine: Engine, tag: str, statement: Path) -> bool:
+    facts = engine.inspect(tag)
+    told = statement.read_text(encoding="utf-8", errors="replace")
+    return facts is not None and not image_signatures.difference(tag, described(facts), told)
 
 
 def facts_of(parts: Sequence[Part]) -> dict[str, dict[str, Any]]:

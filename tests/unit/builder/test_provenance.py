@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from builder import HERE, Refusal, provenance, sbom
+from builder import HERE, Refusal, manifest, provenance, sbom
 from builder import __main__ as program
 from builder.build import INPUTS, Builder
 from builder.catalogue import load
@@ -39,11 +39,12 @@ class Engine:
     """Stands for builder.engine.Engine, with the pilot, its base, and an image that is not ours."""
 
     inputs = ""
+    files = manifest.digest(manifest.lines([archive(ROOT)]))
 
     def inspect(self, tag: str) -> dict[str, Any] | None:
         labels = {
             "org.opencontainers.image.revision": f"{'c' * 40}-changed", "org.opencontainers.image.version": "0.1.0",
-            "org.eduhub.manifest": "m" * 64, "org.eduhub.python": "3.11.2", INPUTS: self.inputs,
+            "org.eduhub.manifest": self.files, "org.eduhub.python": "3.11.2", INPUTS: self.inputs,
         }  # fmt: skip
         facts = {
             "Id": f"sha256:{hashlib.sha256(tag.encode()).hexdigest()}", "Created": "2026-11-29T18:30:15.123456789Z",
@@ -93,7 +94,7 @@ def test_a_statement_names_image_commit_lock_packages_and_sbom(tmp_path, key, ca
     made, ran = told["predicate"]["buildDefinition"], told["predicate"]["runDetails"]
     lock = hashlib.sha256((HERE / PILOT.lock).read_bytes()).hexdigest()
     assert made["resolvedDependencies"] == [
-        {"name": "source", "digest": {"gitCommit": "c" * 40}, "annotations": {"changed": True}},
+        {"name": "source", "digest": {"gitCommit": "c" * 40}, "annotations": {"changed": True, "witnessed": False}},
         {"name": "images/pilot/requirements.txt", "digest": {"sha256": lock}},
         {"uri": "pkg:deb/debian/zlib1g@1.0?arch=amd64&distro=debian-12"},
         {"uri": "pkg:pypi/orjson@1"},
@@ -115,7 +116,7 @@ def test_an_image_of_somebody_else_is_vouched_for_and_nothing_is_told_of_its_mak
 def test_a_lock_that_may_have_been_another_is_not_named():
     facts = Engine().inspect(PILOT.tag)
     facts["Config"]["Labels"][INPUTS] = "others"
-    told = provenance.materials(Builder(Engine(), IMAGES, Progress()), PILOT, facts["Config"]["Labels"])
+    told = provenance.materials(Builder(Engine(), IMAGES, Progress()), PILOT, facts["Config"]["Labels"], witnessed=True)
     assert [each["name"] for each in told] == ["source"]
 
 
@@ -164,3 +165,26 @@ def test_a_build_signs_what_it_built_and_never_what_it_found(tmp_path, key, monk
     assert program.main(["--sign-key", str(key), "--missing", "--json", "pilot"]) == 0
     there = {path.name for path in tmp_path.glob("provenance/*.json")}
     assert there == ({"pilot-py3.11.json"} if is_signed else set())
+
+
+def test_an_image_that_was_changed_under_its_labels_is_not_signed_as_ours(tmp_path, key, monkeypatch):
+    monkeypatch.setattr(Engine, "files", "m" * 64)
+    with pytest.raises(Refusal, match=r"eduhub/pilot:py3.11 was changed after it was built: its files are not those "):
+        provenance.main(["--sign-key", str(key), "pilot"])
+    assert list(tmp_path.glob("provenance/*")) == []
+
+
+@pytest.mark.parametrize("present", [True, False])
+def test_a_key_is_asked_for_only_where_something_is_built(monkeypatch, present):
+    """A machine that deploys what others built and signed has none."""
+    asked = []
+    monkeypatch.setattr(Builder, "is_present", lambda _self, _image: present)
+    monkeypatch.setattr(Builder, "run", lambda _self, _chosen: asked.append("run") or ())
+    monkeypatch.setattr("builder.kit.unpacked.Kit.at", lambda _: None)
+    words = ["--sign-key", "gone", "--missing", "--json", "pilot"]
+    if present:
+        assert program.main(words) == 0
+    else:
+        with pytest.raises(Refusal, match="ssh-keygen cannot sign with gone"):
+            program.main(words)
+    assert asked == ["run"] * present

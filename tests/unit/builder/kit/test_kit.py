@@ -21,6 +21,8 @@ from builder.kit import packages, verify
 from builder.kit.others import load_others
 from builder.kit.unpacked import MANIFEST, Kit
 from builder.report import Progress
+from module_utils.image_layers import described
+from module_utils.image_signatures import STATEMENT, file_of, subject
 from tests.unit.builder.kit import made
 
 CHECKOUT = Path(__file__).resolve().parents[4]
@@ -304,12 +306,42 @@ def test_an_unknown_suite_is_refused():
         program.target_of("sid")
 
 
+def test_a_kit_without_any_signature_lacks_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(program, "CHECKOUT", tmp_path)
+    assert program.signatures(Inspected(), ["eduhub/edge:bookworm"]) == ({}, [])
+
+
+def facts_of(tag):
+    """What the engine says of an image."""
+    return {"Id": f"sha256:{tag}", "Created": "2026-11-29T18:30:15Z", "RootFS": {"Layers": [tag]}, "Config": {}}
+
+
+class Inspected:
+    """Stands for an engine that has every image."""
+
+    def inspect(self, tag):
+        return facts_of(tag)
+
+
+def sign(checkout, tag, facts):
+    """Write a statement about an image, and beside it what stands for a signature; return the path of that."""
+    file = checkout / "provenance" / file_of(tag)
+    file.write_text(json.dumps({"_type": STATEMENT, "subject": [subject(tag, described(facts))]}))
+    beside = file.with_name(f"{file.name}.sig")
+    beside.write_text("signature")
+    return beside
+
+
 def test_signatures_are_in_every_kit_also_in_one_that_holds_only_what_is_new(tmp_path, monkeypatch):
     monkeypatch.setattr(program, "CHECKOUT", tmp_path)
     (tmp_path / "provenance").mkdir()
-    for name in ("edge-bookworm.json", "edge-bookworm.json.sig", "pilot-py3.11.json"):
-        (tmp_path / "provenance" / name).write_text(name)
-    found = program.signatures(["eduhub/edge:bookworm", "eduhub/pilot:py3.11"])
+    edge, pilot, bridge = "eduhub/edge:bookworm", "eduhub/pilot:py3.11", "eduhub/bridge:py3.11"
+    sign(tmp_path, edge, facts_of(edge))
+    assert program.signatures(Inspected(), [edge])[1] == []
+    sign(tmp_path, bridge, {**facts_of(bridge), "Created": "2026-01-01T00:00:00Z"})
+    sign(tmp_path, pilot, facts_of(pilot)).unlink()
+    found, unsigned = program.signatures(Inspected(), [edge, pilot, bridge])
+    assert unsigned == [pilot, bridge], "one without a signature, and one that was built again since"
     names = ["kit/provenance/edge-bookworm.json", "kit/provenance/edge-bookworm.json.sig"]
     assert [*found] == names
     files = made.FILES | {name: path.read_text() for name, path in found.items()}
