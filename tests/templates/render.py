@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +18,21 @@ ROLES = ("docker_host", "edge", "bridge", "plone", "pilot", "release", "front")
 
 def variables(**given: Any) -> dict[str, Any]:
     """Return what a host's templates see, with `given` set in its inventory; nothing is rendered yet."""
-    loader = DataLoader()
-
-    def load(path: Path) -> dict[str, Any]:
-        return loader.load_from_file(str(path), trusted_as_template=True) if path.exists() else {}
-
     roles = [ANSIBLE / "roles" / role for role in ROLES]
     seen: dict[str, Any] = {"inventory_hostname": "here", "playbook_dir": str(ANSIBLE / "playbooks")}
     seen |= {"groups": {}, "hostvars": {}}
     for layer in ("defaults/main.yml", None, "vars/main.yml"):
-        seen |= load(ANSIBLE / "playbooks/group_vars/all.yml") if layer is None else {}
+        seen |= _read(ANSIBLE / "playbooks/group_vars/all.yml") if layer is None else {}
         for role in roles if layer else []:
-            seen |= load(role / layer)
+            seen |= _read(role / layer)
         seen |= given if layer == "defaults/main.yml" else {}
     return seen
+
+
+@cache  # its constants, with their tags: half of the time of a test of the wiring if each reads them
+def _read(path: Path) -> dict[str, Any]:
+    """Return a file's variables, of which nobody may change any; none where there is no file."""
+    return DataLoader().load_from_file(str(path), trusted_as_template=True) if path.exists() else {}
 
 
 def render(role: str, template: str, **given: Any) -> str:
