@@ -36,7 +36,7 @@ class ForkServer:
         return answer
 
     def start(self, environment: dict[str, str], log: Path) -> Forked:
-        """Start a bridge with that environment alone; its standard error goes to the file `log`."""
+        """Start a bridge with that environment alone; all that it prints goes to the file `log`."""
         pid = self.ask({"start": environment, "log": str(log)})
         assert pid
         return Forked(self, pid)
@@ -109,15 +109,15 @@ def ended(pid: int) -> int | None:
 
 
 def become(environment: dict[str, str], log: str) -> None:
-    """Be a process that was started with that environment, and writes its errors to `log`."""
+    """Be a process that was started with that environment, and writes its output and its errors to `log`."""
     os.environ.clear()
     os.environ.update(environment)
     nothing = os.open(os.devnull, os.O_RDWR)
-    errors = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    for descriptor, number in ((nothing, 0), (nothing, 1), (errors, 2)):
+    printed = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    for descriptor, number in ((nothing, 0), (printed, 1), (printed, 2)):
         os.dup2(descriptor, number)
     os.close(nothing)
-    os.close(errors)
+    os.close(printed)
 
 
 def main() -> int:
@@ -125,7 +125,8 @@ def main() -> int:
     import uvicorn.protocols.websockets.websockets_impl  # noqa: F401, PLC0415
     import uvloop  # noqa: F401, PLC0415
 
-    import eduhub_bridge.server.run  # noqa: F401, PLC0415
+    import eduhub_bridge.server.run  # noqa: PLC0415
+    import eduhub_bridge.store.postgres  # noqa: F401, PLC0415
     from eduhub_bridge.__main__ import main as bridge  # noqa: PLC0415
 
     order = take_orders()

@@ -14,7 +14,7 @@ from contextlib import closing
 import pytest
 
 from tests.unit.bridge.helpers import until
-from tests.unit.bridge.process import INTERPRETER, Process, environment, read_answer
+from tests.unit.bridge.process import INTERPRETER, Process, environment, fork_server, read_answer
 
 pytestmark = pytest.mark.slow
 
@@ -24,6 +24,18 @@ def run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         [INTERPRETER, "-m", *words], env={**environment("http://127.0.0.1:9/Plone"), **variables},
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
+
+
+@pytest.fixture
+def refused(tmp_path):
+    """Starts a bridge that cannot start; returns its exit code and all that it printed."""
+
+    def _refused(**variables: str) -> tuple[int, str]:
+        log = tmp_path / "refused.log"
+        given = {**environment("http://127.0.0.1:9/Plone"), **variables}
+        return fork_server().start(given, log).wait(120), log.read_text()
+
+    return _refused
 
 
 def test_the_socket_is_for_owner_and_group_and_a_dead_one_is_replaced(start, plone):
@@ -77,15 +89,20 @@ def test_a_socket_in_use_is_left_alone(bridge):
         ("EDUHUB_JOBS", "0", "give a number from 1 to 6"),
     ],
 )
-def test_a_bad_setting_is_one_sentence(name, value, words):
-    refused = run("eduhub_bridge", **{name: value})
+def test_a_bad_setting_is_one_sentence(refused, name, value, words):
+    code, printed = refused(**{name: value})
+    assert (code, printed.count("\n")) == (2, 1)
+    assert words in printed
+    assert "planted" not in printed
+
+
+def test_a_refusal_goes_to_standard_error():
+    refused = run("eduhub_bridge", PLONE_URL="")
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
-    assert words in refused.stderr
-    assert "planted" not in refused.stderr
 
 
 @pytest.mark.parametrize("words", ["file is not a database", "has version 7, this bridge reads"])
-def test_a_store_that_cannot_be_read_is_one_sentence(tmp_path, words):
+def test_a_store_that_cannot_be_read_is_one_sentence(tmp_path, refused, words):
     store = tmp_path / "bridge.sqlite3"
     if "version" in words:
         with closing(sqlite3.connect(store)) as connection:
@@ -94,8 +111,8 @@ def test_a_store_that_cannot_be_read_is_one_sentence(tmp_path, words):
             connection.commit()
     else:
         store.write_bytes(b"no database, but long enough" * 9)
-    refused = run("eduhub_bridge", EDUHUB_STATE_DIR=str(tmp_path), EDUHUB_SOCKET=str(tmp_path / "socket"))
-    assert (refused.returncode, refused.stderr.count("\n"), words in refused.stderr) == (2, 1, True)
+    code, printed = refused(EDUHUB_STATE_DIR=str(tmp_path), EDUHUB_SOCKET=str(tmp_path / "socket"))
+    assert (code, printed.count("\n"), words in printed) == (2, 1, True)
 
 
 @pytest.mark.parametrize(
@@ -104,14 +121,12 @@ def test_a_store_that_cannot_be_read_is_one_sentence(tmp_path, words):
      "postgresql://bridge:pla/planted@db/x", "postgresql://bridge:pla@planted@db/x",
      "postgresql://bridge:x@db/x?planted=1"],
 )  # fmt: skip
-def test_an_address_of_a_database_that_is_none_is_refused_and_not_repeated(tmp_path, address):
+def test_an_address_of_a_database_that_is_none_is_refused_and_not_repeated(tmp_path, refused, address):
     (tmp_path / "dsn").write_text(address)
-    refused = run(
-        "eduhub_bridge", EDUHUB_STATE_DSN_FILE=str(tmp_path / "dsn"), EDUHUB_SOCKET=str(tmp_path / "socket")
-    )
-    assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
-    assert "EDUHUB_STATE_DSN_FILE holds no address of a PostgreSQL database" in refused.stderr
-    assert "planted" not in refused.stderr
+    code, printed = refused(EDUHUB_STATE_DSN_FILE=str(tmp_path / "dsn"), EDUHUB_SOCKET=str(tmp_path / "socket"))
+    assert (code, printed.count("\n")) == (2, 1)
+    assert "EDUHUB_STATE_DSN_FILE holds no address of a PostgreSQL database" in printed
+    assert "planted" not in printed
 
 
 def test_settings_may_come_from_files_and_slips_of_the_pen_are_named(tmp_path, plone):
