@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import cast
 
 from invoke.collection import Collection
 from invoke.context import Context
-from invoke.runners import Promise
 from invoke.tasks import task
 
-from command_line import CommandLine, Hosts, LastingStream, ask_for_consent, on_hosts, play, run
+from command_line import CommandLine, Hosts, LastingStream, ask_for_consent, beside, on_hosts, play, run
 from command_line.host import patch
 from command_line.images import (
     audit_images,
@@ -20,6 +18,7 @@ from command_line.images import (
     builder,
     locks_of_versions,
     molecule,
+    molecule_beside,
     sbom_images,
     sign_images,
     verify_images,
@@ -185,9 +184,8 @@ def bench(
 def check(c: Context, complete: bool = False) -> None:
     """Run what tells most in little time: lint, types, and the quick tests. It needs no engine."""
     run(c, sys.executable, "-m", "ruff", "check", ".")
-    # A minute on one core, beside the others; it is heard of where it ends with findings.
-    lint = c.run("ansible-lint --offline -q", env={"ANSIBLE_CONFIG": "ansible/ansible.cfg"}, asynchronous=True)
-    with cast("Promise", lint):
+    # A minute on one core.
+    with beside(c, "ansible-lint", "--offline", "-q", ANSIBLE_CONFIG="ansible/ansible.cfg"):
         run(c, sys.executable, "-m", "mypy")
         pytest(c, *c.config.side_by_side, *([] if complete else ["-m", "not slow"]))
 
@@ -213,7 +211,11 @@ def test(
             molecule(c, "hosts", EDUHUB_SUITE=suite)
         pytest(c, "tests/rollout/faults", "-v", "-k", "institution", EDUHUB_TESTS="all")
         return
-    check(c, complete=True)
+    # A machine that boots and installs waits more than it computes: the quick checks run meanwhile. The tests that are
+    # marked slow run after it, since some of them measure time.
+    with molecule_beside(c, "hosts"):
+        check(c)
+    pytest(c, *c.config.side_by_side, "-m", "slow")
     for scenario in c.config.scenarios:
         molecule(c, scenario)
     suites = ["tests/adapters", "tests/images", "tests/bridge", "tests/browser", "tests/rollout"]
@@ -257,7 +259,8 @@ namespace.configure(
         # The tests wait about half of their time. A file is not divided: its tests share fixtures.
         "side_by_side": ["--numprocesses", str((os.cpu_count() or 1) * 3 // 2), "--dist", "loadfile"],
         "test_inventory": "tests/rollout/inventory",
-        "scenarios": sorted(found.parent.name for found in Path("tests/molecule").glob("*/molecule.yml")),
+        # The others than "hosts", which runs beside the quick checks.
+        "scenarios": sorted({found.parent.name for found in Path("tests/molecule").glob("*/molecule.yml")} - {"hosts"}),
         "host_suites": ["bookworm", "trixie"],
         "lock_options": [
             "--universal", "--generate-hashes", "--no-emit-index-url", "--no-emit-find-links",

@@ -13,15 +13,17 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from invoke.context import Context
-from invoke.exceptions import Exit, ParseError
+from invoke.exceptions import Exit, ParseError, UnexpectedExit
 from invoke.program import Program
+from invoke.runners import Promise
 from invoke.tasks import task
 
 
@@ -29,6 +31,25 @@ def run(c: Context, *words: str, **env: str) -> None:
     """Run one program with `env` added to its environment; its exit code becomes ours."""
     # None of our programs reads stdin. If Invoke copied it, Ctrl-C would find it closed and raise a traceback.
     c.run(shlex.join(words), env=env, pty=sys.stdout.isatty(), in_stream=False)
+
+
+def beside(c: Context, *words: str, **env: str) -> AbstractContextManager[None]:
+    """Start one program; return what waits for it as a block ends, and shows all that it printed.
+
+    Its exit code becomes ours, unless the block has failed already.
+    """
+    return _shown(cast("Promise", c.run(f"{shlex.join(words)} 2>&1", env=env, asynchronous=True, warn=True)))
+
+
+@contextmanager
+def _shown(program: Promise) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        result = program.join()
+        print(result.stdout, end="", flush=True)
+    if result.failed:
+        raise UnexpectedExit(result)
 
 
 def play(c: Context, verb: str, hosts: Hosts, *flags: str, **values: Any) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import yaml
 from invoke.context import Context
 from invoke.tasks import task
 
-from command_line import run
+from command_line import beside, run
 
 CATALOGUE = Path(__file__).parents[1] / "images/images.yml"
 
@@ -38,7 +39,17 @@ def builder(c: Context, *words: str, verb: str = "build", inventory: str = "") -
 def molecule(c: Context, scenario: str, **environment: str) -> None:
     """Run one molecule scenario of tests/molecule, from create to destroy."""
     with c.cd("tests"):
-        run(c, sys.executable, "-m", "molecule", "test", "--scenario-name", scenario, **environment)
+        run(c, *_words_of_molecule(scenario), **environment)
+
+
+def molecule_beside(c: Context, scenario: str) -> AbstractContextManager[None]:
+    """Start one molecule scenario; return what waits for it as a block ends."""
+    with c.cd("tests"):
+        return beside(c, *_words_of_molecule(scenario))
+
+
+def _words_of_molecule(scenario: str) -> list[str]:
+    return [sys.executable, "-m", "molecule", "test", "--scenario-name", scenario]
 
 
 @task(help={

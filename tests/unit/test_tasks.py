@@ -14,7 +14,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
-from invoke import Config, Exit, MockContext, Result
+from invoke import Config, Context, Exit, MockContext, Result, UnexpectedExit
 
 import command_line
 import tasks
@@ -23,12 +23,11 @@ from builder.catalogue import load
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
-class Done(nullcontext, Result):
+class Done(Result):
     """The result of a program, and what is waited for where one runs beside others."""
 
-    def __init__(self) -> None:
-        nullcontext.__init__(self)
-        Result.__init__(self)
+    def join(self) -> Done:
+        return self
 
 
 def lines_of(task, *args, **options) -> list[str]:
@@ -242,6 +241,33 @@ def test_every_host_is_played_instead_of_everything():
         ("pytest tests/rollout/faults -v -k institution", {"EDUHUB_TESTS": "all"}),
     ]
     assert str(played).count("pytest") == 1
+
+
+def test_everything_is_checked_beside_and_after_the_machine_that_boots():
+    context = MockContext(config=Config(overrides=tasks.namespace.configuration()), run=Done(), repeat=True)
+    tasks.test(context)
+    tests = " ".join(tasks.namespace.configuration()["side_by_side"])
+    lines = [call.args[0].split("-m ", 1)[-1] for call in context.run.call_args_list]
+    assert lines[2:-1] == [
+        "molecule test --scenario-name hosts 2>&1", "ruff check .", "ansible-lint --offline -q 2>&1", "mypy",
+        f"pytest {tests} -m 'not slow'", f"pytest {tests} -m slow",
+        "molecule test --scenario-name images",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_program_beside_a_block_is_heard_of_after_it(capfd, code):
+    failed = pytest.raises(UnexpectedExit) if code else nullcontext()
+    with failed as info, command_line.beside(Context(), "sh", "-c", f"echo out; echo err >&2; exit {code}"):
+        print("block", flush=True)
+    assert capfd.readouterr().out == "block\nout\nerr\n"
+    assert (info.value.result.exited if info else 0) == code
+
+
+def test_a_block_that_fails_waits_for_what_runs_beside_it_and_says_its_own_failure(tmp_path):
+    with pytest.raises(ZeroDivisionError), command_line.beside(Context(), "sh", "-c", f"cd {tmp_path}; >done; exit 3"):
+        raise ZeroDivisionError
+    assert (tmp_path / "done").exists()
 
 
 @pytest.mark.parametrize(("complete", "env"), [(False, {}), (True, {"EDUHUB_TESTS": "all"})])
