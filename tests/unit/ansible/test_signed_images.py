@@ -186,3 +186,11 @@ def test_a_rollback_begins_without_a_signature(play, tmp_path):
     _, told, unasked = play(HERE, CHANGED, eduhub_verb="rollback", eduhub_checkout=str(tmp_path), **ROLLOUT)
     (begun, _) = (tmp_path / "ran").read_text().splitlines()
     assert (unasked, " begin " in begun, "--accepted" in begun) == (1, True, False), told
+
+
+@pytest.mark.parametrize(("variables", "code"), [({}, 0), ({"docker_host_brings": False}, 0), ({}, 2)])
+def test_a_signed_pilot_is_brought_before_it_looks_unless_the_host_is_only_looked_at(play, tmp_path, variables, code):
+    """The last case: what the host has by that name passes for the signed one, but for its health check."""
+    save(tmp_path / "saved.tar", SIGNED)
+    found, told, _ = play(APART, SIGNED, CHANGED if code else None, SIGNED, tasks="signed_pilot", **variables)
+    assert (found, (tmp_path / "loaded").exists()) == (code, not variables and not code), told
