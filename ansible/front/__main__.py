@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from front import addons, draining, images, inventory, kit, patching, planning, signing, trace
 from front.documented import Documented, documented, read
 from front.exit_codes import DONE, REFUSED, fleet_exit, partly, run_exit
-from front.fleet import Fleet, bridges, fleet_of, played_on, policy_of
+from front.fleet import FLEET, FRONT, Fleet, bridges, fleet_of, in_group, played_on, policy_of
 from front.inventory import Target
 from front.ladder import Ladder, ended_lines, ends, today
 from front.outcome import Outcome
@@ -123,15 +123,19 @@ def checked(options: argparse.Namespace) -> list[Target]:
 
 
 def check_not_last(options: argparse.Namespace, hosts: Sequence[Target], signals: Signals) -> None:
-    """Raise RefusalError where no host of the inventory would be left to take traffic."""
-    fleet, asked = all_bridges(options), [host.name for host in bridges(hosts)]
-    if asked:
-        draining.check_others(run_of(options, fleet), asked, fleet, signals)
+    """Raise RefusalError where no bridge host, or no front host, of the inventory would be left to take traffic."""
+    if tiers := tiers_of(options, hosts):
+        draining.check_others(run_of(options, [host.name for host in hosts]), tiers, signals)
 
 
-def all_bridges(options: argparse.Namespace) -> list[str]:
-    """Return the hosts of the inventory that have a bridge, whatever --limit leaves of them."""
-    return [host.name for host in bridges(inventory.load(options.path, "", documented(CHECKOUT / "ansible").prefixes))]
+def tiers_of(options: argparse.Namespace, hosts: Sequence[Target]) -> list[draining.Tier]:
+    """Return the tiers that `hosts` are of, each with all its hosts, whatever --limit leaves of them."""
+    everybody = inventory.load(options.path, "", documented(CHECKOUT / "ansible").prefixes)
+    found = [
+        draining.Tier(kind, *([host.name for host in in_group(group, among)] for among in (hosts, everybody)))
+        for group, kind in ((FLEET, "host"), (FRONT, "front host"))
+    ]
+    return [tier for tier in found if tier.asked]
 
 
 def traffic(
@@ -139,11 +143,11 @@ def traffic(
 ) -> tuple[list[str], list[str]]:
     """Return the hosts of the inventory that take traffic now, and those that are known to take none.
 
-    Nobody is asked where no host with a bridge was asked for.
+    Nobody is asked where neither a bridge host nor a front host was asked for.
     """
-    if not bridges(hosts):
+    fleet = [name for tier in tiers_of(options, hosts) for name in tier.fleet]
+    if not fleet:
         return [], []
-    fleet = all_bridges(options)
     found = draining.looked_at(run_of(options, fleet), fleet, signals)
     return draining.taking_traffic(found), draining.taking_none(found)
 

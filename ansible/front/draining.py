@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from front.outcome import Host
 from front.play import Run, Signals, play
@@ -11,15 +12,24 @@ from front.refusal import RefusalError
 from front.request import Request
 
 SERVING = "serving"
-IDLE = frozenset({"drained", "down", "not deployed"})
+ALONE = "without keepalived"
+IDLE = frozenset({"drained", "down", "not deployed", ALONE})
 
 
-def check_others(run: Run, asked: Sequence[str], fleet: Sequence[str], signals: Signals) -> None:
-    """Ask all hosts of `fleet` for their status; RefusalError where none but those `asked` for takes traffic.
+@dataclass(frozen=True)
+class Tier:
+    """Hosts that can stand in for each other: what one is called, those asked for, and all of the inventory."""
 
-    `asked`: the hosts to drain. `fleet`: all that have a bridge in the inventory.
-    """
-    refuse_last(run.request, asked, looked_at(run, fleet, signals))
+    kind: str
+    asked: Sequence[str]
+    fleet: Sequence[str]
+
+
+def check_others(run: Run, tiers: Sequence[Tier], signals: Signals) -> None:
+    """Ask all hosts for their status; RefusalError where in a tier none but those asked for takes traffic."""
+    found = looked_at(run, [name for tier in tiers for name in tier.fleet], signals)
+    for tier in tiers:
+        refuse_last(run.request, tier.asked, {name: found[name] for name in tier.fleet}, tier.kind)
 
 
 def looked_at(run: Run, fleet: Sequence[str], signals: Signals) -> dict[str, Host | None]:
@@ -39,10 +49,12 @@ def taking_none(hosts: Mapping[str, Host | None]) -> list[str]:
     return [name for name, host in hosts.items() if state_of(host) in IDLE]
 
 
-def refuse_last(request: Request, asked: Sequence[str], hosts: Mapping[str, Host | None]) -> None:
+def refuse_last(
+    request: Request, asked: Sequence[str], hosts: Mapping[str, Host | None], kind: str = "host"
+) -> None:  # fmt: skip
     """Raise RefusalError where draining `asked` leaves no host that takes traffic, and one of them does so now.
 
-    `hosts`: what is known of each host of the inventory; None where nothing is.
+    `hosts`: what is known of each host of that kind in the inventory; None where nothing is.
     """
     states = {name: state_of(host) for name, host in hosts.items()}
     others = {name: state for name, state in states.items() if name not in asked}
@@ -51,18 +63,23 @@ def refuse_last(request: Request, asked: Sequence[str], hosts: Mapping[str, Host
         return
     rest = ", ".join(f"{name} is {state}" for name, state in others.items())
     raise RefusalError(
-        f"No host of inventory {request.inventory} would be left to take traffic without {', '.join(taking)}"
+        f"No {kind} of inventory {request.inventory} would be left to take traffic without {', '.join(taking)}"
         f"{f' ({rest})' if rest else ''}: agree to that with --yes.",
         next_commands=[replace(request, values={**request.values, "eduhub_yes": True}).command],
     )
 
 
 def state_of(host: Host | None) -> str:
-    """Return whether a host takes traffic: `serving`, `drained`, `down`, `not deployed`, `unreachable`, or `silent`."""
+    """Return whether a host takes traffic: `serving`, `drained`, `down`, `not deployed`, `unreachable`, or `silent`.
+
+    A front host may also be `without keepalived`, and then never has the addresses of the site.
+    """
     if host is None or host.unreachable:
         return "unreachable"
     if host.status is None:
         return "silent"
+    if front := host.status.get("front"):
+        return state_of_front(front)
     live = host.status.get("live")
     if not live:
         return "not deployed"
@@ -70,3 +87,12 @@ def state_of(host: Host | None) -> str:
     if host.status.get("edge") != "up" or slot.get("state") != "running" or slot.get("health") == "unhealthy":
         return "down"
     return "drained" if host.status.get("draining") else SERVING
+
+
+def state_of_front(front: Mapping[str, Any]) -> str:
+    """Return the same of a front host, by what it said of itself."""
+    if front["draining"]:
+        return "drained"
+    if "UP" not in front["bridges"].values():
+        return "down"
+    return ALONE if front["keepalived"] is False else SERVING

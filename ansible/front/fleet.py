@@ -21,7 +21,9 @@ from front.waves import SETTINGS, Policy, Roll, Soak, State, Stop, next_step, or
 FLEET = "bridge"  # the group whose hosts are rolled
 FRONT = "front"  # the group of the hosts in front of them
 # The verbs that play on front hosts too; all others are about bridges and Plone.
-WITH_FRONT = {"certificates", "deploy", "destroy", "engine", "preflight", "status", "verify"}
+WITH_FRONT = {
+    "certificates", "deploy", "destroy", "drain", "engine", "host.patch", "preflight", "status", "undrain", "verify",
+}  # fmt: skip
 # The verbs that go in waves, and the playbook that looks at every host before any is touched.
 IN_WAVES = {"upgrade": "upgrade_prepare"}
 STATES = {DONE: State.DONE, REVERTED: State.REVERTED, REFUSED: State.REFUSED, NEEDS_PERSON: State.BROKEN}
@@ -38,7 +40,12 @@ def fleet_of(request: Request, hosts: Sequence[Target]) -> list[Target]:
 
 def bridges(hosts: Sequence[Target]) -> list[Target]:
     """Return the hosts that have a bridge, which an upgrade is about."""
-    return [host for host in hosts if FLEET in (host.variables.get("group_names") or ())]
+    return in_group(FLEET, hosts)
+
+
+def in_group(group: str, hosts: Sequence[Target]) -> list[Target]:
+    """Return the hosts of a group."""
+    return [host for host in hosts if group in (host.variables.get("group_names") or ())]
 
 
 def played_on(verb: str, hosts: Sequence[Target]) -> list[Target]:

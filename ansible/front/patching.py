@@ -48,5 +48,5 @@ def with_waiting(done: Played) -> Played:
 
 def waits(host: Host) -> bool:
     """Return whether a host has something to update that was not begun; one that failed or was refused did not wait."""
-    begun = "lock" in (host.phase, *host.phases)
-    return bool((host.patch or {}).get("work")) and not begun and not host.failed and not host.unreachable
+    begun = {"lock", "drain", "patch"} & {host.phase, *host.phases}  # a front host has no lock
+    return bool((host.patch or {}).get("work")) and not (begun or host.failed or host.unreachable)

@@ -70,6 +70,12 @@ options:
     description: The ACME server that the inventory names.
     type: str
     default: ""
+  patched:
+    description:
+      - After an update of packages the C(versions) from before, how many C(updates) there were, and whether the host
+        was C(rebooted). What changed is in C(patch).
+    type: dict
+    default: {}
 attributes:
   check_mode:
     description: Does the same in check mode.
@@ -108,9 +114,22 @@ findings:
   elements: dict
 status:
   description: >-
-    Member C(front) has C(active), whether this host has the addresses of the site, null where there are none;
-    and C(bridges), what HAProxy says of each bridge host.
+    Member C(front) has C(active), whether this host has the addresses of the site, and C(keepalived), whether that runs,
+    both null where there are none; C(draining), whether the host is drained; and C(bridges), what HAProxy says of each
+    bridge host.
   returned: success
+  type: dict
+left_drained:
+  description: Whether an update of packages drained the host, and did not bring it back.
+  returned: success
+  type: bool
+versions:
+  description: The versions of C(kernel), C(engine) and C(haproxy) that run; empty where nothing answers.
+  returned: success
+  type: dict
+patch:
+  description: What an update of packages changed, as C(patched) asks for it.
+  returned: when it was asked for and nothing is wrong
   type: dict
 interface:
   description: Network interface that has C(address); empty where none has.
@@ -119,26 +138,27 @@ interface:
 """
 
 import hashlib
-import socket
-import subprocess
-import urllib.error
-import urllib.request
+import platform
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped] # has no types
+from ansible.module_utils.host_asking import admin_socket, answers, drain_file, printed, spoken, text_of
 from ansible.module_utils.host_front import (
     KEEPALIVED,
     Finding,
     answer,
+    drained_by,
     finding,
     interfaces_of,
     is_up,
     objections,
+    patched,
     plain,
     sentence,
     servers,
+    version_of,
 )  # fmt: skip
 
 ARGUMENTS = {
@@ -155,8 +175,9 @@ ARGUMENTS = {
     "unreachable": {"type": "list", "elements": "str", "default": []},
     "bridges_too": {"type": "bool", "default": False},
     "acme": {"type": "str", "default": ""},
+    "patched": {"type": "dict", "default": {}},
 }
-SECONDS = 5
+PATCH = "host.patch"
 DEPLOY = ["./invoke", "deploy"]
 STATUS = ["./invoke", "status"]
 
@@ -172,7 +193,12 @@ def main() -> None:
     else:
         state = served(asked, interfaces)
         found = list(differences(asked, state)) if asked["purpose"] == "verify" else []
-        done = answer(found, 1, sentence(state), {"status": {"front": state}})
+        data = {"status": {"front": state}, "versions": versions(asked["stack"])}
+        data["left_drained"] = drained_by(text_of(drain_file(asked["stack"]))) == PATCH
+        told = sentence(state)
+        if asked["patched"] and not found:
+            told, data["patch"] = patched(asked["patched"], data["versions"])
+        done = answer(found, 1, told, data)
     module.exit_json(changed=False, interface=interfaces.get(plain(asked["address"]), ""), **done)
 
 
@@ -180,10 +206,25 @@ def served(asked: Mapping[str, Any], interfaces: Mapping[str, str]) -> dict[str,
     """Return what the host serves: see C(status.front)."""
     held = [plain(each.split("/")[0]) in interfaces for each in asked["virtual_addresses"]]
     try:
-        bridges = servers(spoken(Path("/var/lib", asked["stack"], "run/edge/admin.sock"), "show stat"))
+        bridges = servers(spoken(admin_socket(asked["stack"]), "show stat"))
     except OSError:
         bridges = {}
-    return {"active": all(held) if held else None, "bridges": bridges}
+    return {
+        "active": all(held) if held else None,
+        "draining": drained_by(text_of(drain_file(asked["stack"]))) is not None,
+        "keepalived": printed("systemctl", "is-active", "keepalived").strip() == "active" if held else None,
+        "bridges": bridges,
+    }
+
+
+def versions(stack: str) -> dict[str, str]:
+    """Return the versions that run, of the kernel, the engine and HAProxy; empty ones where nothing answers."""
+    try:
+        haproxy = version_of(spoken(admin_socket(stack), "show info"))
+    except OSError:
+        haproxy = ""
+    engine = printed("docker", "version", "--format", "{{.Server.Version}}").strip()
+    return {"kernel": platform.release(), "engine": engine, "haproxy": haproxy}
 
 
 def differences(asked: Mapping[str, Any], state: Mapping[str, Any]) -> Iterator[Finding]:
@@ -202,55 +243,13 @@ def differences(asked: Mapping[str, Any], state: Mapping[str, Any]) -> Iterator[
     if running[:1] == ["running"] and not any(map(is_up, state["bridges"].values())):
         silent = "HAProxy does not answer on its admin socket."
         yield finding("front_alone", "No bridge host is known to answer." if state["bridges"] else silent, STATUS)
-    if state["active"] is not None and printed("systemctl", "is-active", "keepalived").strip() != "active":
+    if state["keepalived"] is False:
         start = ["systemctl", "start", "keepalived"]
         yield finding("keepalived_stopped", "keepalived does not run on this host.", start)
     for each in asked["virtual_addresses"] if state["active"] is False else ():
         if not answers(each.split("/")[0], asked["port"]):
             what = f"{each.split('/')[0]} does not answer at port {asked['port']}: no front host has it."
             yield finding("front_address_lost", what, STATUS)
-
-
-def answers(address: str, port: int) -> bool:
-    """Return whether HTTP is spoken at an address; a host that is drained or has no bridge answers too."""
-    host = f"[{address}]" if ":" in address else address
-    try:
-        # No proxy of the host's environment, which would answer itself.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        opener.open(f"http://{host}:{port}/health/host", timeout=SECONDS).close()
-    except urllib.error.HTTPError:
-        return True
-    except (OSError, ValueError):
-        return False
-    return True
-
-
-def spoken(path: Path, command: str) -> str:
-    """Return HAProxy's answer to a command on its admin socket. Raises OSError."""
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(SECONDS)
-        client.connect(str(path))
-        client.sendall(f"{command}\n".encode())
-        parts = []
-        while part := client.recv(65536):
-            parts.append(part)
-    return b"".join(parts).decode(errors="replace")
-
-
-def printed(*words: str) -> str:
-    """Return what a program printed; nothing where it failed or is missing."""
-    try:
-        return subprocess.run(words, capture_output=True, text=True, timeout=4 * SECONDS, check=False).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-
-
-def text_of(path: Path) -> str:
-    """Return the text of a file; nothing where it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, ValueError):
-        return ""
 
 
 if __name__ == "__main__":

@@ -6,13 +6,15 @@ import csv
 import io
 import ipaddress
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Optional
 
 Finding = Mapping[str, Any]
 
 KEEPALIVED = "/etc/keepalived/keepalived.conf"
 MARK = "written by ./invoke deploy of EduHub rollout"
+NAMES = {"kernel": "kernel", "engine": "Docker Engine", "haproxy": "HAProxy"}
 
 
 def answer(findings: Sequence[Finding], failed: int, message: str, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,8 +122,57 @@ def sentence(state: Mapping[str, Any]) -> str:
     lost = [f"{name} is {status}" for name, status in state["bridges"].items() if not is_up(status)]
     holds = {True: "has", False: "does not have"}.get(state["active"])
     begin = f"This host {holds} the site's addresses. " if holds else ""
+    begin += "It is drained. " if state["draining"] else ""
     text = f"{begin}{len(up)} of {len(state['bridges'])} bridge hosts get requests"
     return f"{text}; {', '.join(lost)}." if lost else f"{text}."
+
+
+def drain_map(by: Optional[str]) -> str:
+    """Return the map by which HAProxy knows whether the host is drained: `by` a verb, or not, where that is None.
+
+    HAProxy passes over the line that names the verb.
+    """
+    return "draining 0\n" if by is None else f"# by {by}\ndraining 1\n"
+
+
+def drained_by(text: str) -> Optional[str]:
+    """Return which verb drained the host, from its drain map; None where the host is not drained."""
+    if not re.search(r"(?m)^draining 1$", text):
+        return None
+    found = re.match(r"# by (\S+)\n", text)
+    return found.group(1) if found else "drain"
+
+
+def requests(table: str) -> tuple[int, int]:
+    """Return how many requests are not over, and how many ended lately, from what `show table inflight` printed."""
+    counts = [int(number) for number in re.findall(r"(?m)^0x[0-9a-f]+: key=.* conn_cur=(\d+)$", table)]
+    return sum(1 for each in counts if each), counts.count(0)
+
+
+def came_by(addresses: Sequence[str], sessions: str) -> list[str]:
+    """Return the ids of the public's requests that came by one of the addresses, from what `show sess all` printed."""
+    wanted = {plain(each) for each in addresses}
+    found = re.findall(r"(?m)^(0x[0-9a-f]+): (?:.*\n(?!0x))*?  frontend=public .* addr=(\S+):\d+$", sessions)
+    return [session for session, address in found if plain(address.replace("::ffff:", "")) in wanted]
+
+
+def version_of(info: str) -> str:
+    """Return HAProxy's version, from what `show info` printed; empty where that has none."""
+    found = re.search(r"(?m)^Version: (.+)$", info)
+    return found.group(1).strip() if found else ""
+
+
+def patched(given: Mapping[str, Any], after: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    """Return what an update of packages changed, as a sentence and as fields.
+
+    `given`: the `versions` before, how many `updates` there were, and whether the host was `rebooted`.
+    """
+    before, count, rebooted = given["versions"], int(given["updates"]), bool(given["rebooted"])
+    pairs = ((label, before[name], after[name]) for name, label in NAMES.items())
+    told = "; ".join(f"{label} {old}" if old == new else f"{label} {old} -> {new}" for label, old, new in pairs)
+    counted = f"{count} package{'' if count == 1 else 's'} updated{', rebooted' if rebooted else ''}"
+    fields = {"updated": count, "rebooted": rebooted, "before": dict(before), "after": dict(after), "ended": True}
+    return f"The host serves. {counted}: {told}.", fields
 
 
 def servers(text: str) -> dict[str, str]:

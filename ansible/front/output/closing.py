@@ -19,8 +19,8 @@ CHANGING = frozenset({"deploy", "upgrade", "rollback", "confirm", "destroy"})
 ON_DEMAND = ("rolled", "releases", "backups", "trace", "patch")
 # Answers that the same command gets again, however often it is typed: their own next commands are the ones to type.
 OTHER_COMMAND = frozenset({
-    "backup_not_fresh", "backup_unknown", "consent_missing", "maintenance_unknown", "not_debian", "release_unknown",
-    "restore_target_unknown",
+    "backup_not_fresh", "backup_unknown", "consent_missing", "maintenance_unknown", "not_debian", "patch_unfinished",
+    "release_unknown", "restore_target_unknown",
 })  # fmt: skip
 LAST_LINES = 8  # shown of what Ansible printed as its own error
 
@@ -120,6 +120,8 @@ def _result(code: int, request: Request, *, interrupted: bool) -> tuple[str, str
     fix = "" if interrupted else " Fix the cause, then try again."
     if code == REVERTED and request.verb.startswith("plone."):
         return f"Failed: the site is as it was.{fix}", request.command
+    if code == REVERTED and request.verb in {"drain", "host.patch"}:
+        return f"Reverted: the host takes traffic as before.{fix}", request.command
     if code == REVERTED and request.verb not in CHANGING:
         return "Failed: nothing was touched. Start no rollout before the cause is fixed.", request.command
     if code == REVERTED and request.verb == "confirm":  # nothing is left that could be confirmed

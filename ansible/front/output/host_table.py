@@ -25,7 +25,9 @@ def host_table(request: Request, hosts: Mapping[str, Host | None], width: int) -
 
     Where that is wider than `width`, each host is a block of lines: its name, then a line for each of its columns.
     """
-    rows = [{"host": name, **status_cells(host.status if host else None)} for name, host in hosts.items()]
+    # An update of packages asks a front host for its status while that is still drained.
+    states = {name: None if host is None or host.patch else host.status for name, host in hosts.items()}
+    rows = [{"host": name, **status_cells(status)} for name, status in states.items()]
     for row, host in zip(rows, hosts.values(), strict=True):
         # status changes nothing, so there the state is the result.
         row["result"] = NONE if request.verb == "status" and host and not host.failed else result_of(host)
@@ -92,7 +94,9 @@ def front_cell(front: Mapping[str, Any] | None) -> str:
         return "down"
     holds = {True: "active, ", False: "standby, ", None: ""}[front["active"]]
     up = sum(status == "UP" for status in front["bridges"].values())
-    return f"{holds}{up} of {len(front['bridges'])} bridge hosts"
+    served = f"{holds}{up} of {len(front['bridges'])} bridge hosts"
+    besides = {"drained": front["draining"], "without keepalived": front["keepalived"] is False}
+    return ", ".join([served, *(word for word, is_so in besides.items() if is_so)])
 
 
 def lock_cell(lock: Mapping[str, Any]) -> str:

@@ -27,7 +27,8 @@ BOOK = """
 
 def on_host(name: str, serving: list[str], **given: Any) -> Any:
     """Return a variable of the host `here`, the second of three in the play, while those of `serving` take traffic."""
-    return value(name, eduhub_serving=serving, ansible_play_hosts_all=ALL, **{"hostvars": {}, **given})
+    usual = {"hostvars": {}, "groups": {"bridge": ALL}}
+    return value(name, eduhub_serving=serving, ansible_play_hosts_all=ALL, **{**usual, **given})
 
 
 def left(*drained: str) -> dict[str, Any]:
@@ -41,6 +42,20 @@ def left(*drained: str) -> dict[str, Any]:
 ])  # fmt: skip
 def test_a_host_is_alone_unless_another_takes_traffic_by_its_turn(serving, drained, alone):
     assert on_host("docker_host_alone", serving, hostvars=left(*drained)) is alone
+
+
+@pytest.mark.parametrize(("serving", "alone"), [(["here", "b"], True), (["here", "z", "b"], False)])
+def test_a_front_host_is_alone_without_another_front_host(serving, alone):
+    groups = {"front": ALL, "bridge": ["b"]}
+    assert on_host("docker_host_alone", serving, hostvars=left(), groups=groups) is alone
+
+
+def test_a_front_host_is_drained_before_its_packages_are_updated_and_the_active_one_comes_last():
+    (play,) = yaml.safe_load((ANSIBLE / "playbooks/patch_front.yml").read_text())
+    assert (play["hosts"], play["serial"]) == ("front_standby:front_active", 1)
+    doors = [task["ansible.builtin.import_role"]["tasks_from"] for task in play["tasks"][0]["block"]]
+    assert doors == ["drain", "patch", "reboot", "look", "undrain"]
+    assert play["tasks"][0]["rescue"][0]["when"] == "docker_host_undrains and not docker_host_is_patched"
 
 
 @pytest.mark.parametrize(("given", "agreed"), [

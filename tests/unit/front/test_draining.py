@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from front.draining import refuse_last
+from front.draining import Tier, check_others, refuse_last, taking_none
 from front.exit_codes import NEEDS_PERSON, REFUSED, host_exit
 from front.outcome import Host
+from front.play import Run, Signals
 from front.refusal import RefusalError
 from front.request import Request
 
@@ -14,6 +17,7 @@ UP = {"live": "blue", "edge": "up", "draining": False, "slots": {"blue": {"state
 SERVING, DRAINED = Host(status=UP), Host(status={**UP, "draining": True})
 FRESH, DOWN = Host(status={**UP, "live": None}), Host(status={**UP, "edge": "down"})
 GONE = Host(unreachable=True)
+FRONT = {"active": True, "draining": False, "keepalived": True, "bridges": {"a": "UP", "b": "UP"}}
 REQUEST = Request("drain", "campus", "a")
 
 
@@ -48,6 +52,24 @@ def test_a_host_whose_live_slot_does_not_serve_takes_no_traffic(slot):
     broken = Host(status={**UP, "slots": {"blue": slot}})
     with pytest.raises(RefusalError):
         refuse_last(REQUEST, ["a"], {"a": SERVING, "b": broken})
+
+
+@pytest.mark.parametrize(("other", "told"), [
+    ({"draining": True}, "drained"), ({"bridges": {"a": "DOWN"}}, "down"),
+    ({"keepalived": False}, "without keepalived"),
+])  # fmt: skip
+def test_a_front_host_is_only_drained_where_another_one_can_have_its_addresses(monkeypatch, other, told):
+    hosts = {"a": SERVING, "b": SERVING, "f1": Host(status={"front": FRONT}), "f2": Host(status={"front": FRONT})}
+    monkeypatch.setattr("front.draining.looked_at", lambda *_: hosts)
+    run = Run(REQUEST, Path(), Path())
+    tiers = [Tier("host", ["a"], ["a", "b"]), Tier("front host", ["f1"], ["f1", "f2"])]
+    check_others(run, tiers, Signals())
+    hosts["f2"] = Host(status={"front": {**FRONT, **other}})
+    assert taking_none(hosts) == ["f2"]
+    with pytest.raises(RefusalError) as refused:
+        check_others(run, tiers, Signals())
+    (why,) = refused.value.messages
+    assert why.startswith(f"No front host of inventory campus would be left to take traffic without f1 (f2 is {told}):")
 
 
 @pytest.mark.parametrize("phase", ["drain", "undrain"])

@@ -347,7 +347,8 @@ def targets(*several: dict[str, object], group: str = "bridge") -> list[Target]:
 def test_a_rollout_is_not_about_front_hosts():
     bridges, fronts = targets({}, {}), targets({}, group="front")
     assert played_on("upgrade", [*bridges, *fronts]) == bridges
-    assert played_on("deploy", [*bridges, *fronts]) == [*bridges, *fronts]
+    for verb in ("deploy", "drain", "undrain", "host.patch"):
+        assert played_on(verb, [*bridges, *fronts]) == [*bridges, *fronts]
     assert played_on("upgrade", fronts) == fronts  # which then says that there is no bridge among them
 
 

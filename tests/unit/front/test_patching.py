@@ -9,7 +9,7 @@ import pytest
 
 from front.__main__ import closed
 from front.draining import taking_none, taking_traffic
-from front.exit_codes import DONE, NEEDS_PERSON, REFUSED, host_exit, result_of, run_exit
+from front.exit_codes import DONE, NEEDS_PERSON, REFUSED, REVERTED, host_exit, result_of, run_exit
 from front.inventory import Target
 from front.outcome import Host, Outcome
 from front.patching import check_local, check_reboot, with_waiting
@@ -47,14 +47,17 @@ def test_the_machine_of_the_operator_is_not_rebooted_under_the_run(reboot):
 
 def test_the_hosts_after_one_that_failed_wait_and_those_without_updates_do_not():
     hosts = {"a": PATCHED, "b": LOST, "c": NEXT, "d": Host(phases=LOOKED, patch=NONE)}
+    hosts |= {"e": Host(phases=[*LOOKED, "drain", "patch", "undrain"], patch=WORK)}  # a front host has no lock
     done = with_waiting(Played(2, Outcome(hosts, ended=True), "", interrupted=False))
     assert {name: result_of(host) for name, host in done.outcome.hosts.items()} == {
-        "a": "changed", "b": "failed", "c": "waiting", "d": "unchanged",
+        "a": "changed", "b": "failed", "c": "waiting", "d": "unchanged", "e": "unchanged",
     }  # fmt: skip
     assert run_exit(done.returned, done.outcome) == NEEDS_PERSON
 
 
 def test_a_second_host_that_is_refused_does_not_hide_that_the_first_was_updated():
+    drained = Host(phases=[*LOOKED, "drain"], failed="drain", exits={"drain": 1}, patch=WORK)
+    assert run_exit(2, Outcome({"a": drained, "b": NEXT}, ended=True)) == REVERTED
     held = Host(phases=[*LOOKED, "lock"], failed="lock", exits={"lock": 2}, patch=WORK)
     assert run_exit(2, Outcome({"a": held, "b": NEXT}, ended=True)) == REFUSED
     assert run_exit(2, Outcome({"a": PATCHED, "b": held}, ended=True)) == NEEDS_PERSON

@@ -29,15 +29,17 @@ def test_the_table_of_status_says_which_host_is_drained():
 
 
 def test_the_table_of_status_says_what_a_front_host_serves():
-    front = {"active": True, "bridges": {"a": "UP", "b": "DOWN"}}
+    front = {"active": True, "draining": False, "keepalived": True, "bridges": {"a": "UP", "b": "DOWN"}}
     hosts = {
         "a": Host(status=STATUS), "f1": Host(status={"front": front}),
         "f2": Host(status={"front": {**front, "active": False}}),
         "f3": Host(status={"front": {**front, "active": None, "bridges": {}}}),
+        "f4": Host(status={"front": {**front, "active": False, "draining": True, "keepalived": False}}),
     }  # fmt: skip
     found = host_table(Request("status"), hosts, 110)[2:]
     assert [line.split(maxsplit=4)[4].rstrip("- ") for line in found] == [
         "active, 1 of 2 bridge hosts", "standby, 1 of 2 bridge hosts", "down",
+        "standby, 1 of 2 bridge hosts, drained, without keepalived",
     ]  # fmt: skip
 
 
@@ -46,7 +48,8 @@ def test_a_host_whose_packages_were_updated_has_the_versions_before_and_after():
     patch = {"ended": True, "updated": 14, "rebooted": True, "before": before,
              "after": {**before, "kernel": "6.1.0-27-amd64"}}  # fmt: skip
     planned = {"ended": False, "work": True, "updates": [{"name": "openssl"}]}
-    hosts = {"a": Host(patch=patch, changed=3), "b": Host(patch=planned, waiting=True)}
+    drained = {"front": {"active": False, "draining": True, "keepalived": True, "bridges": {"a": "UP"}}}
+    hosts = {"a": Host(patch=patch, changed=3, status=drained), "b": Host(patch=planned, waiting=True)}
     assert host_table(Request("host.patch"), hosts, 110) == [
         "HOST  RESULT",
         "a     changed",
