@@ -21,13 +21,16 @@ def backups(c: Context, hosts: Hosts) -> None:
 
 @on_hosts(
     at="time or id: the newest backup made then or before; default: the newest",
+    from_copy="get it from the repository of copies first, as on a host that replaces a lost one",
     to="scratch: prove it, the default; live: replace what Plone has", yes="do not ask, nor want a fresh backup",
 )  # fmt: skip
-def restore(c: Context, hosts: Hosts, at: str = "", to: str = "", yes: bool = False) -> None:
+def restore(
+    c: Context, hosts: Hosts, at: str = "", from_copy: bool = False, to: str = "", yes: bool = False
+) -> None:
     """Restore a backup of Plone's data to scratch, which proves it, or in place of what Plone has."""
     if to == "live" and not yes:
         ask_for_consent(f"This stops Plone and replaces its content on every host of inventory {hosts.inventory!r}.")
-    play(c, "plone.restore", hosts, at=at, to=to, yes=yes)
+    play(c, "plone.restore", hosts, at=at, from_copy=from_copy, to=to, yes=yes)
 
 
 @on_hosts(days="days for which changes can still be undone")

@@ -19,7 +19,7 @@ from front.play import Signals, wait_or_stop
 
 BRIDGE = "bridge_image"
 BESIDE = ("pilot_image", "edge_image")
-PLONE = "plone_image"
+PLONE, COPY, COPY_TO = "plone_image", "plone_copy_image", "plone_backup_copy_to"
 # Verbs about images that take an inventory, and the program of each.
 PROGRAMS = {
     "plone.lock": "builder.lock", "images.build": "builder", "images.audit": "builder.audit",
@@ -62,6 +62,8 @@ def _of_host(host: Target, asked: str, live: Outcome | None, defaults: Mapping[s
             values, (seen.plone_python if seen else None) or str(values.get("plone_python", "")),
             (seen.plone_version if seen else None) or "",
         )  # fmt: skip
+        if values.get(COPY_TO):
+            yield str(values[COPY])
     yield _bridge(values, asked or (seen.python if seen else None) or str(values.get("bridge_python", "")))
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import csv
+import hashlib
 import json
+import os
 import re
 import shutil
 import socket
@@ -134,6 +136,57 @@ def test_a_restore_in_place_brings_the_backup_back_and_is_refused_without_a_fres
     again = operator.types("plone.restore", "--to", "live", "--at", second, "--yes")
     assert again.returncode == 0, again.stdout
     assert asked("/after-the-backup") == 200
+
+
+def content(backup: str, directory: Path) -> dict[str, str]:
+    """Return the digests of what Plone has in its volume: the database as far as a backup goes, and each blob."""
+    data = Path(docker("inspect", "--format", VOLUME, PLONE).strip())
+    size = json.loads((directory / backup / "manifest.json").read_text())["size"]
+    with (data / "filestorage/Data.fs").open("rb") as stream:
+        found = {"Data.fs": hashlib.sha256(stream.read(size)).hexdigest()}
+    blobs = data / "blobstorage"
+    return found | {
+        str(path.relative_to(blobs)): hashlib.sha256(path.read_bytes()).hexdigest() for path in blobs.rglob("*.blob")
+    }
+
+
+# Of the host nothing is left but what a deployment brings: its data, its backups and its state are gone.
+@pytest.mark.timeout(1200)
+def test_a_lost_host_comes_back_from_a_copy_elsewhere(operator: Operator, directory: Path, tmp_path: Path) -> None:
+    place, lost = tmp_path / "nas", tmp_path / "lost"
+    place.mkdir()
+    os.chown(place, 500, 500)
+    named = operator.with_variables(tmp_path / "named", plone_backup_copy_to=str(place))
+    without = named.types("deploy")
+    assert (without.returncode, "backup-copy/password" in sentences(without)) == (2, True)
+    secrets = tmp_path / "named/backup-copy"
+    secrets.mkdir()
+    (secrets / "password").write_text("a secret\n")
+    assert named.types("deploy").returncode == 0
+    assert asked("", **{"@type": "Document", "id": "kept-elsewhere", "title": "Kept elsewhere"}) == 201
+    done = named.types("plone.backup")
+    assert (done.returncode, f"It was copied to {place}" in sentences(done)) == (0, True)
+    (backup,) = sorted(path.name for path in directory.glob("2*") if path.is_dir())
+    listed = named.types("plone.backups")
+    assert (listed.returncode, f"{backup} also on this host" in sentences(listed)) == (0, True)
+    before, used = content(backup, directory), named.status()["copy"]
+    (secrets / "password").write_text("another\n")
+    wrong = named.types("deploy")
+    assert (wrong.returncode, "does not open the repository" in sentences(wrong)) == (1, True)
+    (secrets / "password").write_text("a secret\n")
+    directory.rename(lost)
+    assert named.types("destroy", "--data", "--yes").returncode == 0
+    assert named.types("deploy", seconds=1200).returncode == 0
+    assert (asked("/kept-elsewhere"), named.status()["copy"]["repository"]) == (404, used["repository"])
+    foreign = named.types("plone.backup")
+    assert (foreign.returncode, "has copies of another site" in sentences(foreign)) == (1, True)
+    shutil.rmtree(directory)
+    restored = named.types("plone.restore", "--from-copy", "--to", "live", "--yes")
+    assert (restored.returncode, f"Plone serves backup {backup}" in sentences(restored)) == (0, True)
+    assert (content(backup, lost), asked("/kept-elsewhere")) == (before, 200)
+    again = named.types("plone.backup")
+    assert (again.returncode, f"It was copied to {place}" in sentences(again)) == (0, True)
+    assert operator.types("deploy").returncode == 0
 
 
 @pytest.mark.usefixtures("directory")

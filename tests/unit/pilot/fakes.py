@@ -17,6 +17,7 @@ from eduhub_pilot.adapters.haproxy import Proxy
 from eduhub_pilot.adapters.store import Store
 from eduhub_pilot.model.errors import EngineDownError, ProxyDownError
 from eduhub_pilot.model.facts import SLOTS, Container, Found, Image, Look
+from eduhub_pilot.model.program import Program
 from eduhub_pilot.model.slot_container import SlotContainer
 
 # Ids of releases, oldest first.
@@ -211,6 +212,8 @@ class FakeEngine:
     health: Callable[[], str | None] = lambda: None
     works: Callable[[tuple[str, ...]], Look] = lambda _: Look(0, "")
     worked: list[tuple[tuple[str, ...], dict[str, str], bool]] = field(default_factory=list)
+    runs: Callable[[Program], Look] = lambda _: Look(0, "")
+    programs: list[Program] = field(default_factory=list)
     says_version: str = "20.10.24+dfsg1"
     down: bool = False
     made: int = 0
@@ -373,6 +376,14 @@ class FakeEngine:
         done = self.works(tuple(command))
         between()
         return done
+
+    def program(self, wanted: Program, seconds: float | None, between: Callable[[], None]) -> Look:
+        self._asked()
+        assert seconds is None or seconds > 0
+        self._needed(wanted.image)
+        between()
+        self.programs.append(wanted)
+        return self.runs(wanted)
 
 
 class FakeStore(Store):

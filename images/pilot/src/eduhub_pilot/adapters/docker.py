@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from eduhub_pilot.model.errors import EngineDownError
 from eduhub_pilot.model.facts import Container, Found, Image, Look
+from eduhub_pilot.model.program import Program
 from eduhub_pilot.model.slot_container import SlotContainer
 
 if TYPE_CHECKING:
@@ -102,6 +103,13 @@ class Engine(Protocol):
         It may write to /tmp, to the host's `folders`, each at the path it has there, and, with `writes`, to the mounts
         of `like` that `like` may write. It has no network and no capability, takes as long as it takes, and
         `between` is called several times a second. The output holds what it printed and its errors.
+        """
+
+    def program(self, wanted: Program, seconds: float | None, between: Callable[[], None]) -> Look:
+        """Run a program once, for `seconds` at most, as the user of its image.
+
+        It has the host's network and no capability, and writes to /tmp and its mounts only. A container of its name is
+        removed before. `between` is called several times a second. The output holds what it printed and its errors.
         """
 
 
@@ -255,6 +263,16 @@ class DockerEngine:
         with self._made(name, like, "whose data could be worked on", create) as started:
             return self._waited(name, None, between, stderr=True) if started else Look(127, "", "absent")
 
+    def program(self, wanted: Program, seconds: float | None, between: Callable[[], None]) -> Look:
+        self.discard(wanted.name)  # left by a pilot that was killed
+        try:
+            with self._asking() as client:
+                _create_program(client, wanted)
+                client.start(wanted.name)
+            return self._waited(wanted.name, seconds, between, stderr=True)
+        finally:
+            self.discard(wanted.name)
+
     @contextmanager
     def _made(self, name: str, like: str, purpose: str, create: Callable[[APIClient, Any], None]) -> Iterator[bool]:
         """Make and start a container like another for as long as the block lasts; yield whether it started."""
@@ -277,7 +295,7 @@ class DockerEngine:
         with self._asking() as client:
             while (state := client.inspect_container(name)["State"])["Running"]:
                 if deadline is not None and time.monotonic() > deadline:
-                    return Look(137, "", "seconds")
+                    return Look(137, client.logs(name).decode(errors="replace") if stderr else "", "seconds")
                 between()
                 time.sleep(LOOK_PAUSE_SECONDS)
             # An engine may miss that the kernel killed the program for its memory; nothing else kills it.
@@ -346,6 +364,33 @@ def _create_work(
         "mem_limit": like["HostConfig"].get("Memory") or None,
     }
     _create_like(client, name, like, command, "work", options)
+
+
+def _create_program(client: APIClient, wanted: Program) -> None:
+    from docker.types import LogConfig, Mount  # noqa: PLC0415
+
+    client.create_container(
+        wanted.image,
+        name=wanted.name,
+        hostname=wanted.hostname,
+        command=list(wanted.command),
+        environment=dict(wanted.environment),
+        labels=dict(wanted.labels),
+        # What a proxy is told stands among the program's own settings.
+        use_config_proxy=False,
+        host_config=client.create_host_config(
+            network_mode="host",
+            read_only=True,
+            tmpfs={"/tmp": ""},  # noqa: S108 - the container's own
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges:true"],
+            mounts=[Mount(each.target, each.source, each.type, each.read_only) for each in wanted.mounts],
+            mem_limit=wanted.memory,
+            pids_limit=256,
+            cpu_shares=LOOK_SHARES,
+            log_config=LogConfig(type="json-file", config={"max-size": "16m", "max-file": "1"}),
+        ),
+    )
 
 
 def _create_like(

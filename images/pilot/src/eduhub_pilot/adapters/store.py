@@ -35,7 +35,7 @@ RUNS = 10
 MOST_EXAMINED = 20
 NOW = "now.json"
 SETTINGS = "settings.json"
-BACKUP, FAILED = "plone-backup.json", "failed"
+BACKUP, COPY, FAILED = "plone-backup.json", "plone-copy.json", "failed"
 PLONE_UPGRADE = "plone-upgrade.json"
 LIST = ["./invoke", "rollback", "--list"]
 RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}")
@@ -278,9 +278,25 @@ class Store:
             kept = {"schema": SCHEMA, **self._backup_file(), FAILED: failure}
             self._write(self.root / BACKUP, json.dumps(kept, indent=1) + "\n")
 
+    def copy(self) -> dict[str, Any]:
+        """Return what `save_copy` kept of the repository of copies; empty where there is none, or none to be read.
+
+        `to`, its `repository` id, and, once there is one, the `last` copy, how it was last `checked`, and what `failed`
+        since.
+        """
+        return self._json_of(COPY)
+
+    def save_copy(self, copy: Mapping[str, Any]) -> None:
+        """Keep what is known of the repository of copies."""
+        with self.guard():
+            self._write(self.root / COPY, json.dumps({"schema": SCHEMA, **copy}, indent=1) + "\n")
+
     def _backup_file(self) -> dict[str, Any]:
+        return self._json_of(BACKUP)
+
+    def _json_of(self, name: str) -> dict[str, Any]:
         try:
-            found = json.loads(self._read(self.root / BACKUP) or "{}")
+            found = json.loads(self._read(self.root / name) or "{}")
         except ValueError:
             return {}
         return found if isinstance(found, dict) else {}

@@ -41,6 +41,7 @@ def status(host: Host) -> Outcome:
         "draining": host.store.draining(),
         "plone": inspection.plone,
         "backup": host.store.backup(),
+        "copy": host.store.copy() or None,
         "notes": [each.document() for each in (*inspection.notes, *disagreements(inspection, slot), *_backup(host))],
     }
     return Outcome("status_reported", message_of(document), False, {"status": document})
@@ -66,6 +67,9 @@ def _backup(host: Host) -> Iterator[Finding]:
     if failed := host.store.backup_failure():
         message = f"The backup of Plone at {failed.get('time')} (run {failed.get('run')}) failed: {failed.get('why')}"
         yield Finding("last_backup_failed", message, [["./invoke", "plone.backup"]])
+    if failed := host.store.copy().get("failed"):
+        message = f"The copy of a backup of Plone at {failed['time']} (run {failed['run']}) failed: {failed['why']}"
+        yield Finding("last_copy_failed", message, [["./invoke", "plone.backup"]])
 
 
 def _rollout(inspection: Inspection) -> dict[str, Any] | None:
@@ -152,6 +156,8 @@ def message_of(document: dict[str, Any]) -> str:
         lines.append(f"Plone {plone['version']} runs on Python {plone['python']}{several}.{ready}")
     if backup := document["backup"]:
         lines.append(f"Last proven backup of Plone: {backup.get('id')}, as of {backup.get('recovery_point')}.")
+    if (copy := document["copy"]) and (last := copy.get("last")):
+        lines.append(f"Newest copy of a backup: {last['id']}, in {copy['to']}.")
     if (last := document["last"]) and last["result"] == "reverted":
         lines.append(ended(Last(**last)))
     return " ".join([*lines, *(note["message"] for note in document["notes"])])

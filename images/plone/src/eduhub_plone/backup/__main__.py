@@ -20,12 +20,12 @@ from typing import Any
 from ..place import place, plone_version
 from . import restore, upgrade
 from .errors import BackupError
-from .files import ZEO_SOCKET, shown
-from .make import Site, Timer, make
+from .files import ZEO_SOCKET, need_space, shown
+from .make import Site, Timer, make, usable
 from .pack import pack, told
 from .pages import rendered
 from .prove import prove, restored
-from .repository import SCRATCH, Backup, backups, chosen, remove, superfluous
+from .repository import FETCHED, SCRATCH, Backup, backups, chosen, remove, superfluous
 
 VOLUME = Path("/data")
 DATA = place(VOLUME, plone_version())
@@ -70,6 +70,9 @@ def main(words: Sequence[str]) -> int:
     rendering.add_argument("--at", default="", help="the newest made then or before; without it the newest")
     packing = commands.add_parser("pack", help="remove from the database what is no longer the content")
     packing.add_argument("--days", type=float, required=True, help="days for which changes can still be undone")
+    room = commands.add_parser("room", help="make the directory that a copy of a backup is fetched to")
+    room.add_argument("--bytes", type=int, required=True, help="how large it is")
+    commands.add_parser("clear", help="remove what was fetched")
     for name, summary in UPGRADE.items():
         step = commands.add_parser(name, help=summary)
         step.add_argument("--at", default="", help="id of the backup")
@@ -82,11 +85,12 @@ def main(words: Sequence[str]) -> int:
         step.add_argument("--at", default="", help="the newest made then or before; without it the newest")
         step.add_argument("--run", default="", help="id of the run")
         step.add_argument("--stack", default="", help="name of the stack")
+        step.add_argument("--any-site", action="store_true", help="also where the backup is of another site")
     options = parser.parse_args(words)
     os.umask(0o027)  # as Plone has it, whose files a restore writes
     try:
         known = {"make": made, "list": listed, "prove": proved, "plan": planned, "pages": paged,
-                 "pack": packed, **dict.fromkeys(UPGRADE, upgraded)}  # fmt: skip
+                 "room": roomed, "clear": cleared, "pack": packed, **dict.fromkeys(UPGRADE, upgraded)}  # fmt: skip
         answer = known.get(options.command, stepped)(options)
         code = 0
     except BackupError as error:
@@ -124,6 +128,21 @@ def made(options: argparse.Namespace) -> dict[str, Any]:
     return {"code": "backup_proven", "message": message, "backup": document, "removed": [each.id for each in gone]}
 
 
+def roomed(options: argparse.Namespace) -> dict[str, Any]:
+    """Make an empty directory for a copy of a backup that is fetched."""
+    usable(DIRECTORY)
+    shutil.rmtree(DIRECTORY / FETCHED, ignore_errors=True)
+    need_space(DIRECTORY, options.bytes, "The copy of the backup")
+    (DIRECTORY / FETCHED).mkdir()
+    return {"code": "copy_fetched", "message": "There is room for the copy."}
+
+
+def cleared(_: argparse.Namespace) -> dict[str, Any]:
+    """Remove what was fetched."""
+    shutil.rmtree(DIRECTORY / FETCHED, ignore_errors=True)
+    return {"code": "copy_fetched", "message": "What was fetched is removed."}
+
+
 def packed(options: argparse.Namespace) -> dict[str, Any]:
     """Pack the database of the running site."""
     site, begun = Site(DATA), time.monotonic()
@@ -140,7 +159,7 @@ def planned(options: argparse.Namespace) -> dict[str, Any]:
     site, found = Site(DATA), backups(DIRECTORY)
     site.check(os.environ)
     backup = chosen(found, options.at)
-    plan = restore.plan(site, backup, found, options.stack, plone_version())
+    plan = restore.plan(site, backup, found, options.stack, plone_version(), options.any_site)
     return {"code": "restore_planned", "message": f"Backup {backup.id} can be restored.", "backup": backup.document(),
             **plan}  # fmt: skip
 

@@ -27,6 +27,8 @@ ID = re.compile(r"\d{8}T\d{6}Z")
 ID_FORMAT = "%Y%m%dT%H%M%SZ"
 UNFINISHED = ".unfinished-"
 SCRATCH = ".scratch"
+# A copy that was fetched from a repository elsewhere is alone in a directory of backups of its own, below this one.
+FETCHED = ".copy"
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Backup:
             "id": self.id, "state": self.state, "why": why, "proof_seconds": proof.get("seconds"),
             "restore_seconds": proof.get("restore_seconds"),
             "note": " ".join(filter(None, (known.get("note"), proof.get("note")))) or None,
+            "sites": sorted(each for each in (known.get("sites") or {}).values() if each),
             **{name: known.get(name) for name in names},
         }  # fmt: skip
 
@@ -170,4 +173,5 @@ def clean(directory: Path) -> None:
     """Remove what a run left that was killed."""
     for path in directory.glob(f"{UNFINISHED}*"):
         shutil.rmtree(path)
-    shutil.rmtree(directory / SCRATCH, ignore_errors=True)
+    for name in (SCRATCH, FETCHED):
+        shutil.rmtree(directory / name, ignore_errors=True)

@@ -35,11 +35,12 @@ def interrupted(site: Site) -> str | None:
 
 
 def plan(
-    site: Site, backup: Backup, found: Sequence[Backup], stack: str, version: str | None
+    site: Site, backup: Backup, found: Sequence[Backup], stack: str, version: str | None, any_site: bool = False
 ) -> dict[str, Any]:
     """Return what a restore would do. Raises RefusedError where it must not be tried.
 
-    `fresh`: whether a proven backup holds the site as it is now.
+    `fresh`: whether a proven backup holds the site as it is now. `foreign`: whether the backup is of another site,
+    which only `any_site` allows.
     """
     refuse_interrupted(site)
     if backup.state != "proven":
@@ -59,7 +60,8 @@ def plan(
     with zodb.opened(site.database) as storage:
         now = storage.lastTransaction().hex()
         here = zodb.sites(storage)
-    if here and identities({"sites": here}) and not identities(manifest) & identities({"sites": here}):
+    foreign = bool(here and identities({"sites": here}) and not identities(manifest) & identities({"sites": here}))
+    if foreign and not any_site:
         raise RefusedError(
             "backup_foreign",
             f"Backup {backup.id} is of another site: it has none of those in this database. Nothing was changed.",
@@ -67,7 +69,7 @@ def plan(
     needed = manifest["size"] + manifest["blob_bytes"]
     need_space(site.data, needed, "The restored copy, beside the data that stays,")
     fresh = any(each.state == "proven" and each.whole()["last_transaction"] == now for each in found)
-    return {"fresh": fresh, "now": zodb.when(bytes.fromhex(now)), "bytes": needed}
+    return {"fresh": fresh, "foreign": foreign, "now": zodb.when(bytes.fromhex(now)), "bytes": needed}
 
 
 def stage(site: Site, backup: Backup, directory: Path, run: str) -> None:

@@ -53,7 +53,7 @@ def volume(live) -> Volume:
 
 
 def go(volume: Volume, **more: Any) -> Any:
-    given = {"at": "", "to": "live", "agreed": False, "start_seconds": 60.0, **more}
+    given = {"at": "", "to": "live", "agreed": False, "start_seconds": 60.0, "from_copy": False, **more}
     options = argparse.Namespace(run="run-9", owner="ana@desk", directory="/backups", **given)
     try:
         return restore.run(volume.world.host, options)
@@ -145,7 +145,7 @@ def test_one_that_another_run_takes_the_lock_of_is_reverted(volume):
 
     volume.world.engine.works = taken
     given = argparse.Namespace(run="run-9", owner="ana@desk", directory="/backups", at="", to="live", agreed=True,
-                               start_seconds=60.0)  # fmt: skip
+                               start_seconds=60.0, from_copy=False)  # fmt: skip
     with pytest.raises(PilotError) as failed:
         restore.run(volume.world.host, given)
     assert (failed.value.code, serves(volume)) == ("restore_reverted", ("old", "running"))

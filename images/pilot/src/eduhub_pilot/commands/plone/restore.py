@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from eduhub_pilot.adapters.host import Heart, Host
-from eduhub_pilot.commands.plone import work
+from eduhub_pilot.commands.plone import copies, work
 from eduhub_pilot.model.errors import FailedError, PilotError, RefusedError
 from eduhub_pilot.model.facts import PLONE
 from eduhub_pilot.model.outcome import Outcome
@@ -17,6 +17,8 @@ LOG_LINES = 10
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     work.add_arguments(parser)
+    copies.add_arguments(parser)
+    parser.add_argument("--from-copy", action="store_true", help="get the backup from the repository of copies first")
     parser.add_argument("--at", default="", help="the newest backup made then or before; without it the newest")
     parser.add_argument("--to", default="", help="scratch, or live; scratch without it")
     parser.add_argument("--agreed", action="store_true", help="also without a backup of what is replaced")
@@ -29,8 +31,17 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
         message = f"A backup is restored to scratch or live, not to {options.to[:40]!r}. Nothing was changed."
         raise RefusedError("restore_target_unknown", message, ["./invoke", "plone.restore", "--to", "scratch"])
     work.plone(host)
+    restore = _live if options.to == "live" else _scratch
     with work.locked(host, options.run, options.owner, "plone.restore") as heart:
-        return _live(host, options, heart) if options.to == "live" else _scratch(host, options, heart)
+        if not options.from_copy:
+            return restore(host, options, heart)
+        if options.to == "live":
+            _refuse_early(host)
+        with copies.fetched(host, options, heart) as folder:
+            alone = argparse.Namespace(**{**vars(options), "directory": folder, "at": ""})
+            if options.to == "live":
+                _scratch(host, alone, heart)
+            return restore(host, alone, heart)
 
 
 def _scratch(host: Host, options: argparse.Namespace, heart: Heart) -> Outcome:
@@ -47,11 +58,20 @@ def _at(time: str) -> list[str]:
 def _live(host: Host, options: argparse.Namespace, heart: Heart) -> Outcome:
     """Replace Plone's data by that of a backup; on any failure Plone serves what it had."""
     name, begun = host.settings.container(PLONE), host.clock.monotonic()
-    work.refuse_standby(host)
-    work.refuse_unconfirmed(host)
+    _refuse_early(host)
     _end_interrupted(host, options, heart)
-    planned = work.worked(host, options.directory, ["plan", *_at(options.at), f"--stack={host.settings.stack}"], heart)
+    words = ["plan", *_at(options.at), f"--stack={host.settings.stack}", *(["--any-site"] if options.from_copy else [])]
+    planned = work.worked(host, options.directory, words, heart)
     backup = planned["backup"]
+    if options.from_copy and not options.agreed:
+        other = "which is another site than the copy's, " if planned["foreign"] else ""
+        raise RefusedError(
+            "backup_not_fresh",
+            f"The copy of backup {backup['id']} restores, and would replace what Plone has on this host, {other}last "
+            f"changed {planned['now']}. Nothing was changed. Agree with --yes; the replaced data stays in Plone's "
+            "volume.",
+            ["./invoke", "plone.restore", "--from-copy", "--at", backup["id"], "--to", "live", "--yes"],
+        )
     if not planned["fresh"] and not options.agreed:
         raise RefusedError(
             "backup_not_fresh",
@@ -91,6 +111,11 @@ def _live(host: Host, options: argparse.Namespace, heart: Heart) -> Outcome:
         "expire."
     )
     return Outcome("restored", message, True, data, [work.LIST])
+
+
+def _refuse_early(host: Host) -> None:
+    work.refuse_standby(host)
+    work.refuse_unconfirmed(host)
 
 
 def _end_interrupted(host: Host, options: argparse.Namespace, heart: Heart) -> None:

@@ -1,0 +1,332 @@
+"""Proven backups are copied into a repository and restored from it; what restic fails at is told in a sentence."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eduhub_pilot.commands.plone import backup, backups, copies, copy, restore
+from eduhub_pilot.commands.preflight import preflight
+from eduhub_pilot.model.copies import Told, chosen, copies_in, failure, told, waiting
+from eduhub_pilot.model.errors import EngineDownError, FailedError, RefusedError
+from eduhub_pilot.model.facts import Container, Image, Look
+from eduhub_pilot.model.program import Program
+from eduhub_pilot.rollout.status import status
+
+IMAGE, PLACE, DIRECTORY = "eduhub/copy:trixie", "/mnt/nas/eduhub", "/var/backups/eduhub/plone"
+WHERE = {
+    "to": PLACE, "image": IMAGE, "name": "eduhub@cms", "check_days": 7.0,
+    "keep": {"daily": 14, "weekly": 8, "monthly": 0},
+}  # fmt: skip
+HERE = Told(**WHERE)
+LOCKED = '{"message_type":"exit_error","code":11,"message":"Fatal: unable to create lock in backend: locked by eduhub"}'
+
+
+def document(name: str, site: str = "a1", state: str = "proven") -> dict[str, Any]:
+    time = f"{name[:4]}-{name[4:6]}-{name[6:8]}T{name[9:11]}:{name[11:13]}:{name[13:15]}Z"
+    return {"id": name, "time": time, "state": state, "sites": [site], "seconds": {}, "proof_seconds": 1.0,
+            "recovery_point": time}  # fmt: skip
+
+
+FIRST, SECOND, THIRD = (document(f"2026010{day}T030000Z") for day in (1, 2, 3))
+
+
+@dataclass
+class Restic:
+    """A repository, and what restic answers about it. `fails` has the end of a command."""
+
+    fails: dict[str, Look] = field(default_factory=dict)
+    there: bool = False
+    snapshots: list[list[str]] = field(default_factory=list)
+    programs: list[Program] = field(default_factory=list)
+
+    @property
+    def commands(self) -> list[str]:
+        return [each.command[0] for each in self.programs]
+
+    def runs(self, program: Program) -> Look:
+        self.programs.append(program)
+        words = list(program.command)
+        if words[0] in self.fails:
+            return self.fails[words[0]]
+        if words[0] == "init":
+            self.there = True
+        elif not self.there:
+            return Look(10, '{"message_type":"exit_error","code":10,"message":"Fatal: repository does not exist"}')
+        if words[0] == "backup":
+            self.snapshots.append(words[words.index("--tag") + 1].split(","))
+            return Look(0, '{"message_type":"summary","data_added_packed":2500000}')
+        listed = [{"id": f"s{at}", "tags": each} for at, each in enumerate(self.snapshots)]
+        outputs = {
+            "cat": f'{{\n  "version": 2,\n  "id": "{"7" * 64}"\n}}', "snapshots": json.dumps(listed),
+            "stats": '{"total_size":4096}',
+        }  # fmt: skip
+        return Look(0, outputs.get(words[0], ""))
+
+
+@pytest.fixture
+def site(live, tmp_path, monkeypatch):
+    """A host with a Plone, three proven backups, and what a deployment brings for copies."""
+    live.engine.containers["eduhub-plone"] = Container("eduhub-plone", "running", "sha256:plone", health="healthy")
+    live.engine.images[IMAGE] = Image("sha256:copy", None)
+    live.here, live.restic, live.foreign = [FIRST, SECOND, THIRD], Restic(), False
+    monkeypatch.setattr(copies, "has_files", lambda _: True)
+    monkeypatch.setattr("eduhub_pilot.commands.preflight.MEMORY", tmp_path / "meminfo")
+    (tmp_path / "meminfo").write_text("MemAvailable: 99999999 kB\n")
+
+    def works(command: tuple[str, ...]) -> Look:
+        answers: dict[str, dict[str, Any]] = {
+            "list": {"code": "backups_listed", "backups": [dict(each) for each in reversed(live.here)]},
+            "make": {"code": "backup_proven", "backup": dict(live.here[-1]), "removed": []},
+            "prove": {"code": "backup_proven", "backup": FIRST},
+            "plan": {"code": "restore_planned", "backup": FIRST, "fresh": False, "foreign": live.foreign, "now": "now"},
+            "settle": {"code": "restore_stepped", "before": "before-restore"},
+            "interrupted": {"code": "restore_stepped", "interrupted": None},
+        }
+        answer = answers.get(command[3], {"code": "copy_fetched"})
+        return Look(0, json.dumps({"exit": 0, "message": "Said.", **answer}))
+
+    live.engine.works, live.engine.runs, live.engine.health = works, live.restic.runs, lambda: "healthy"
+    return live
+
+
+def options(**more: Any) -> argparse.Namespace:
+    given = {
+        "run": "run-9", "owner": "ana@desk", "directory": DIRECTORY, "full": False, "within_days": 0.0, "keep": "14",
+        "days": "30", "full_days": "7", "at": "", "to": "", "copy": json.dumps(WHERE), "from_copy": False,
+        "agreed": False, "start_seconds": 60.0,
+    }  # fmt: skip
+    return argparse.Namespace(**{**given, **more})
+
+
+def ids(restic: Restic) -> list[str]:
+    return [tags[1] for tags in restic.snapshots]
+
+
+def test_the_first_use_makes_a_repository_and_copies_every_proven_backup_oldest_first(site):
+    site.here = [FIRST, document("20260102T030000Z", state="damaged"), THIRD]
+    held = []
+    site.engine.runs = lambda program: held.append(site.store.lock()) or site.restic.runs(program)
+    done = backup.run(site.host, options())
+    assert (done.code, ids(site.restic), set(held)) == ("backup_proven", [FIRST["id"], THIRD["id"]], {None})
+    assert f"It was copied to {PLACE}, with 1 before it, in 0.0 s (5.0 MB were new there)." in done.message
+    assert site.restic.commands[:3] == ["cat", "init", "cat"]
+    saved = site.restic.programs[site.restic.commands.index("backup")]
+    assert [(each.source, each.target, each.read_only) for each in saved.mounts[2:]] == [
+        (PLACE, "/repository", False), (f"{DIRECTORY}/{FIRST['id']}", "/backup/files", True),
+        (f"{DIRECTORY}/database", "/backup/database", True),
+    ]  # fmt: skip
+    forgot = site.restic.programs[site.restic.commands.index("forget")].command
+    assert [word for word in forgot if "keep" in word] == ["--keep-daily=14", "--keep-weekly=8"]
+    assert forgot[forgot.index("--host") + 1] == "eduhub@cms"
+    found = status(site.host)
+    assert (found.data["status"]["copy"]["last"]["id"], found.data["status"]["notes"]) == (THIRD["id"], [])
+    assert f"Newest copy of a backup: {THIRD['id']}, in {PLACE}." in found.message
+    assert [each["backup"] for each in site.noted("copied", "run-9")] == [FIRST["id"], THIRD["id"]]
+
+
+def test_no_secret_is_in_what_the_engine_is_told(site):
+    backup.run(site.host, options(copy=json.dumps({**WHERE, "to": "sftp:backup@nas:/srv"})))
+    for program in site.restic.programs:
+        assert "--password-file" in program.command
+        assert set(program.environment) == {"GOMEMLIMIT", "TZ"}
+        assert "StrictHostKeyChecking=yes" in " ".join(program.command)
+        assert "/repository" not in [each.target for each in program.mounts]
+
+
+def test_a_later_backup_copies_what_is_newer_and_not_what_is_no_longer_kept_there(site):
+    site.here = [FIRST, SECOND]
+    backup.run(site.host, options())
+    site.restic.snapshots.pop(0)  # by its retention
+    site.here.append(THIRD)
+    backup.run(site.host, options(run="run-10"))
+    assert ids(site.restic) == [SECOND["id"], THIRD["id"]]
+
+
+def test_the_repository_is_checked_part_by_part_when_that_is_due(site):
+    checked = []
+    for days in (0, 1, 6, 7 * 11):
+        site.clock.sleep(days * 86400)
+        site.restic.programs.clear()
+        backup.run(site.host, options(run=f"run-{days + 10}"))
+        checked += [word for each in site.restic.programs for word in each.command if "subset" in word]
+    assert checked == [f"--read-data-subset={part}/12" for part in (1, 2, 3)]
+    site.clock.sleep(7 * 86400)
+    site.restic.fails["check"] = Look(1, "pack 7f: not a valid pack")
+    with pytest.raises(FailedError) as failed:
+        backup.run(site.host, options(run="run-99"))
+    assert failed.value.code == "copy_damaged"
+
+
+ENDS = [
+    (Look(12, ""), "copy_password_wrong"),
+    (Look(11, LOCKED), "copy_locked"),
+    (Look(1, "Fatal: write /repository/data/7f: no space left on device"), "copy_space_short"),
+    (Look(1, "subprocess ssh: Host key verification failed."), "copy_unreachable"),
+    (Look(1, "subprocess ssh: backup@nas: Permission denied (publickey)."), "copy_unreachable"),
+    (Look(1, "Fatal: unable to open repository: dial tcp: connect: connection refused"), "copy_unreachable"),
+    (Look(137, "retrying after 5s", "seconds"), "copy_unreachable"),
+    (Look(137, "", "memory"), "copy_failed"),
+    (Look(1, "Fatal: mkdir /repository/keys: permission denied"), "copy_failed"),
+    (Look(3, "Warning: at least one source file could not be read"), "copy_failed"),
+]
+
+
+@pytest.mark.parametrize(("look", "code"), ENDS)
+def test_a_failed_copy_leaves_the_backup_proven_and_is_told_until_one_succeeds(site, look, code):
+    site.restic.fails["cat"] = look
+    with pytest.raises(FailedError) as failed:
+        backup.run(site.host, options())
+    assert (failed.value.code, failed.value.data["backup"]["state"]) == (code, "proven")
+    assert failed.value.message.startswith(f"Backup {THIRD['id']} is proven, and was not copied. ")
+    found = status(site.host).data["status"]
+    assert (found["backup"]["id"], [each["code"] for each in found["notes"]]) == (THIRD["id"], ["last_copy_failed"])
+    assert [each["code"] for each in site.noted("failed", "run-9")] == [code]
+    site.restic.fails.clear()
+    backup.run(site.host, options(run="run-10"))
+    assert (status(site.host).data["status"]["notes"], len(site.restic.snapshots)) == ([], 3)
+
+
+def test_a_place_that_was_a_repository_and_is_empty_now_gets_no_new_one(site):
+    backup.run(site.host, options())
+    site.restic.there = False  # its mount is gone
+    with pytest.raises(FailedError) as failed:
+        backup.run(site.host, options(run="run-10"))
+    assert (failed.value.code, failed.value.next[0]) == ("copy_repository_missing", ["findmnt", PLACE])
+    assert not site.restic.there
+
+
+def test_a_mount_point_that_is_gone_is_a_repository_that_does_not_answer(site):
+    def refused(_: Program) -> Look:
+        raise EngineDownError("The Docker Engine refused: bind source path does not exist: /mnt/nas/eduhub.")
+
+    site.engine.runs = refused
+    with pytest.raises(FailedError) as failed:
+        backup.run(site.host, options())
+    assert failed.value.code == "copy_unreachable"
+
+
+def test_copies_of_another_site_under_the_same_name_are_left_alone(site):
+    site.restic.there, site.restic.snapshots = True, [["eduhub-plone", "20270101T000000Z", "site:b2"]]
+    with pytest.raises(FailedError) as failed:
+        backup.run(site.host, options())
+    assert (failed.value.code, ids(site.restic)) == ("copy_foreign", ["20270101T000000Z"])
+    assert not {"backup", "forget"} & set(site.restic.commands)
+
+
+def test_a_second_run_leaves_the_repository_to_the_one_that_copies(site):
+    with copies.alone(site.host) as free:
+        done = backup.run(site.host, options())
+        with pytest.raises(RefusedError) as refused:
+            restore.run(site.host, options(from_copy=True))
+    assert (free, "still runs, and takes this backup too" in done.message, refused.value.code) == (
+        True, True, "copy_running",
+    )  # fmt: skip
+    assert site.restic.programs == []
+
+
+def test_a_deployment_makes_sure_of_the_repository_and_goes_on_where_a_known_one_is_away(site):
+    first, again = (copy.run(site.host, options()) for _ in range(2))
+    assert [(each.code, each.changed) for each in (first, again)] == [("copy_ready", True), ("copy_ready", False)]
+    site.restic.fails["cat"] = Look(1, "connection refused")
+    assert copy.run(site.host, options()).code == "copy_later"
+    with pytest.raises(FailedError, match="does not answer"):
+        copy.run(site.host, options(copy=json.dumps({**WHERE, "to": "/mnt/other"})))
+    assert copy.run(site.host, options(copy="")).code == "copy_ready"
+    assert site.store.copy().keys() <= {"schema"}
+
+
+def test_preflight_finds_a_repository_that_a_backup_could_not_use(site):
+    assert preflight(site.host, "next", where=HERE).findings == ()
+    site.restic.fails["cat"] = Look(12, "")
+    assert [each.code for each in preflight(site.host, "next", where=HERE).findings] == ["copy_password_wrong"]
+    assert preflight(site.host, "next").findings == ()
+
+
+def test_the_list_says_which_backups_have_a_copy_and_what_is_only_there(site):
+    backup.run(site.host, options())
+    site.here.pop(0)
+    done = backups.run(site.host, options())
+    assert [each["copied"] for each in done.data["backups"]] == [True, True]
+    assert f"  {SECOND['id']}  also on this host\n" in done.message
+    assert done.message.endswith(f"  {FIRST['id']}  only there")
+    site.restic.fails["cat"] = Look(1, "connection refused")
+    done = backups.run(site.host, options())
+    assert ([each["copied"] for each in done.data["backups"]], done.code) == ([None, None], "backups_listed")
+
+
+def test_a_copy_is_fetched_proven_and_restored_in_place_of_another_site_once_that_is_agreed_to(site):
+    backup.run(site.host, options())
+    site.foreign = True
+    wanted = {"from_copy": True, "to": "live", "at": "2026-01-02"}
+    with pytest.raises(RefusedError, match="another site than the copy's") as refused:
+        restore.run(site.host, options(**wanted))
+    assert refused.value.code == "backup_not_fresh"
+    site.engine.worked.clear()
+    assert restore.run(site.host, options(**wanted, agreed=True)).code == "restored"
+    fetched = [program for program in site.restic.programs if program.command[0] == "restore"][-2:]
+    assert [program.command[-4:-2] for program in fetched] == [
+        ["--target", f"/restored/{SECOND['id']}"], ["--target", "/restored/database"],
+    ]  # fmt: skip
+    below = f"{DIRECTORY}/.copy"
+    steps = [(command[3], next(iter(folders))) for command, folders, _ in site.engine.worked]
+    assert steps == [
+        ("room", DIRECTORY), *((step, below) for step in ("prove", "interrupted", "plan", "stage", "swap", "settle")),
+        ("clear", DIRECTORY),
+    ]  # fmt: skip
+    assert site.store.lock() is None
+
+
+def test_without_a_repository_or_a_copy_none_is_restored(site):
+    for given in (options(from_copy=True, copy=""), options(from_copy=True)):
+        site.restic.there = True
+        with pytest.raises(RefusedError) as refused:
+            restore.run(site.host, given)
+        assert refused.value.code == "copy_unknown"
+
+
+COPIES = copies_in(json.dumps([{"id": f"s{at}", "tags": ["x", each["id"]]} for at, each in enumerate((SECOND, FIRST))]))
+
+
+@pytest.mark.parametrize(
+    ("at", "found"),
+    [("", SECOND), ("2026-01-02", SECOND), ("2026-01-01", FIRST), (SECOND["id"], SECOND),
+     ("2026-01-02T04:00:00+02:00", FIRST), ("2026-01-02T05:00:00+02:00", SECOND)],
+)  # fmt: skip
+def test_a_time_names_the_newest_copy_until_then_in_any_time_zone(at, found):
+    assert chosen(COPIES, at, HERE).id == found["id"]
+
+
+@pytest.mark.parametrize("at", ["2025-12-31", "yesterday"])
+def test_a_time_without_a_copy_is_refused(at):
+    with pytest.raises(RefusedError) as refused:
+        chosen(COPIES, at, HERE)
+    assert refused.value.code == "copy_unknown"
+
+
+def test_only_proven_backups_wait_for_a_copy():
+    assert waiting([THIRD, document("20260104T030000Z", state="made")], COPIES) == [THIRD]
+    assert told("") is None
+
+
+def test_what_ssh_says_stands_before_restics_own_error():
+    output = (
+        "subprocess ssh: connect to host nas port 22: No route to host\n"
+        '{"message_type":"exit_error","code":1,"message":"Fatal: unable to start the sftp session"}'
+    )
+    assert "No route to host | unable to start the sftp session" in failure(Look(1, output), HERE, "/f").message
+
+
+def test_the_password_is_looked_for_on_the_host(live):
+    live.engine.images[IMAGE] = Image("sha256:copy", None)
+    with pytest.raises(FailedError, match="are not on this host"):
+        copies.Repository(live.host, HERE).copies()
+    folder = Path(live.host.settings.config) / "copy"
+    folder.mkdir(parents=True)
+    (folder / "password").touch()
+    assert copies.usable(live.host, HERE)
