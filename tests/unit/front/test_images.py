@@ -111,3 +111,10 @@ def test_an_upgrade_whose_image_cannot_be_built_is_refused_beforehand(builder, c
     (checkout / "ansible/playbooks/upgrade.yml").write_text("- hosts: all\n  tasks: [{fail: {msg: it was played}}]\n")
     assert main.main(["upgrade", "--values", '{"eduhub_python": "3.11"}']) == 2
     assert "it was played" not in capsys.readouterr().out
+
+
+def test_a_host_that_copies_its_backups_needs_the_image_for_that():
+    defaults = {**DEFAULTS, "plone_copy_image": "eduhub/copy:1"}
+    hosts = [Target("a", {}), Target("b", {"plone_url": "http://cms/Plone", "plone_backup_copy_to": "/mnt"})]
+    assert "eduhub/copy:1" not in images.for_deploy(hosts, "3.9", None, defaults)
+    assert "eduhub/copy:1" in images.for_deploy([Target("a", {"plone_backup_copy_to": "/mnt"})], "3.9", None, defaults)
