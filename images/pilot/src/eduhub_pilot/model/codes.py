@@ -40,7 +40,7 @@ CODES: Mapping[str, Code] = {
     "confirmed": Code(0, "The candidate is the live release."),
     "copy_fetched": Code(0, "Room was made for a copy of a backup of Plone's data, or taken back."),
     "copy_later": Code(0, "The repository of copies, which was there before, does not answer now."),
-    "copy_ready": Code(0, "The repository of copies can be used, or none is wanted."),
+    "copy_ready": Code(0, "The repository of copies can be used."),
     "drain_planned": Code(0, "A check: a drain would change nothing, or mark the host."),
     "drained": Code(0, "The host tells its balancer to go elsewhere, and gets no more requests."),
     "initialized": Code(0, "Missing state files were created."),

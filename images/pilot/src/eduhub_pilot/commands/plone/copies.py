@@ -7,7 +7,7 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,7 @@ from eduhub_pilot.adapters.host import Heart, Host
 from eduhub_pilot.commands.plone import work
 from eduhub_pilot.model import copies as known
 from eduhub_pilot.model.copies import DEPLOY, Copy, Told
-from eduhub_pilot.model.errors import EngineDownError, FailedError, RefusedError
+from eduhub_pilot.model.errors import EngineDownError, FailedError, PilotError, RefusedError
 from eduhub_pilot.model.facts import Look
 from eduhub_pilot.model.program import Program
 from eduhub_pilot.model.slot_container import Mount
@@ -177,6 +177,15 @@ def alone(host: Host) -> Iterator[bool]:
         os.close(descriptor)
 
 
+def wanted(options: argparse.Namespace) -> Told:
+    """Return where copies are kept. RefusedError where none are."""
+    where = known.told(options.copy)
+    if where is None:
+        message = "There are no copies: plone_backup_copy_to is empty in the inventory. Nothing was changed."
+        raise RefusedError("copy_unknown", message, ["./invoke", "plone.backups"])
+    return where
+
+
 def opened(host: Host, repository: Repository) -> None:
     """Make sure of the repository, make it on its first use, and keep which it is."""
     where, last = repository.where, host.store.copy()
@@ -231,10 +240,7 @@ def _checked(host: Host, repository: Repository) -> int | None:
 @contextmanager
 def fetched(host: Host, options: argparse.Namespace, heart: Heart) -> Iterator[str]:
     """Fetch the copy that `options.at` names; yield the directory of backups that it is in, for as long."""
-    where = known.told(options.copy)
-    if where is None:
-        message = "There are no copies: plone_backup_copy_to is empty in the inventory. Nothing was changed."
-        raise RefusedError("copy_unknown", message, ["./invoke", "plone.backups"])
+    where = wanted(options)
     with alone(host) as free:
         if not free:
             message = f"A copy to {where.to} is being made. Nothing was changed. Repeat the command when it has ended."
@@ -251,4 +257,5 @@ def fetched(host: Host, options: argparse.Namespace, heart: Heart) -> Iterator[s
             host.note(options.run, "copy", "fetched", backup=copy.id, seconds=round(host.clock.monotonic() - begun, 1))
             yield folder
         finally:
-            work.worked(host, options.directory, ["clear"])
+            with suppress(PilotError):  # the next backup removes it too
+                work.worked(host, options.directory, ["clear"])

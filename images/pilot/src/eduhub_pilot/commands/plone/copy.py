@@ -6,7 +6,6 @@ import argparse
 
 from eduhub_pilot.adapters.host import Host
 from eduhub_pilot.commands.plone import copies
-from eduhub_pilot.model.copies import told
 from eduhub_pilot.model.errors import FailedError
 from eduhub_pilot.model.outcome import Outcome
 
@@ -18,10 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(host: Host, options: argparse.Namespace) -> Outcome:
     """Run the command. A repository that was there before stops no deployment: `status` tells that copies fail."""
-    where = told(options.copy)
-    if where is None:
-        host.store.save_copy({})
-        return Outcome("copy_ready", "No copies of backups are wanted.", False)
+    where = copies.wanted(options)
     before = host.store.copy()
     try:
         copies.opened(host, copies.Repository(host, where, "copy-look"))
