@@ -174,7 +174,7 @@ def test_a_lost_host_comes_back_from_a_copy_elsewhere(operator: Operator, direct
     wrong = named.types("deploy")
     assert (wrong.returncode, "does not open the repository" in sentences(wrong)) == (1, True)
     (secrets / "password").write_text("a secret\n")
-    directory.rename(lost)
+    shutil.move(directory, lost)
     assert named.types("destroy", "--data", "--yes").returncode == 0
     assert named.types("deploy", seconds=1200).returncode == 0
     assert (asked("/kept-elsewhere"), named.status()["copy"]["repository"]) == (404, used["repository"])
