@@ -26,7 +26,7 @@ PHASES_WITHOUT_ANSWER = dict.fromkeys(
 # nothing after it is a refusal that touched nothing, and none undoes it.
 PHASES_WITHOUT_UNDO = frozenset({"prepare", "plone", "hand-over", "edge", "patch", "reboot"})
 # An answer of 1 in any other phase says that its run is about to be reverted; only an answer of `revert` says it was.
-REVERTED_ALREADY = frozenset({"confirm", "self-test", "backup", "restore", "hand-over", "drain"})
+REVERTED_ALREADY = frozenset({"confirm", "self-test", "backup", "restore", "hand-over", "drain", "copies"})
 
 
 def host_exit(host: Host) -> int:

@@ -57,6 +57,10 @@ HOSTS = {
     "has no Plone that serves": (
         Host(phases=("preflight", "plone", "hand-over"), failed="hand-over", exits={"hand-over": 3}), 3, "failed",
     ),
+    "a repository of copies that cannot be used, once its password was brought": (
+        Host(phases=("preflight", "prepare", "copies"), failed="copies", changed_in=("prepare",),
+             exits={"copies": 1}), 1, "reverted",
+    ),
     "failed its self-test": (Host(phases=("preflight", "self-test"), failed="self-test", exits={"self-test": 1}), 1,
                              "reverted"),
     "could not start its self-test": (Host(phases=("preflight", "self-test"), failed="self-test"), 2, "refused"),
