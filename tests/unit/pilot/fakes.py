@@ -212,6 +212,7 @@ class FakeEngine:
     health: Callable[[], str | None] = lambda: None
     works: Callable[[tuple[str, ...]], Look] = lambda _: Look(0, "")
     worked: list[tuple[tuple[str, ...], dict[str, str], bool]] = field(default_factory=list)
+    parts: list[str] = field(default_factory=list)
     runs: Callable[[Program], Look] = lambda _: Look(0, "")
     programs: list[Program] = field(default_factory=list)
     says_version: str = "20.10.24+dfsg1"
@@ -366,12 +367,14 @@ class FakeEngine:
         return self.looks.get(like) or Look(0, json.dumps({**CLEAN, "python": version or "3.11.2"}))
 
     def work(
-        self, like: str, command: Sequence[str], folders: Mapping[str, str], writes: bool, between: Callable[[], None]
-    ) -> Look:
+        self, like: str, command: Sequence[str], folders: Mapping[str, str], writes: bool, between: Callable[[], None],
+        part: str = "work",
+    ) -> Look:  # fmt: skip
         self._asked()
         if like not in self.containers:
             raise EngineDownError(f"There is no container {like} whose data could be worked on.")
         self.worked.append((tuple(command), dict(folders), writes))
+        self.parts.append(part)
         between()
         done = self.works(tuple(command))
         between()

@@ -96,13 +96,16 @@ class Engine(Protocol):
         """
 
     def work(
-        self, like: str, command: Sequence[str], folders: Mapping[str, str], writes: bool, between: Callable[[], None]
-    ) -> Look:
+        self, like: str, command: Sequence[str], folders: Mapping[str, str], writes: bool, between: Callable[[], None],
+        part: str = "work",
+    ) -> Look:  # fmt: skip
         """Run a program in the image of the container `like`, with its user, environment, memory and mounts.
 
         It may write to /tmp, to the host's `folders`, each at the path it has there, and, with `writes`, to the mounts
         of `like` that `like` may write. It has no network and no capability, takes as long as it takes, and
         `between` is called several times a second. The output holds what it printed and its errors.
+        Its container is called `part` of `like`, and one of that name is removed before: who does not hold the host's
+        lock gives a name of its own.
         """
 
     def program(self, wanted: Program, seconds: float | None, between: Callable[[], None]) -> Look:
@@ -246,47 +249,59 @@ class DockerEngine:
     def look(
         self, like: str, command: Sequence[str], memory: str, seconds: float, between: Callable[[], None]
     ) -> Look:
-        def create(client: APIClient, found: Any) -> None:
-            _create_look(client, name, found, command, memory)
+        def create(client: APIClient, found: Any) -> str:
+            return _create_look(client, name, found, command, memory)
 
         name = f"{like}-look"
-        with self._made(name, like, "to examine", create) as started:
-            return self._waited(name, seconds, between) if started else Look(127, "", "absent")
+        with self._made(name, like, "to examine", create) as made:
+            return self._waited(made, seconds, between) if made else Look(127, "", "absent")
 
     def work(
-        self, like: str, command: Sequence[str], folders: Mapping[str, str], writes: bool, between: Callable[[], None]
-    ) -> Look:
-        def create(client: APIClient, found: Any) -> None:
-            _create_work(client, name, found, command, folders, writes)
+        self, like: str, command: Sequence[str], folders: Mapping[str, str], writes: bool, between: Callable[[], None],
+        part: str = "work",
+    ) -> Look:  # fmt: skip
+        def create(client: APIClient, found: Any) -> str:
+            return _create_work(client, name, found, command, folders, writes)
 
-        name = f"{like}-work"
-        with self._made(name, like, "whose data could be worked on", create) as started:
-            return self._waited(name, None, between, stderr=True) if started else Look(127, "", "absent")
+        name = f"{like}-{part}"
+        with self._made(name, like, "whose data could be worked on", create) as made:
+            return self._waited(made, None, between, stderr=True) if made else Look(127, "", "absent")
 
     def program(self, wanted: Program, seconds: float | None, between: Callable[[], None]) -> Look:
-        self.discard(wanted.name)  # left by a pilot that was killed
-        try:
+        with self._kept(wanted.name, lambda client: _create_program(client, wanted)) as made:
             with self._asking() as client:
-                _create_program(client, wanted)
-                client.start(wanted.name)
-            return self._waited(wanted.name, seconds, between, stderr=True)
-        finally:
-            self.discard(wanted.name)
+                client.start(made)
+            return self._waited(made, seconds, between, stderr=True)
 
     @contextmanager
-    def _made(self, name: str, like: str, purpose: str, create: Callable[[APIClient, Any], None]) -> Iterator[bool]:
-        """Make and start a container like another for as long as the block lasts; yield whether it started."""
-        self.discard(name)  # left by a pilot that was killed
-        try:
+    def _made(self, name: str, like: str, purpose: str, create: Callable[[APIClient, Any], str]) -> Iterator[str]:
+        """Make and start a container like another for as long as the block lasts; yield its id, empty if not started."""
+
+        def like_it(client: APIClient) -> str:
+            found = _or_none(client.inspect_container, like)
+            if found is None:
+                raise EngineDownError(f"There is no container {like} {purpose}.")
+            return create(client, found)
+
+        with self._kept(name, like_it) as made:
             with self._asking() as client:
-                found = _or_none(client.inspect_container, like)
-                if found is None:
-                    raise EngineDownError(f"There is no container {like} {purpose}.")
-                create(client, found)
-                started = _started(client, name)
-            yield started
+                started = _started(client, made)
+            yield made if started else ""
+
+    @contextmanager
+    def _kept(self, name: str, create: Callable[[APIClient], str]) -> Iterator[str]:
+        """Make a container for as long as the block lasts; yield its id.
+
+        By its id alone is it asked and removed afterwards: its name may be that of another one by then, whose end is
+        not its end.
+        """
+        self.discard(name)  # left by a pilot that was killed
+        with self._asking() as client:
+            made = create(client)
+        try:
+            yield made
         finally:
-            self.discard(name)
+            self.discard(made)
 
     def _waited(
         self, name: str, seconds: float | None, between: Callable[[], None], *, stderr: bool = False
@@ -348,14 +363,14 @@ def _create_slot(client: APIClient, wanted: SlotContainer) -> None:
         client.connect_container_to_network(wanted.name, network)
 
 
-def _create_look(client: APIClient, name: str, like: Any, command: Sequence[str], memory: str) -> None:
+def _create_look(client: APIClient, name: str, like: Any, command: Sequence[str], memory: str) -> str:
     options = {"volumes_from": [f"{like['Id']}:ro"], "mem_limit": memory, "memswap_limit": memory}
-    _create_like(client, name, like, command, "look", options)
+    return _create_like(client, name, like, command, "look", options)
 
 
 def _create_work(
     client: APIClient, name: str, like: Any, command: Sequence[str], folders: Mapping[str, str], writes: bool
-) -> None:
+) -> str:
     from docker.types import Mount  # noqa: PLC0415
 
     options = {
@@ -363,13 +378,14 @@ def _create_work(
         "mounts": [Mount(inside, outside, "bind") for outside, inside in folders.items()],
         "mem_limit": like["HostConfig"].get("Memory") or None,
     }
-    _create_like(client, name, like, command, "work", options)
+    return _create_like(client, name, like, command, "work", options)
 
 
-def _create_program(client: APIClient, wanted: Program) -> None:
+def _create_program(client: APIClient, wanted: Program) -> str:
+    """Create a program's container; return its id."""
     from docker.types import LogConfig, Mount  # noqa: PLC0415
 
-    client.create_container(
+    made = client.create_container(
         wanted.image,
         name=wanted.name,
         hostname=wanted.hostname,
@@ -391,16 +407,17 @@ def _create_program(client: APIClient, wanted: Program) -> None:
             log_config=LogConfig(type="json-file", config={"max-size": "16m", "max-file": "1"}),
         ),
     )
+    return str(made["Id"])
 
 
 def _create_like(
     client: APIClient, name: str, like: Any, command: Sequence[str], role: str, options: Mapping[str, Any]
-) -> None:
-    """Create a container that runs `command` in the image of another, with its user and environment."""
+) -> str:
+    """Create a container that runs `command` in the image of another, with its user and environment; return its id."""
     from docker.types import LogConfig  # noqa: PLC0415
 
     config = like["Config"]
-    client.create_container(
+    made = client.create_container(
         like["Image"],
         name=name,
         entrypoint=list(command),
@@ -425,6 +442,7 @@ def _create_like(
             **options,
         ),
     )
+    return str(made["Id"])
 
 
 def _started(client: APIClient, name: str) -> bool:

@@ -130,6 +130,14 @@ def test_the_first_use_makes_a_repository_and_copies_every_proven_backup_oldest_
     assert [each["backup"] for each in site.noted("copied", "run-9")] == [FIRST["id"], THIRD["id"]]
 
 
+def test_what_is_asked_without_the_lock_has_containers_of_its_own(site):
+    backup.run(site.host, options())
+    assert (site.engine.parts[0], set(site.engine.parts[1:])) == ("work", {"copy-list"})
+    site.engine.parts.clear()
+    backups.run(site.host, options())
+    assert site.engine.parts == ["list"]
+
+
 def test_no_secret_is_in_what_the_engine_is_told(site):
     backup.run(site.host, options(copy=json.dumps({**WHERE, "to": "sftp:backup@nas:/srv"})))
     for program in site.restic.programs:

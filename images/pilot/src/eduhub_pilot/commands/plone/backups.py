@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(host: Host, options: argparse.Namespace) -> Outcome:
     """Run the command."""
     work.plone(host)
-    answer = work.worked(host, options.directory, ["list"])
+    answer = work.worked(host, options.directory, ["list"], part="list")
     backups, where, message = answer["backups"], told(options.copy), answer["message"]
     if where:
         message += f"\n{_copied(host, where, backups)}"

@@ -204,7 +204,7 @@ def save(host: Host, where: Told, directory: str, run: str) -> str:
         opened(host, repository)
         repository.unlock()
         while True:
-            backups, found = work.worked(host, directory, ["list"])["backups"], repository.copies()
+            backups, found = work.worked(host, directory, ["list"], part="copy-list")["backups"], repository.copies()
             known.refuse_foreign(backups, found, where)
             left = known.waiting(backups, found)
             if not left or left[0]["id"] in saved:

@@ -140,15 +140,17 @@ def locked(host: Host, run: str, owner: str, verb: str) -> Iterator[Heart]:
 
 def worked(
     host: Host, directory: str, words: Sequence[str], heart: Heart | None = None, *, writes: bool = False,
-    container: str = "",
+    container: str = "", part: str = "work",
 ) -> dict[str, Any]:  # fmt: skip
     """Return what Plone's backup program answers. PilotError where it refuses, fails or does not answer.
 
-    `writes`: whether it may write Plone's data. `container`: that of which image; Plone's own without it.
+    `writes`: whether it may write Plone's data. `container`: that of which image; Plone's own without it. `part`: name
+    of its own container, one for those who hold the host's lock and others for those who do not: it replaces one of
+    that name, whatever that one is at.
     """
     name = container or host.settings.container(PLONE)
     between = heart.beat if heart else lambda: None
-    done = host.engine.work(name, [*PROGRAM, *words], {directory: DIRECTORY}, writes, between)
+    done = host.engine.work(name, [*PROGRAM, *words], {directory: DIRECTORY}, writes, between, part)
     answer = _answer(done.output)
     if answer is None or answer.get("code") not in CODES:
         said = " ".join(done.output.split())[-MOST_OUTPUT:]
