@@ -73,6 +73,18 @@ def test_a_manifest_that_was_changed_is_none(tmp_path: Path) -> None:
         found.whole()
 
 
+def test_a_backup_names_the_files_of_the_database_that_it_restores_from(tmp_path: Path) -> None:
+    made(tmp_path, 1)
+    made(tmp_path, 0, parts=("2026-11-29-13-00-00.deltafsz",))
+    (tmp_path / "database/2026-11-29-13-00-00.index").unlink()
+    assert [each.document()["parts"] for each in backups(tmp_path)] == [
+        ["2026-11-28-12-00-00.fsz", "2026-11-28-12-00-00.index"],
+        ["2026-11-29-12-00-00.fsz", "2026-11-29-13-00-00.deltafsz", "2026-11-29-12-00-00.index"],
+    ]
+    (tmp_path / NOON / "manifest.json").write_text("{")
+    assert backups(tmp_path)[-1].document()["parts"] == []
+
+
 def test_a_backup_is_made_then_proven_or_damaged(tmp_path: Path) -> None:
     made(tmp_path, 2, proven=None)
     made(tmp_path, 1, proven=False)

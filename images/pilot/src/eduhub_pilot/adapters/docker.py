@@ -275,7 +275,7 @@ class DockerEngine:
 
     @contextmanager
     def _made(self, name: str, like: str, purpose: str, create: Callable[[APIClient, Any], str]) -> Iterator[str]:
-        """Make and start a container like another for as long as the block lasts; yield its id, empty if not started."""
+        """Make and start a container like another for the length of the block; yield its id, empty if not started."""
 
         def like_it(client: APIClient) -> str:
             found = _or_none(client.inspect_container, like)

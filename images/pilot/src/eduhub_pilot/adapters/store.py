@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import re
+import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -36,6 +37,7 @@ MOST_EXAMINED = 20
 NOW = "now.json"
 SETTINGS = "settings.json"
 BACKUP, COPY, FAILED = "plone-backup.json", "plone-copy.json", "failed"
+COPIER = "plone-copier.json"
 PLONE_UPGRADE = "plone-upgrade.json"
 LIST = ["./invoke", "rollback", "--list"]
 RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}")
@@ -281,8 +283,8 @@ class Store:
     def copy(self) -> dict[str, Any]:
         """Return what `save_copy` kept of the repository of copies; empty where there is none, or none to be read.
 
-        `to`, its `repository` id, and, once there is one, the `last` copy, how it was last `checked`, and what `failed`
-        since.
+        `to`, its `repository` id, and, once there is one, the `last` copy, how it was last `checked`, what `failed`
+        since, which run has `begun` and not ended, and the other host whose copies this one goes on with (`accepted`).
         """
         return self._json_of(COPY)
 
@@ -290,6 +292,14 @@ class Store:
         """Keep what is known of the repository of copies."""
         with self.guard():
             self._write(self.root / COPY, json.dumps({"schema": SCHEMA, **copy}, indent=1) + "\n")
+
+    def copier(self) -> str:
+        """Return what tells copies that this host makes from those of others; made at random at the first request."""
+        if not self._json_of(COPIER).get("id"):
+            with self.guard():
+                made = {"schema": SCHEMA, "id": secrets.token_hex(6), **self._json_of(COPIER)}
+                self._write(self.root / COPIER, json.dumps(made, indent=1) + "\n")
+        return str(self._json_of(COPIER)["id"])
 
     def _backup_file(self) -> dict[str, Any]:
         return self._json_of(BACKUP)

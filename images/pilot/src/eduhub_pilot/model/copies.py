@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,8 +15,9 @@ from typing import Any
 from eduhub_pilot.model.errors import FailedError, RefusedError
 from eduhub_pilot.model.facts import Look
 
-TAG = "eduhub-plone"
-SITE = "site:"
+# A snapshot has the first tag until restic has copied all of a backup, and then the second with what tells it.
+UNFINISHED, TAG = "eduhub-plone-unfinished", "eduhub-plone"
+SITE, HOST = "site:", "host:"
 ID, ID_FORMAT = re.compile(r"\d{8}T\d{6}Z"), "%Y%m%dT%H%M%SZ"
 # Each check of the repository reads the next of so many parts of it.
 PARTS = 12
@@ -28,8 +29,9 @@ NO_SPACE = ("no space left on device", "disk quota exceeded", "insufficientstora
 NOT_THERE = (
     "connection refused", "no such host", "i/o timeout", "no route to host", "network is unreachable",
     "could not resolve hostname", "connection timed out", "unable to start the sftp session", "connection reset",
-    "bind source path does not exist", "stale file handle", "temporary failure in name resolution",
+    "stale file handle", "temporary failure in name resolution",
 )  # fmt: skip
+NO_MOUNT = "bind source path does not exist"
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,15 @@ class Told:
 
 @dataclass(frozen=True)
 class Copy:
-    """A copy of the backup `id`, restic's `snapshot`. `sites`: what tells its sites from all others."""
+    """A copy of the backup `id`, restic's `snapshot`.
+
+    `sites` and `host`: what tells its sites, and the host that made it, from all others.
+    """
 
     id: str
     snapshot: str
     sites: frozenset[str]
+    host: str
 
 
 def told(text: str) -> Told | None:
@@ -71,13 +77,14 @@ def copies_in(output: str) -> list[Copy]:
         tags = each.get("tags") or []
         if name := next((tag for tag in tags if ID.fullmatch(tag)), None):
             sites = frozenset(tag.removeprefix(SITE) for tag in tags if tag.startswith(SITE))
-            found.append(Copy(name, each["id"], sites))
+            host = next((tag.removeprefix(HOST) for tag in tags if tag.startswith(HOST)), "")
+            found.append(Copy(name, each["id"], sites, host))
     return sorted(found, key=lambda each: each.id)
 
 
-def identity(output: str) -> str:
-    """Return the repository's id in what `restic cat config` printed; empty where it is not there."""
-    found = re.search(r'"id": *"([0-9a-f]{64})"', output)
+def named(output: str, name: str) -> str:
+    """Return the id that restic printed as `name`; empty where it is not there."""
+    found = re.search(rf'"{name}": *"([0-9a-f]{{64}})"', output)
     return found[1] if found else ""
 
 
@@ -87,34 +94,45 @@ def number(output: str, name: str) -> int:
     return int(found[-1]) if found else 0
 
 
-def tags(backup: Mapping[str, Any]) -> str:
+def tags(backup: Mapping[str, Any], host: str) -> str:
     """Return the tags of a backup's copy, as one word."""
-    return ",".join([TAG, backup["id"], *(SITE + each for each in backup["sites"])])
+    return ",".join([TAG, backup["id"], HOST + host, *(SITE + each for each in backup["sites"])])
 
 
-def waiting(backups: Sequence[Mapping[str, Any]], copies: Sequence[Copy]) -> list[Mapping[str, Any]]:
-    """Return the proven backups that are newer than the newest copy, oldest first.
+def waiting(backups: Sequence[Mapping[str, Any]], there: Collection[str], last: str) -> list[Mapping[str, Any]]:
+    """Return the proven backups that are not `there` and are newer than those which are, oldest first.
 
-    An older one that has no copy is one that is no longer kept there.
+    `last` is the backup that was made last. An older one without a copy is one that is no longer kept there; a copy
+    from a later time was made when the clock was wrong, and keeps none from being copied.
     """
-    newest = copies[-1].id if copies else ""
-    return sorted((each for each in backups if each["state"] == "proven" and each["id"] > newest),
+    newest = max((each for each in there if each <= last), default="")
+    return sorted((each for each in backups
+                   if each["state"] == "proven" and each["id"] > newest and each["id"] not in there),
                   key=lambda each: str(each["id"]))  # fmt: skip
 
 
-def refuse_foreign(backups: Sequence[Mapping[str, Any]], copies: Sequence[Copy], where: Told) -> None:
-    """FailedError where the newest copy and the newest backup are of different sites: retention would mix them."""
-    if not backups or not copies:
-        return
-    newest = max(backups, key=lambda each: str(each["id"]))
-    if newest["sites"] and copies[-1].sites and not copies[-1].sites & set(newest["sites"]):
-        raise FailedError(
-            "copy_foreign",
-            f"{where.to} has copies of another site under the name {where.name}, the newest of {copies[-1].id}. "
-            "Nothing was written there. Restore the site from them first, where this host replaces the one that made "
-            "them; else give this host a name of its own in plone_backup_copy_name, and deploy.",
-            ["./invoke", "plone.restore", "--from-copy", "--to", "live", "--yes"], DEPLOY,
-        )  # fmt: skip
+def refuse_foreign(
+    left: Sequence[Mapping[str, Any]], copies: Sequence[Copy], hosts: Collection[str], where: Told
+) -> None:
+    """FailedError where the newest copy is of none of `hosts`, or not of the site of a backup in `left`.
+
+    Retention would mix them.
+    """
+    newest = copies[-1] if copies else None
+    if newest and newest.host not in hosts:
+        raise _foreign("that another host made", newest, where)
+    if newest and newest.sites and any(not newest.sites & set(each["sites"]) for each in left):
+        raise _foreign("of another site", newest, where)
+
+
+def _foreign(whose: str, newest: Copy, where: Told) -> FailedError:
+    return FailedError(
+        "copy_foreign",
+        f"{where.to} has copies {whose} under the name {where.name}, the newest of {newest.id}. Nothing was written "
+        "there. Restore the site from them first, where this host replaces the one that made them; else give this host "
+        "a name of its own in plone_backup_copy_name, and deploy.",
+        ["./invoke", "plone.restore", "--from-copy", "--to", "live", "--yes"], DEPLOY,
+    )  # fmt: skip
 
 
 def chosen(copies: Sequence[Copy], at: str, where: Told) -> Copy:
@@ -162,14 +180,12 @@ def failure(look: Look, where: Told, files: str) -> FailedError:
     said = _said(look.output)
     small = look.output.lower()
     again = "Put the right one into plone_backup_copy_files, and deploy."
-    if look.code == 12:
-        why = f"The password of {files} does not open the repository {where.to}. {again}"
-        return FailedError("copy_password_wrong", why, DEPLOY)
-    if look.code == 10:
-        return missing(where)
-    if look.code == 11:
-        why = f"Another run has had {where.to} locked for ten minutes: {said}. The next backup tries again."
-        return FailedError("copy_locked", why, BACKUP)
+    locked = f"Another run has {where.to} locked: {said}. The next backup tries again."
+    wrong = f"The password of {files} does not open the repository {where.to}. {again}"
+    by_code = {10: missing(where), 11: FailedError("copy_locked", locked, BACKUP),
+               12: FailedError("copy_password_wrong", wrong, DEPLOY)}  # fmt: skip
+    if look.code in by_code:
+        return by_code[look.code]
     if any(words in small for words in NO_SPACE):
         why = f"{where.to} is full: {said}. Free some space there, or keep fewer copies (plone_backup_copy_keep)."
         return FailedError("copy_space_short", why, BACKUP)
@@ -179,7 +195,9 @@ def failure(look: Look, where: Told, files: str) -> FailedError:
     if "permission denied (" in small:
         why = f"The ssh server of {where.to} refuses the key in {files}/key. {again}"
         return FailedError("copy_unreachable", why, DEPLOY)
-    if look.trouble == "seconds" or any(words in small for words in NOT_THERE):
+    if NO_MOUNT in small and where.to not in look.output:
+        return FailedError("copy_failed", f"A directory that restic needs is not on this host: {said}.", DEPLOY)
+    if look.trouble == "seconds" or any(words in small for words in (*NOT_THERE, NO_MOUNT)):
         why = f"{where.to} does not answer: {said}. Mount or start it; the next backup tries again."
         return FailedError("copy_unreachable", why, BACKUP)
     if "permission denied" in small:
@@ -193,11 +211,12 @@ def failure(look: Look, where: Told, files: str) -> FailedError:
 
 def missing(where: Told) -> FailedError:
     """Return that there is no repository where one has to be."""
+    first = "Mount it: it is most likely not mounted" if where.is_local else "Look whether it is the place of before"
     why = (
-        f"There is no repository at {where.to}: it is not mounted, is another place than before, or was removed. "
-        "A deployment with plone_backup_copy_to empty, and then one with it, begins a new one."
+        f"There is no repository at {where.to}. {first}. Only where its copies are lost for good, begin a new one: "
+        "deploy with plone_backup_copy_to empty, and then with it."
     )
-    return FailedError("copy_repository_missing", why, ["findmnt", where.to] if where.is_local else DEPLOY, DEPLOY)
+    return FailedError("copy_repository_missing", why, *([["findmnt", "--target", where.to]] if where.is_local else []))
 
 
 def _said(output: str) -> str:

@@ -61,9 +61,16 @@ class Backup:
             "id": self.id, "state": self.state, "why": why, "proof_seconds": proof.get("seconds"),
             "restore_seconds": proof.get("restore_seconds"),
             "note": " ".join(filter(None, (known.get("note"), proof.get("note")))) or None,
-            "sites": sorted(each for each in (known.get("sites") or {}).values() if each),
+            "sites": sorted(each for each in (known.get("sites") or {}).values() if each), "parts": self._parts(),
             **{name: known.get(name) for name in names},
         }  # fmt: skip
+
+    def _parts(self) -> list[str]:
+        """Return the names of the files in database/ that a restore needs, or can use."""
+        names = [file["name"] for file in (self.manifest or {}).get("database", [])]
+        folder = self.folder.parent / "database"
+        indices = [Path(each).with_suffix(".index").name for each in names]
+        return [*names, *(each for each in indices if (folder / each).exists())]
 
     def whole(self) -> Mapping[str, Any]:
         """Return the manifest. Raises DamagedError."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from eduhub_pilot.commands.plone import backup, backups, copies, copy, restore
 from eduhub_pilot.commands.preflight import preflight
 from eduhub_pilot.model.copies import Told, chosen, copies_in, failure, told, waiting
-from eduhub_pilot.model.errors import EngineDownError, FailedError, RefusedError
+from eduhub_pilot.model.errors import EngineDownError, FailedError, RefusedError, SupersededError
 from eduhub_pilot.model.facts import Container, Image, Look
 from eduhub_pilot.model.program import Program
 from eduhub_pilot.rollout.status import status
@@ -30,7 +31,7 @@ LOCKED = '{"message_type":"exit_error","code":11,"message":"Fatal: unable to cre
 def document(name: str, site: str = "a1", state: str = "proven") -> dict[str, Any]:
     time = f"{name[:4]}-{name[4:6]}-{name[6:8]}T{name[9:11]}:{name[11:13]}:{name[13:15]}Z"
     return {"id": name, "time": time, "state": state, "sites": [site], "seconds": {}, "proof_seconds": 1.0,
-            "recovery_point": time}  # fmt: skip
+            "recovery_point": time, "parts": [f"{name}.fsz", f"{name}.index"]}  # fmt: skip
 
 
 FIRST, SECOND, THIRD = (document(f"2026010{day}T030000Z") for day in (1, 2, 3))
@@ -38,12 +39,14 @@ FIRST, SECOND, THIRD = (document(f"2026010{day}T030000Z") for day in (1, 2, 3))
 
 @dataclass
 class Restic:
-    """A repository, and what restic answers about it. `fails` has the end of a command."""
+    """A repository, and what restic answers about it. `fails` has the end of a command that does nothing."""
 
     fails: dict[str, Look] = field(default_factory=dict)
+    ends: dict[str, Look] = field(default_factory=dict)  # of what was done all the same
     there: bool = False
     snapshots: list[list[str]] = field(default_factory=list)
     programs: list[Program] = field(default_factory=list)
+    during: Callable[[list[str]], None] = lambda _: None
 
     @property
     def commands(self) -> list[str]:
@@ -52,6 +55,7 @@ class Restic:
     def runs(self, program: Program) -> Look:
         self.programs.append(program)
         words = list(program.command)
+        self.during(words)
         if words[0] in self.fails:
             return self.fails[words[0]]
         if words[0] == "init":
@@ -60,18 +64,25 @@ class Restic:
             return Look(10, '{"message_type":"exit_error","code":10,"message":"Fatal: repository does not exist"}')
         if words[0] == "backup":
             self.snapshots.append(words[words.index("--tag") + 1].split(","))
-            return Look(0, '{"message_type":"summary","data_added_packed":2500000}')
-        listed = [{"id": f"s{at}", "tags": each} for at, each in enumerate(self.snapshots)]
+            made = {"data_added_packed": 2500000, "snapshot_id": f"{len(self.snapshots) - 1:064x}"}
+            return self.ends.get("backup", Look(0, json.dumps({"message_type": "summary", **made})))
+        if words[0] == "tag":
+            self.snapshots[int(words[-1], 16)] = words[words.index("--set") + 1].split(",")
+        wanted = words[words.index("--tag") + 1] if "--tag" in words else ""
+        if "--unsafe-allow-remove-all" in words:
+            self.snapshots = [each for each in self.snapshots if wanted not in each]
+        listed = [{"id": f"{at:064x}", "tags": each} for at, each in enumerate(self.snapshots) if wanted in each]
         outputs = {
             "cat": f'{{\n  "version": 2,\n  "id": "{"7" * 64}"\n}}', "snapshots": json.dumps(listed),
-            "stats": '{"total_size":4096}',
+            "stats": '{"total_size":4096}', "tag": '{"message_type":"summary","changed_snapshots":1}',
+            "dump": 'a warning\n{"database": [{"size": 7}],\n "size": 1000}\n',
         }  # fmt: skip
         return Look(0, outputs.get(words[0], ""))
 
 
 @pytest.fixture
 def site(live, tmp_path, monkeypatch):
-    """A host with a Plone, three proven backups, and what a deployment brings for copies."""
+    """A host with a Plone, three proven backups, and what a deployment brings and makes for copies."""
     live.engine.containers["eduhub-plone"] = Container("eduhub-plone", "running", "sha256:plone", health="healthy")
     live.engine.images[IMAGE] = Image("sha256:copy", None)
     live.here, live.restic, live.foreign = [FIRST, SECOND, THIRD], Restic(), False
@@ -92,6 +103,8 @@ def site(live, tmp_path, monkeypatch):
         return Look(0, json.dumps({"exit": 0, "message": "Said.", **answer}))
 
     live.engine.works, live.engine.runs, live.engine.health = works, live.restic.runs, lambda: "healthy"
+    copy.run(live.host, options())
+    live.restic.programs.clear()
     return live
 
 
@@ -105,23 +118,26 @@ def options(**more: Any) -> argparse.Namespace:
 
 
 def ids(restic: Restic) -> list[str]:
-    return [tags[1] for tags in restic.snapshots]
+    return [tags[1] for tags in restic.snapshots if tags[0] == "eduhub-plone"]
 
 
-def test_the_first_use_makes_a_repository_and_copies_every_proven_backup_oldest_first(site):
+def test_the_first_backup_copies_every_proven_one_oldest_first(site):
     site.here = [FIRST, document("20260102T030000Z", state="damaged"), THIRD]
     held = []
     site.engine.runs = lambda program: held.append(site.store.lock()) or site.restic.runs(program)
     done = backup.run(site.host, options())
     assert (done.code, ids(site.restic), set(held)) == ("backup_proven", [FIRST["id"], THIRD["id"]], {None})
     assert f"It was copied to {PLACE}, with 1 before it, in 0.0 s (5.0 MB were new there)." in done.message
-    assert site.restic.commands[:3] == ["cat", "init", "cat"]
     saved = site.restic.programs[site.restic.commands.index("backup")]
+    assert list(saved.command)[-3:] == [
+        "/backup/files", f"/backup/database/{FIRST['id']}.fsz", f"/backup/database/{FIRST['id']}.index",
+    ]  # fmt: skip
     assert [(each.source, each.target, each.read_only) for each in saved.mounts[2:]] == [
         (PLACE, "/repository", False), (f"{DIRECTORY}/{FIRST['id']}", "/backup/files", True),
         (f"{DIRECTORY}/database", "/backup/database", True),
     ]  # fmt: skip
-    forgot = site.restic.programs[site.restic.commands.index("forget")].command
+    rest, forgot = (each.command for each in site.restic.programs if each.command[0] == "forget")
+    assert rest[rest.index("--tag") + 1 :] == ["eduhub-plone-unfinished", "--unsafe-allow-remove-all"]
     assert [word for word in forgot if "keep" in word] == ["--keep-daily=14", "--keep-weekly=8"]
     assert forgot[forgot.index("--host") + 1] == "eduhub@cms"
     found = status(site.host)
@@ -139,7 +155,10 @@ def test_what_is_asked_without_the_lock_has_containers_of_its_own(site):
 
 
 def test_no_secret_is_in_what_the_engine_is_told(site):
-    backup.run(site.host, options(copy=json.dumps({**WHERE, "to": "sftp:backup@nas:/srv"})))
+    given = json.dumps({**WHERE, "to": "sftp:backup@nas:/srv"})
+    site.restic.there = False
+    copy.run(site.host, options(copy=given))
+    backup.run(site.host, options(copy=given))
     for program in site.restic.programs:
         assert "--password-file" in program.command
         assert set(program.environment) == {"GOMEMLIMIT", "TZ"}
@@ -150,7 +169,7 @@ def test_no_secret_is_in_what_the_engine_is_told(site):
 def test_a_later_backup_copies_what_is_newer_and_not_what_is_no_longer_kept_there(site):
     site.here = [FIRST, SECOND]
     backup.run(site.host, options())
-    site.restic.snapshots.pop(0)  # by its retention
+    site.restic.snapshots.pop(0)  # by retention
     site.here.append(THIRD)
     backup.run(site.host, options(run="run-10"))
     assert ids(site.restic) == [SECOND["id"], THIRD["id"]]
@@ -165,10 +184,11 @@ def test_the_repository_is_checked_part_by_part_when_that_is_due(site):
         checked += [word for each in site.restic.programs for word in each.command if "subset" in word]
     assert checked == [f"--read-data-subset={part}/12" for part in (1, 2, 3)]
     site.clock.sleep(7 * 86400)
-    site.restic.fails["check"] = Look(1, "pack 7f: not a valid pack")
-    with pytest.raises(FailedError) as failed:
-        backup.run(site.host, options(run="run-99"))
-    assert failed.value.code == "copy_damaged"
+    for said, code in (("repository contains errors", "copy_damaged"), ("something else", "copy_failed")):
+        site.restic.fails["check"] = Look(1, f'{{"message_type":"exit_error","code":1,"message":"Fatal: {said}"}}')
+        with pytest.raises(FailedError) as failed:
+            backup.run(site.host, options(run="run-99"))
+        assert failed.value.code == code
 
 
 ENDS = [
@@ -205,7 +225,7 @@ def test_a_place_that_was_a_repository_and_is_empty_now_gets_no_new_one(site):
     site.restic.there = False  # its mount is gone
     with pytest.raises(FailedError) as failed:
         backup.run(site.host, options(run="run-10"))
-    assert (failed.value.code, failed.value.next[0]) == ("copy_repository_missing", ["findmnt", PLACE])
+    assert (failed.value.code, failed.value.next[0]) == ("copy_repository_missing", ["findmnt", "--target", PLACE])
     assert not site.restic.there
 
 
@@ -219,12 +239,134 @@ def test_a_mount_point_that_is_gone_is_a_repository_that_does_not_answer(site):
     assert failed.value.code == "copy_unreachable"
 
 
+def test_another_directory_that_is_gone_is_not_the_repositorys_fault():
+    said = "bind source path does not exist: /var/lib/eduhub/copy"
+    assert failure(Look(125, said), HERE, "/f").code == "copy_failed"
+
+
 def test_copies_of_another_site_under_the_same_name_are_left_alone(site):
-    site.restic.there, site.restic.snapshots = True, [["eduhub-plone", "20270101T000000Z", "site:b2"]]
+    own = f"host:{site.store.copier()}"
+    for tags in (["site:b2", own], ["site:a1", "host:another"], ["site:a1"]):
+        site.restic.snapshots = [["eduhub-plone", "20270101T000000Z", *tags]]
+        with pytest.raises(FailedError) as failed:
+            backup.run(site.host, options())
+        assert (failed.value.code, ids(site.restic)) == ("copy_foreign", ["20270101T000000Z"])
+        assert not {"backup", "forget"} & set(site.restic.commands)
+
+
+def test_a_backup_of_no_site_is_not_added_to_the_copies_of_one(site):
+    backup.run(site.host, options())
+    site.here += [{**document("20260104T030000Z"), "sites": []}, document("20260105T030000Z")]
     with pytest.raises(FailedError) as failed:
+        backup.run(site.host, options(run="run-10"))
+    assert (failed.value.code, len(ids(site.restic))) == ("copy_foreign", 3)
+
+
+def test_what_restic_could_not_copy_as_a_whole_is_no_copy_and_is_removed_by_the_next_one(site):
+    site.restic.ends["backup"] = Look(3, "Warning: at least one source file could not be read")
+    with pytest.raises(FailedError):
         backup.run(site.host, options())
-    assert (failed.value.code, ids(site.restic)) == ("copy_foreign", ["20270101T000000Z"])
-    assert not {"backup", "forget"} & set(site.restic.commands)
+    assert (ids(site.restic), len(site.restic.snapshots)) == ([], 1)
+    site.restic.ends.clear()
+    backup.run(site.host, options(run="run-10"))
+    assert (ids(site.restic), len(site.restic.snapshots)) == ([FIRST["id"], SECOND["id"], THIRD["id"]], 3)
+
+
+def test_a_backup_that_is_removed_while_it_is_copied_is_no_copy(site):
+    def removed(words: list[str]) -> None:
+        if words[0] == "backup":
+            site.here = [each for each in site.here if each is not FIRST]
+
+    site.restic.during = removed
+    backup.run(site.host, options())
+    assert ids(site.restic) == [SECOND["id"], THIRD["id"]]
+
+
+def test_a_backup_with_files_that_are_not_there_is_not_copied(site):
+    site.restic.ends["backup"] = Look(0, "/backup/database/1.fsz does not exist, skipping\n")
+    with pytest.raises(FailedError, match="are not in"):
+        backup.run(site.host, options())
+    assert ids(site.restic) == []
+
+
+def test_a_copy_that_is_gone_before_it_counts_is_a_failure(site):
+    site.restic.fails["tag"] = Look(0, '{"message_type":"summary","changed_snapshots":0}')
+    with pytest.raises(FailedError, match="is gone from"):
+        backup.run(site.host, options())
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_a_copy_from_when_the_clock_was_ahead_keeps_none_from_being_made(site, local):
+    ahead = document("20990101T000000Z")
+    site.here = [ahead]
+    backup.run(site.host, options())
+    site.here = [*([ahead] if local else []), FIRST]
+    backup.run(site.host, options(run="run-10"))
+    assert ids(site.restic) == [ahead["id"], FIRST["id"]]
+
+
+def test_a_backup_without_a_copy_afterwards_is_a_failure(site):
+    site.here[-1] = {**THIRD, "state": "damaged"}
+    with pytest.raises(FailedError, match=f"has no copy of backup {THIRD['id']}"):
+        backup.run(site.host, options())
+
+
+def test_what_is_proven_while_copies_are_tidied_up_is_copied_too_and_none_twice(site):
+    later = document("20260103T040000Z")
+
+    def meanwhile(words: list[str]) -> None:
+        if words[0] == "forget" and later not in site.here:
+            site.here.append(later)
+        elif words[0] == "forget":  # of a day the last copy stays
+            site.restic.snapshots = [each for each in site.restic.snapshots if THIRD["id"] not in each]
+
+    site.restic.during = meanwhile
+    backup.run(site.host, options())
+    assert ids(site.restic) == [FIRST["id"], SECOND["id"], later["id"]]
+    assert site.restic.commands.count("backup") == 4
+
+
+@pytest.mark.parametrize("command", ["forget", "check"])
+def test_a_repository_that_others_have_locked_is_tidied_up_after_a_later_backup(site, command):
+    site.restic.fails[command] = Look(11, LOCKED)
+    done = backup.run(site.host, options())
+    assert (done.code, "Another run has it locked" in done.message) == ("backup_proven", True)
+    assert status(site.host).data["status"]["notes"] == []
+    site.restic.fails.clear()
+    site.restic.programs.clear()
+    site.here.append(document("20260104T030000Z"))
+    backup.run(site.host, options(run="run-10"))
+    assert command in site.restic.commands
+
+
+def test_plones_image_without_what_copies_need_is_told(site):
+    site.here = [{name: value for name, value in FIRST.items() if name not in {"sites", "parts"}}]
+    with pytest.raises(FailedError, match="older than copies"):
+        backup.run(site.host, options())
+
+
+def test_a_host_that_replaces_another_adds_to_its_copies_once_it_has_restored_them(site):
+    old = ["eduhub-plone", FIRST["id"], "host:another", "site:a1"]
+    site.restic.snapshots, site.here = [old], [SECOND]
+    with pytest.raises(FailedError, match="another host made"):
+        backup.run(site.host, options())
+    restore.run(site.host, options(run="run-10", from_copy=True))  # to scratch
+    with pytest.raises(FailedError, match="another host made"):
+        backup.run(site.host, options(run="run-11"))
+    restore.run(site.host, options(run="run-12", from_copy=True, to="live", agreed=True))
+    backup.run(site.host, options(run="run-13"))
+    assert ids(site.restic) == [FIRST["id"], SECOND["id"]]
+    site.restic.snapshots.append(["eduhub-plone", THIRD["id"], "host:third", "site:a1"])
+    with pytest.raises(FailedError, match="another host made"):
+        backup.run(site.host, options(run="run-14"))
+
+
+def test_locks_have_the_name_of_one_host_alone(site):
+    backup.run(site.host, options())
+    (name,) = {each.hostname for each in site.restic.programs}
+    assert site.store.copier() in name
+    (site.store.root / "plone-copier.json").unlink()  # another host
+    assert site.store.copier() not in name
 
 
 def test_a_second_run_leaves_the_repository_to_the_one_that_copies(site):
@@ -232,19 +374,37 @@ def test_a_second_run_leaves_the_repository_to_the_one_that_copies(site):
         done = backup.run(site.host, options())
         with pytest.raises(RefusedError) as refused:
             restore.run(site.host, options(from_copy=True))
-    assert (free, "still runs, and takes this backup too" in done.message, refused.value.code) == (
+    assert (free, "still runs: it takes this backup too" in done.message, refused.value.code) == (
         True, True, "copy_running",
     )  # fmt: skip
     assert site.restic.programs == []
 
 
 def test_a_deployment_makes_sure_of_the_repository_and_goes_on_where_a_known_one_is_away(site):
+    (site.store.root / "plone-copy.json").unlink()
+    site.restic.there = False
     first, again = (copy.run(site.host, options()) for _ in range(2))
     assert [(each.code, each.changed) for each in (first, again)] == [("copy_ready", True), ("copy_ready", False)]
-    site.restic.fails["cat"] = Look(1, "connection refused")
-    assert copy.run(site.host, options()).code == "copy_later"
-    with pytest.raises(FailedError, match="does not answer"):
+    assert site.restic.commands == ["cat", "init", "cat", "cat"]
+    for look, _ in ENDS[1:]:
+        site.restic.fails["cat"] = look
+        assert copy.run(site.host, options()).code == "copy_later"
+    with pytest.raises(FailedError, match="restic ended with 3"):
         copy.run(site.host, options(copy=json.dumps({**WHERE, "to": "/mnt/other"})))
+    site.restic.fails["cat"] = Look(12, "")
+    with pytest.raises(FailedError, match="does not open"):
+        copy.run(site.host, options())
+    site.restic.fails.clear()
+    site.restic.there = False  # its mount is gone
+    assert (copy.run(site.host, options()).code, site.restic.there) == ("copy_later", False)
+
+
+def test_a_backup_makes_no_repository(site):
+    site.restic.there = False
+    for place in (PLACE, "/mnt/other"):
+        with pytest.raises(FailedError) as failed:
+            backup.run(site.host, options(copy=json.dumps({**WHERE, "to": place})))
+        assert (failed.value.code, site.restic.there) == ("copy_repository_missing", False)
 
 
 def test_preflight_finds_a_repository_that_a_backup_could_not_use(site):
@@ -275,6 +435,7 @@ def test_a_copy_is_fetched_proven_and_restored_in_place_of_another_site_once_tha
     assert refused.value.code == "backup_not_fresh"
     site.engine.worked.clear()
     assert restore.run(site.host, options(**wanted, agreed=True)).code == "restored"
+    assert site.engine.worked[0][0][3:] == ("room", "--bytes=5096")
     fetched = [program for program in site.restic.programs if program.command[0] == "restore"][-2:]
     assert [program.command[-4:-2] for program in fetched] == [
         ["--target", f"/restored/{SECOND['id']}"], ["--target", "/restored/database"],
@@ -286,6 +447,21 @@ def test_a_copy_is_fetched_proven_and_restored_in_place_of_another_site_once_tha
         ("clear", DIRECTORY),
     ]  # fmt: skip
     assert site.store.lock() is None
+
+
+@pytest.mark.parametrize("asked", ["cat", "unlock", "snapshots", "stats", "dump", "restore"])
+def test_whoever_takes_the_lock_over_ends_a_restore_from_a_copy_at_once(site, asked):
+    backup.run(site.host, options())
+    site.restic.programs.clear()
+
+    def taken(words: list[str]) -> None:
+        if words[0] == asked:
+            site.store.renew(replace(site.store.lock(), run="run-3"))
+
+    site.restic.during = taken
+    with pytest.raises(SupersededError):
+        restore.run(site.host, options(from_copy=True, run="run-10"))
+    assert site.restic.commands[-1] == asked
 
 
 def test_without_a_repository_or_a_copy_none_is_restored(site):
@@ -316,7 +492,8 @@ def test_a_time_without_a_copy_is_refused(at):
 
 
 def test_only_proven_backups_wait_for_a_copy():
-    assert waiting([THIRD, document("20260104T030000Z", state="made")], COPIES) == [THIRD]
+    there = {FIRST["id"], SECOND["id"]}
+    assert waiting([THIRD, document("20260104T030000Z", state="made")], there, THIRD["id"]) == [THIRD]
     assert told("") is None
 
 

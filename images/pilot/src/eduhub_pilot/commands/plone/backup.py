@@ -10,9 +10,8 @@ from typing import Any
 
 from eduhub_pilot.adapters.host import Heart, Host
 from eduhub_pilot.commands.plone import copies, work
-from eduhub_pilot.model.codes import exit_of
-from eduhub_pilot.model.copies import Told, told
-from eduhub_pilot.model.errors import FailedError, PilotError
+from eduhub_pilot.model.copies import told
+from eduhub_pilot.model.errors import PilotError
 from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.model.state import stamp
 
@@ -44,23 +43,8 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
         answer = made(host, options, heart, full=options.full)
     message, where = answer["message"], told(options.copy)
     if where:  # without the lock: a first copy may take hours, and a rollout goes on meanwhile
-        message += f" {_copied(host, options, where, answer['backup'])}"
+        message += f" {copies.made(host, where, options.directory, options.run, answer['backup'])}"
     return Outcome(answer["code"], message, True, {"backup": answer["backup"]}, work.NEXT[answer["code"]])
-
-
-def _copied(host: Host, options: argparse.Namespace, where: Told, backup: Mapping[str, Any]) -> str:
-    """Copy a proven backup to another place, and return that in a sentence. FailedError where it is not copied."""
-    try:
-        return copies.save(host, where, options.directory, options.run)
-    except (PilotError, OSError) as error:
-        code, why = getattr(error, "code", "copy_failed"), work.reason(error)
-        with suppress(OSError):
-            host.note(options.run, "copy", "failed", code=code, why=why, backup=backup["id"])
-            failure = {"time": stamp(host.clock.now()), "run": options.run, "code": code, "why": why}
-            host.store.save_copy({"to": where.to, **host.store.copy(), "failed": failure})
-        message = f"Backup {backup['id']} is proven, and was not copied. {why}"
-        raise FailedError(code if exit_of(code, "backup") == 1 else "copy_failed", message,
-                          *getattr(error, "next", ()), backup=backup) from None  # fmt: skip
 
 
 def made(host: Host, options: argparse.Namespace, heart: Heart, *, full: bool = False) -> dict[str, Any]:

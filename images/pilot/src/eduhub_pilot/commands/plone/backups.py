@@ -30,9 +30,9 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
 
 def _copied(host: Host, where: Told, backups: list[dict[str, Any]]) -> str:
     """Note in `backups` whether each has a copy, None where that is unknown, and return all copies in lines."""
-    repository = copies.Repository(host, where, "copy-look")
+    repository = copies.Repository(host, where, "copy-list")
     try:
-        repository.identity(first=False)
+        repository.identity()
         found = [copy.id for copy in reversed(repository.copies())]
     except PilotError as error:
         for each in backups:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
-import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -14,7 +14,8 @@ from typing import Any
 from eduhub_pilot.adapters.host import Heart, Host
 from eduhub_pilot.commands.plone import work
 from eduhub_pilot.model import copies as known
-from eduhub_pilot.model.copies import DEPLOY, Copy, Told
+from eduhub_pilot.model.codes import exit_of
+from eduhub_pilot.model.copies import BACKUP, DEPLOY, Copy, Told
 from eduhub_pilot.model.errors import EngineDownError, FailedError, PilotError, RefusedError
 from eduhub_pilot.model.facts import Look
 from eduhub_pilot.model.program import Program
@@ -29,7 +30,13 @@ FETCHED = ".copy"
 MEMORY, MEMORY_GOAL = "1g", "900MiB"
 # restic itself tries an S3 server again for a quarter of an hour.
 ANSWER_SECONDS = 60.0
-LOCK_WAIT = "10m"
+# How long others may have the repository locked: a first copy of another host, or a check, takes hours. What tidies up
+# waits less, and is done after the next backup.
+LOCK_WAIT, SHORT_WAIT = "6h", "10m"
+# A named file that is not there ends no copy.
+SKIPPED = "does not exist, skipping"
+# Other ends of a check do not say what the repository is like.
+DAMAGED = "repository contains errors"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,13 +45,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class Repository:
-    """A repository, in containers called `part`. Each method raises FailedError for what restic cannot do."""
+    """A repository, in containers called `part`. Each method raises FailedError for what restic cannot do.
 
-    def __init__(self, host: Host, where: Told, part: str = "copy") -> None:
-        self.host, self.where, self._name = host, where, host.settings.container(part)
+    `between` is called several times a second while restic works.
+    """
+
+    def __init__(
+        self, host: Host, where: Told, part: str = "copy", between: Callable[[], None] = lambda: None
+    ) -> None:
+        self.host, self.where, self._name, self._between = host, where, host.settings.container(part), between
         self._files = f"{host.settings.shown_config}/copy"
 
-    def identity(self, *, first: bool) -> str:
+    def identity(self, *, first: bool = False) -> str:
         """Return the repository's id. An empty place becomes a repository where it is the `first` use of it."""
         answer = self._ran(["cat", "config", "--no-lock"], seconds=ANSWER_SECONDS, fine=(0, 10))
         if answer.code == 10:
@@ -52,42 +64,54 @@ class Repository:
                 raise known.missing(self.where)
             self._ran(["init"], seconds=ANSWER_SECONDS)
             answer = self._ran(["cat", "config", "--no-lock"], seconds=ANSWER_SECONDS)
-        return known.identity(answer.output)
+        return known.named(answer.output, "id")
 
     def copies(self) -> list[Copy]:
         """Return this host's copies, oldest first."""
-        words = ["snapshots", "--no-lock", *self._ours()]
+        words = ["snapshots", "--no-lock", *self._tagged(known.TAG)]
         return known.copies_in(self._ran(words, seconds=ANSWER_SECONDS).output)
 
     def unlock(self) -> None:
         """Remove locks of runs that are gone."""
         self._ran(["unlock"], seconds=ANSWER_SECONDS)
 
-    def save(self, directory: str, backup: Mapping[str, Any]) -> int:
-        """Copy a backup; return how many bytes were new there."""
+    def save(self, directory: str, backup: Mapping[str, Any]) -> tuple[str, int]:
+        """Copy a backup; return its snapshot, which is no copy until it is `finished`, and how many bytes were new."""
         time = datetime.fromisoformat(backup["time"])
         words = [
-            "backup", "--retry-lock", LOCK_WAIT, "--group-by", "host", "--host", self.where.name,
-            "--tag", known.tags(backup), "--time", f"{time:%Y-%m-%d %H:%M:%S}",
+            "backup", "--retry-lock", LOCK_WAIT, "--group-by", "host", *self._tagged(known.UNFINISHED),
+            "--time", f"{time:%Y-%m-%d %H:%M:%S}",
             # Another backup's link to a blob changes its ctime, and not the blob.
-            "--ignore-ctime", COPIED,
+            "--ignore-ctime", f"{COPIED}/files", *(f"{COPIED}/database/{name}" for name in backup["parts"]),
         ]  # fmt: skip
         folders = {f"{directory}/{backup['id']}": f"{COPIED}/files", f"{directory}/database": f"{COPIED}/database"}
         mounts = [Mount(outside, inside, read_only=True) for outside, inside in folders.items()]
-        return known.number(self._ran(words, mounts).output, "data_added_packed")
+        output = self._ran(words, mounts).output
+        if SKIPPED in output:
+            message = f"Files of backup {backup['id']} are not in {directory}, so it is not copied."
+            raise FailedError("copy_failed", message, ["./invoke", "plone.backup", "--full"])
+        return known.named(output, "snapshot_id"), known.number(output, "data_added_packed")
+
+    def finish(self, snapshot: str, backup: Mapping[str, Any]) -> None:
+        """Let a snapshot be the copy of a backup. restic leaves one too where it could not read all."""
+        words = ["tag", "--retry-lock", LOCK_WAIT, "--set", known.tags(backup, self.host.store.copier()), snapshot]
+        if known.number(self._ran(words).output, "changed_snapshots") != 1:
+            message = f"The copy of backup {backup['id']} is gone from {self.where.to} again."
+            raise FailedError("copy_failed", message, BACKUP)
 
     def forget(self) -> None:
         """Remove this host's copies that are no longer kept, and what no copy needs."""
-        words = ["forget", "--prune", "--retry-lock", LOCK_WAIT, "--group-by", "host", *self._ours()]
-        self._ran([*words, *known.kept(self.where)])
+        words = ["forget", "--retry-lock", SHORT_WAIT]
+        self._ran([*words, *self._tagged(known.UNFINISHED), "--unsafe-allow-remove-all"])
+        self._ran([*words, "--prune", "--group-by", "host", *self._tagged(known.TAG), *known.kept(self.where)])
 
     def check(self, part: int) -> None:
         """Check the repository, and read one part of it; parts count from 1."""
-        words = ["check", "--retry-lock", LOCK_WAIT, f"--read-data-subset={part}/{known.PARTS}"]
+        words = ["check", "--retry-lock", SHORT_WAIT, f"--read-data-subset={part}/{known.PARTS}"]
         answer = self._ran(words, fine=(0, 1))
         if answer.code:
             error = known.failure(answer, self.where, self._files)
-            if error.code != "copy_failed":
+            if error.code != "copy_failed" or DAMAGED not in answer.output:
                 raise error
             raise FailedError(
                 "copy_damaged",
@@ -97,23 +121,30 @@ class Repository:
             )
 
     def size(self, copy: Copy) -> int:
-        """Return how many bytes a copy has once it is restored."""
-        answer = self._ran(["stats", copy.snapshot, "--mode", "restore-size", "--no-lock"])
-        return known.number(answer.output, "total_size")
+        """Return how many bytes a copy, and the database that it restores to, take."""
+        files = self._ran(["stats", copy.snapshot, "--mode", "restore-size", "--no-lock"], seconds=ANSWER_SECONDS)
+        manifest = self._ran(["dump", "--no-lock", copy.snapshot, f"{COPIED}/files/manifest.json"])
+        text = manifest.output
+        try:
+            database = int(json.loads(text[text.index("{") : text.rindex("}") + 1])["size"])
+        except (ValueError, KeyError):
+            message = f"The copy of backup {copy.id} has no manifest that can be read."
+            raise FailedError("copy_failed", message, ["./invoke", "plone.backups"]) from None
+        return known.number(files.output, "total_size") + database
 
-    def fetch(self, copy: Copy, directory: str, between: Callable[[], None]) -> None:
+    def fetch(self, copy: Copy, directory: str) -> None:
         """Write a copy into a directory of backups that is empty."""
         mounts = [Mount(directory, RESTORED)]
         for source, target in (("files", copy.id), ("database", "database")):
             words = ["restore", f"{copy.snapshot}:{COPIED}/{source}", "--target", f"{RESTORED}/{target}"]
-            self._ran([*words, "--retry-lock", LOCK_WAIT], mounts, between=between)
+            self._ran([*words, "--retry-lock", SHORT_WAIT], mounts)
 
-    def _ours(self) -> list[str]:
-        return ["--host", self.where.name, "--tag", known.TAG]
+    def _tagged(self, tag: str) -> list[str]:
+        return ["--host", self.where.name, "--tag", tag]
 
     def _ran(
         self, words: Sequence[str], mounts: Sequence[Mount] = (), seconds: float | None = None,
-        between: Callable[[], None] = lambda: None, fine: Sequence[int] = (0,),
+        fine: Sequence[int] = (0,),
     ) -> Look:  # fmt: skip
         """Run restic; return its end where its exit code is `fine`."""
         host, where, stack = self.host, self.where, self.host.settings.stack
@@ -132,13 +163,13 @@ class Repository:
         more += [Mount(where.to, REPOSITORY)] if where.is_local else []
         program = Program(
             self._name, where.image, [words[0], *options, *words[1:]], [*more, *mounts],
-            # A lock names the host that has it, and no other host may have the same.
-            hostname=f"eduhub-{hashlib.sha256(where.name.encode()).hexdigest()[:12]}", memory=MEMORY,
+            # A lock names the host that has it: one that replaces this host must not take its locks for stale.
+            hostname=f"eduhub-{host.store.copier()}", memory=MEMORY,
             labels={"org.eduhub.stack": stack, "org.eduhub.role": "copy"},
             environment={"GOMEMLIMIT": MEMORY_GOAL, "TZ": "UTC"},
         )  # fmt: skip
         try:
-            look = host.engine.program(program, seconds, between)
+            look = host.engine.program(program, seconds, self._between)
         except EngineDownError as error:
             raise known.failure(Look(125, error.message), where, self._files) from None
         if look.trouble or look.code not in fine:
@@ -186,43 +217,116 @@ def wanted(options: argparse.Namespace) -> Told:
     return where
 
 
-def opened(host: Host, repository: Repository) -> None:
-    """Make sure of the repository, make it on its first use, and keep which it is."""
+def opened(host: Host, repository: Repository, *, first: bool = False) -> None:
+    """Make sure of the repository, and keep which it is. On the `first` use an empty place becomes one."""
     where, last = repository.where, host.store.copy()
-    is_known = last.get("to") == where.to and last.get("repository")
-    found = repository.identity(first=not is_known)
-    if not is_known or last["repository"] != found:
+    if not first and not is_known(host, where):
+        message = f"No deployment has made sure of the repository {where.to} yet."
+        raise FailedError("copy_repository_missing", message, DEPLOY)
+    found = repository.identity(first=first)
+    if last.get("to") != where.to or last.get("repository") != found:
         host.store.save_copy({"to": where.to, "repository": found})
 
 
-def save(host: Host, where: Told, directory: str, run: str) -> str:
-    """Copy all proven backups that have no copy yet; return what was done, in a sentence. Raises PilotError."""
-    with alone(host) as free:
-        if not free:
-            return f"An earlier copy to {where.to} still runs, and takes this backup too."
-        repository, begun, saved, added = Repository(host, where), host.clock.monotonic(), [], 0
-        opened(host, repository)
-        repository.unlock()
-        while True:
-            backups, found = work.worked(host, directory, ["list"], part="copy-list")["backups"], repository.copies()
-            known.refuse_foreign(backups, found, where)
-            left = known.waiting(backups, found)
-            if not left or left[0]["id"] in saved:
-                break
-            added += repository.save(directory, left[0])
-            saved.append(left[0]["id"])
-            host.note(run, "copy", "copied", backup=saved[-1], to=where.to)
-        if saved:
-            host.store.save_copy({**host.store.copy(), "last": {"id": saved[-1], "time": stamp(host.clock.now())}})
-            repository.forget()
-        part = _checked(host, repository)
-        host.store.save_copy({name: value for name, value in host.store.copy().items() if name != "failed"})
+def is_known(host: Host, where: Told) -> bool:
+    """Return whether the repository was there before."""
+    last = host.store.copy()
+    return last.get("to") == where.to and bool(last.get("repository"))
+
+
+def made(host: Host, where: Told, directory: str, run: str, backup: Mapping[str, Any]) -> str:
+    """Copy all proven backups that have no copy yet; return that in a sentence.
+
+    FailedError where that failed, or where `backup`, the last proven one, has no copy afterwards.
+    """
+    try:
+        with alone(host) as free:
+            if not free:
+                return f"An earlier copy to {where.to} still runs: it takes this backup too, or the next copy does."
+            return _made(host, where, directory, run, backup["id"])
+    except (PilotError, OSError) as error:
+        code, why = getattr(error, "code", "copy_failed"), work.reason(error)
+        with suppress(OSError):
+            host.note(run, "copy", "failed", code=code, why=why, backup=backup["id"])
+            failure = {"time": stamp(host.clock.now()), "run": run, "code": code, "why": why}
+            host.store.save_copy({"to": where.to, **_without(host, "begun"), "failed": failure})
+        message = f"Backup {backup['id']} is proven, and was not copied. {why}"
+        raise FailedError(code if exit_of(code, "backup") == 1 else "copy_failed", message,
+                          *getattr(error, "next", ()), backup=backup) from None  # fmt: skip
+
+
+def _made(host: Host, where: Told, directory: str, run: str, last: str) -> str:
+    repository, begun = Repository(host, where), host.clock.monotonic()
+    opened(host, repository)
+    host.store.save_copy({**host.store.copy(), "begun": {"time": stamp(host.clock.now()), "run": run}})
+    repository.unlock()
+    saved: dict[str, int] = {}
+    said: list[str] | None = None
+    # What is proven while copies are made, removed or checked is copied too.
+    while _save(host, repository, directory, run, last, saved) or said is None:
+        said = [*(said or []), *_tidied(host, repository, removes=bool(saved))]
+    host.store.save_copy(_without(host, "begun", "failed"))
     seconds = host.clock.monotonic() - begun
-    checked = f" Part {part} of {known.PARTS} of the repository was read and is whole." if part else ""
     if not saved:
-        return f"{where.to} has a copy of it already.{checked}"
+        return " ".join([f"{where.to} has a copy of it already.", *said])
     several = f", with {len(saved) - 1} before it" if len(saved) > 1 else ""
-    return f"It was copied to {where.to}{several}, in {seconds:.1f} s ({added / 1e6:.1f} MB were new there).{checked}"
+    new_there = f"{sum(saved.values()) / 1e6:.1f} MB were new there"
+    return " ".join([f"It was copied to {where.to}{several}, in {seconds:.1f} s ({new_there}).", *said])
+
+
+def _without(host: Host, *names: str) -> dict[str, Any]:
+    return {name: value for name, value in host.store.copy().items() if name not in names}
+
+
+def _save(host: Host, repository: Repository, directory: str, run: str, last: str, saved: dict[str, int]) -> bool:
+    """Copy the backups that have no copy, and add to `saved` how many bytes were new; return whether there were any.
+
+    What is in `saved` before may be removed from the repository already, by its retention.
+    """
+    any_left = False
+    while True:
+        backups, found = _listed(host, directory), repository.copies()
+        there = {*saved, *(each.id for each in found)}
+        left, own = known.waiting(backups, there, last), host.store.copier()
+        known.refuse_foreign(left, found, {own, host.store.copy().get("accepted", own)}, repository.where)
+        if not left:
+            if last not in there:
+                message = f"{repository.where.to} has no copy of backup {last}, and it is not in {directory}."
+                raise FailedError("copy_failed", message, BACKUP)
+            return any_left
+        backup = left[0]
+        snapshot, added = repository.save(directory, backup)
+        # A later backup may remove an older one at any time: what is gone by now was not copied as a whole.
+        if backup["id"] in {each["id"] for each in _listed(host, directory)}:
+            repository.finish(snapshot, backup)
+            saved[backup["id"]], any_left = added, True
+            host.note(run, "copy", "copied", backup=backup["id"], to=repository.where.to)
+            newest = {"id": backup["id"], "time": stamp(host.clock.now())}
+            host.store.save_copy({**host.store.copy(), "last": newest})
+
+
+def _listed(host: Host, directory: str) -> list[dict[str, Any]]:
+    """Return the backups that this host has."""
+    backups: list[dict[str, Any]] = work.worked(host, directory, ["list"], part="copy-list")["backups"]
+    if any("parts" not in each for each in backups):
+        message = "Plone's image on this host is older than copies of backups. Deploy a newer one, with --yes."
+        raise FailedError("copy_failed", message, [*DEPLOY, "--yes"])
+    return backups
+
+
+def _tidied(host: Host, repository: Repository, *, removes: bool) -> list[str]:
+    """Remove what is no longer kept, and check the repository where that is due; return what there is to say of it."""
+    said: list[str] = []
+    try:
+        if removes:
+            repository.forget()
+        if part := _checked(host, repository):
+            said.append(f"Part {part} of {known.PARTS} of the repository was read and is whole.")
+    except FailedError as error:
+        if error.code != "copy_locked":
+            raise
+        said.append("Another run has it locked, so it is tidied up and checked after another backup.")
+    return said
 
 
 def _checked(host: Host, repository: Repository) -> int | None:
@@ -245,17 +349,20 @@ def fetched(host: Host, options: argparse.Namespace, heart: Heart) -> Iterator[s
         if not free:
             message = f"A copy to {where.to} is being made. Nothing was changed. Repeat the command when it has ended."
             raise RefusedError("copy_running", message, ["./invoke", "status"])
-        repository = Repository(host, where)
-        repository.identity(first=False)
+        repository = Repository(host, where, between=heart.beat)
+        repository.identity()
         repository.unlock()
-        copy = known.chosen(repository.copies(), options.at, where)
+        found = repository.copies()
+        copy = known.chosen(found, options.at, where)
         folder = f"{options.directory}/{FETCHED}"
         work.worked(host, options.directory, ["room", f"--bytes={repository.size(copy)}"], heart)
         try:
             begun = host.clock.monotonic()
-            repository.fetch(copy, folder, heart.beat)
+            repository.fetch(copy, folder)
             host.note(options.run, "copy", "fetched", backup=copy.id, seconds=round(host.clock.monotonic() - begun, 1))
             yield folder
+            if options.to == "live":  # this host replaces the one that made them, and adds to its copies
+                host.store.save_copy({**host.store.copy(), "accepted": found[-1].host})
         finally:
             with suppress(PilotError):  # the next backup removes it too
                 work.worked(host, options.directory, ["clear"])

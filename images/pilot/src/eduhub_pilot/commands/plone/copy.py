@@ -18,11 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(host: Host, options: argparse.Namespace) -> Outcome:
     """Run the command. A repository that was there before stops no deployment: `status` tells that copies fail."""
     where = copies.wanted(options)
-    before = host.store.copy()
+    before, was_known = host.store.copy(), copies.is_known(host, where)
     try:
-        copies.opened(host, copies.Repository(host, where, "copy-look"))
+        copies.opened(host, copies.Repository(host, where, "copy-look"), first=not was_known)
     except FailedError as error:
-        if before.get("to") != where.to or error.code != "copy_unreachable":
+        # The password is what this deployment has brought.
+        if not was_known or error.code == "copy_password_wrong":
             raise
         return Outcome("copy_later", f"Backups cannot be copied now. {error.message}", False, {}, error.next)
     changed = host.store.copy() != before
