@@ -9,12 +9,10 @@ from datetime import datetime, timedelta
 
 from eduhub_pilot.adapters.host import Host
 from eduhub_pilot.adapters.memory import MEMORY, SLOT_MEMORY, available, size
-from eduhub_pilot.commands.plone import copies
 from eduhub_pilot.gates.contract.gate import secret
 from eduhub_pilot.gates.contract.requests import credentials_of
 from eduhub_pilot.gates.criteria import criteria
-from eduhub_pilot.model.copies import Told, told
-from eduhub_pilot.model.errors import EngineDownError, FailedError, ProxyDownError, RefusedError
+from eduhub_pilot.model.errors import EngineDownError, ProxyDownError, RefusedError
 from eduhub_pilot.model.facts import answered
 from eduhub_pilot.model.outcome import Finding, Outcome, finding_of
 from eduhub_pilot.model.release import Record, Spec, parse_spec
@@ -28,7 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--verb", help="what the run does; deploy starts what is stopped")
     parser.add_argument("--take-over", action="store_true", help="the run takes the lock over, or resumes")
     parser.add_argument("--first", action="store_true", help="nothing is on the host yet: judge the settings alone")
-    copies.add_arguments(parser)
     parser.add_argument("--backup-days", type=float, default=0, help="how old the last backup may be; 0: any age")
 
 
@@ -37,13 +34,12 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
     spec = parse_spec(options.spec) if options.spec else None
     if options.first:
         return first(host, spec)
-    where = told(options.copy)
-    return preflight(host, options.run, options.verb, options.take_over, spec, options.backup_days, where)
+    return preflight(host, options.run, options.verb, options.take_over, spec, options.backup_days)
 
 
 def preflight(
     host: Host, run: str | None, verb: str | None = None, take_over: bool = False, spec: Spec | None = None,
-    backup_days: float = 0, where: Told | None = None,
+    backup_days: float = 0,
 ) -> Outcome:  # fmt: skip
     """Return every finding at once; with `spec` also whether every gate has a criterion for that release.
 
@@ -54,7 +50,7 @@ def preflight(
     asked by the module host_readiness.
     """
     findings = [*_gates(host, spec), *_files(host), *(() if take_over else _lock(host, run))]
-    findings += [*_backup(host, backup_days), *_plone_upgrade(host), *_copy(host, where)]
+    findings += [*_backup(host, backup_days), *_plone_upgrade(host)]
     python = None
     try:
         state = host.store.state()
@@ -210,18 +206,6 @@ def _backup(host: Host, days: float) -> Iterator[Finding]:
         found = f"The last proven backup of Plone is of {backup['time']}" if backup else "Plone has no proven backup"
         message = f"{found}, and plone_backup_max_age_days allows {days:g} days."
         yield Finding("backup_old", message, [["./invoke", "plone.backup"]])
-
-
-def _copy(host: Host, where: Told | None) -> Iterator[Finding]:
-    # Before the deployment that brings its image and its files, there is nothing to ask a repository with.
-    if where is None or not copies.usable(host, where):
-        return
-    repository = copies.Repository(host, where, "copy-look")
-    try:
-        repository.identity(first=False)
-    except FailedError as error:
-        if error.code != "copy_repository_missing" or host.store.copy().get("to") == where.to:
-            yield finding_of(error)
 
 
 def _memory(meminfo: str, record: Record | None) -> Iterator[Finding]:

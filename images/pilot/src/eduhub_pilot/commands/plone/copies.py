@@ -188,11 +188,6 @@ def has_files(host: Host) -> bool:
     return (host.settings.config / "copy/password").exists()
 
 
-def usable(host: Host, where: Told) -> bool:
-    """Return whether a deployment has brought what the repository is asked with."""
-    return has_files(host) and host.engine.image(where.image) is not None
-
-
 @contextmanager
 def alone(host: Host) -> Iterator[bool]:
     """Keep other pilots of this host from the repository; yield whether none of them is at work there."""
