@@ -62,6 +62,18 @@ def tried(tmp_path: Path, text: str, codes: str) -> tuple[int, list[str]]:
     return code, (tmp_path / "slept").read_text().split()
 
 
+@pytest.mark.parametrize(("code", "units"), [("0", ["--unit=eduhub-plone-copy"]), ("1", [])])
+def test_what_follows_a_success_begins_in_a_unit_of_its_own(tmp_path: Path, code: str, units: list[str]) -> None:
+    follows = render("pilot", "command.sh.j2", **TIMED, pilot_timer_then="plone-copy")
+    (tmp_path / "systemd-run").write_text('#!/bin/sh\nprintf "%s\\n" "$@" >> started; exit 1\n')  # it still runs
+    (tmp_path / "systemd-run").chmod(0o700)
+    (tmp_path / "started").touch()
+    assert tried(tmp_path, follows, code) == (int(code), [])
+    words = (tmp_path / "started").read_text().split()
+    assert [each for each in words if "unit" in each] == units
+    assert (words[-1:], "--no-block" in words) == ((["/etc/eduhub/timers/plone-copy"], True) if units else ([], False))
+
+
 def test_the_timer_makes_up_for_a_missed_time_and_starts_the_command() -> None:
     assert unit("timer")["Timer"] == {"OnCalendar": "*-*-* 03:15", "Persistent": "true"}
     assert unit("service")["Service"] == {"ExecStart": "/etc/eduhub/timers/plone-backup"}

@@ -32,6 +32,7 @@ CODES: Mapping[str, Code] = {
     "awaiting_confirmation": Code(0, "All traffic is on the candidate; a person confirms it before the deadline."),
     "backup_recent": Code(0, "The last proven backup of Plone's data is new enough, so none was made."),
     "backup_proven": Code(0, "A backup of Plone's data was restored to scratch, and is what its manifest says."),
+    "backups_copied": Code(0, "Proven backups of Plone's data have copies, or an earlier run is making them."),
     "backups_listed": Code(0, "The backups of Plone's data on this host."),
     "begun": Code(0, "The run holds the lock, and its release is recorded."),
     "candidate_named": Code(0, "The image that a deployment or an upgrade would start."),
@@ -196,6 +197,7 @@ CODES: Mapping[str, Code] = {
     # Findings
     "backup_old": Code("finding", "Plone has no proven backup that is as new as an upgrade wants it."),
     "certificate_ends": Code("finding", "A TLS certificate that the edge serves ends within 30 days, or has ended."),
+    "copy_unfinished": Code("finding", "A copy of backups began a day ago or earlier, and has not ended."),
     "draining": Code("finding", "The host tells its balancer to go elsewhere, as an operator asked."),
     "edge_configuration_edited": Code("finding", "haproxy.cfg is not the one that the last deployment wrote."),
     "gate_missing_candidate": Code("finding", "The self-test has no known-bad candidate for a gate."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from typing import Any
 
 from eduhub_pilot.adapters.host import Host
@@ -13,6 +14,9 @@ from eduhub_pilot.model.state import Last
 from eduhub_pilot.rollout.inspection import Inspection, inspect, live_slot
 from eduhub_pilot.rollout.messages import ended
 from eduhub_pilot.rollout.rollback_readiness import rollback
+
+# So long may a copy take before it is told.
+LONG = timedelta(days=1)
 
 
 def status(host: Host) -> Outcome:
@@ -70,6 +74,13 @@ def _backup(host: Host) -> Iterator[Finding]:
     if failed := host.store.copy().get("failed"):
         message = f"The copy of a backup of Plone at {failed['time']} (run {failed['run']}) failed: {failed['why']}"
         yield Finding("last_copy_failed", message, [["./invoke", "plone.backup"]])
+    if (begun := host.store.copy().get("begun")) and host.clock.now() - datetime.fromisoformat(begun["time"]) >= LONG:
+        unit = host.settings.container("plone-copy")
+        message = (
+            f"The copy of backups that run {begun['run']} began at {begun['time']} has not ended, or was killed: its "
+            "repository may hang, or a first copy take that long."
+        )
+        yield Finding("copy_unfinished", message, [["journalctl", "-u", unit], ["systemctl", "stop", unit]])
 
 
 def _rollout(inspection: Inspection) -> dict[str, Any] | None:

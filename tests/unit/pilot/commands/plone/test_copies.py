@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from eduhub_pilot.commands.plone import backup, backups, copies, copy, restore
+from eduhub_pilot.commands.plone import backup, backups, copies, copy, copy_backups, restore
 from eduhub_pilot.model.copies import Told, chosen, copies_in, failure, told, waiting
 from eduhub_pilot.model.errors import EngineDownError, FailedError, RefusedError, SupersededError
 from eduhub_pilot.model.facts import Container, Image, Look
@@ -239,6 +239,35 @@ def test_a_mount_point_that_is_gone_is_a_repository_that_does_not_answer(site):
 def test_another_directory_that_is_gone_is_not_the_repositorys_fault():
     said = "bind source path does not exist: /var/lib/eduhub/copy"
     assert failure(Look(125, said), HERE, "/f").code == "copy_failed"
+
+
+def test_the_host_copies_its_last_backup_in_a_run_of_its_own(site):
+    with pytest.raises(RefusedError, match="no proven backup"):
+        copy_backups.run(site.host, options())
+    backup.run(site.host, options(copy=""))
+    assert ids(site.restic) == []
+    done = copy_backups.run(site.host, options(run="run-10"))
+    assert (done.code, ids(site.restic)[-1]) == ("backups_copied", THIRD["id"])
+
+
+def test_a_copy_that_does_not_end_is_told_after_a_day(site):
+    notes: list[list[str]] = []
+
+    def hangs(words: list[str]) -> None:
+        if words[0] == "backup" and not notes:
+            for hours in (0, 23, 1):
+                site.clock.sleep(hours * 3600)
+                notes.append([each["code"] for each in status(site.host).data["status"]["notes"]])
+
+    site.restic.during = hangs
+    backup.run(site.host, options())
+    assert notes == [[], [], ["copy_unfinished"]]
+    assert status(site.host).data["status"]["notes"] == []
+    site.restic.fails["snapshots"] = Look(1, "connection refused")
+    with pytest.raises(FailedError):
+        backup.run(site.host, options(run="run-10"))
+    site.clock.sleep(48 * 3600)
+    assert [each["code"] for each in status(site.host).data["status"]["notes"]] == ["last_copy_failed"]
 
 
 def test_copies_of_another_site_under_the_same_name_are_left_alone(site):
