@@ -156,9 +156,10 @@ def test_a_lost_host_comes_back_from_a_copy_elsewhere(operator: Operator, direct
     place, lost = tmp_path / "nas", tmp_path / "lost"
     place.mkdir()
     os.chown(place, 500, 500)
-    named = operator.with_variables(tmp_path / "named", plone_backup_copy_to=str(place))
-    without = named.types("deploy")
+    without = operator.with_variables(tmp_path / "unnamed", plone_backup_copy_to=str(place)).types("deploy")
     assert (without.returncode, "backup-copy/password" in sentences(without)) == (2, True)
+    kept = {"plone_backup_copy_to": str(place), "plone_backup_copy_same_disk": True}
+    named = operator.with_variables(tmp_path / "named", **kept)
     secrets = tmp_path / "named/backup-copy"
     secrets.mkdir()
     (secrets / "password").write_text("a secret\n")
@@ -179,7 +180,7 @@ def test_a_lost_host_comes_back_from_a_copy_elsewhere(operator: Operator, direct
     assert named.types("deploy", seconds=1200).returncode == 0
     assert (asked("/kept-elsewhere"), named.status()["copy"]["repository"]) == (404, used["repository"])
     foreign = named.types("plone.backup")
-    assert (foreign.returncode, "has copies of another site" in sentences(foreign)) == (1, True)
+    assert (foreign.returncode, "has copies that another host made" in sentences(foreign)) == (1, True)
     shutil.rmtree(directory)
     restored = named.types("plone.restore", "--from-copy", "--to", "live", "--yes")
     assert (restored.returncode, f"Plone serves backup {backup}" in sentences(restored)) == (0, True)

@@ -179,7 +179,7 @@ def failure(look: Look, where: Told, files: str) -> FailedError:
     """Return what restic's end means; `files` is the directory of the host with its password and keys."""
     said = _said(look.output)
     small = look.output.lower()
-    again = "Put the right one into plone_backup_copy_files, and deploy."
+    again = "Put the right one into backup-copy beside the inventory, and deploy."
     locked = f"Another run has {where.to} locked: {said}. The next backup tries again."
     wrong = f"The password of {files} does not open the repository {where.to}. {again}"
     by_code = {10: missing(where), 11: FailedError("copy_locked", locked, BACKUP),
