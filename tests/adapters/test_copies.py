@@ -103,7 +103,7 @@ def test_what_could_not_be_copied_as_a_whole_is_no_copy_and_is_removed(place: An
     given(hidden, b"hidden")
     os.chown(hidden, 0, 0)
     hidden.chmod(0o600)
-    with pytest.raises(FailedError, match="restic ended with 3"):
+    with pytest.raises(FailedError, match=r"/blobs/hidden\.blob, a part of the backup"):
         there.save(str(place.folder), backup(1))
     with pytest.raises(FailedError, match="are not in"):
         there.save(str(place.folder), {**backup(2), "parts": ["gone.fsz"]})

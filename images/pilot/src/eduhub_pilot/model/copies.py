@@ -182,8 +182,13 @@ def failure(look: Look, where: Told, files: str) -> FailedError:
     again = "Put the right one into backup-copy beside the inventory, and deploy."
     locked = f"Another run has {where.to} locked: {said}. The next backup tries again."
     wrong = f"The password of {files} does not open the repository {where.to}. {again}"
-    by_code = {10: missing(where), 11: FailedError("copy_locked", locked, BACKUP),
-               12: FailedError("copy_password_wrong", wrong, DEPLOY)}  # fmt: skip
+    unread = re.search(r'"item": *"([^"]+)"', look.output)
+    what = f"{unread[1]}, a part of the backup," if unread else "A part of the backup"
+    partly = f"{what} could not be read, so there is no copy of it: {said}."
+    by_code = {
+        3: FailedError("copy_failed", partly, [*BACKUP, "--full"]), 10: missing(where),
+        11: FailedError("copy_locked", locked, BACKUP), 12: FailedError("copy_password_wrong", wrong, DEPLOY),
+    }  # fmt: skip
     if look.code in by_code:
         return by_code[look.code]
     if any(words in small for words in NO_SPACE):

@@ -236,6 +236,15 @@ def test_a_mount_point_that_is_gone_is_a_repository_that_does_not_answer(site):
     assert failed.value.code == "copy_unreachable"
 
 
+def test_a_part_of_the_backup_that_cannot_be_read_is_not_the_repositorys_fault():
+    output = (
+        '{"message_type":"error","error":{"message":"open /backup/a: permission denied"},"item":"/backup/a"}\n'
+        '{"message_type":"exit_error","code":3,"message":"Warning: at least one source file could not be read"}'
+    )
+    found = failure(Look(3, output), HERE, "/f")
+    assert (found.code, "/backup/a, a part of the backup, could not be read" in found.message) == ("copy_failed", True)
+
+
 def test_another_directory_that_is_gone_is_not_the_repositorys_fault():
     said = "bind source path does not exist: /var/lib/eduhub/copy"
     assert failure(Look(125, said), HERE, "/f").code == "copy_failed"
@@ -415,7 +424,7 @@ def test_a_deployment_makes_sure_of_the_repository_and_goes_on_where_a_known_one
     for look, _ in ENDS[1:]:
         site.restic.fails["cat"] = look
         assert copy.run(site.host, options()).code == "copy_later"
-    with pytest.raises(FailedError, match="restic ended with 3"):
+    with pytest.raises(FailedError, match="A part of the backup could not be read"):
         copy.run(site.host, options(copy=json.dumps({**WHERE, "to": "/mnt/other"})))
     site.restic.fails["cat"] = Look(12, "")
     with pytest.raises(FailedError, match="does not open"):
