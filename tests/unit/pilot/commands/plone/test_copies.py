@@ -462,7 +462,8 @@ def test_a_copy_is_fetched_proven_and_restored_in_place_of_another_site_once_tha
         restore.run(site.host, options(**wanted))
     assert refused.value.code == "backup_not_fresh"
     site.engine.worked.clear()
-    assert restore.run(site.host, options(**wanted, agreed=True)).code == "restored"
+    done = restore.run(site.host, options(**wanted, agreed=True))
+    assert (done.code, f"adds to the copies in {PLACE}" in done.message) == ("restored", True)
     assert site.engine.worked[0][0][3:] == ("room", "--bytes=5096")
     fetched = [program for program in site.restic.programs if program.command[0] == "restore"][-2:]
     assert [program.command[-4:-2] for program in fetched] == [
@@ -490,6 +491,8 @@ def test_whoever_takes_the_lock_over_ends_a_restore_from_a_copy_at_once(site, as
     with pytest.raises(SupersededError):
         restore.run(site.host, options(from_copy=True, run="run-10"))
     assert site.restic.commands[-1] == asked
+    # What the other run has at work by then is left alone.
+    assert site.engine.parts[-1] == ("copy-clear" if asked == "restore" else "copy-list")
 
 
 def test_without_a_repository_or_a_copy_none_is_restored(site):

@@ -359,5 +359,6 @@ def fetched(host: Host, options: argparse.Namespace, heart: Heart) -> Iterator[s
             if options.to == "live":  # this host replaces the one that made them, and adds to its copies
                 host.store.save_copy({**host.store.copy(), "accepted": found[-1].host})
         finally:
-            with suppress(PilotError):  # the next backup removes it too
-                work.worked(host, options.directory, ["clear"])
+            # The next backup removes it too. By now the lock, with the container of its holder, may be another run's.
+            with suppress(PilotError):
+                work.worked(host, options.directory, ["clear"], part="copy-clear")

@@ -110,6 +110,8 @@ def _live(host: Host, options: argparse.Namespace, heart: Heart) -> Outcome:
         f"stays in its volume, in {before}, until the next restore. Pages that the bridge has stored change as they "
         "expire."
     )
+    if options.from_copy:
+        message += f" From now on this host adds to the copies in {copies.wanted(options).to}, and no other does."
     return Outcome("restored", message, True, data, [work.LIST])
 
 

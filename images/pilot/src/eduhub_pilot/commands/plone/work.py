@@ -150,6 +150,7 @@ def worked(
     """
     name = container or host.settings.container(PLONE)
     between = heart.beat if heart else lambda: None
+    between()  # its container takes the place of one of that name, which may be another run's by now
     done = host.engine.work(name, [*PROGRAM, *words], {directory: DIRECTORY}, writes, between, part)
     answer = _answer(done.output)
     if answer is None or answer.get("code") not in CODES:
