@@ -101,7 +101,16 @@ def closing(
         return lines  # nothing is left to say
     if code == REFUSED and not interrupted and needs_other_command(outcome):
         return [*lines, "", *wrapped("Refused: nothing was touched.", width)]
+    if code == REVERTED and not interrupted and request.verb == "deploy" and _lacks_copies(outcome):
+        text = "Failed: what serves was not touched, and backups are not copied. Fix the cause, then try again."
+        return [*lines, "", *wrapped(text, width), *next_lines([request.command])]
     return lines + (["", *result_lines(code, request, width, interrupted=interrupted)] if code or interrupted else [])
+
+
+def _lacks_copies(outcome: Outcome) -> bool:
+    """Whether copies of backups are all that failed: that is before a release begins, and nothing is reverted."""
+    codes = [message.code or "" for host in outcome.hosts.values() for message in host.messages]
+    return bool(codes) and all(code.startswith("copy_") for code in codes)
 
 
 def needs_other_command(outcome: Outcome) -> bool:

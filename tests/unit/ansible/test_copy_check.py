@@ -21,6 +21,7 @@ BOOK = """
   tasks:
     - ansible.builtin.import_role: {name: plone, tasks_from: copy_check}
 """
+VAULT = "$ANSIBLE_VAULT;1.1;AES256\n" + "6" * 80 + "\n"
 HAS_ONE = "plone_backup_copy_to has a password in it"
 ADDRESSES = {
     "sftp:backup@nas.example.edu:/srv/eduhub": "",
@@ -33,12 +34,12 @@ ADDRESSES = {
 }
 
 
-def played(folder: Path, hosts: list[dict[str, Any]]) -> tuple[list[str], str]:
+def played(folder: Path, hosts: list[dict[str, Any]], password: str = "") -> tuple[list[str], str]:
     """Play the check for hosts with an inventory's settings; return why each is refused, if it is, and all output."""
     (folder / "play.yml").write_text(BOOK)
     (folder / "backup-copy").mkdir()
     for name in ("password", "known_hosts"):
-        (folder / "backup-copy" / name).touch()
+        (folder / "backup-copy" / name).write_text(password if name == "password" else "")
     told = {
         "ansible_connection": "local", "ansible_python_interpreter": sys.executable, "eduhub_stack": "eduhub",
         "plone_backup_directory": str(folder / "var/backups/plone"), "state": str(folder / "none.json"),
@@ -88,3 +89,11 @@ def test_a_directory_has_to_be_there_on_a_disk_of_its_own_until_the_host_has_cop
         same, "", "", missing, "", missing, missing,
     ]  # fmt: skip
     assert re.findall(r"is not on (h\d) now, or does not answer", output) == ["h4"]
+
+
+def test_a_password_of_ansible_vault_that_cannot_be_read_here_is_refused_before_the_host_is_touched(
+    tmp_path: Path,
+) -> None:
+    (refused,), _ = played(tmp_path, [{"plone_backup_copy_to": "sftp:b@nas.example.edu:/srv"}], VAULT)
+    assert "/backup-copy/password cannot be read on this machine" in refused
+    assert "add --ask-vault-pass" in refused

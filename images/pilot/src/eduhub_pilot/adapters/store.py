@@ -22,7 +22,7 @@ from urllib.parse import quote_plus, unquote_plus
 
 from eduhub_pilot.model import journal
 from eduhub_pilot.model.document import RELEASE_ID, SCHEMA, Document, Source
-from eduhub_pilot.model.errors import RefusedError
+from eduhub_pilot.model.errors import FailedError, RefusedError
 from eduhub_pilot.model.facts import SLOTS, Slot, Transport, slot_of
 from eduhub_pilot.model.release import Record, parse_record
 from eduhub_pilot.model.state import HostState, Lock, Serving, moment, parse_lock, parse_state
@@ -294,8 +294,17 @@ class Store:
             self._write(self.root / COPY, json.dumps({"schema": SCHEMA, **copy}, indent=1) + "\n")
 
     def copier(self) -> str:
-        """Return what tells copies that this host makes from those of others; made at random at the first request."""
+        """Return what tells copies that this host makes from those of others; made at random at the first request.
+
+        FailedError where it was made before and cannot be read: with another one, its own copies would be foreign.
+        """
         if not self._json_of(COPIER).get("id"):
+            if self._read(self.root / COPIER):
+                message = (
+                    f"{COPIER} in the state directory, which says what copies are of this host, cannot be read. Bring "
+                    "it back; or remove it, and give this host another plone_backup_copy_name."
+                )
+                raise FailedError("copy_failed", message, ["./invoke", "deploy"])
             with self.guard():
                 made = {"schema": SCHEMA, "id": secrets.token_hex(6), **self._json_of(COPIER)}
                 self._write(self.root / COPIER, json.dumps(made, indent=1) + "\n")

@@ -91,6 +91,7 @@ CODES: Mapping[str, Code] = {
     "copy_damaged": Code(1, "A check found the repository of copies damaged."),
     "copy_failed": Code(1, "A backup of Plone's data is proven, and could not be copied."),
     "copy_foreign": Code(1, "The repository has copies of another site under the name of this host."),
+    "copy_incomplete": Code(1, "A part of a backup could not be read, so it has no copy."),
     "copy_locked": Code(1, "Another run has the repository of copies locked."),
     "copy_password_wrong": Code(1, "The password does not open the repository of copies."),
     "copy_repository_missing": Code(1, "There is no repository where copies were kept before."),

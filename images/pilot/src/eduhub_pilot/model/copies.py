@@ -129,9 +129,10 @@ def _foreign(whose: str, newest: Copy, where: Told) -> FailedError:
     return FailedError(
         "copy_foreign",
         f"{where.to} has copies {whose} under the name {where.name}, the newest of {newest.id}. Nothing was written "
-        "there. Restore the site from them first, where this host replaces the one that made them; else give this host "
-        "a name of its own in plone_backup_copy_name, and deploy.",
-        ["./invoke", "plone.restore", "--from-copy", "--to", "live", "--yes"], DEPLOY,
+        "there. Give this host a name of its own in plone_backup_copy_name, and deploy. Only where it replaces the one "
+        "that made them, and has no content of its own yet, restore the site from them: plone.restore --from-copy --to "
+        "live.",
+        ["./invoke", "plone.backups"], DEPLOY,
     )  # fmt: skip
 
 
@@ -180,14 +181,11 @@ def failure(look: Look, where: Told, files: str) -> FailedError:
     said = _said(look.output)
     small = look.output.lower()
     again = "Put the right one into backup-copy beside the inventory, and deploy."
-    locked = f"Another run has {where.to} locked: {said}. The next backup tries again."
+    locked = f"Another run has {where.to} locked: {said}."
     wrong = f"The password of {files} does not open the repository {where.to}. {again}"
-    unread = re.search(r'"item": *"([^"]+)"', look.output)
-    what = f"{unread[1]}, a part of the backup," if unread else "A part of the backup"
-    partly = f"{what} could not be read, so there is no copy of it: {said}."
     by_code = {
-        3: FailedError("copy_failed", partly, [*BACKUP, "--full"]), 10: missing(where),
-        11: FailedError("copy_locked", locked, BACKUP), 12: FailedError("copy_password_wrong", wrong, DEPLOY),
+        10: missing(where), 11: FailedError("copy_locked", locked, BACKUP),
+        12: FailedError("copy_password_wrong", wrong, DEPLOY),
     }  # fmt: skip
     if look.code in by_code:
         return by_code[look.code]
@@ -203,7 +201,7 @@ def failure(look: Look, where: Told, files: str) -> FailedError:
     if NO_MOUNT in small and where.to not in look.output:
         return FailedError("copy_failed", f"A directory that restic needs is not on this host: {said}.", DEPLOY)
     if look.trouble == "seconds" or any(words in small for words in (*NOT_THERE, NO_MOUNT)):
-        why = f"{where.to} does not answer: {said}. Mount or start it; the next backup tries again."
+        why = f"{where.to} does not answer: {said}. Mount or start it."
         return FailedError("copy_unreachable", why, BACKUP)
     if "permission denied" in small:
         why = f"User 500 of this host may not write into {where.to}: {said}."
@@ -212,6 +210,14 @@ def failure(look: Look, where: Told, files: str) -> FailedError:
     if look.trouble == "memory":
         return FailedError("copy_failed", "restic was killed, most likely for lack of memory.", ["free", "-h"])
     return FailedError("copy_failed", f"restic ended with {look.code}: {said}.", BACKUP)
+
+
+def incomplete(backup: str, output: str) -> FailedError:
+    """Return that restic could not read all of a backup, which is no copy of it then."""
+    unread = re.search(r'"item": *"([^"]+)"', output)
+    what = f"{unread[1]}, a part of backup {backup}," if unread else f"A part of backup {backup}"
+    message = f"{what} could not be read, so there is no copy of it: {_said(output)}."
+    return FailedError("copy_incomplete", message, [*BACKUP, "--full"])
 
 
 def missing(where: Told) -> FailedError:

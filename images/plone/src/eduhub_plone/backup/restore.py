@@ -39,8 +39,7 @@ def plan(
 ) -> dict[str, Any]:
     """Return what a restore would do. Raises RefusedError where it must not be tried.
 
-    `fresh`: whether a proven backup holds the site as it is now. `foreign`: whether the backup is of another site,
-    which only `any_site` allows.
+    `fresh`: whether a proven backup holds the site as it is now. A backup of another site is one for `any_site`.
     """
     refuse_interrupted(site)
     if backup.state != "proven":
@@ -60,8 +59,8 @@ def plan(
     with zodb.opened(site.database) as storage:
         now = storage.lastTransaction().hex()
         here = zodb.sites(storage)
-    foreign = bool(here and identities({"sites": here}) and not identities(manifest) & identities({"sites": here}))
-    if foreign and not any_site:
+    there = identities({"sites": here}) if here else set()
+    if there and not identities(manifest) & there and not any_site:
         raise RefusedError(
             "backup_foreign",
             f"Backup {backup.id} is of another site: it has none of those in this database. Nothing was changed.",
@@ -69,7 +68,7 @@ def plan(
     needed = manifest["size"] + manifest["blob_bytes"]
     need_space(site.data, needed, "The restored copy, beside the data that stays,")
     fresh = any(each.state == "proven" and each.whole()["last_transaction"] == now for each in found)
-    return {"fresh": fresh, "foreign": foreign, "now": zodb.when(bytes.fromhex(now)), "bytes": needed}
+    return {"fresh": fresh, "now": zodb.when(bytes.fromhex(now)), "bytes": needed}
 
 
 def stage(site: Site, backup: Backup, directory: Path, run: str) -> None:

@@ -147,6 +147,14 @@ def test_an_edge_that_ends_its_last_connections_is_not_waited_for(live):
     assert edge.name not in containers(live.host)
 
 
+@pytest.mark.usefixtures("begun")
+@pytest.mark.parametrize("role", ["copy", "work", "look"])
+def test_what_works_beside_the_site_and_ends_is_not_waited_for(live, role):
+    labels = {**live.engine.containers[PLONE].labels, "org.eduhub.role": role}
+    live.engine.containers["eduhub-copy"] = replace(live.engine.containers[PLONE], name="eduhub-copy", labels=labels)
+    assert "eduhub-copy" not in containers(live.host)
+
+
 def test_a_container_that_does_not_come_back_is_named_and_the_lock_is_free(live, begun):
     live.engine.containers[PLONE] = replace(live.engine.containers[PLONE], state="exited")
     with pytest.raises(PersonError, match="eduhub-plone is exited") as failed:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from eduhub_pilot.commands.plone import backup, backups, copies, copy, copy_backups, restore
-from eduhub_pilot.model.copies import Told, chosen, copies_in, failure, told, waiting
+from eduhub_pilot.model.copies import Told, chosen, copies_in, failure, incomplete, told, waiting
 from eduhub_pilot.model.errors import EngineDownError, FailedError, RefusedError, SupersededError
 from eduhub_pilot.model.facts import Container, Image, Look
 from eduhub_pilot.model.program import Program
@@ -84,7 +84,7 @@ def site(live, monkeypatch):
     """A host with a Plone, three proven backups, and what a deployment brings and makes for copies."""
     live.engine.containers["eduhub-plone"] = Container("eduhub-plone", "running", "sha256:plone", health="healthy")
     live.engine.images[IMAGE] = Image("sha256:copy", None)
-    live.here, live.restic, live.foreign = [FIRST, SECOND, THIRD], Restic(), False
+    live.here, live.restic = [FIRST, SECOND, THIRD], Restic()
     monkeypatch.setattr(copies, "has_files", lambda _: True)
 
     def works(command: tuple[str, ...]) -> Look:
@@ -92,7 +92,7 @@ def site(live, monkeypatch):
             "list": {"code": "backups_listed", "backups": [dict(each) for each in reversed(live.here)]},
             "make": {"code": "backup_proven", "backup": dict(live.here[-1]), "removed": []},
             "prove": {"code": "backup_proven", "backup": FIRST},
-            "plan": {"code": "restore_planned", "backup": FIRST, "fresh": False, "foreign": live.foreign, "now": "now"},
+            "plan": {"code": "restore_planned", "backup": FIRST, "fresh": False, "now": "now"},
             "settle": {"code": "restore_stepped", "before": "before-restore"},
             "interrupted": {"code": "restore_stepped", "interrupted": None},
         }
@@ -241,8 +241,10 @@ def test_a_part_of_the_backup_that_cannot_be_read_is_not_the_repositorys_fault()
         '{"message_type":"error","error":{"message":"open /backup/a: permission denied"},"item":"/backup/a"}\n'
         '{"message_type":"exit_error","code":3,"message":"Warning: at least one source file could not be read"}'
     )
-    found = failure(Look(3, output), HERE, "/f")
-    assert (found.code, "/backup/a, a part of the backup, could not be read" in found.message) == ("copy_failed", True)
+    found = incomplete("B", output)
+    assert (found.code, "/backup/a, a part of backup B, could not be read" in found.message) == (
+        "copy_incomplete", True,
+    )  # fmt: skip
 
 
 def test_another_directory_that_is_gone_is_not_the_repositorys_fault():
@@ -301,16 +303,62 @@ def test_what_restic_could_not_copy_as_a_whole_is_no_copy_and_is_removed_by_the_
     site.restic.ends["backup"] = Look(3, "Warning: at least one source file could not be read")
     with pytest.raises(FailedError):
         backup.run(site.host, options())
-    assert (ids(site.restic), len(site.restic.snapshots)) == ([], 1)
+    assert (ids(site.restic), len(site.restic.snapshots)) == ([], 3)
     site.restic.ends.clear()
     backup.run(site.host, options(run="run-10"))
     assert (ids(site.restic), len(site.restic.snapshots)) == ([FIRST["id"], SECOND["id"], THIRD["id"]], 3)
 
 
+def test_a_backup_that_cannot_be_read_is_told_and_keeps_no_newer_one_from_being_copied(site):
+    partly = Look(3, "Warning: at least one source file could not be read")
+
+    def unread(words: list[str]) -> None:
+        site.restic.ends.clear()
+        if words[0] == "backup" and FIRST["id"] in words[-1]:
+            site.restic.ends["backup"] = partly
+
+    site.restic.during = unread
+    with pytest.raises(FailedError, match="was copied, but not all was done") as failed:
+        backup.run(site.host, options())
+    assert (failed.value.code, FIRST["id"] in failed.value.message) == ("copy_incomplete", True)
+    assert ids(site.restic) == [SECOND["id"], THIRD["id"]]
+    backup.run(site.host, options(run="run-10"))
+    assert status(site.host).data["status"]["notes"] == []
+
+
+def test_what_a_check_found_is_not_told_as_a_copy_that_failed(site):
+    site.restic.fails["check"] = Look(1, "Fatal: repository contains errors")
+    with pytest.raises(FailedError, match=r"is proven, and was copied, but not all was done\.") as failed:
+        backup.run(site.host, options())
+    assert (failed.value.code, len(ids(site.restic))) == ("copy_damaged", 3)
+
+
+def test_a_deployment_that_names_another_repository_during_a_check_stays_as_it_was_written(site):
+    def elsewhere(words: list[str]) -> None:
+        if words[0] == "check":
+            site.store.save_copy({"to": "/mnt/other", "repository": "8"})
+
+    site.restic.during = elsewhere
+    backup.run(site.host, options())
+    assert {name: value for name, value in site.store.copy().items() if name != "schema"} == {
+        "to": "/mnt/other", "repository": "8",
+    }  # fmt: skip
+
+
+def test_an_identity_that_cannot_be_read_is_not_made_again(site):
+    (site.store.root / "plone-copier.json").write_text('{"id": "')
+    with pytest.raises(FailedError, match=r"plone-copier\.json in the state directory.* cannot be read"):
+        backup.run(site.host, options())
+    assert ids(site.restic) == []
+
+
 def test_a_backup_that_is_removed_while_it_is_copied_is_no_copy(site):
     def removed(words: list[str]) -> None:
-        if words[0] == "backup":
-            site.here = [each for each in site.here if each is not FIRST]
+        if words[0] == "backup" and FIRST in site.here:
+            site.here = [SECOND, THIRD]
+            site.restic.ends["backup"] = Look(3, "Warning: at least one source file could not be read")
+        else:
+            site.restic.ends.clear()
 
     site.restic.during = removed
     backup.run(site.host, options())
@@ -319,7 +367,7 @@ def test_a_backup_that_is_removed_while_it_is_copied_is_no_copy(site):
 
 def test_a_backup_with_files_that_are_not_there_is_not_copied(site):
     site.restic.ends["backup"] = Look(0, "/backup/database/1.fsz does not exist, skipping\n")
-    with pytest.raises(FailedError, match="are not in"):
+    with pytest.raises(FailedError, match="could not be read"):
         backup.run(site.host, options())
     assert ids(site.restic) == []
 
@@ -424,7 +472,7 @@ def test_a_deployment_makes_sure_of_the_repository_and_goes_on_where_a_known_one
     for look, _ in ENDS[1:]:
         site.restic.fails["cat"] = look
         assert copy.run(site.host, options()).code == "copy_later"
-    with pytest.raises(FailedError, match="A part of the backup could not be read"):
+    with pytest.raises(FailedError, match="restic ended with 3"):
         copy.run(site.host, options(copy=json.dumps({**WHERE, "to": "/mnt/other"})))
     site.restic.fails["cat"] = Look(12, "")
     with pytest.raises(FailedError, match="does not open"):
@@ -456,15 +504,15 @@ def test_the_list_says_which_backups_have_a_copy_and_what_is_only_there(site):
 
 def test_a_copy_is_fetched_proven_and_restored_in_place_of_another_site_once_that_is_agreed_to(site):
     backup.run(site.host, options())
-    site.foreign = True
     wanted = {"from_copy": True, "to": "live", "at": "2026-01-02"}
-    with pytest.raises(RefusedError, match="another site than the copy's") as refused:
+    site.restic.programs.clear()
+    with pytest.raises(RefusedError, match="whatever site that is") as refused:
         restore.run(site.host, options(**wanted))
-    assert refused.value.code == "backup_not_fresh"
+    assert (refused.value.code, site.restic.programs) == ("backup_not_fresh", [])
     site.engine.worked.clear()
     done = restore.run(site.host, options(**wanted, agreed=True))
     assert (done.code, f"adds to the copies in {PLACE}" in done.message) == ("restored", True)
-    assert site.engine.worked[0][0][3:] == ("room", "--bytes=5096")
+    assert [command[3:] for command, _, _ in site.engine.worked[:2]] == [("interrupted",), ("room", "--bytes=5096")]
     fetched = [program for program in site.restic.programs if program.command[0] == "restore"][-2:]
     assert [program.command[-4:-2] for program in fetched] == [
         ["--target", f"/restored/{SECOND['id']}"], ["--target", "/restored/database"],
@@ -472,7 +520,8 @@ def test_a_copy_is_fetched_proven_and_restored_in_place_of_another_site_once_tha
     below = f"{DIRECTORY}/.copy"
     steps = [(command[3], next(iter(folders))) for command, folders, _ in site.engine.worked]
     assert steps == [
-        ("room", DIRECTORY), *((step, below) for step in ("prove", "interrupted", "plan", "stage", "swap", "settle")),
+        ("interrupted", DIRECTORY), ("room", DIRECTORY),
+        *((step, below) for step in ("prove", "interrupted", "plan", "stage", "swap", "settle")),
         ("clear", DIRECTORY),
     ]  # fmt: skip
     assert site.store.lock() is None

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from eduhub_pilot.adapters.host import PATIENCE_SECONDS, Host
 
 POLL_SECONDS = 1.0
+# What comes and goes beside the containers that serve: pilots, their programs, and copies of backups.
+PASSING = frozenset({"pilot", "work", "look", "copy"})
 NAMES = {"kernel": "kernel", "engine": "Docker Engine", "haproxy": "HAProxy"}
 
 
@@ -28,13 +30,13 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str
 
 
 def containers(host: Host) -> list[str]:
-    """Return the names of the stack's containers that run, pilots excluded. EngineDownError."""
+    """Return the names of the stack's containers that run, those that only do some work excluded. EngineDownError."""
     found = host.engine.containers_of(host.settings.stack)
     ending = f"{host.settings.container('edge')}-ending-"  # serves its last connections and is gone then
     return [
         each.name
         for each in found
-        if each.runs and each.labels.get("org.eduhub.role") != "pilot" and not each.name.startswith(ending)
+        if each.runs and each.labels.get("org.eduhub.role") not in PASSING and not each.name.startswith(ending)
     ]
 
 

@@ -16,7 +16,7 @@ from eduhub_pilot.commands.plone import work
 from eduhub_pilot.model import copies as known
 from eduhub_pilot.model.codes import exit_of
 from eduhub_pilot.model.copies import BACKUP, DEPLOY, Copy, Told
-from eduhub_pilot.model.errors import EngineDownError, FailedError, PilotError, RefusedError
+from eduhub_pilot.model.errors import EngineDownError, FailedError, PilotError, RefusedError, SupersededError
 from eduhub_pilot.model.facts import Look
 from eduhub_pilot.model.program import Program
 from eduhub_pilot.model.slot_container import Mount
@@ -33,8 +33,8 @@ ANSWER_SECONDS = 60.0
 # How long others may have the repository locked: a first copy of another host, or a check, takes hours. What tidies up
 # waits less, and is done after the next backup.
 LOCK_WAIT, SHORT_WAIT = "6h", "10m"
-# A named file that is not there ends no copy.
-SKIPPED = "does not exist, skipping"
+# Where a file cannot be read, restic copies the others and ends with this; a named file that is not there ends no copy.
+PARTLY, SKIPPED = 3, "does not exist, skipping"
 # Other ends of a check do not say what the repository is like.
 DAMAGED = "repository contains errors"
 
@@ -86,17 +86,19 @@ class Repository:
         ]  # fmt: skip
         folders = {f"{directory}/{backup['id']}": f"{COPIED}/files", f"{directory}/database": f"{COPIED}/database"}
         mounts = [Mount(outside, inside, read_only=True) for outside, inside in folders.items()]
-        output = self._ran(words, mounts).output
-        if SKIPPED in output:
-            message = f"Files of backup {backup['id']} are not in {directory}, so it is not copied."
-            raise FailedError("copy_failed", message, ["./invoke", "plone.backup", "--full"])
-        return known.named(output, "snapshot_id"), known.number(output, "data_added_packed")
+        look = self._ran(words, mounts, fine=(0, PARTLY))
+        if look.code == PARTLY or SKIPPED in look.output:
+            raise known.incomplete(backup["id"], look.output)
+        return known.named(look.output, "snapshot_id"), known.number(look.output, "data_added_packed")
 
     def finish(self, snapshot: str, backup: Mapping[str, Any]) -> None:
         """Let a snapshot be the copy of a backup. restic leaves one too where it could not read all."""
         words = ["tag", "--retry-lock", LOCK_WAIT, "--set", known.tags(backup, self.host.store.copier()), snapshot]
         if known.number(self._ran(words).output, "changed_snapshots") != 1:
-            message = f"The copy of backup {backup['id']} is gone from {self.where.to} again."
+            message = (
+                f"The copy of backup {backup['id']} is gone from {self.where.to} again, or its account may not delete "
+                "there, which restic needs."
+            )
             raise FailedError("copy_failed", message, BACKUP)
 
     def forget(self) -> None:
@@ -122,7 +124,7 @@ class Repository:
 
     def size(self, copy: Copy) -> int:
         """Return how many bytes a copy, and the database that it restores to, take."""
-        files = self._ran(["stats", copy.snapshot, "--mode", "restore-size", "--no-lock"], seconds=ANSWER_SECONDS)
+        files = self._ran(["stats", copy.snapshot, "--mode", "restore-size", "--no-lock"])
         manifest = self._ran(["dump", "--no-lock", copy.snapshot, f"{COPIED}/files/manifest.json"])
         text = manifest.output
         try:
@@ -245,15 +247,21 @@ def made(host: Host, where: Told, directory: str, run: str, backup: Mapping[str,
             host.note(run, "copy", "failed", code=code, why=why, backup=backup["id"])
             failure = {"time": stamp(host.clock.now()), "run": run, "code": code, "why": why}
             host.store.save_copy({"to": where.to, **_without(host, "begun"), "failed": failure})
-        message = f"Backup {backup['id']} is proven, and was not copied. {why}"
+        message = f"Backup {backup['id']} is proven, and {_how_far(host, backup)}. {why}"
         raise FailedError(code if exit_of(code, "backup") == 1 else "copy_failed", message,
                           *getattr(error, "next", ()), backup=backup) from None  # fmt: skip
+
+
+def _how_far(host: Host, backup: Mapping[str, Any]) -> str:
+    if host.store.copy().get("last", {}).get("id") == backup["id"]:
+        return "was copied, but not all was done"
+    return "was not copied"
 
 
 def _made(host: Host, where: Told, directory: str, run: str, last: str) -> str:
     repository, begun = Repository(host, where), host.clock.monotonic()
     opened(host, repository)
-    host.store.save_copy({**host.store.copy(), "begun": {"time": stamp(host.clock.now()), "run": run}})
+    _keep(host, where, "begun", {"time": stamp(host.clock.now()), "run": run})
     repository.unlock()
     saved: dict[str, int] = {}
     said: list[str] | None = None
@@ -276,28 +284,47 @@ def _without(host: Host, *names: str) -> dict[str, Any]:
 def _save(host: Host, repository: Repository, directory: str, run: str, last: str, saved: dict[str, int]) -> bool:
     """Copy the backups that have no copy, and add to `saved` how many bytes were new; return whether there were any.
 
-    What is in `saved` before may be removed from the repository already, by its retention.
+    What is in `saved` before may be removed from the repository already, by its retention. A backup that cannot be read
+    keeps newer ones from nothing: FailedError once these have been copied.
     """
     any_left = False
+    unread: dict[str, FailedError] = {}
     while True:
         backups, found = _listed(host, directory), repository.copies()
-        there = {*saved, *(each.id for each in found)}
+        there = {*saved, *unread, *(each.id for each in found)}
         left, own = known.waiting(backups, there, last), host.store.copier()
         known.refuse_foreign(left, found, {own, host.store.copy().get("accepted", own)}, repository.where)
         if not left:
+            if unread:
+                raise unread[max(unread)]
             if last not in there:
                 message = f"{repository.where.to} has no copy of backup {last}, and it is not in {directory}."
                 raise FailedError("copy_failed", message, BACKUP)
             return any_left
-        backup = left[0]
-        snapshot, added = repository.save(directory, backup)
+        backup, partly = left[0], None
+        try:
+            snapshot, added = repository.save(directory, backup)
+        except FailedError as error:
+            if error.code != "copy_incomplete":
+                raise
+            partly = error
         # A later backup may remove an older one at any time: what is gone by now was not copied as a whole.
-        if backup["id"] in {each["id"] for each in _listed(host, directory)}:
-            repository.finish(snapshot, backup)
-            saved[backup["id"]], any_left = added, True
-            host.note(run, "copy", "copied", backup=backup["id"], to=repository.where.to)
-            newest = {"id": backup["id"], "time": stamp(host.clock.now())}
-            host.store.save_copy({**host.store.copy(), "last": newest})
+        if backup["id"] not in {each["id"] for each in _listed(host, directory)}:
+            continue
+        if partly:
+            unread[backup["id"]] = partly
+            continue
+        repository.finish(snapshot, backup)
+        saved[backup["id"]], any_left = added, True
+        host.note(run, "copy", "copied", backup=backup["id"], to=repository.where.to)
+        _keep(host, repository.where, "last", {"id": backup["id"], "time": stamp(host.clock.now())})
+
+
+def _keep(host: Host, where: Told, name: str, value: Any) -> None:
+    """Keep what is known of the repository, unless a deployment has named another one or none meanwhile."""
+    now = host.store.copy()
+    if now.get("to") == where.to:
+        host.store.save_copy({**now, name: value})
 
 
 def _listed(host: Host, directory: str) -> list[dict[str, Any]]:
@@ -326,13 +353,13 @@ def _tidied(host: Host, repository: Repository, *, removes: bool) -> list[str]:
 
 def _checked(host: Host, repository: Repository) -> int | None:
     """Check a part of the repository where that is due; return which."""
-    last, now, days = host.store.copy(), host.clock.now(), repository.where.check_days
-    before = last.get("checked") or {}
+    now, days = host.clock.now(), repository.where.check_days
+    before = host.store.copy().get("checked") or {}
     if not days or (before and now - datetime.fromisoformat(before["time"]) < timedelta(days=days)):
         return None
     part = int(before.get("part", 0)) % known.PARTS + 1
     repository.check(part)
-    host.store.save_copy({**last, "checked": {"time": stamp(now), "part": part}})
+    _keep(host, repository.where, "checked", {"time": stamp(now), "part": part})
     return part
 
 
@@ -344,16 +371,18 @@ def fetched(host: Host, options: argparse.Namespace, heart: Heart) -> Iterator[s
         if not free:
             message = f"A copy to {where.to} is being made. Nothing was changed. Repeat the command when it has ended."
             raise RefusedError("copy_running", message, ["./invoke", "status"])
-        repository = Repository(host, where, between=heart.beat)
-        repository.identity()
-        repository.unlock()
-        found = repository.copies()
-        copy = known.chosen(found, options.at, where)
-        folder = f"{options.directory}/{FETCHED}"
-        work.worked(host, options.directory, ["room", f"--bytes={repository.size(copy)}"], heart)
+        repository, folder = Repository(host, where, between=heart.beat), f"{options.directory}/{FETCHED}"
+        with _repeated(options):
+            repository.identity()
+            repository.unlock()
+            found = repository.copies()
+            copy = known.chosen(found, options.at, where)
+            size = repository.size(copy)
+        work.worked(host, options.directory, ["room", f"--bytes={size}"], heart)
         try:
             begun = host.clock.monotonic()
-            repository.fetch(copy, folder)
+            with _repeated(options):
+                repository.fetch(copy, folder)
             host.note(options.run, "copy", "fetched", backup=copy.id, seconds=round(host.clock.monotonic() - begun, 1))
             yield folder
             if options.to == "live":  # this host replaces the one that made them, and adds to its copies
@@ -362,3 +391,16 @@ def fetched(host: Host, options: argparse.Namespace, heart: Heart) -> Iterator[s
             # The next backup removes it too. By now the lock, with the container of its holder, may be another run's.
             with suppress(PilotError):
                 work.worked(host, options.directory, ["clear"], part="copy-clear")
+
+
+@contextmanager
+def _repeated(options: argparse.Namespace) -> Iterator[None]:
+    """Let a failure name the restore to repeat: a backup of a site that waits for its content would be in its way."""
+    try:
+        yield
+    except SupersededError:
+        raise
+    except FailedError as error:
+        again = ["./invoke", "plone.restore", "--from-copy", *(["--at", options.at] if options.at else []),
+                 *(["--to", "live", "--yes"] if options.to == "live" else [])]  # fmt: skip
+        raise FailedError(error.code, error.message, *(each for each in error.next if each != BACKUP), again) from None

@@ -6,6 +6,7 @@ import argparse
 
 from eduhub_pilot.adapters.host import Host
 from eduhub_pilot.commands.plone import copies
+from eduhub_pilot.model.copies import BACKUP, DEPLOY
 from eduhub_pilot.model.errors import FailedError
 from eduhub_pilot.model.outcome import Outcome
 
@@ -24,7 +25,8 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
     except FailedError as error:
         # The password is what this deployment has brought.
         if not was_known or error.code == "copy_password_wrong":
-            raise
+            following = [each for each in error.next if each not in (BACKUP, DEPLOY)]
+            raise FailedError(error.code, error.message, *following, DEPLOY) from None
         return Outcome("copy_later", f"Backups cannot be copied now. {error.message}", False, {}, error.next)
     changed = host.store.copy() != before
     how = "is ready" if changed else "is there"

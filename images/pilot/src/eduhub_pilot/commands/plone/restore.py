@@ -36,7 +36,15 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
         if not options.from_copy:
             return restore(host, options, heart)
         if options.to == "live":
+            if not options.agreed:
+                message = (
+                    "A copy replaces all that Plone has on this host, whatever site that is. Nothing was changed. "
+                    "Agree with --yes; the replaced data stays in Plone's volume."
+                )
+                again = ["./invoke", "plone.restore", "--from-copy", *(["--at", options.at] if options.at else [])]
+                raise RefusedError("backup_not_fresh", message, [*again, "--to", "live", "--yes"])
             _refuse_early(host)
+            _end_interrupted(host, options, heart)  # what an earlier one left is not to wait until a copy is here
         with copies.fetched(host, options, heart) as folder:
             alone = argparse.Namespace(**{**vars(options), "directory": folder, "at": ""})
             if options.to == "live":
@@ -63,15 +71,6 @@ def _live(host: Host, options: argparse.Namespace, heart: Heart) -> Outcome:
     words = ["plan", *_at(options.at), f"--stack={host.settings.stack}", *(["--any-site"] if options.from_copy else [])]
     planned = work.worked(host, options.directory, words, heart)
     backup = planned["backup"]
-    if options.from_copy and not options.agreed:
-        other = "which is another site than the copy's, " if planned["foreign"] else ""
-        raise RefusedError(
-            "backup_not_fresh",
-            f"The copy of backup {backup['id']} restores, and would replace what Plone has on this host, {other}last "
-            f"changed {planned['now']}. Nothing was changed. Agree with --yes; the replaced data stays in Plone's "
-            "volume.",
-            ["./invoke", "plone.restore", "--from-copy", "--at", backup["id"], "--to", "live", "--yes"],
-        )
     if not planned["fresh"] and not options.agreed:
         raise RefusedError(
             "backup_not_fresh",
