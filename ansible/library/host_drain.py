@@ -75,7 +75,7 @@ exit:
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped] # has no types
@@ -135,25 +135,31 @@ def drain(asked: Mapping[str, Any], before: Optional[str], *, check: bool) -> di
     mark(asked["stack"], asked["by"])
     addresses = [each.split("/")[0] for each in asked["virtual_addresses"]]
     if not addresses:
-        return left(asked, "The host tells its balancer to go elsewhere", by_balancer=True)
+        return left(asked, "The host tells its balancer to go elsewhere", (), by_balancer=True)
     is_taken = within(MOVES_SECONDS, lambda: gone(addresses) and all(answers(each, asked["port"]) for each in addresses))
     if not is_taken and not asked["alone"]:
         mark(asked["stack"], before)
         what = f"No other front host has taken {', '.join(addresses)} after {MOVES_SECONDS} s"
         return answered("front_not_taken_over", 1, f"{what}: this host was put back as it was.", STATUS)
-    cut = end_those_of(addresses, asked["stack"]) if gone(addresses) else 0
     moved = f"{'The other' if is_taken else 'No'} front host has the site's addresses"
-    told = f"; {cut} request{'' if cut == 1 else 's'} over them could not end before, and were cut" if cut else ""
-    return left(asked, moved + told, by_balancer=False)
+    return left(asked, moved, addresses if gone(addresses) else (), by_balancer=False)
 
 
-def left(asked: Mapping[str, Any], moved: str, *, by_balancer: bool) -> dict[str, Any]:
-    """Wait until no request is left, and return the answer; one by a balancer may send some that are new."""
-    began = time.monotonic()
+def left(asked: Mapping[str, Any], moved: str, lost: Sequence[str], *, by_balancer: bool) -> dict[str, Any]:
+    """Wait until no request is left, and return the answer; one by a balancer may send some that are new.
+
+    What came by the `lost` addresses is not waited for: its answer has no way to its client, from an address that is
+    another host's. Taking the address once more, to tell clients, would answer ARP for it beside that host.
+    """
+    began, admin = time.monotonic(), admin_socket(asked["stack"])
+    cut = len(came_by(lost, spoken(admin, "show sess all"))) if lost else 0
+    if cut:
+        moved += f"; {cut} request{'' if cut == 1 else 's'} over them had not ended, and {'is' if cut == 1 else 'are'} lost"
 
     def counted() -> tuple[int, int]:
-        is_open, recent = requests(spoken(admin_socket(asked["stack"]), "show table inflight"))
-        return is_open, recent if by_balancer else 0
+        is_open, recent = requests(spoken(admin, "show table inflight"))
+        without_client = len(came_by(lost, spoken(admin, "show sess all"))) if lost and is_open else 0
+        return max(is_open - without_client, 0), recent if by_balancer else 0
 
     is_free = within(asked["seconds"], lambda: counted() == (0, 0))
     still, recent = (0, 0) if is_free else counted()
@@ -207,28 +213,6 @@ def mark(stack: str, by: Optional[str]) -> None:
 def gone(addresses: list[str]) -> bool:
     """Return whether the host has none of the addresses."""
     return not {plain(each) for each in addresses} & set(interfaces_of(printed("ip", "-j", "addr", "show")))
-
-
-def end_those_of(addresses: list[str], stack: str) -> int:
-    """End the requests that came by addresses which are another host's now; return how many there were.
-
-    What their clients send goes there. For two seconds the host has the addresses again, on no network, and the kernel
-    takes them away itself: clients hear of the end, instead of waiting for an answer that never comes.
-    """
-    admin = admin_socket(stack)
-    found = came_by(addresses, spoken(admin, "show sess all"))
-    for each in addresses if found else ():
-        words = ("ip", "address", "add", f"{each}/{128 if ':' in each else 32}", "dev", "lo")
-        printed(*words, "valid_lft", "2", "preferred_lft", "2")
-
-    def ended() -> bool:
-        still = came_by(addresses, spoken(admin, "show sess all"))
-        for session in still:
-            spoken(admin, f"shutdown session {session}")
-        return not still
-
-    within(2, ended)  # one that has no answer yet is sent to another bridge host first, as often as `retries` says
-    return len(found)
 
 
 def within(seconds: float, holds: Any) -> bool:
