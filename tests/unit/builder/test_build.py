@@ -369,6 +369,7 @@ def test_a_fresh_build_leaves_other_suites_alone(bench: Bench) -> None:
     states = bench.build(missing=True, fresh=True)
     assert [image for image, state in states.items() if state == "built"] == [
         "eduhub/base:trixie",
+        "eduhub/copy:trixie",
         "eduhub/bridge:py3.13",
     ]
 

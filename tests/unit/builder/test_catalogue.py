@@ -21,6 +21,7 @@ def test_our_images_are_the_ones_that_roles_deploy() -> None:
         "eduhub/base:bookworm",
         "eduhub/base:trixie",
         "eduhub/edge:bookworm",
+        "eduhub/copy:trixie",
         "eduhub/bridge:py3.9",
         "eduhub/bridge:py3.11",
         "eduhub/bridge:py3.13",
@@ -148,7 +149,7 @@ def test_hosts_may_name_an_image_on_request() -> None:
             ["brige"],
             None,
             (
-                "There is no image 'brige' (did you mean bridge?); choose from base, bridge, edge, pilot, plone, "
+                "There is no image 'brige' (did you mean bridge?); choose from base, bridge, copy, edge, pilot, plone, "
                 "or one of several, as in plone:6.0.13-py3.11."
             ),
         ),
