@@ -246,7 +246,8 @@ def differences(asked: Mapping[str, Any], state: Mapping[str, Any]) -> Iterator[
     if state["keepalived"] is False:
         start = ["systemctl", "start", "keepalived"]
         yield finding("keepalived_stopped", "keepalived does not run on this host.", start)
-    for each in asked["virtual_addresses"] if state["active"] is False else ():
+    # A drained host is not to wait for one that has them: it may be what has to take them.
+    for each in asked["virtual_addresses"] if state["active"] is False and not state["draining"] else ():
         if not answers(each.split("/")[0], asked["port"]):
             what = f"{each.split('/')[0]} does not answer at port {asked['port']}: no front host has it."
             yield finding("front_address_lost", what, STATUS)

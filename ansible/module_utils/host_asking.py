@@ -6,7 +6,10 @@ import socket
 import subprocess
 import urllib.error
 import urllib.request
+from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
+from typing import Optional
 
 SECONDS = 5
 
@@ -23,16 +26,25 @@ def drain_file(stack: str) -> Path:
 
 def answers(address: str, port: int) -> bool:
     """Return whether HTTP is spoken at an address; a host that is drained or has no bridge answers too."""
+    return _status(address, port) is not None
+
+
+def is_serving(address: str, port: int) -> bool:
+    """Return whether a front host at an address takes requests: it is not drained, and knows a bridge host."""
+    return _status(address, port) == HTTPStatus.OK
+
+
+def _status(address: str, port: int) -> Optional[int]:
     host = f"[{address}]" if ":" in address else address
     try:
         # No proxy of the host's environment, which would answer itself.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        opener.open(f"http://{host}:{port}/health/host", timeout=SECONDS).close()
-    except urllib.error.HTTPError:
-        return True
-    except (OSError, ValueError):
-        return False
-    return True
+        with opener.open(f"http://{host}:{port}/health/host", timeout=SECONDS) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except (OSError, ValueError, HTTPException):
+        return None
 
 
 def spoken(path: Path, command: str) -> str:

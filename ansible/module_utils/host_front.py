@@ -149,11 +149,9 @@ def requests(table: str) -> tuple[int, int]:
     return sum(1 for each in counts if each), counts.count(0)
 
 
-def came_by(addresses: Sequence[str], sessions: str) -> list[str]:
-    """Return the ids of the public's requests that came by one of the addresses, from what `show sess all` printed."""
-    wanted = {plain(each) for each in addresses}
-    found = re.findall(r"(?m)^(0x[0-9a-f]+): (?:.*\n(?!0x))*?  frontend=public .* addr=(\S+):\d+$", sessions)
-    return [session for session, address in found if plain(address.replace("::ffff:", "")) in wanted]
+def arrivals(sessions: str) -> list[str]:
+    """Return by which address each request of the public came, from what `show sess all` printed."""
+    return [plain(each) for each in re.findall(r"(?m)^  frontend=public .* addr=(\S+):\d+$", sessions)]
 
 
 def version_of(info: str) -> str:
@@ -203,9 +201,15 @@ def interfaces_of(text: str) -> dict[str, str]:
 
 
 def plain(address: str) -> str:
-    """Return an address as Python writes it, without brackets; any other text as it is."""
+    """Return an address as Python writes it, without brackets; any other text as it is.
+
+    One of IPv4 is the same where a socket of IPv6 has it.
+    """
     text = address.strip().strip("[]")
-    return str(ipaddress.ip_address(text)) if is_address(text) else text
+    if not is_address(text):
+        return text
+    found = ipaddress.ip_address(text)
+    return str(getattr(found, "ipv4_mapped", None) or found)
 
 
 def is_address(text: str) -> bool:

@@ -14,12 +14,14 @@ from typing import Any
 import pytest
 
 from library import host_drain as module
+from module_utils.host_asking import spoken
 from module_utils.host_front import drain_map, drained_by
 from tests.templates.edge import Edge, until
 
 SECONDS = {"/slow": 1.5, "/long": 45}
-ASKED = {"stack": "eduhub", "drained": True, "by": "drain", "virtual_addresses": ["192.0.2.10/24"], "port": 80,
-         "seconds": 30, "alone": False}  # fmt: skip
+ASKED = {"stack": "eduhub", "drained": True, "by": "drain", "virtual_addresses": ["192.0.2.10/24"],
+         "peers": ["192.0.2.2"], "port": 80, "seconds": 30, "quiet_seconds": 0, "alone": False}  # fmt: skip
+HERE = '[{"ifname": "eth0", "addr_info": [{"family": "inet", "local": "192.0.2.10", "prefixlen": 24}]}]'
 
 
 class Bridge(BaseHTTPRequestHandler):
@@ -61,7 +63,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Edge:
     monkeypatch.setattr(module, "drain_file", lambda _: tmp_path / "maps/drain.map")
     monkeypatch.setattr(module, "MAP", f"{tmp_path}/maps/drain.map")
     monkeypatch.setattr(module, "MOVES_SECONDS", 1)
-    monkeypatch.setattr(module, "printed", lambda *_: "[]")
+    monkeypatch.setattr(module, "printed", lambda program, *_: "[]" if program == "ip" else "active")
+    monkeypatch.setattr(module, "is_serving", lambda *_: True)
     monkeypatch.setattr(module, "answers", lambda *_: told(edge) == "1")
     return edge
 
@@ -119,9 +122,11 @@ def test_a_request_that_came_by_an_address_that_moved_is_told_and_not_waited_for
 def test_a_host_whose_addresses_nobody_takes_is_put_back(here, bridge, monkeypatch):
     with here.started(front(here, bridge)):
         until(lambda: serves(here))
-        monkeypatch.setattr(module, "answers", lambda *_: False)
+        monkeypatch.setattr(module, "answers", lambda *_: told(here) == "0")
         done = drain()
         assert (done["code"], done["exit"], told(here)) == ("front_not_taken_over", 1, "0")
+        monkeypatch.setattr(module, "answers", lambda *_: False)
+        assert drain()["exit"] == 3  # put back, and the addresses are gone all the same
         alone = drain(alone=True, by="host.patch")
         assert alone["message"].startswith("No front host has the site's addresses.")
         assert alone["next"] == []
@@ -139,10 +144,104 @@ def test_a_balancer_that_goes_on_asking_keeps_a_host_from_being_free(here, bridg
         assert (free["exit"], "After " in free["message"], "no request left" in free["message"]) == (0, True, True)
 
 
-def test_nothing_is_marked_in_a_check_or_where_haproxy_is_silent(here):
+@pytest.mark.slow
+def test_a_balancer_has_time_to_hear_of_the_drain_where_nothing_came_before_it(here, bridge):
+    with here.started(front(here, bridge)):
+        until(lambda: serves(here))
+        began = time.monotonic()
+        assert drain(virtual_addresses=[], quiet_seconds=2)["exit"] == 0
+        assert time.monotonic() - began >= 2
+
+
+@pytest.mark.slow
+def test_a_host_is_not_drained_before_another_one_is_up_and_stays_where_keepalived_keeps_the_addresses(
+    here, bridge, monkeypatch
+):
+    monkeypatch.setattr(module, "printed", lambda program, *_: HERE if program == "ip" else "active")
+    monkeypatch.setattr(module, "answers", lambda *_: True)
+    with here.started(front(here, bridge)):
+        until(lambda: serves(here))
+        monkeypatch.setattr(module, "is_serving", lambda *_: False)
+        refused = drain()
+        assert (refused["code"], refused["exit"], told(here)) == ("front_others_down", 2, "0")
+        for agreed in (True, False):
+            monkeypatch.setattr(module, "is_serving", lambda *_: True)
+            kept = drain(alone=agreed)
+            assert (kept["code"], kept["exit"], told(here)) == ("front_not_taken_over", 1, "0")
+            assert "keepalived has not given the site's addresses up" in kept["message"]
+
+
+@pytest.mark.slow
+def test_a_host_that_was_drained_before_is_not_told_to_serve_again(here, bridge, monkeypatch):
+    with here.started(front(here, bridge)):
+        until(lambda: serves(here))
+        assert drain()["exit"] == 0
+        monkeypatch.setattr(module, "answers", lambda *_: False)
+        stays = module.drain(ASKED, "drain", check=False)
+        assert (stays["exit"], "was drained before, and stays so" in stays["message"], told(here)) == (3, True, "1")
+
+
+@pytest.mark.slow
+def test_a_mark_that_cannot_be_told_to_haproxy_is_taken_back(here, bridge, monkeypatch, tmp_path):
+    with here.started(front(here, bridge)):
+        until(lambda: serves(here))
+        asked: list[str] = []
+
+        def fails_once(path: Path, command: str) -> str:
+            asked.append(command)
+            if [each[:7] for each in asked].count("set map") == 1 and command.startswith("set map"):
+                raise OSError("timed out")
+            return spoken(path, command)
+
+        monkeypatch.setattr(module, "spoken", fails_once)
+        monkeypatch.setattr(module, "answers", lambda *_: True)
+        back = drain()
+        assert (back["code"], back["exit"], told(here)) == ("front_not_taken_over", 1, "0")
+        assert drained_by((tmp_path / "maps/drain.map").read_text()) is None
+
+
+@pytest.mark.slow
+def test_without_a_bridge_host_a_drained_host_comes_back_only_where_no_other_has_the_addresses(
+    here, bridge, monkeypatch
+):
+    with here.started(front(here, bridge)):
+        until(lambda: serves(here))
+        assert drain()["exit"] == 0
+        monkeypatch.setattr(module, "is_up", lambda _: False)
+        wanted = {**ASKED, "drained": False, "seconds": 0}
+        monkeypatch.setattr(module, "answers", lambda *_: True)
+        assert module.undrain(wanted, "drain", check=False)["code"] == "front_not_serving"
+        monkeypatch.setattr(module, "answers", lambda *_: told(here) == "0")
+        done = module.undrain(wanted, "drain", check=False)
+        assert (done["exit"], "which no host had, answer again" in done["message"]) == (0, True)
+
+
+@pytest.mark.slow
+def test_an_update_of_packages_leaves_a_host_drained_that_a_person_drained(here, bridge):
+    with here.started(front(here, bridge)):
+        until(lambda: serves(here))
+        assert drain()["exit"] == 0
+        assert module.drain({**ASKED, "by": "host.patch"}, "drain", check=False)["exit"] == 0
+        stays = module.undrain({**ASKED, "by": "host.patch"}, "drain", check=False)
+        assert ("stays drained" in stays["message"], told(here)) == (True, "1")
+
+
+def test_nothing_is_marked_in_a_check_or_where_haproxy_is_silent(here, monkeypatch):
     (here.folder / "maps").mkdir()
-    with pytest.raises(OSError, match="No such file"):
-        drain()
+    said: dict[str, Any] = {}
+
+    class Module:
+        params, check_mode = ASKED, False
+
+        def __init__(self, **_: Any) -> None:
+            pass
+
+        def exit_json(self, **fields: Any) -> None:
+            said.update(fields)
+
+    monkeypatch.setattr(module, "AnsibleModule", Module)
+    module.main()
+    assert (said["code"], said["exit"], said["changed"]) == ("front_silent", 2, False)
     assert module.drain(ASKED, None, check=True)["message"] == "The host would be drained."
     assert list((here.folder / "maps").iterdir()) == []
 

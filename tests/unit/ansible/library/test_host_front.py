@@ -11,7 +11,7 @@ from library import host_front as module
 from module_utils.host_front import (
     MARK,
     answer,
-    came_by,
+    arrivals,
     interfaces_of,
     objections,
     patched,
@@ -101,11 +101,13 @@ def test_what_is_not_as_deployed_is_a_finding(monkeypatch):
     monkeypatch.setattr(module, "text_of", lambda path: files.get(str(path), ""))
     monkeypatch.setattr(module, "printed", lambda *words: programs[words[1]])
     monkeypatch.setattr(module, "answers", lambda *_: False)
-    state = {"active": False, "keepalived": False, "bridges": {"bridge-1": "DOWN"}}
+    state = {"active": False, "draining": False, "keepalived": False, "bridges": {"bridge-1": "DOWN"}}
     found = [each["code"] for each in module.differences(asked(), state)]
     assert found == [
         "front_image", "edge_configuration_edited", "front_alone", "keepalived_stopped", "front_address_lost",
     ]  # fmt: skip
+    drained = [each["code"] for each in module.differences(asked(), {**state, "draining": True})]
+    assert drained == found[:-1]
 
 
 def test_a_front_host_as_it_was_deployed_has_no_finding(monkeypatch):
@@ -113,7 +115,8 @@ def test_a_front_host_as_it_was_deployed_has_no_finding(monkeypatch):
     programs = {"inspect": "running sha256:1\n", "image": "sha256:1\n"}
     monkeypatch.setattr(module, "text_of", lambda path: files[str(path)])
     monkeypatch.setattr(module, "printed", lambda *words: programs[words[1]])
-    assert list(module.differences(asked(), {"active": True, "keepalived": True, "bridges": {"b": "UP"}})) == []
+    state = {"active": True, "draining": False, "keepalived": True, "bridges": {"b": "UP"}}
+    assert list(module.differences(asked(), state)) == []
 
 
 def test_what_an_update_of_packages_changed_is_told_as_of_a_bridge_host():
@@ -141,8 +144,8 @@ def test_requests_are_told_apart_by_the_address_that_they_came_by():
 0x55d3: [30/Nov/2026:15:28:09.297929] id=4 proto=unix_stream source=unix:1
   frontend=GLOBAL (id=0 mode=tcp), listener=? (id=1) addr=unix:1
 """
-    assert came_by(["192.0.2.10"], sessions) == ["0x55d0", "0x55d1"]
-    assert came_by(["192.0.2.11"], sessions) == []
+    assert arrivals(sessions) == ["192.0.2.10", "192.0.2.10", "192.0.2.21"]
+    assert arrivals(sessions.replace("::ffff:192.0.2.10:", "2001:db8::ffff:10:"))[1] == "2001:db8::ffff:10"
 
 
 def test_requests_that_are_not_over_are_told_from_those_that_ended_lately():
