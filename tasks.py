@@ -160,8 +160,7 @@ def preflight(c: Context, hosts: Hosts, self_test: bool = False) -> None:
 def destroy(c: Context, hosts: Hosts, data: bool = False, yes: bool = False, take_over: bool = False) -> None:
     """Remove the stack. Its data is kept without --data."""
     if data and not yes:
-        what = f"content, secrets and history of every host of inventory {hosts.inventory!r}"
-        ask_for_consent(f"This removes {what} for good.")
+        ask_for_consent(f"This removes content, secrets and history of {hosts.meant} for good.")
     play(c, "destroy", hosts, data=data, take_over=take_over)
 
 

@@ -81,6 +81,11 @@ class Hosts:
         "json": "one JSON document at the end, instead of lines and tables",
     }
 
+    @property
+    def meant(self) -> str:
+        """Return which hosts a verb plays on, for a question."""
+        return f"{self.limit or 'every host'} of inventory {self.inventory!r}"
+
     def words(self) -> list[str]:
         """Return the options for the front; what is to be asked for is asked once."""
         options = {"--inventory": self.inventory, "--limit": self.limit}

@@ -29,7 +29,7 @@ def restore(
 ) -> None:
     """Restore a backup of Plone's data to scratch, which proves it, or in place of what Plone has."""
     if to == "live" and not yes:
-        ask_for_consent(f"This stops Plone and replaces its content on every host of inventory {hosts.inventory!r}.")
+        ask_for_consent(f"This stops Plone and replaces its content on {hosts.meant}.")
     play(c, "plone.restore", hosts, at=at, from_copy=from_copy, to=to, yes=yes)
 
 

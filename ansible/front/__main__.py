@@ -109,6 +109,8 @@ def checked(options: argparse.Namespace) -> list[Target]:
     hosts = played_on(options.verb, found)
     (check_plone if options.verb == "plone.upgrade" else check_python)(options, hosts)
     check_root(options, hosts)
+    if options.verb == "plone.restore" and options.values.get("eduhub_to") == "live":
+        check_one_site(request_of(options), hosts)
     if options.verb == "trace":
         trace.check_id(options.values.get("eduhub_request"))
     if options.verb == PATCH:
@@ -255,6 +257,17 @@ def check_python(options: argparse.Namespace, hosts: Sequence[Target]) -> None:
                 f"There is no bridge for Python {wanted!r}; it is built for {', '.join(known)}: "
                 f"type --python {known[-1]}, or correct bridge_python in the inventory."
             )
+
+
+def check_one_site(request: Request, hosts: Sequence[Target]) -> None:
+    """Raise RefusalError where a restore would replace the content of several hosts, which have a site each."""
+    names = [host.name for host in in_group("plone", hosts)]
+    if len(names) > 1:
+        raise RefusalError(
+            f"This would replace the content of {', '.join(names)}, each of which has a site of its own. Nothing was "
+            "changed. Name one of them with --limit.",
+            next_commands=[request.limited(name).command for name in names],
+        )
 
 
 def check_plone(options: argparse.Namespace, hosts: Sequence[Target]) -> None:

@@ -12,6 +12,7 @@ import pytest
 from front import __main__ as main
 from front.inventory import Target
 from front.refusal import RefusalError
+from front.request import Request
 
 ADVICE = "type --python 3.11, or correct bridge_python in the inventory."
 ID_ADVICE = "type the X-Request-ID of an answer, 8 to 128 letters, digits and . _ = + / -."
@@ -207,6 +208,17 @@ def test_an_upgrade_of_plone_needs_an_image_of_that(
         refused = refusal.messages[0]
     assert (refused.startswith(message), bool(refused)) == (True, bool(message))
     assert refused or values["eduhub_python"] == chosen
+
+
+def test_a_restore_in_place_is_for_one_site_at_a_time():
+    def hosts(*names: str) -> list[Target]:
+        return [Target(name, {"group_names": ["plone"]}) for name in names]
+
+    request = Request("plone.restore", values={"eduhub_to": "live"})
+    main.check_one_site(request, [*hosts("a"), Target("b", {"group_names": ["bridge"]})])
+    with pytest.raises(RefusalError, match="the content of a, b, each of which") as refused:
+        main.check_one_site(request, hosts("a", "b"))
+    assert refused.value.next_commands[1] == "./invoke plone.restore --to live --limit b"
 
 
 def test_only_another_version_is_rehearsed(checkout, monkeypatch):
