@@ -16,9 +16,12 @@ from builder.report import Progress
 
 from .conftest import Subject
 
-USERS = {"bridge": "10001:10001", "edge": "10002:10002", "pilot": "10003:10003", "plone": "500:500"}
+USERS = {
+    "bridge": "10001:10001", "copy": "500:500", "edge": "10002:10002", "pilot": "10003:10003", "plone": "500:500",
+}  # fmt: skip
 ENTRY_POINTS = {
     "bridge": ["python3", "-m", "eduhub_bridge"],
+    "copy": ["/usr/lib/eduhub/start"],  # it reads the environment of restic, and runs that
     "edge": ["/usr/lib/eduhub/start"],  # it execs HAProxy
     "pilot": ["python3", "-m", "eduhub_pilot"],
     "plone": ["python3", "-m", "eduhub_plone"],

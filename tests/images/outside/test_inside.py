@@ -33,7 +33,7 @@ def test_its_python_is_the_one_its_label_and_its_tag_name(subject: Subject) -> N
     assert ".".join(version.split(".")[:2]) == subject.image.python
 
 
-@pytest.mark.images("edge")
+@pytest.mark.images("edge", "copy")
 def test_an_image_that_needs_no_python_has_none(subject: Subject) -> None:
     """And claims none."""
     assert subject.inside.run("command -v python3").rc != 0
