@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from library import host_drain as module
-from module_utils.host_asking import spoken
+from module_utils.host_asking import answers, is_serving, spoken
 from module_utils.host_front import drain_map, drained_by
 from tests.templates.edge import Edge, until
 
@@ -102,6 +102,17 @@ def test_a_drain_waits_for_what_is_asked_and_outlives_a_restart(here, bridge, tm
         assert module.undrain(ASKED, "drain", check=False)["code"] == "front_undrained"
         assert told(here) == "0"
         assert drained_by((tmp_path / "maps/drain.map").read_text()) is None
+
+
+@pytest.mark.slow
+def test_a_front_host_is_up_for_the_other_one_until_it_is_drained(here, bridge):
+    with here.started(front(here, bridge)):
+        until(lambda: serves(here))
+        port = here.ports["edge_port"]
+        assert (is_serving("127.0.0.1", port), answers("127.0.0.1", port)) == (True, True)
+        assert drain()["exit"] == 0
+        assert (is_serving("127.0.0.1", port), answers("127.0.0.1", port)) == (False, True)
+    assert answers("127.0.0.1", port) is False
 
 
 @pytest.mark.slow
