@@ -31,6 +31,8 @@ NOT_THERE = (
     "could not resolve hostname", "connection timed out", "unable to start the sftp session", "connection reset",
     "stale file handle", "temporary failure in name resolution",
 )  # fmt: skip
+# A named file that is not there ends no copy.
+SKIPPED = "does not exist, skipping"
 NO_MOUNT = "bind source path does not exist"
 
 
@@ -214,6 +216,9 @@ def failure(look: Look, where: Told, files: str) -> FailedError:
 
 def incomplete(backup: str, output: str) -> FailedError:
     """Return that restic could not read all of a backup, which is no copy of it then."""
+    if absent := [line.split(SKIPPED)[0].strip() for line in output.splitlines() if SKIPPED in line]:
+        message = f"{absent[0][:MOST_SAID]}, a part of backup {backup}, is not there, so there is no copy of it."
+        return FailedError("copy_incomplete", message, [*BACKUP, "--full"])
     unread = re.search(r'"item": *"([^"]+)"', output)
     what = f"{unread[1]}, a part of backup {backup}," if unread else f"A part of backup {backup}"
     message = f"{what} could not be read, so there is no copy of it: {_said(output)}."

@@ -33,8 +33,8 @@ ANSWER_SECONDS = 60.0
 # How long others may have the repository locked: a first copy of another host, or a check, takes hours. What tidies up
 # waits less, and is done after the next backup.
 LOCK_WAIT, SHORT_WAIT = "6h", "10m"
-# Where a file cannot be read, restic copies the others and ends with this; a named file that is not there ends no copy.
-PARTLY, SKIPPED = 3, "does not exist, skipping"
+# Where a file cannot be read, restic copies the others and ends with this.
+PARTLY = 3
 # Other ends of a check do not say what the repository is like.
 DAMAGED = "repository contains errors"
 
@@ -87,7 +87,7 @@ class Repository:
         folders = {f"{directory}/{backup['id']}": f"{COPIED}/files", f"{directory}/database": f"{COPIED}/database"}
         mounts = [Mount(outside, inside, read_only=True) for outside, inside in folders.items()]
         look = self._ran(words, mounts, fine=(0, PARTLY))
-        if look.code == PARTLY or SKIPPED in look.output:
+        if look.code == PARTLY or known.SKIPPED in look.output:
             raise known.incomplete(backup["id"], look.output)
         return known.named(look.output, "snapshot_id"), known.number(look.output, "data_added_packed")
 
