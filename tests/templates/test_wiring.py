@@ -284,8 +284,8 @@ def test_a_rollback_brings_no_image_and_lets_nothing_bring_one():
     moves = yaml.safe_load((ANSIBLE / "playbooks/rollout.yml").read_text())[0]["tasks"][0]["block"]
     assert "release_verb != 'rollback'" in moves[0]["when"]
     assert moves[1]["when"] == "release_candidate | default({}) | length > 0"  # only the task before it sets that
-    doors = ("release/tasks/candidate", "docker_host/tasks/candidate", "docker_host/tasks/signatures")
-    signed = {f"roles/{each}.yml" for each in doors}
+    asked = ("release/tasks/candidate", "docker_host/tasks/candidate", "docker_host/tasks/signatures")
+    signed = {f"roles/{each}.yml" for each in asked}
     assert {each.split("/")[1] for each in {*way_back} - signed if "/tasks/" in each} == {"pilot", "release"}
     for argv in ("_pilot_argv", "_pilot_shift_argv"):
         words = value(argv, pilot_command=[], pilot_run="run", ansible_play_hosts_all=["here"])

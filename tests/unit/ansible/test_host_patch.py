@@ -53,8 +53,8 @@ def test_a_front_host_is_alone_without_another_front_host(serving, alone):
 def test_a_front_host_is_drained_before_its_packages_are_updated_and_the_active_one_comes_last():
     (play,) = yaml.safe_load((ANSIBLE / "playbooks/patch_front.yml").read_text())
     assert (play["hosts"], play["serial"]) == ("front_standby:front_active", 1)
-    doors = [task["ansible.builtin.import_role"]["tasks_from"] for task in play["tasks"][0]["block"]]
-    assert doors == ["drain", "patch", "reboot", "look", "undrain"]
+    steps = [task["ansible.builtin.import_role"]["tasks_from"] for task in play["tasks"][0]["block"]]
+    assert steps == ["drain", "patch", "reboot", "look", "undrain"]
     assert play["tasks"][0]["rescue"][0]["when"] == "docker_host_undrains and not docker_host_is_patched"
 
 

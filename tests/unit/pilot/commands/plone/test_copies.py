@@ -345,6 +345,18 @@ def test_a_deployment_that_names_another_repository_during_a_check_stays_as_it_w
     }  # fmt: skip
 
 
+def test_a_failure_is_not_told_of_a_repository_that_was_named_meanwhile(site):
+    def elsewhere(words: list[str]) -> None:
+        if words[0] == "check":
+            site.store.save_copy({"to": "/mnt/other", "repository": "8"})
+
+    site.restic.during = elsewhere
+    site.restic.fails["check"] = Look(1, "Fatal: repository contains errors")
+    with pytest.raises(FailedError):
+        backup.run(site.host, options())
+    assert "failed" not in site.store.copy()
+
+
 def test_an_identity_that_cannot_be_read_is_not_made_again(site):
     (site.store.root / "plone-copier.json").write_text('{"id": "')
     with pytest.raises(FailedError, match=r"plone-copier\.json in the state directory.* cannot be read"):

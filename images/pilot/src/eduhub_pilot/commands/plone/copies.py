@@ -246,7 +246,9 @@ def made(host: Host, where: Told, directory: str, run: str, backup: Mapping[str,
         with suppress(OSError):
             host.note(run, "copy", "failed", code=code, why=why, backup=backup["id"])
             failure = {"time": stamp(host.clock.now()), "run": run, "code": code, "why": why}
-            host.store.save_copy({"to": where.to, **_without(host, "begun"), "failed": failure})
+            now = _without(host, "begun")
+            if now.get("to", where.to) == where.to:  # else a deployment has named another repository meanwhile
+                host.store.save_copy({"to": where.to, **now, "failed": failure})
         message = f"Backup {backup['id']} is proven, and {_how_far(host, backup)}. {why}"
         raise FailedError(code if exit_of(code, "backup") == 1 else "copy_failed", message,
                           *getattr(error, "next", ()), backup=backup) from None  # fmt: skip
