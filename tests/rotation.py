@@ -17,7 +17,7 @@ import pytest
 
 MARKER = "rotates(count, by): a day runs `count` of a test's cases, of a module's tests or of the stories' modules"
 # Stories of a deployed stack, minutes each.
-STORY = pytest.mark.rotates(2, by="stories")
+STORY = pytest.mark.rotates(1, by="stories")
 T = TypeVar("T")
 
 
