@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from front import addons, draining, images, inventory, kit, patching, planning, signing, trace
 from front.documented import Documented, documented, read
-from front.exit_codes import DONE, REFUSED, fleet_exit, partly, run_exit
+from front.exit_codes import DONE, NEEDS_PERSON, REFUSED, fleet_exit, partly, run_exit
 from front.fleet import FLEET, FRONT, Fleet, bridges, fleet_of, in_group, played_on, policy_of
 from front.inventory import Target
 from front.ladder import Ladder, ended_lines, ends, today
@@ -420,7 +420,12 @@ def played(
     # Half a removal leaves no host as it was, a confirmation may have come through, the others go on by themselves.
     elif cut_off and done.interrupted and request.verb not in NOT_TAKEN_BACK:
         return hostless(request, REFUSED, [], data=run.json, interrupted=True)
-    return closed(run, names, done, waves)
+    return closed(run, names, done, waves, [host.name for host in in_group(group_of(request.verb), hosts)])
+
+
+def group_of(verb: str) -> str:
+    """Return the group whose hosts each take part in a run of `verb` that succeeds."""
+    return "plone" if verb.startswith("plone.") else FLEET
 
 
 def built(options: argparse.Namespace, hosts: Sequence[Target], live: Outcome | None, signals: Signals) -> bool:
@@ -449,10 +454,17 @@ def hostless(request: Request, code: int, why: Sequence[str], *, data: bool, int
     return code
 
 
-def closed(run: Run, names: Sequence[str], done: Played, waves: Fleet | None) -> int:
-    """Show the result of a run; return its exit code."""
+def closed(run: Run, names: Sequence[str], done: Played, waves: Fleet | None, needed: Sequence[str] = ()) -> int:
+    """Show the result of a run; return its exit code.
+
+    `needed`: the hosts without which it is no success, though Ansible took it for one.
+    """
     request, width = run.request, columns()
     code = (fleet_exit if waves else run_exit)(done.returned, done.outcome)
+    left_out = [name for name in needed if done.outcome and name not in done.outcome.hosts] if code == DONE else []
+    if left_out:
+        code = NEEDS_PERSON
+        note(closing.left_out_line(left_out))
     if done.outcome is None or not done.outcome.ended:
         words = closing.last_words(done.stderr)
         return hostless(request, code, words, data=run.json, interrupted=done.interrupted)

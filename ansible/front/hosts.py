@@ -43,8 +43,11 @@ def read(inventory: Path, limit: str, needed: tuple[str, ...]) -> Iterator[tuple
         manager = InventoryManager(loader=loader, sources=[str(inventory)])
         if not manager.list_hosts("all"):
             raise RefusalError(f"The inventory {shown(inventory)} names no host; write at least one into it.")
+        check_names(manager, inventory)
         check_limit(manager, limit)
         manager.subset(limit or None)
+        if not manager.list_hosts("all"):
+            raise fits_none(manager, limit)
         variables = VariableManager(loader=loader, inventory=manager)
         for host in manager.list_hosts("all"):
             found = variables.get_vars(host=host, include_hostvars=False)
@@ -89,11 +92,36 @@ def readable(value: Any) -> Any:
     return [readable(part) for part in value] if isinstance(value, list) else value
 
 
+def check_names(manager: Any, inventory: Path) -> None:
+    """Raise RefusalError for a host named like a group: Ansible plays on it alone where a play is for the group."""
+    both = sorted({host.name for host in manager.list_hosts("all")} & set(manager.groups))
+    if both:
+        raise RefusalError(
+            f"The inventory {shown(inventory)} names a host and a group {both[0]!r}, and Ansible plays what is "
+            "for the group on that host alone; give the host another name."
+        )
+
+
 def check_limit(manager: Any, limit: str) -> None:
-    """Raise RefusalError unless each part of `limit` that adds hosts stands for at least one."""
-    names = [*(host.name for host in manager.list_hosts("all")), *manager.groups]
-    for part in split_host_pattern(limit):
-        if part and part[0] not in "!&@~" and not manager.list_hosts(part):
-            near = get_close_matches(part, names, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"its hosts are {', '.join(names[:12])}."
-            raise RefusalError(f"--limit {part!r} fits no host of this inventory; {hint}")
+    """Raise RefusalError unless Ansible reads `limit` as it is meant, and each part that adds hosts stands for some."""
+    parts = split_host_pattern(limit)
+    if limit and not parts:
+        raise fits_none(manager, limit)  # Ansible would take all hosts
+    single = [each for part in parts for each in (split_host_pattern(part) if part[0] not in "~@" else [part])]
+    if single != parts:
+        raise RefusalError(
+            f"--limit {limit!r} has commas and colons, and Ansible splits it at the commas only: type --limit "
+            f"'{','.join(single)}'."
+        )
+    for part in parts:
+        if part[0] not in "!&@" and not manager.list_hosts(part):
+            raise fits_none(manager, limit, part)
+
+
+def fits_none(manager: Any, limit: str, part: str = "") -> RefusalError:
+    """Return the refusal of a limit that leaves no host, or of the part of it that fits none."""
+    names = [*(host.name for host in manager.get_hosts("all", ignore_limits=True)), *manager.groups]
+    near = get_close_matches(part, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"its hosts are {', '.join(names[:12])}."
+    what = f"{part!r} fits" if part else f"{limit!r} leaves"
+    return RefusalError(f"--limit {what} no host of this inventory; {hint}")

@@ -9,7 +9,7 @@ from typing import Any
 from front.exit_codes import DONE, NEEDS_PERSON, REFUSED, REVERTED, disconnected, host_exit, result_of
 from front.outcome import Host, Outcome
 from front.output.disconnected import disconnected_messages
-from front.output.fleet import mixed_lines
+from front.output.fleet import listed, mixed_lines
 from front.output.host_table import host_table, is_worth_showing
 from front.output.layout import next_lines, rendered, wrapped
 from front.request import Request
@@ -63,6 +63,14 @@ def hostless_document(code: int, messages: Sequence[str], commands: Sequence[str
     return {"hosts": {}, "exit": code, "messages": list(messages), "next": [shlex.split(each) for each in commands]}
 
 
+def left_out_line(hosts: Sequence[str]) -> str:
+    """Return why a run without a failure is no success: Ansible did not come to some of its hosts."""
+    return (
+        f"Ansible played nothing on {listed(hosts)}: the inventory names other hosts now than when the run began. "
+        "Compare its hosts with `ansible-inventory --graph`."
+    )
+
+
 def failure_lines(outcome: Outcome, request: Request, width: int) -> list[str]:
     """Return why hosts failed, each message below the name of its host."""
     return [
@@ -91,7 +99,7 @@ def closing(
     if code == DONE and request.verb in CHANGING and not any(host.changed for host in outcome.hosts.values()):
         lines += ["", "Nothing to change: everything is as the inventory says."]
     gone = {name: host for name, host in outcome.hosts.items() if disconnected(host)}
-    for text, commands in disconnected_messages(gone, request, alone=list(gone) == list(names)):
+    for text, commands in disconnected_messages(gone, request, names):
         lines += ["", *wrapped(text, width), "When the host is reachable again:", *next_lines(commands)]
     if fleet is not None:
         return lines + (["", *fleet] if fleet else [])

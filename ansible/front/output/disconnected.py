@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from front.outcome import Host
 from front.request import Request
@@ -11,21 +11,27 @@ from front.request import Request
 SHIFTING = frozenset({"shift", "verify", "hold"})
 
 
-def disconnected_messages(hosts: Mapping[str, Host], request: Request, *, alone: bool) -> list[tuple[str, list[str]]]:
+def disconnected_messages(
+    hosts: Mapping[str, Host], request: Request, asked: Sequence[str]
+) -> list[tuple[str, list[str]]]:
     """Return a text, and command lines for when the host is reachable again, for each way to be disconnected.
 
-    `hosts`: the disconnected ones; `alone`: no other host was asked for.
+    `hosts`: the disconnected ones of those that were `asked` for. Each command is about the hosts of its text alone: an
+    other one may have moved, and a second rollback would take it one release further.
     """
-    found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    found: dict[str, list[str]] = {}
     for name, host in hosts.items():
-        text, commands = _about(host, request, None if alone else name)
-        found.setdefault((text, tuple(commands)), []).append(name)
-    return [(f"{', '.join(names)}: disconnected {text}", list(commands)) for (text, commands), names in found.items()]
+        found.setdefault(_about(host, request)[0], []).append(name)
+    told = []
+    for text, names in found.items():
+        about = request if set(names) == set(asked) else request.limited(",".join(names))
+        told.append((f"{', '.join(names)}: disconnected {text}", _about(hosts[names[0]], about)[1]))
+    return told
 
 
-def _about(host: Host, request: Request, limit: str | None) -> tuple[str, list[str]]:
+def _about(host: Host, request: Request) -> tuple[str, list[str]]:
     by = f"at {host.until} at the latest" if host.until else "after its deadline"
-    status = request.invoke("status", limit=limit) if limit else request.status
+    status = request.invoke("status")
     if host.phase == "confirm":
         text = (
             "while its release was being confirmed. Either the release is confirmed, or the host rolls back by itself "
@@ -44,7 +50,8 @@ def _about(host: Host, request: Request, limit: str | None) -> tuple[str, list[s
             f"release back by itself {by}, and at once if it restarts. `confirm` keeps the release once it has all "
             "traffic."
         )
-        return text, [status, request.invoke("confirm", limit=limit), *_rollback(request, limit)]
+        back = [] if request.verb == "rollback" else [request.invoke("rollback", "--take-over")]
+        return text, [status, request.invoke("confirm"), *back]
     resume = [request.without_recovery("--resume")] if request.verb == "upgrade" else []
     text = "before traffic was shifted. The live release is unchanged and stays live."
     return text, [*resume, request.without_recovery("--take-over")]
@@ -58,7 +65,3 @@ def _about_update(host: Host, request: Request) -> tuple[str, list[str]]:
         "drained, and is locked; --take-over goes on from there, and undrains it."
     )
     return text, [request.without_recovery("--take-over")]
-
-
-def _rollback(request: Request, limit: str | None) -> list[str]:
-    return [] if request.verb == "rollback" else [request.invoke("rollback", "--take-over", limit=limit)]

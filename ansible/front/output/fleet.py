@@ -89,7 +89,8 @@ def ending(
 
 
 def _without(request: Request, hosts: Sequence[str]) -> Request:
-    limit = ":".join([request.limit or "all", *(f"!{name}" for name in hosts)])
+    separator = "," if "," in request.limit else ":"  # Ansible splits at commas alone where there is one
+    limit = separator.join([request.limit or "all", *(f"!{name}" for name in hosts)])
     return request.limited(limit) if hosts else request
 
 

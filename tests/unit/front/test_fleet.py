@@ -175,6 +175,17 @@ def test_a_rollback_that_comes_to_some_of_its_hosts_leaves_a_mixed_fleet():
     ]
 
 
+@pytest.mark.parametrize(
+    ("limit", "rest"),
+    [("", "'all:!b1'"), ("b1,b2", "'b1,b2,!b1'"), ("b1:b2", "'b1:b2:!b1'"), ("bridge", "'bridge:!b1'")],
+)
+def test_hosts_are_left_out_with_the_separator_that_the_limit_has(limit, rest):
+    """Ansible splits a limit with a comma at commas only: `b1,b2:!b1` is b1."""
+    back = {"b1": replace(MOVED, status=serves("3.9.2")), "b2": replace(ROLLED["refused"], status=serves("3.11.2"))}
+    lines = ending(Request("rollback", "campus", limit), back, 3, "", 110)
+    assert lines[1] == f"Next: ./invoke rollback --inventory campus --limit {rest}"
+
+
 def test_a_fleet_that_was_mixed_before_is_named_though_all_that_was_touched_went_back():
     before = {"b1": replace(ROLLED["reverted"], status=serves("3.9.2")), "b2": Host(status=serves("3.11.2"))}
     text = " ".join(ending(REQUEST, before, 1, "1 host failed.", 110))

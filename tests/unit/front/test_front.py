@@ -231,3 +231,17 @@ def test_only_another_version_is_rehearsed(checkout, monkeypatch):
         main.check_plone(options, [])
     assert refusal.value.messages[0] == "--rehearse is for another version of Plone: type --version 7 too."
 
+
+@pytest.mark.slow
+def test_a_run_that_ansible_did_not_play_on_every_host_is_no_success(front):
+    """Its inventory may be a program, which answers otherwise a minute later."""
+    folder = front.checkout / "ansible/playbooks"
+    (folder / "rollback.yml").write_text(
+        "- hosts: bridge:!two\n  gather_facts: false\n  vars: {phase: begin}\n  tasks: [{tell: {changed: true}}]\n"
+    )
+    hosts = front.checkout / "inventories/local/hosts.yml"
+    hosts.write_text("bridge:\n  vars: {ansible_connection: local, ansible_become: true}\n  hosts: {one: , two: }\n")
+    code, output, errors = front.run("rollback")
+    assert (code, "Ansible played nothing on two: " in errors) == (3, True), output + errors
+    assert "Next: ./invoke status" in output
+    assert front.run("rollback", "--limit", "one")[0] == 0

@@ -88,6 +88,34 @@ def test_a_limit_that_fits_no_host_is_refused(kept, limit, hint):
     )
 
 
+@pytest.mark.parametrize("limit", ["two:!two", "one,two,!bridge", "bridge:&ungrouped", "~nothing", ",", ":"])
+def test_a_limit_that_leaves_no_host_is_refused(kept, limit):
+    (sentence,) = refused(inventory.load, kept, limit)
+    assert f"--limit {limit!r}" in sentence
+    assert "its hosts are one, two" in sentence
+
+
+@pytest.mark.parametrize("limit", ["one,two:!one", "one, two:&bridge", "one:two,two", "two,one:!bridge:&one"])
+def test_a_limit_that_mixes_commas_and_colons_is_refused_for_ansible_reads_only_the_commas(kept, limit):
+    (sentence,) = refused(inventory.load, kept, limit)
+    right = ",".join(part.strip() for part in limit.replace(":", ",").split(","))
+    assert sentence.startswith(f"--limit {limit!r} has commas and colons, and Ansible splits it at the commas only")
+    assert sentence.endswith(f"type --limit '{right}'.")
+
+
+def test_colons_within_a_range_or_an_address_are_no_mixture(kept):
+    (kept / "hosts.yml").write_text(HOSTS.replace("two:", "'fe80::1':"))
+    assert [host.name for host in inventory.load(kept, "fe80::1,bridge[0:0]")] == ["one", "fe80::1"]
+
+
+@pytest.mark.parametrize("limit", ["", "two"])
+def test_a_host_named_like_a_group_is_refused_for_ansible_would_play_on_it_alone(kept, limit):
+    (kept / "hosts.yml").write_text(HOSTS.replace("one:", "bridge:"))
+    (sentence,) = refused(inventory.load, kept, limit)
+    assert "names a host and a group 'bridge'" in sentence
+    assert sentence.endswith("give the host another name.")
+
+
 BROKEN = {
     "no YAML": ("all:\n  vars: {edge_port: 1\n  children:\n", "line 3 cannot be read: "),
     "a tab": ("all:\n\tvars: 1\n", "line 2 cannot be read: found character '\\t' that cannot start any token"),

@@ -24,7 +24,7 @@ def disconnected(phase: str, *phases: str, until: str | None = UNTIL) -> Host:
 
 def about(request: Request, host: Host) -> tuple[str, list[str]]:
     """What is said of the only host, and its next commands."""
-    ((text, commands),) = disconnected_messages({"a": host}, request, alone=True)
+    ((text, commands),) = disconnected_messages({"a": host}, request, ["a"])
     return text, commands
 
 
@@ -87,6 +87,28 @@ def test_of_several_hosts_the_disconnected_one_is_named_and_the_others_need_what
     assert lines[-1] == "Next: ./invoke status --inventory x"
     fine = ending(campus, a=gone, b=Host(changed=1, phases=ROLLED))
     assert fine[-1] == "      ./invoke rollback --take-over --inventory x --limit a"
+
+
+@pytest.mark.parametrize("verb", ["rollback", "upgrade", "deploy", "host.patch"])
+@pytest.mark.parametrize("limit", ["", "a,b,c", "all:!d"])
+@pytest.mark.parametrize("phase", ["preflight", "plone", "lock", "begin", "prove", "shift", "confirm", "end"])
+def test_no_command_for_a_disconnected_host_changes_another_one(verb, limit, phase):
+    """A second rollback of a host that has moved takes it one release further."""
+    gone = disconnected(phase, "preflight")
+    for _, commands in disconnected_messages({"b": gone}, Request(verb, "x", limit), ["a", "b", "c"]):
+        assert {command.split(" --limit ")[-1] for command in commands} == {"b"}
+
+
+def test_hosts_that_were_disconnected_alike_share_their_commands():
+    gone = {"a": disconnected("begin"), "b": disconnected("shift", "begin"), "c": disconnected("begin")}
+    told = disconnected_messages(gone, Request("rollback", "x"), ["a", "b", "c"])
+    assert [commands for _, commands in told] == [
+        ["./invoke rollback --take-over --inventory x --limit a,c"],
+        ["./invoke status --inventory x --limit b", "./invoke confirm --inventory x --limit b"],
+    ]
+    alike = dict.fromkeys("abc", disconnected("begin"))
+    ((_, commands),) = disconnected_messages(alike, Request("rollback", "x"), ["a", "b", "c"])
+    assert commands == ["./invoke rollback --take-over --inventory x"]
 
 
 def test_a_host_that_was_never_reached_is_refused_as_before():
