@@ -89,3 +89,37 @@ async def test_one_address_is_not_all_who_listen(monkeypatch):
     hub.leave(one)
     await hub.join(Site(), "", more)
     assert hub._of_client["192.0.2.7"] == 2
+
+
+async def test_neither_a_user_nor_an_address_has_all_audiences(monkeypatch):
+    class Site:
+        def __init__(self, authorization):
+            self.authorization = authorization
+
+    class Identities:
+        def digest(self, authorization):
+            return authorization.encode()
+
+    async def serve(*_):
+        return
+
+    monkeypatch.setattr(Hub, "_serve", serve)
+    hub = Hub(None, Identities(), 60.0, lambda: None)
+
+    async def join(user, token, client):
+        listener = Listener("/", None, client)
+        await hub.join(Site(f"{user} {token}"), user, listener)
+        return listener
+
+    mine = [await join("ada", token, f"192.0.2.{token}") for token in range(hubs.AUDIENCES_OF_ONE_USER)]
+    with pytest.raises(CrowdedError):
+        await join("ada", "one more", "192.0.2.200")
+    mine.append(await join("ada", 0, "192.0.2.200"))  # a token that listens already
+    hub.leave(mine[1])
+    await join("ada", "one more", "192.0.2.200")
+    for number in range(hubs.AUDIENCES_OF_ONE_CLIENT):
+        await join(f"u{number}", "", "198.51.100.9")
+    with pytest.raises(CrowdedError):
+        await join("another", "", "198.51.100.9")
+    await join("another", "", "203.0.113.7")
+    await join("an operator", "", "")

@@ -30,7 +30,16 @@ def test_a_page_of_another_site_is_told_by_its_origin(fields, expected):
         ([], ""),
         ([b"192.0.2.7"], "192.0.2.7"),
         ([b"198.51.100.1, 192.0.2.7", b"10.0.0.1"], "192.0.2.7"),  # the proxy at 10.0.0.1 speaks for it
-        ([b"2001:db8::1", b"10.0.0.1"], "2001:db8::1"),
+        # A customer has a whole network of IPv6, and an address is written in many ways.
+        ([b"2001:db8::1", b"10.0.0.1"], "2001:db8::/64"),
+        ([b"2001:DB8:0:0:ffff::9"], "2001:db8::/64"),
+        ([b"2001:db8:0:1::1"], "2001:db8:0:1::/64"),
+        ([b"::ffff:192.0.2.7"], "192.0.2.7"),
+        ([b"::1"], "::1"),
+        ([b"192.0.2.7:5678, 10.0.0.1"], "192.0.2.7"),
+        ([b"[2001:db8::1]:5678, 10.0.0.1"], "2001:db8::/64"),
+        ([b"fe80::1%eth0"], "fe80::/64"),
+        ([b"a:b:c"], "a:b:c"),
     ],
 )
 def test_the_client_is_whom_the_edge_or_its_proxy_names(told, client):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from functools import partial
-from typing import Callable, NamedTuple, Optional, Union
+from typing import Callable, NamedTuple, Optional, Tuple, Union
 
 import aiohttp
 from aiohttp import ClientResponse
@@ -21,6 +21,7 @@ from eduhub_bridge.cache import freshness
 from eduhub_bridge.cache.freshness import Asked, Key, Limits
 from eduhub_bridge.cache.negotiation import Rules
 from eduhub_bridge.cache.pages import Page, Pages, Solitary
+from eduhub_bridge.patterns.lane import Together
 from eduhub_bridge.patterns.single_flight import SingleFlight
 from eduhub_bridge.settings import Settings
 from eduhub_bridge.telemetry.metrics import Metrics
@@ -98,6 +99,10 @@ class _Refresh(NamedTuple):
     begun: float
 
 
+# A page's key, its writes, and whether there is an old one.
+_Flight = Tuple[Key, bytes, str]
+
+
 class _FailedError(Exception):
     """Plone answered with an error, where there is an old page."""
 
@@ -117,6 +122,7 @@ class AnonymousReads:
         self._cut = metrics.plone_errors.labels("cut")
         self._pages = Pages(settings.cache_pages, settings.cache_mb * 1024 * 1024)
         self._flights: SingleFlight[Union[Page, Alone]] = SingleFlight()
+        self._together: dict[_Flight, Together] = {}
         # By the page's key and its writes: what was begun before a write is no answer to who asks after it.
         self._refreshes: dict[tuple[Key, bytes], _Refresh] = {}
         self._count = {
@@ -173,11 +179,16 @@ class AnonymousReads:
         return await self._renewed(asked, page, scope)
 
     async def _first(self, asked: Asked, scope: Scope) -> Union[Found, Alone, None]:
-        target = self._target(_everybodys(asked.key, scope))
         flight = (asked.key, self._upstream.writes, _FROM_NOTHING)
         joined = flight in self._flights
         self._count["collapsed" if joined else "miss"].inc()
-        got = await self._flights.run(flight, partial(self._ask, asked.key, target, None))
+        try:
+            got = await self._flown(flight, scope, None)
+        except UpstreamError as error:
+            if not joined or error.kind != "queue_full":
+                raise
+            # The client that asked first has too much in the queue, which is not the fault of this one.
+            got = await self._flown(flight, scope, None)
         if isinstance(got, Alone):
             if got.suits(scope):
                 return got
@@ -187,7 +198,11 @@ class AnonymousReads:
         return Found(got, got.age, MISS + b"; " + how)
 
     async def _renewed(self, asked: Asked, page: Page, scope: Scope) -> Union[Found, Alone, None]:
-        refresh = self._refreshes.get((asked.key, page.writes)) or self._refresh(asked.key, page, scope)
+        refresh = self._refreshes.get((asked.key, page.writes))
+        if refresh is None:
+            refresh = self._refresh(asked.key, page, scope)
+        else:
+            self._join((asked.key, page.writes, _FROM_OLD), scope)
         while not refresh.task.done() and (seconds := self._patience(refresh)) > 0:
             # Not cancelled with this client: others, and the next one, gain from it.
             await asyncio.wait({refresh.task}, timeout=seconds)
@@ -226,9 +241,7 @@ class AnonymousReads:
     async def _ask_again(self, key: Key, page: Page, scope: Scope) -> Union[Page, Alone, None]:
         """Return the new page, an Alone that is closed if there is none any more, or None if Plone failed."""
         try:
-            target = self._target(_everybodys(key, scope))
-            flight = (key, self._upstream.writes, _FROM_OLD)
-            got = await self._flights.run(flight, partial(self._ask, key, target, page))
+            got = await self._flown((key, self._upstream.writes, _FROM_OLD), scope, page)
         except (UpstreamError, RefusedError, _FailedError):
             return None
         finally:
@@ -237,7 +250,30 @@ class AnonymousReads:
             got.close()
         return got
 
-    async def _ask(self, key: Key, target: Target, page: Optional[Page]) -> Union[Page, Alone]:
+    async def _flown(self, flight: _Flight, scope: Scope, page: Optional[Page]) -> Union[Page, Alone]:
+        """Return what Plone answers to all who ask for this at a time; raise UpstreamError or _FailedError."""
+        target = self._target(_everybodys(flight[0], scope))
+        self._join(flight, scope)
+        return await self._flights.run(flight, partial(self._lead, flight, scope, target, page))
+
+    def _join(self, flight: _Flight, scope: Scope) -> None:
+        """Let the one request to Plone have this client's turn, too, if it still waits."""
+        together = self._together.get(flight)
+        if together is not None:
+            together.join(headers.forwarded(scope["headers"]))
+
+    async def _lead(
+        self, flight: _Flight, scope: Scope, target: Target, page: Optional[Page]
+    ) -> Union[Page, Alone]:
+        together = self._together[flight] = Together(headers.forwarded(scope["headers"]))
+        try:
+            return await self._ask(flight[0], target, page, together)
+        finally:
+            del self._together[flight]
+
+    async def _ask(
+        self, key: Key, target: Target, page: Optional[Page], together: Together
+    ) -> Union[Page, Alone]:
         """Ask Plone, on condition if there is a `page`, and store what may be; raise UpstreamError or _FailedError."""
         asked_at, writes = time.monotonic(), self._upstream.writes
         fields = list(target.fields)
@@ -245,7 +281,9 @@ class AnonymousReads:
             fields.append(("if-none-match", page.etag.decode("latin-1")))
         elif page is not None and page.modified:
             fields.append(("if-modified-since", page.modified.decode("latin-1")))
-        answer = await self._upstream.fetch("GET", target.path, fields, begins=promise, feature="pages")
+        answer = await self._upstream.fetch(
+            "GET", target.path, fields, begins=promise, feature="pages", together=together
+        )
         try:
             return await self._made(key, page, answer, asked_at, writes)
         except BaseException:

@@ -23,8 +23,10 @@ from eduhub_bridge.upstream.limits import UpstreamError
 MOST_LISTENERS = 1000
 # From one address: a school may be behind it, but it must not be all who listen.
 MOST_OF_ONE_CLIENT = 250
-# Each is polled for on its own.
+# Each is polled for on its own. One user has one for each token, and could have any number of those.
 MOST_AUDIENCES = 64
+AUDIENCES_OF_ONE_CLIENT = 32
+AUDIENCES_OF_ONE_USER = 8
 # How soon changes of the other slot are seen.
 _TICK_SECONDS = 0.25
 _IDLE_SECONDS = 5.0
@@ -154,7 +156,7 @@ class Hub:
         moment = await self.events.moment(listener.last) if listener.last is not None else None
         room = self._rooms.get(digest)
         if room is None:
-            if len(self._rooms) >= MOST_AUDIENCES:
+            if not self._has_room(user, listener.client):
                 raise CrowdedError
             room = self._rooms[digest] = _Room(Audience(site, user, self.events), asyncio.Event())
         if moment is not None:
@@ -166,6 +168,16 @@ class Hub:
             room.task.append(asyncio.ensure_future(self._serve(digest, room)))
         room.news.set()
         return room.audience
+
+    def _has_room(self, user: str, client: str) -> bool:
+        """Return whether there may be one more audience, of this user and from this address."""
+        of_user = sum(room.audience.user == user for room in self._rooms.values())
+        of_client = len({digest for listener, digest in self._where.items() if listener.client == client})
+        return (
+            len(self._rooms) < MOST_AUDIENCES
+            and (not user or of_user < AUDIENCES_OF_ONE_USER)
+            and (not client or of_client < AUDIENCES_OF_ONE_CLIENT)
+        )
 
     def leave(self, listener: Listener) -> None:
         """Somebody listens no more; the last one of an audience takes its polls with him."""

@@ -1,4 +1,4 @@
-"""Lane: at most so many at once, at most so many waiting, none longer than a deadline.
+"""Lane: at most so many at once, at most so many waiting, none longer than a deadline, and each client in its turn.
 
     lane = Lane(places=4, queue=256, seconds=10.0)
     place = await lane.enter()      # or: async with lane.place():
@@ -9,52 +9,114 @@
 
 A place is an object of its own, because who gives it back is often not who took it: here it is the end of an
 answer's body. A caller that finds the queue full, or waits past the deadline, gets LaneBusyError at once.
+
+With `client`, which tells whose a call is, the calls that wait are taken in turn by client (see fair_queue), a client
+holds at most `share` places at a time, and in a full queue the newest call of the longest queue gives way to a client
+that has fewer. Calls in the background come after all others, but get one turn in BACKGROUND_TURN.
+
+Nothing is asked of `client` while fewer than `share` places are taken.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from contextlib import asynccontextmanager
-from typing import AsyncIterator, Callable, Optional
+from typing import Any, AsyncIterator, Callable, List, Optional, Set, Union
+
+from eduhub_bridge.patterns.fair_queue import Client, FairQueue
+
+# While both kinds wait, so many of their turns make one for the background. A job gets on, if slowly: a deadline alone
+# would let it pass only after it has waited in vain, and all that wait so at once.
+BACKGROUND_TURN = 8
+# Whose the places of the background are: one client's, so that its share is bounded like that of any other.
+_BACKGROUND = "background"
+
+_LATE, _CROWDED_OUT = "late", "crowded out"
 
 
 class LaneBusyError(Exception):
-    """No place was to be had. `full` tells a full queue from a deadline that passed in it."""
+    """No place was to be had. `full` tells a full queue from a deadline that passed in it.
 
-    def __init__(self, *, full: bool, retry_seconds: float) -> None:
+    `crowded_out` says that the call was queued, and gave way to a client with fewer calls in the queue.
+    """
+
+    def __init__(self, *, full: bool, retry_seconds: float, crowded_out: bool = False) -> None:
         super().__init__("the queue is full" if full else "no place came free in time")
-        self.full, self.retry_seconds = full, retry_seconds
+        self.full, self.retry_seconds, self.crowded_out = full, retry_seconds, crowded_out
 
 
 class Place:
     """One place in a lane, until free(); giving it back twice gives it back once."""
 
-    __slots__ = ("_lane",)
+    __slots__ = ("_address", "_background", "_lane", "_whose")
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: Lane, whose: Any, background: bool, address: Optional[str]) -> None:
         self._lane: Optional[Lane] = lane
+        self._whose = whose
+        self._background = background
+        self._address = address
 
     def free(self) -> None:
-        """Give the place to the one who waits longest, if anybody does."""
+        """Give the place to the one whose turn it is, if anybody waits."""
         lane, self._lane = self._lane, None
         if lane is not None:
-            lane._left()
+            lane._left(self)
+
+
+class Together:
+    """Calls that wait for one and the same thing: the first turn of any of them is taken for all.
+
+    Without it, the page that everybody wants would wait behind all else that the first one to ask for it has queued.
+    """
+
+    __slots__ = ("_lane", "_turn", "whose")
+
+    def __init__(self, whose: Any) -> None:
+        self.whose = [whose]
+        self._lane: Optional[Lane] = None
+        self._turn: Optional[_Turn] = None
+
+    def join(self, whose: Any) -> None:
+        """Let one more wait for the same."""
+        self.whose.append(whose)
+        if self._lane is not None and self._turn is not None:
+            self._lane._also(self._turn, whose)
+
+    def _waits(self, lane: Lane, turn: _Turn) -> None:
+        self._lane, self._turn = lane, turn
+        for each in self.whose[1:]:
+            lane._also(turn, each)
+
+
+class _Turn:
+    """One call that waits; `place` becomes its place, or why there is none."""
+
+    __slots__ = ("background", "clients", "place", "whose")
+
+    def __init__(self, whose: Any, client: Client, background: bool, place: asyncio.Future[Union[Place, str]]) -> None:
+        self.whose, self.clients, self.background, self.place = whose, [client], background, place
 
 
 class Lane:
-    """`places` at once, `queue` waiting in the order in which they came, each for at most `seconds`.
+    """`places` at once, `queue` waiting, each for at most `seconds`.
 
-    `waited` is told, in seconds, how long each one waited that had to, whether or not it got in.
+    `client` returns the client of what enter() is given; an empty address stands for all whose address is not known,
+    and has no `share`. `waited` is told, in seconds, how long each one waited that had to, whether or not it got in.
     """
 
     def __init__(
-        self, places: int, queue: int, seconds: float, waited: Callable[[float], None] = lambda _: None
-    ) -> None:
+        self, places: int, queue: int, seconds: float, waited: Callable[[float], None] = lambda _: None,
+        client: Callable[[Any], Client] = lambda _: ("", ""), share: Optional[int] = None,
+    ) -> None:  # fmt: skip
         self.places, self.queue, self.seconds = places, queue, seconds
-        self._waited = waited
+        self._waited, self._client = waited, client
+        self._share = places if share is None else min(share, places)
         self._busy = 0
-        self._waiting: OrderedDict[asyncio.Future[bool], None] = OrderedDict()
+        # Who has the places; of interest only where there are shares.
+        self._held: Set[Place] = set()
+        self._waiting = [0, 0]
+        self._queues: List[FairQueue[_Turn]] = [FairQueue(), FairQueue()]
+        self._turns = 0
 
     @property
     def busy(self) -> int:
@@ -64,25 +126,30 @@ class Lane:
     @property
     def waiting(self) -> int:
         """Return how many wait for one."""
-        return len(self._waiting)
+        return self._waiting[0] + self._waiting[1]
 
-    def enter_now(self) -> Optional[Place]:
-        """Return a place if one is free and no caller waits for it, else None."""
-        if self._busy >= self.places or self._waiting:
+    @property
+    def waiting_in_background(self) -> int:
+        """Return how many of them are calls in the background."""
+        return self._waiting[1]
+
+    def enter_now(self, whose: Any = None, *, background: bool = False) -> Optional[Place]:
+        """Return a place if one is free and this client has not its share, else None."""
+        # No caller waits while fewer places than that are taken: a place that comes free changes hands at once.
+        if self._busy >= self._share and not self._may(self._address(whose, background)):
             return None
-        self._busy += 1
-        return Place(self)
+        return self._taken(whose, background)
 
-    async def enter(self) -> Place:
+    async def enter(
+        self, whose: Any = None, *, background: bool = False, together: Optional[Together] = None
+    ) -> Place:
         """Return a place; raise LaneBusyError."""
-        place = self.enter_now()
-        if place is not None:
-            return place
-        if len(self._waiting) >= self.queue:
-            # By the deadline everybody who waits now has got a place or given up.
-            raise LaneBusyError(full=True, retry_seconds=self.seconds)
-        await self._wait()
-        return Place(self)
+        if self._busy < self._share or self._may(self._address(whose, background)):
+            return self._taken(whose, background)
+        client = self._client(whose)
+        if self.waiting >= self.queue:
+            self._make_room(client, background)
+        return await self._wait(_Turn(whose, client, background, asyncio.get_running_loop().create_future()), together)
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
@@ -93,34 +160,112 @@ class Lane:
         finally:
             place.free()
 
-    async def _wait(self) -> None:
+    async def _wait(self, turn: _Turn, together: Optional[Together]) -> Place:
         loop = asyncio.get_running_loop()
-        turn: asyncio.Future[bool] = loop.create_future()
-        self._waiting[turn] = None
+        self._queues[turn.background].add(turn.clients[0], turn)
+        self._waiting[turn.background] += 1
+        if together is not None:
+            together._waits(self, turn)
         begun = loop.time()
-        deadline = loop.call_later(self.seconds, self._expire, turn)
+        deadline = loop.call_later(self.seconds, self._end, turn, _LATE)
         try:
-            granted = await turn
+            got = await turn.place
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled() and turn.result():
-                self._left()  # the place came in the very moment its taker was called off
+            self._end(turn, _LATE)
+            came = None if turn.place.cancelled() else turn.place.result()
+            if isinstance(came, Place):
+                came.free()  # in the very moment its taker was called off
             raise
         finally:
             deadline.cancel()
-            self._waiting.pop(turn, None)
             self._waited(loop.time() - begun)
-        if not granted:
-            raise LaneBusyError(full=False, retry_seconds=self.seconds)
+        if isinstance(got, Place):
+            return got
+        crowded_out = got == _CROWDED_OUT
+        raise LaneBusyError(full=crowded_out, retry_seconds=self.seconds, crowded_out=crowded_out)
 
-    @staticmethod
-    def _expire(turn: asyncio.Future[bool]) -> None:
-        if not turn.done():
-            turn.set_result(False)
+    def _also(self, turn: _Turn, whose: Any) -> None:
+        """Let a call have its turn whenever another client has one, too."""
+        client = self._client(whose)
+        if turn.clients and client not in turn.clients:
+            turn.clients.append(client)
+            self._queues[turn.background].add(client, turn)
 
-    def _left(self) -> None:
-        while self._waiting:
-            turn, _ = self._waiting.popitem(last=False)
-            if not turn.done():
-                turn.set_result(True)  # the place changes hands: it is never free in between
-                return
+    def _end(self, turn: _Turn, how: Union[Place, str]) -> None:
+        """Take a call out of the queue, unless it is out already."""
+        if not turn.clients:
+            return
+        for client in turn.clients:
+            self._queues[turn.background].remove(client, turn)
+        turn.clients = []
+        self._waiting[turn.background] -= 1
+        if not turn.place.done():
+            turn.place.set_result(how)
+
+    def _make_room(self, client: Client, background: bool) -> None:
+        if self._queues[True] and not background:
+            gives_way: Optional[_Turn] = self._queues[True].newest()
+        else:
+            gives_way = self._queues[background].crowded_out(client)
+        if gives_way is None:
+            # By the deadline everybody who waits now has got a place or given up.
+            raise LaneBusyError(full=True, retry_seconds=self.seconds)
+        self._end(gives_way, _CROWDED_OUT)
+
+    def _address(self, whose: Any, background: bool) -> str:
+        return _BACKGROUND if background else self._client(whose)[0]
+
+    def _may(self, address: str) -> bool:
+        """Return whether an address may have one place more."""
+        if self._busy >= self.places:
+            return False
+        if self._share >= self.places or not address:
+            return True
+        held = 0
+        for place in self._held:
+            if place._address is None:
+                place._address = self._address(place._whose, place._background)
+            held += place._address == address
+        return held < self._share
+
+    def _taken(self, whose: Any, background: bool, address: Optional[str] = None) -> Place:
+        place = Place(self, whose, background, address)
+        self._busy += 1
+        if self._share < self.places:
+            self._held.add(place)
+        return place
+
+    def _left(self, place: Place) -> None:
         self._busy -= 1
+        if self._share < self.places:
+            self._held.discard(place)
+        people, later = self._waiting
+        while (people or later) and self._busy < self.places and self._grant():
+            people, later = self._waiting
+
+    def _grant(self) -> bool:
+        """Give a free place to the one whose turn it is; return False if there is none who may have it."""
+        people, later = self._queues
+        if later and people and self._turns >= BACKGROUND_TURN - 1 and self._grant_in_background():
+            return True
+        found = people.next_turn(self._may) if people else None
+        if found is None:
+            return bool(later) and self._grant_in_background()
+        address, turn = found
+        self._turns = self._turns + 1 if later else 0
+        self._hand_over(turn, address)
+        return True
+
+    def _grant_in_background(self) -> bool:
+        found = self._queues[1].next_turn() if self._may(_BACKGROUND) else None
+        if found is None:
+            return False
+        self._turns = 0
+        self._hand_over(found[1], _BACKGROUND)
+        return True
+
+    def _hand_over(self, turn: _Turn, address: str) -> None:
+        if turn.place.done():  # called off, and has not run yet
+            self._end(turn, _LATE)
+        else:
+            self._end(turn, self._taken(turn.whose, turn.background, address))

@@ -47,7 +47,8 @@ class Feature:
     """A part of the bridge that asks Plone. `name` is for the metrics.
 
     `cancels`: its requests may be cancelled while Plone works on them. `relays`: it works while its client waits, so
-    that the client's address goes along, stored pages may answer, and `wrote` is called for its writes.
+    that the client's address goes along, stored pages may answer, and `wrote` is called for its writes; what does not
+    relay works in the background and lets others pass.
     """
 
     name: str
@@ -219,7 +220,9 @@ class PloneClient:
         feature = caller.feature
         begins = None if feature.cancels else promise
         sent = [*caller.fields, *fields]
-        answer = await self._upstream.fetch(method, target, sent, body, begins=begins, feature=feature.name)
+        answer = await self._upstream.fetch(
+            method, target, sent, body, begins=begins, feature=feature.name, background=not feature.relays
+        )
         raw = self._written(caller, method, path, service, answer.status)
         if raw is not None and not self.says_where(method, raw):
             self.wrote(Answered(method, raw, answer.status, answer.headers.get("location", "")), caller)

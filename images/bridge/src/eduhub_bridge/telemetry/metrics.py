@@ -34,6 +34,10 @@ class Metrics:
         self._plone_queue = Gauge(
             "eduhub_bridge_plone_queue", "Requests that wait for a place at Plone", ["lane"], registry=self.registry
         )
+        self._plone_queue_background = Gauge(
+            "eduhub_bridge_plone_queue_background", "Requests of jobs and live changes among them", ["lane"],
+            registry=self.registry,
+        )  # fmt: skip
         self._plone_wait = Histogram(
             "eduhub_bridge_plone_wait_seconds", "Time in the queue of those that had to wait", ["lane"],
             buckets=SECONDS, registry=self.registry,
@@ -101,10 +105,13 @@ class Metrics:
         """Return what is to be told, in seconds, of each wait in `lane`."""
         return self._plone_wait.labels(lane).observe
 
-    def watch_lane(self, lane: str, busy: Callable[[], float], waiting: Callable[[], float]) -> None:
-        """Ask these two whenever somebody scrapes: nothing is paid for it in between."""
+    def watch_lane(
+        self, lane: str, busy: Callable[[], float], waiting: Callable[[], float], background: Callable[[], float]
+    ) -> None:
+        """Ask these three whenever somebody scrapes: nothing is paid for it in between."""
         self._plone_in_flight.labels(lane).set_function(busy)
         self._plone_queue.labels(lane).set_function(waiting)
+        self._plone_queue_background.labels(lane).set_function(background)
 
     def watch_breaker(self, state: Callable[[], str]) -> None:
         """Ask for the breaker's state whenever somebody scrapes."""

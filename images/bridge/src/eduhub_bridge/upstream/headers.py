@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Iterable, Optional
 
 from eduhub_bridge.upstream.addresses import RefusedError
@@ -18,6 +20,9 @@ _NOT_DROPPABLE = frozenset(
 )
 # Host is set for Plone's own address, Expect is answered by our own server, proxy credentials end here.
 _NOT_FOR_PLONE = HOP_BY_HOP | {b"host", b"expect", b"proxy-authorization"}
+_FORWARDED_FOR = b"x-forwarded-for"
+# What a provider gives one customer at least (RFC 6177), who may use a new address for each request.
+_CLIENT_BITS = 64
 # What we say of ourselves.
 VIA = ("via", "1.1 eduhub-bridge")
 
@@ -71,11 +76,40 @@ def request_id(raw: Raw) -> Optional[str]:
 def client(raw: Raw) -> str:
     """Return the address of the client as the edge tells it, for limits; empty for who is not the public.
 
+    That of IPv6 is its network, of which one client has all addresses.
+    """
+    return address(b",".join(value for name, value in raw if name == _FORWARDED_FOR).decode("latin-1"))
+
+
+def forwarded(raw: Raw) -> list[tuple[str, str]]:
+    """Return of a header section only what `client` needs, decoded."""
+    return [(name.decode("ascii"), value.decode("latin-1")) for name, value in raw if name == _FORWARDED_FOR]
+
+
+@lru_cache(maxsize=4096)
+def address(forwarded_for: str) -> str:
+    """Return the client's address of what X-Forwarded-For says, as `client` does.
+
     The edge says who connected to it. Where that is a trusted proxy, the one before is whom the proxy speaks for.
     """
-    told = b",".join(value for name, value in raw if name == b"x-forwarded-for")
-    named = [each.strip() for each in told.split(b",")]
-    return named[-2:][0].decode("latin-1")
+    named = [each.strip() for each in forwarded_for.split(",")][-2:][0]
+    if named.count(":") == 1:  # some proxies say the port, too
+        named = named.partition(":")[0]
+    elif named.startswith("["):
+        named = named[1:].partition("]")[0]
+    elif ":" not in named:
+        return named
+    try:
+        read = ipaddress.ip_address(named.partition("%")[0])
+    except ValueError:
+        return named
+    if isinstance(read, ipaddress.IPv4Address):
+        return str(read)
+    if read.ipv4_mapped:
+        return str(read.ipv4_mapped)
+    if read.is_loopback:
+        return str(read)
+    return str(ipaddress.ip_network((read, _CLIENT_BITS), strict=False))
 
 
 def alone(raw: Raw) -> Optional[str]:

@@ -7,9 +7,10 @@
         answer.close()
 
 Plone computes a few reads at a time and one write, so that is all it is given (the write by both slots of a host
-together, see writes), and beside them one login, which waits for no write; the others wait in the order in which they
-came, and those who would wait too long are told so at once. A place is held for as long as Plone is busy, which is
-neither when the client is there nor when it is gone:
+together, see writes), and beside them one login, which waits for no write; the others wait, each client for its turn
+(see fairness), and those who would wait too long are told so at once. People come before jobs and live changes, which
+moreover begin no write while people wait to read. A place is held for as long as Plone is busy, which is neither when
+the client is there nor when it is gone:
 
 - A read has its place until Plone's answer is whole. A client that leaves before leaves it to the bridge to wait:
   Plone computes on, and the next read would be one too many.
@@ -32,13 +33,13 @@ from typing import Any, AsyncIterator, Callable, Coroutine, Optional
 from aiohttp import ClientResponse
 
 from eduhub_bridge.patterns.breaker import CLOSED, CircuitBreaker, CircuitOpenError
-from eduhub_bridge.patterns.lane import Lane, LaneBusyError, Place
+from eduhub_bridge.patterns.lane import Lane, LaneBusyError, Place, Together
 from eduhub_bridge.patterns.retry import RetryBudget, retried
 from eduhub_bridge.patterns.streams import hold_end
 from eduhub_bridge.settings import Settings
 from eduhub_bridge.telemetry.logs import say
 from eduhub_bridge.telemetry.metrics import Metrics
-from eduhub_bridge.upstream import request_kind
+from eduhub_bridge.upstream import fairness, request_kind
 from eduhub_bridge.upstream.request_kind import Kind
 from eduhub_bridge.upstream.transport import Body, Transport, UpstreamError
 from eduhub_bridge.upstream.writes import WriteLane, Written
@@ -49,6 +50,12 @@ __all__ = ["Body", "Upstream", "UpstreamError", "promise"]
 BUFFERED_BYTES = 128 * 1024
 # Bodies up to here are collected before Plone is asked.
 COLLECTED_BYTES = 64 * 1024
+# Of this many places one client gets all but one, so that its slow pages do not keep everybody waiting. With fewer, a
+# site whose readers all share one address would lose too much.
+_SHARED_PLACES = 3
+# How long a request of a job waits at most before it joins the queue while people wait to read, and how often it looks.
+# A write keeps Plone's processor from readers whatever lane it is in.
+_YIELD_SECONDS, _LOOK_SECONDS = 1.0, 0.05
 # What stands in front of Plone says that Plone is out of order. When Zope itself says so, it means a mistake in the
 # code of one page: KeyError and NameError are 503 there.
 _OUT_OF_ORDER = frozenset({502, 503, 504})
@@ -68,11 +75,14 @@ class Upstream:
         self._settings, self._metrics = settings, metrics
         self._transport = Transport(settings)
         queue, late = settings.plone_queue, settings.plone_write_wait_seconds
-        self._reads = Lane(settings.plone_reads, queue, settings.plone_read_wait_seconds, metrics.waited("reads"))
-        self._writes = WriteLane(settings.state_dir, queue, late, metrics.waited("writes"))
-        self._sessions = Lane(1, queue, late, metrics.waited("sessions"))
-        others = settings.plone_connections - settings.plone_reads - 1
-        self._transfers = Lane(others, queue, late, metrics.waited("transfers"))
+        whose = fairness.client
+        places, wait = settings.plone_reads, settings.plone_read_wait_seconds
+        self._reads = Lane(places, queue, wait, metrics.waited("reads"), whose, _share(places, places - 1))
+        self._writes = WriteLane(settings.state_dir, queue, late, metrics.waited("writes"), whose)
+        self._sessions = Lane(1, queue, late, metrics.waited("sessions"), whose)
+        others = settings.plone_connections - places - 1
+        share = _share(others, others * 3 // 4)
+        self._transfers = Lane(others, queue, late, metrics.waited("transfers"), whose, share)
         self._lanes = {Kind.READ: self._reads, Kind.SESSION: self._sessions, Kind.WRITE: self._writes}
         for name, lane in (
             ("reads", self._reads), ("writes", self._writes), ("sessions", self._sessions),
@@ -135,12 +145,17 @@ class Upstream:
         seconds: Optional[float] = None,
         begins: Optional[Callable[[], None]] = None,
         feature: str = "pass_through",
+        background: bool = False,
+        together: Optional[Together] = None,
     ) -> ClientResponse:
         """Return Plone's answer, its body not read yet; raise UpstreamError, or what `body` raises.
 
         `path` goes out as it is, after the origin. `seconds` is the longest silence of Plone that is put up with,
         if not the usual; `feature` names, for the metrics, what of the bridge it is that asks. The caller reads the
         body to its end or closes the response: until then a place is taken.
+
+        The request waits in the queue of the client that `fields` tell of, or of those that ask `together`. One in the
+        `background` lets those of people pass.
 
         The caller may be cancelled at any time. One that gives `begins`, which is called when Plone begins, promises
         not to be from then until the answer, and is spared the task that waits for Plone in its stead; `promise` is
@@ -149,19 +164,21 @@ class Upstream:
         kind = request_kind.kind(method, path, _content_type(fields) if method == "POST" else "")
         lane = self._lanes[kind]
         seconds = seconds or self._settings.plone_seconds
-        held = _Held(begins)
+        held = _Held(begins, together.whose[0] if together else fields, background, together)
+        if background and kind is not Kind.READ:
+            await self._yield()
         if body is None or isinstance(body, bytes):
             self._admit()
-            held.begin(await self._enter(lane))
+            held.begin(await self._enter(lane, held))
         else:
             length = _length(fields)
             if length is not None and length <= COLLECTED_BYTES:
                 body = b"".join([chunk async for chunk in body])
                 self._admit()
-                held.begin(await self._enter(lane))
+                held.begin(await self._enter(lane, held))
             else:
                 self._admit()
-                held.add(await self._enter(self._transfers))
+                held.add(await self._enter(self._transfers, held))
                 body = self._paced(body, length, held, lane)
         exchange = self._exchange(method, path, fields, body, kind, seconds, held, feature)
         return await (self._shielded(exchange, held) if begins is None else exchange)
@@ -173,20 +190,28 @@ class Upstream:
             detail = f"The bridge gives Plone a rest: {refusal}"
             raise self._counted(UpstreamError("breaker_open", 503, detail, refusal.retry_seconds)) from None
 
-    async def _enter(self, lane: Lane) -> Place:
+    async def _yield(self) -> None:
+        """Wait while people do, for a while."""
+        until = time.monotonic() + _YIELD_SECONDS
+        # An event for each change of the queue would wake it more often than this.
+        while self._reads.waiting > self._reads.waiting_in_background and time.monotonic() < until:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _enter(self, lane: Lane, held: _Held) -> Place:
         try:
-            return await lane.enter()
+            return await lane.enter(held.whose, background=held.background, together=held.together)
         except LaneBusyError as busy:
             silence = time.monotonic() - self._last_answer
             if lane is self._reads and not busy.full and silence >= lane.seconds:
                 # Every place was taken all that time and not one answer came: Plone hangs.
                 self._breaker.trip(f"Plone has answered nothing for {silence:.0f} s.")
             kind = "queue_full" if busy.full else "queue_late"
-            detail = (
-                "Too many requests wait for Plone already."
-                if busy.full
-                else f"Plone was too busy to begin with this within {lane.seconds:g} s."
-            )
+            if busy.crowded_out:
+                detail = "The queue for Plone is full, and this client has more requests in it than others."
+            elif busy.full:
+                detail = "Too many requests wait for Plone already."
+            else:
+                detail = f"Plone was too busy to begin with this within {lane.seconds:g} s."
             raise self._counted(UpstreamError(kind, 503, detail, busy.retry_seconds)) from None
 
     async def _paced(
@@ -195,7 +220,7 @@ class Upstream:
         """Yield `body`, its end when there is a place in `lane`; what goes wrong here is not Plone's fault."""
 
         async def begin() -> None:
-            held.begin(await self._enter(lane))
+            held.begin(await self._enter(lane, held))
 
         try:
             async for chunk in hold_end(body, length, until=begin):
@@ -267,12 +292,15 @@ class Upstream:
         length = answer.content_length
         if length is None or length > BUFFERED_BYTES:
             held.free()
-            transfer = self._transfers.enter_now()
+            transfer = self._transfers.enter_now(held.whose, background=held.background)
             if transfer is not None:
                 connection.add_callback(transfer.free)
             elif kind is not Kind.WRITE:
                 answer.close()
-                detail = f"{self._transfers.places} long answers are on their way already; one has to end first."
+                busy = self._transfers.busy
+                detail = f"{busy} long answers are on their way already; one has to end first."
+                if busy < self._transfers.places:
+                    detail = "Too many long answers are on their way to this client already; one has to end first."
                 raise self._counted(UpstreamError("queue_full", 503, detail, self._transfers.seconds))
             return
         dripping = asyncio.get_running_loop().call_later(seconds, held.free)
@@ -331,10 +359,13 @@ class Upstream:
 class _Held:
     """The places of one request, and what is known of it: whether Plone may have begun, and whose fault an error is."""
 
-    __slots__ = ("_begins", "_ended", "_places", "begun", "error")
+    __slots__ = ("_begins", "_ended", "_places", "background", "begun", "error", "together", "whose")
 
-    def __init__(self, begins: Optional[Callable[[], None]]) -> None:
+    def __init__(
+        self, begins: Optional[Callable[[], None]], whose: Any, background: bool, together: Optional[Together]
+    ) -> None:
         self._begins = begins
+        self.whose, self.background, self.together = whose, background, together
         self._places: list[Place] = []
         self._ended = False
         self.begun = False
@@ -361,8 +392,13 @@ class _Held:
             place.free()
 
 
+def _share(places: int, share: int) -> Optional[int]:
+    """Return how many of the places one client may hold; None for all."""
+    return share if places >= _SHARED_PLACES else None
+
+
 def _watch(metrics: Metrics, name: str, lane: Lane) -> None:
-    metrics.watch_lane(name, lambda: lane.busy, lambda: lane.waiting)
+    metrics.watch_lane(name, lambda: lane.busy, lambda: lane.waiting, lambda: lane.waiting_in_background)
 
 
 def _content_type(fields: list[tuple[str, str]]) -> str:

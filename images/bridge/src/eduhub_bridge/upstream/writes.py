@@ -11,9 +11,10 @@ import asyncio
 import os
 import secrets
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
-from eduhub_bridge.patterns.lane import Lane, LaneBusyError, Place
+from eduhub_bridge.patterns.fair_queue import Client
+from eduhub_bridge.patterns.lane import Lane, LaneBusyError, Place, Together
 from eduhub_bridge.patterns.turn import Turn, TurnTimeoutError
 from eduhub_bridge.telemetry.logs import Seldom
 
@@ -68,16 +69,21 @@ class Written:
 class WriteLane(Lane):
     """A lane with one place in all processes with the same `folder`; in this one alone without."""
 
-    def __init__(self, folder: Optional[Path], queue: int, seconds: float, waited: Callable[[float], None]) -> None:
-        super().__init__(1, queue, seconds, waited)
+    def __init__(
+        self, folder: Optional[Path], queue: int, seconds: float, waited: Callable[[float], None],
+        client: Callable[[Any], Client] = lambda _: ("", ""),
+    ) -> None:  # fmt: skip
+        super().__init__(1, queue, seconds, waited, client)
         self._turn = Turn(folder) if folder is not None else None
         self._log = Seldom()
 
-    async def enter(self) -> Place:
+    async def enter(
+        self, whose: Any = None, *, background: bool = False, together: Optional[Together] = None
+    ) -> Place:
         """Return a place; raise LaneBusyError, also when another process does not let go of its own in time."""
         clock = asyncio.get_running_loop().time
         begun = clock()
-        place = await super().enter()
+        place = await super().enter(whose, background=background, together=together)
         if self._turn is not None:
             entered = clock()
             try:
@@ -95,10 +101,10 @@ class WriteLane(Lane):
                     self._waited(waited)
         return place
 
-    def _left(self) -> None:
+    def _left(self, place: Place) -> None:
         if self._turn is not None:
             self._turn.give_back()
-        super()._left()
+        super()._left(place)
 
     def close(self) -> None:
         """Let the other processes go on."""
