@@ -11,6 +11,7 @@ from eduhub_bridge.telemetry.metrics import Metrics
 from eduhub_bridge.upstream import fairness, limits
 from tests.unit.bridge.helpers import USER, is_problem, metric, send, until
 from tests.unit.bridge.process import read_answer
+from tests.unit.bridge.restapi import basic
 
 HOG, OTHER = "X-Forwarded-For: 203.0.113.7", "X-Forwarded-For: 198.51.100.9"
 
@@ -87,6 +88,24 @@ def test_a_reader_is_not_refused_for_who_asked_first_and_has_too_many_in_the_que
     assert [read_answer(sent.pop()).status for _ in range(2)] == [503, 503]
     plone.release.set()
     assert [read_answer(each).status for each in (*sent, friend, third)] == [200] * 4
+
+
+@pytest.mark.slow
+def test_many_invented_credentials_of_a_listener_are_confirmed_in_the_turns_of_its_address(start, plone):
+    bridge = start(plone.url, EDUHUB_PLONE_READS="1", EDUHUB_PLONE_READ_WAIT_SECONDS="60")
+    sent = [send(bridge, "/plone/wait", HOG)]
+    until(lambda: plone.seen)
+    for number in range(6):
+        address, user = (OTHER, "ada") if number == 5 else (HOG, f"mallory{number}")
+        sent.append(send(bridge, "/api/v1/events", address, f"Authorization: {basic(user)}"))
+        until(lambda number=number: waiting(bridge) == number + 1)
+    assert metric(bridge, "eduhub_bridge_plone_queue_background", lane="reads") == 6
+    plone.release.set()
+    until(lambda: len(plone.seen) == 7)
+    asked = [seen.target.rpartition("/")[2] for seen in plone.seen]
+    assert asked.index("ada") <= 2, asked
+    for each in sent:
+        each.close()
 
 
 def place(below):

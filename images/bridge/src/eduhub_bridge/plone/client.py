@@ -83,6 +83,8 @@ class Caller:
     fields: list[tuple[str, str]] = field(repr=False)
     reads: Optional[Scope] = field(default=None, repr=False)
     """The request itself, if it is one that only reads, without a credential: then stored pages may answer."""
+    queues: Optional[list[tuple[str, str]]] = field(default=None, repr=False)
+    """By which fields its requests are queued, where those that Plone gets do not tell the client's address."""
 
     @property
     def origin(self) -> str:
@@ -134,7 +136,10 @@ class PloneClient:
         reads = (
             feature.relays and scope["method"] in _READS and not any(name == "authorization" for name, _ in fields)
         )
-        return Caller(feature, said.scheme, said.host, prefix, fields, scope if reads else None)
+        queues = None
+        if not feature.relays:  # what a client claims to be must bring it no more turns than its address has
+            queues = [*headers.forwarded(scope["headers"]), *fields]
+        return Caller(feature, said.scheme, said.host, prefix, fields, scope if reads else None, queues)
 
     def asks_alone(self, scope: Scope) -> Optional[Caller]:
         """Return the caller of a request if its Authorization alone says who it is; None otherwise.
@@ -221,8 +226,9 @@ class PloneClient:
         begins = None if feature.cancels else promise
         sent = [*caller.fields, *fields]
         answer = await self._upstream.fetch(
-            method, target, sent, body, begins=begins, feature=feature.name, background=not feature.relays
-        )
+            method, target, sent, body, begins=begins, feature=feature.name, background=not feature.relays,
+            whose=caller.queues,
+        )  # fmt: skip
         raw = self._written(caller, method, path, service, answer.status)
         if raw is not None and not self.says_where(method, raw):
             self.wrote(Answered(method, raw, answer.status, answer.headers.get("location", "")), caller)

@@ -147,6 +147,7 @@ class Upstream:
         feature: str = "pass_through",
         background: bool = False,
         together: Optional[Together] = None,
+        whose: Optional[list[tuple[str, str]]] = None,
     ) -> ClientResponse:
         """Return Plone's answer, its body not read yet; raise UpstreamError, or what `body` raises.
 
@@ -154,8 +155,8 @@ class Upstream:
         if not the usual; `feature` names, for the metrics, what of the bridge it is that asks. The caller reads the
         body to its end or closes the response: until then a place is taken.
 
-        The request waits in the queue of the client that `fields` tell of, or of those that ask `together`. One in the
-        `background` lets those of people pass.
+        The request waits in the queue of the client that `fields` tell of, or of the one that `whose` does, fields that
+        are not sent, or of those that ask `together`. One in the `background` lets those of people pass.
 
         The caller may be cancelled at any time. One that gives `begins`, which is called when Plone begins, promises
         not to be from then until the answer, and is spared the task that waits for Plone in its stead; `promise` is
@@ -164,7 +165,7 @@ class Upstream:
         kind = request_kind.kind(method, path, _content_type(fields) if method == "POST" else "")
         lane = self._lanes[kind]
         seconds = seconds or self._settings.plone_seconds
-        held = _Held(begins, together.whose[0] if together else fields, background, together)
+        held = _Held(begins, together.whose[0] if together else whose or fields, background, together)
         if background and kind is not Kind.READ:
             await self._yield()
         if body is None or isinstance(body, bytes):
