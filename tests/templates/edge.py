@@ -167,9 +167,11 @@ class Edge:
     def connect(self, port: str = "edge_port") -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.ports[port], timeout=60)
 
-    def ask(self, path: str = "/", port: str = "edge_port", method: str = "GET", **headers: str) -> Answer:
+    def ask(
+        self, path: str = "/", port: str = "edge_port", method: str = "GET", body: bytes | None = None, **headers: str
+    ) -> Answer:
         """Return the answer to one request on a connection of its own."""
-        return ask(self.connect(port), path, method, **headers)
+        return ask(self.connect(port), path, method, body, **headers)
 
 
 @dataclass(frozen=True)
@@ -180,9 +182,12 @@ class Answer:
     body: str
 
 
-def ask(connection: http.client.HTTPConnection, path: str = "/", method: str = "GET", **headers: str) -> Answer:
+def ask(
+    connection: http.client.HTTPConnection, path: str = "/", method: str = "GET", body: bytes | None = None,
+    **headers: str,
+) -> Answer:  # fmt: skip
     """Return the answer to one request; `X_Name` stands for the header X-Name."""
-    connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    connection.request(method, path, body, headers={name.replace("_", "-"): value for name, value in headers.items()})
     answer = connection.getresponse()
     body = answer.read().decode(errors="replace")
     return Answer(answer.status, answer.headers["X-EduHub-Slot"], answer.headers["X-EduHub-Release"], body)

@@ -191,6 +191,7 @@ def test_a_proxy_gives_the_id_of_a_request_where_it_is_one(proxied, given, taken
 @pytest.mark.parametrize(("path", "fields"), [
     ("/broken?_authenticator=x", {}), ("/broken?a=1&%5Fauthenticator=x", {}), ("/broken?_%61uthenticator=x", {}),
     ("/broken?_AUTHENTICATOR", {}), ("/broken", {"X_CSRF_TOKEN": "x"}),
+    ("/broken?delete:method=x", {}), ("/broken?a=b&:default_%61ction=x", {}),
 ])  # fmt: skip
 def test_a_get_that_writes_is_never_asked_twice(tmp_path, path, fields):
     with site(tmp_path) as (edge, slot):
@@ -251,7 +252,8 @@ def described_environment() -> dict[str, float]:
 
 
 WRITES = [("POST", "/x", {}), ("PUT", "/x", {}), ("PATCH", "/x", {}), ("DELETE", "/x", {}), ("PROPFIND", "/x", {}),
-          ("GET", "/x?%5Fauthenticator=y", {}), ("GET", "/x", {"X-CSRF-TOKEN": "y"})]  # fmt: skip
+          ("GET", "/x?%5Fauthenticator=y", {}), ("GET", "/x?y:method=1", {}),
+          ("GET", "/x", {"X-CSRF-TOKEN": "y"})]  # fmt: skip
 
 
 @pytest.mark.parametrize(("method", "path", "fields"), WRITES)

@@ -16,6 +16,7 @@ from tests.templates.render import ANSIBLE, render, value
 
 BEHIND, BEFORE = "true /data /run/eduhub/plone 6.0.13", "true /data 6.0.13"
 UNNAMED, STOPPED = "true /data /run/eduhub/plone ", "false /data /run/eduhub/plone 6.0.13"
+FORM, JSON = {"Content-Type": "text/xml"}, {"Content-Type": "application/json; charset=utf-8"}
 REPLACED = {"actions": [{"removed": "eduhub-plone"}]}
 OTHER_IMAGE = {**REPLACED, "diff": {"after": {"image": "sha256:2"}}}
 
@@ -66,6 +67,9 @@ def test_every_process_answers_reads_and_the_first_alone_writes(three: tuple[Edg
     written = {edge.ask("/Plone", method=method).body for method in ("POST", "PATCH", "DELETE") for _ in range(6)}
     written |= {edge.ask("/Plone/delete?_%61uthenticator=1").body for _ in range(6)}
     written |= {edge.ask("/Plone/delete", **{"X-CSRF-TOKEN": "1"}).body for _ in range(6)}
+    written |= {edge.ask("/Plone?../delete:m%65thod=1").body for _ in range(6)}
+    written |= {edge.ask("/Plone/@querystring-search?../x:action", method="POST").body for _ in range(6)}
+    written |= {edge.ask("/Plone/@querystring-search", "edge_port", "POST", b"a", **FORM).body for _ in range(6)}
     assert written == {"plone"}
 
 
@@ -75,12 +79,17 @@ def test_writes_are_refused_while_plone_is_upgraded_and_reads_go_on(three: tuple
     edge.tell(f"{writes} closed:Plone+is+upgraded+to+6.1.4.")
     refused = [edge.ask("/Plone", method=method) for method in ("POST", "PATCH", "DELETE", "PROPFIND")]
     refused += [edge.ask("/Plone/delete?_%61uthenticator=1"), edge.ask("/Plone/delete", **{"X-CSRF-TOKEN": "1"})]
+    refused += [edge.ask(f"/Plone/x?{each}=a") for each in ("b:method", ":default_m%65thod", "c:action.x")]
+    for service in ("@querystring-search", "@login-renew"):
+        refused.append(edge.ask(f"/Plone/{service}?../delete%3Aaction", method="POST"))
+        refused += [edge.ask(f"/Plone/{service}", "edge_port", "POST", b"a", **form) for form in (FORM, {})]
     assert {each.status for each in refused} == {503}
     assert json.loads(refused[0].body)["detail"] == "Nothing can be written at the moment. Plone is upgraded to 6.1.4."
     assert edge.ask("/Plone/@querystring-search", method="DELETE").status == 503
     read = [edge.ask("/Plone", method=method).status for method in ("GET", "HEAD", "OPTIONS")]
     read += [edge.ask(f"/Plone/{each}", method="POST").status for each in ("@querystring-search", "@login-renew")]
-    assert read == [200] * 5
+    read.append(edge.ask("/Plone/@querystring-search?x:methods=1", "edge_port", "POST", b"{}", **JSON).status)
+    assert read == [200] * 6
     edge.tell(f"{writes} open")
     assert edge.ask("/Plone", method="POST").status == 200
 

@@ -18,6 +18,12 @@ TRICKS = [
     "/plone/x/VirtualHostRoot", "/plone/%56irtualHostRoot/x", "/plone/_vh_evil/x", "/plone/a%2F_vh_evil",
     "/plone/%5fvh_x", "/plone/++vh++http:evil:80/++/x", "/plone/%2b+vh++http:evil:80",
     "/plone/" + "%25" * 9 + "%25252541",
+    # Zope appends such names, or their values, to the path: see upstream/directives.
+    "/plone/login?../../../../../../https/evil:443/Plone/VirtualHostRoot/_vh_plone/login:method=1",
+    "/plone/?..%2f..%2f..%2frootdoc:method=1", "/plone/?a=b&:method=..%2f..%2fx", "/plone/?%2e./x%3Aaction=1",
+    "/plone/?x/%2e%2e/y:default_%6dethod=1", "/plone/?:default_action=/x", "/plone/?../x:int:method:list=1",
+    "/plone/?../x:method.x=1", "/plone/?:method:utf_7=%2BAC4-%2BAC4-/x", "/plone/?a;../x:method=1",
+    "/plone/?VirtualHostRoot/x:method=", "/plone/?a/_vh_evil/x:method=", "/plone/?%2b%2bvh%2b%2bhttp:evil:80:method=1",
 ]  # fmt: skip
 USER = "Authorization: Basic eA=="
 

@@ -19,6 +19,33 @@ def test_path_tricks_are_refused_before_plone_hears_of_them(bridge, plone, targe
     assert plone.seen == []
 
 
+_FORM = "Content-Type: application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize(
+    ("target", "field", "body"),
+    [
+        ("/plone/login", _FORM, b"../content_status_modify:method=1&workflow_action=retract"),
+        ("/plone/login", _FORM, b"content_status_modify:method=1"), ("/plone/x", "X: 1", b":method=%2e%2e/x"),
+        ("/plone/@login", "X: 1", b"a=b&x:action=1"), ("/plone/x", _FORM, b"a=" + b"b" * 200_000 + b"&../x:method=1"),
+        ("/plone/x", "Content-Type: multipart/form-data; boundary=b", b'--b\r\nA: b; name="../x:method"\r\n\r\n--b--'),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_form_that_leads_elsewhere_is_refused_before_plone_has_it_all(bridge, plone, target, field, body, chunked):
+    framing, sent = f"Content-Length: {len(body)}", body
+    if chunked:
+        framing, sent = "Transfer-Encoding: chunked", b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    assert "':method'" in is_problem(bridge.get(target, field, framing, method="POST", body=sent), 400)
+    assert not any(seen.body for seen in plone.seen)  # a head may have come, and no body to its end
+
+
+@pytest.mark.parametrize("body", [b"folder_delete:method=Delete&paths:list=/a", b"a=b&:method=x"])
+def test_a_form_with_plones_own_buttons_is_passed_on_whole(bridge, plone, body):
+    assert bridge.get("/plone/x", _FORM, f"Content-Length: {len(body)}", method="POST", body=body).status == 200
+    assert [seen.body for seen in plone.seen] == [body]
+
+
 @pytest.mark.parametrize(
     "host", ["", "a b", "a/b", "a:0", "a:65536", "a:b", "a@b", "-a", "a..b", "*", "[::1", "a,b", "a\xe9", "x" * 300]
 )

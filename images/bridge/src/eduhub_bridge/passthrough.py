@@ -13,7 +13,7 @@ from eduhub_bridge.cache.freshness import Asked
 from eduhub_bridge.settings import Settings
 from eduhub_bridge.telemetry.logs import Seldom
 from eduhub_bridge.telemetry.metrics import Metrics
-from eduhub_bridge.upstream import addresses, headers
+from eduhub_bridge.upstream import addresses, forms, headers, request_kind
 from eduhub_bridge.upstream.limits import Upstream, UpstreamError
 from eduhub_bridge.web.disconnect import ClientDisconnect, ClientWatch
 from eduhub_bridge.web.problems import problem
@@ -93,8 +93,11 @@ class PassThrough:
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send, status: bytes) -> None:
         target, request = self._target(scope)
+        form = _form(scope["method"], target) if request.has_body else None
         client = ClientWatch(receive, request.has_body)
         body = client.body() if request.has_body else None
+        if body and form:
+            body = forms.read_along(body, form)
         try:
             answer = await self._upstream.fetch(scope["method"], target.path, target.fields, body, begins=client.hold)
             client.let_go()
@@ -128,6 +131,14 @@ class PassThrough:
         finally:
             # A connection whose answer was read to its end is back in the pool already.
             answer.close()
+
+
+def _form(method: str, target: Target) -> Optional[forms.Form]:
+    """Return what reads the form that is to be passed on, None if the body is none."""
+    content_type = next((value for name, value in target.fields if name == "content-type"), "")
+    # What a login or a search is taken for, it has to be.
+    plain = request_kind.kind(method, target.path, content_type) is not request_kind.Kind.WRITE
+    return forms.form(method, content_type, plain=plain)
 
 
 async def _send_page(found: Found, asked: Asked, send: Send) -> None:

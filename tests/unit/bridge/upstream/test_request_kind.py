@@ -18,6 +18,9 @@ from eduhub_bridge.upstream.request_kind import Kind, kind, refused
         ("PUT", "/a", Kind.WRITE), ("DELETE", "/a", Kind.WRITE), ("PROPFIND", "/a", Kind.READ),
         ("PROPPATCH", "/a", Kind.WRITE), ("TRACE", "/a", Kind.READ),
         ("POST", "/login", Kind.WRITE), ("PROPFIND", "/a?_authenticator=1", Kind.WRITE),
+        ("GET", "/a?folder_delete:method=Delete", Kind.WRITE), ("GET", "/a?x%3adefault_action=1", Kind.WRITE),
+        ("POST", "/a/@querystring-search?../x:method=1", Kind.WRITE), ("POST", "/@login?x:%6dethod=1", Kind.WRITE),
+        ("GET", "/a?Title:list=b&x:methods=1&y=z:method", Kind.READ),
         ("get", "/a", Kind.WRITE), ("GET", "/a/content_status_modify?x=publish&_authenticator=1", Kind.WRITE),
     ],
 )  # fmt: skip
@@ -33,6 +36,7 @@ def test_kinds(method, path, expected):
         ("/logout", "Application/X-WWW-Form-Urlencoded", Kind.SESSION),
         ("/login", "application/json", Kind.WRITE), ("/my-login", "application/x-www-form-urlencoded", Kind.WRITE),
         ("/login/x", "application/x-www-form-urlencoded", Kind.WRITE),
+        ("/@login", "text/xml", Kind.WRITE), ("/@querystring-search", "Text/XML; charset=utf-8", Kind.WRITE),
     ],
 )  # fmt: skip
 def test_a_login_by_form_is_a_session_and_content_made_in_a_folder_of_that_name_is_none(path, content_type, expected):

@@ -15,6 +15,8 @@ from functools import lru_cache
 from typing import Optional, Sequence, Union
 from urllib.parse import quote, unquote, unquote_to_bytes, urlencode, urlsplit
 
+from eduhub_bridge.upstream import directives
+
 MOUNT = "/plone"
 _RAW_MOUNT = MOUNT.encode()
 _HOST = re.compile(
@@ -45,6 +47,8 @@ def rest(raw_path: bytes, query: bytes) -> str:
         _refuse_tricks(below)
     if not _VISIBLE.fullmatch(below) or not _VISIBLE.fullmatch(query):
         raise RefusedError("The address holds bytes that must be percent-encoded.")
+    if directives.leaves(query):
+        raise RefusedError(directives.REASON)
     return (below + b"?" + query if query else below).decode("ascii")
 
 

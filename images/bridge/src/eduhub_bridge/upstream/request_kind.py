@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 
+from eduhub_bridge.upstream import directives
+
 # Safe by their definition (RFC 9110, section 9.2.1; RFC 4918, section 9.1), and plone.restapi keeps to it.
 READING = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND", "TRACE"})
 # But the classic interface publishes, cuts and pastes with a GET. Such a link brings the proof that no other site has
@@ -17,6 +19,8 @@ _SESSION_POSTS = ("@login", "@login-renew", "@logout")
 # The same by the classic interface's forms. With JSON, a POST to such an address would make content in a folder.
 _SESSION_FORMS = ("login", "login_form", "failsafe_login", "failsafe_login_form", "logout")
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+# A call of XML-RPC, whose body names the method.
+_XML_RPC = "text/xml"
 # Answers of a Plone that has refused a request, and with that its whole transaction. Not 400 or 409: some services
 # report what went wrong in their middle so.
 _REFUSALS = frozenset({401, 403, 404, 405})
@@ -34,10 +38,13 @@ class Kind(Enum):
 
 def kind(method: str, path: str, content_type: str = "") -> Kind:
     """Return what a request with this method and path, as sent to Plone, does; WRITE for what is not known."""
+    target, _, query = path.partition("?")
+    if query and directives.named(query.encode("latin-1", "replace")):
+        return Kind.WRITE  # the service is another than it seems
     if method in READING:
         return Kind.WRITE if _PROOF in path else Kind.READ
-    if method == "POST":
-        service = path.partition("?")[0].rpartition("/")[2]
+    if method == "POST" and _XML_RPC not in content_type.lower():
+        service = target.rpartition("/")[2]
         if service in _READING_POSTS:
             return Kind.READ
         if service in _SESSION_POSTS:
