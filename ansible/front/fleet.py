@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,11 +12,13 @@ from front.documented import Documented, is_template
 from front.exit_codes import DONE, NEEDS_PERSON, REFUSED, REVERTED, host_exit
 from front.inventory import Target
 from front.outcome import Host, Outcome
+from front.output.closing import last_words
 from front.output.fleet import listed
-from front.play import Played, Run, Signals, new_id, play, recover, show
+from front.output.messages import Message
+from front.play import Played, Run, Signals, new_id, note, play, recover, show
 from front.refusal import RefusalError
 from front.request import Request
-from front.waves import SETTINGS, Policy, Roll, Soak, State, Stop, next_step, ordered
+from front.waves import SETTINGS, Policy, Roll, Soak, State, Stop, among, next_step, ordered
 
 FLEET = "bridge"  # the group whose hosts are rolled
 FRONT = "front"  # the group of the hosts in front of them
@@ -27,7 +29,10 @@ WITH_FRONT = {
 # The verbs that go in waves, and the playbook that looks at every host before any is touched.
 IN_WAVES = {"upgrade": "upgrade_prepare"}
 STATES = {DONE: State.DONE, REVERTED: State.REVERTED, REFUSED: State.REFUSED, NEEDS_PERSON: State.BROKEN}
+EXITS = {State.REVERTED: REVERTED, State.BROKEN: NEEDS_PERSON}
+LEFT_OUT = Message("host_left_out", "Ansible left this host out: the inventory may no longer have it.")
 
+Status = Mapping[str, Any]
 Play = Callable[[Run, str, Signals], Played]
 Recover = Callable[[Run, Signals], Played]
 
@@ -94,8 +99,10 @@ def _agreed(setting: str, hosts: Sequence[Target], known: Documented) -> Any:
 class Fleet:
     """One run over several hosts.
 
-    `order`: their names as they are rolled; `moved`: those that this run moved, in that order; `why`: what ended it
-    early, as a sentence.
+    `order`: their names as they are rolled; `canary`: the one that rehearses the rollback; `before`: the release of
+    each before the run; `given`: the status of each that is done, at the end of its turn. `moved`: those that this run
+    moved and that still serve what they got, in that order; `soaked`: those whose soak time is over; `heard`: those
+    that said what they serve since the last batch began. `why`: what ended the run early, as a sentence.
     """
 
     run: Run
@@ -104,27 +111,37 @@ class Fleet:
     play: Play = play
     recover: Recover = recover
     order: Sequence[str] = ()
+    canary: str = ""
     states: dict[str, State] = field(default_factory=dict)
+    before: dict[str, str] = field(default_factory=dict)
+    given: dict[str, Status] = field(default_factory=dict)
     moved: list[str] = field(default_factory=list)
+    soaked: set[str] = field(default_factory=set)
+    heard: set[str] = field(default_factory=set)
+    wave: int = 0
     outcome: Outcome = field(default_factory=lambda: Outcome({}, ended=True))
     returned: int = 0
     stderr: str = ""
     interrupted: bool = False
-    soaked: int = 0
     why: str = ""
 
     def roll(self, signals: Signals) -> Played:
         """Look at every host, then play the waves; return how it ended, as if one playbook had done it all."""
-        if not self._took(self.play(self.run, IN_WAVES[self.run.request.verb], signals)):
+        looked = self._took(self.play(self.run, IN_WAVES[self.run.request.verb], signals), self.names)
+        if looked is None:
             return self._played()
-        if any(host.failed and not host.unreachable for host in self.outcome.hosts.values()):
+        self._admit(looked)
+        if State.REFUSED in self.states.values():
             return self._played()  # findings: no host was touched
-        self._admit()
         while True:
             step = next_step(self.order, self.states, self.policy, moved=self.moved, soaked=self.soaked)
-            if isinstance(step, Stop):
+            if unheard := self._unheard(step):
+                went_on = self._ask(unheard, signals)
+            elif isinstance(step, Stop):
                 break
-            if not (self._wave(step, signals) if isinstance(step, Roll) else self._soak(step, signals)):
+            else:
+                went_on = self._wave(step, signals) if isinstance(step, Roll) else self._soak(step, signals)
+            if not went_on:
                 return self._played()
         self.why = step.why
         for name in step.revert:
@@ -133,38 +150,85 @@ class Fleet:
                 break
         return self._played()
 
-    def _admit(self) -> None:
-        """Order the hosts, those with an unfinished rollout first, and note which cannot be reached."""
-        hosts = {name: self.outcome.hosts.get(name, Host(unreachable=True)) for name in self.names}
-        self.order = ordered(self.names, [name for name in hosts if (hosts[name].status or {}).get("rollout")])
-        self.states = {name: State.LOST if host.unreachable else State.WAITING for name, host in hosts.items()}
+    def _admit(self, hosts: Mapping[str, Host]) -> None:
+        """Order the hosts, those with an unfinished rollout first; note which are refused, or cannot be reached."""
+        for name, host in hosts.items():
+            refused = State.REFUSED if host.failed else State.WAITING
+            self.states[name] = State.LOST if host.unreachable else refused
+            self.before[name] = str((host.status or {}).get("release") or "")
+        unfinished = [name for name, host in hosts.items() if (host.status or {}).get("rollout")]
+        self.order = ordered(self.names, unfinished, among(self.names, self.states, frozenset({State.LOST})))
 
     def _wave(self, step: Roll, signals: Signals) -> bool:
         self._say(f"Wave {step.wave} of {step.waves}: {listed(step.hosts)}")
-        run = replace(self.run, only=step.hosts, canary=self.order[0])
-        went_on = self._took(self.play(run, "rollout", signals))
-        for name in step.hosts:
-            host = self.outcome.hosts[name]
+        self.wave, self.heard = step.wave, set(step.hosts)
+        self.states |= dict.fromkeys(step.hosts, State.BROKEN)  # until they say otherwise
+        if self.states.get(self.canary) is not State.DONE:
+            self.canary = step.hosts[0]
+        run = replace(self.run, only=step.hosts, canary=self.canary)
+        hosts = self._took(self.play(run, "rollout", signals), step.hosts, "begin")
+        for name, host in (hosts or {}).items():
             self.states[name] = State.LOST if host.unreachable else STATES[host_exit(host)]
-            if host.moved and self.states[name] is State.DONE:
-                self.moved.append(name)
-        return went_on
+            if self.states[name] is State.DONE:
+                self._amend(name, failed=None, messages=())  # confirmed, though the answer to that was lost
+                self.given[name] = host.status or {}
+                self.moved += [name] if host.moved else []
+        return hosts is not None
 
     def _soak(self, step: Soak, signals: Signals) -> bool:
         self._say(f"Soak: wave {step.wave} serves for {self.policy.soak_seconds:g} s, then its hosts are verified")
-        self.soaked = step.wave
+        self.soaked |= set(step.hosts)
         end = time.monotonic() + self.policy.soak_seconds
         while time.monotonic() < end and not signals.count:
             time.sleep(min(0.1, max(0.0, end - time.monotonic())))
-        if signals.count:
+        return self._look(replace(self.run, only=step.hosts), "verify", signals)
+
+    def _unheard(self, step: Roll | Soak | Stop) -> list[str]:
+        """Return the hosts that are done and were left alone for a while, where a wave begins or the run ends."""
+        if isinstance(step, Soak) or (isinstance(step, Roll) and step.wave == self.wave):
+            return []
+        return [name for name in among(self.order, self.states, frozenset({State.DONE})) if name not in self.heard]
+
+    def _ask(self, names: Sequence[str], signals: Signals) -> bool:
+        self._say(f"Asking whether the release is still live: {listed(names)}")
+        return self._look(replace(self.run, only=names, json=True), "status", signals)  # no lines: only news is told
+
+    def _look(self, run: Run, playbook: str, signals: Signals) -> bool:
+        """Ask hosts that are done what they serve; return whether the run goes on.
+
+        A release may go after its turn: at the deadline of --hold, or by another operator's rollback.
+        """
+        done = None if signals.count else self.play(run, playbook, signals)
+        if done is None or done.interrupted:  # it only reads: there is nothing to undo
             self.interrupted, self.why = True, "The run was interrupted between two waves."
             return False
-        went_on = self._took(self.play(replace(self.run, only=step.hosts), "verify", signals))
-        for name in step.hosts:
-            host = self.outcome.hosts[name]
-            if host.unreachable or host.failed:
-                self.states[name] = State.LOST if host.unreachable else State.BROKEN
-        return went_on
+        if done.outcome is None or not done.outcome.ended:
+            for line in last_words(done.stderr):
+                note(line)
+            done = replace(done, outcome=Outcome({}, ended=True))  # no host was asked
+        for name, host in (self._took(done, run.only, "status") or {}).items():
+            self.heard.add(name)
+            for message in host.messages:
+                if run.json and message != LEFT_OUT:
+                    self._say(f"{name}: {message.message}")
+            self.states[name] = self._found(name, host)
+            if code := EXITS.get(self.states[name]):
+                self._amend(name, exits={**self.outcome.hosts[name].exits, "revert": code})
+        return True
+
+    def _found(self, name: str, host: Host) -> State:
+        """Return what has become of a host that was done."""
+        now = host.status or {}
+        if host.unreachable:
+            return State.LOST
+        if not now or serves_still(self.given[name], now):
+            return State.BROKEN if host.failed else State.DONE
+        self.moved = [each for each in self.moved if each != name]
+        message = Message("release_replaced", replaced(self.given[name], now), (("./invoke", "status"),))
+        self._amend(name, messages=[*self.outcome.hosts[name].messages, message])
+        self._say(f"{name}: {message.message}")
+        over = now.get("confirmed") and not now.get("rollout") and not host.failed
+        return State.REVERTED if over and now.get("release") == self.before[name] else State.BROKEN
 
     def _revert(self, name: str, signals: Signals) -> bool:
         """Roll one host back; return whether the run goes on. An interrupted rollback is undone.
@@ -180,21 +244,36 @@ class Fleet:
         if interrupted and done.outcome and done.outcome.begun:
             done = self.recover(run, signals)
         back = done.outcome.hosts.get(name, Host()) if done.outcome else Host()
-        went = not interrupted and done.outcome is not None and done.outcome.ended and back.moved
+        # Of a release that was held nothing has to move: undoing its run is all.
+        there = back.moved or (back.status or {}).get("release") == self.before[name]
+        went = not interrupted and done.outcome is not None and done.outcome.ended and there
         went = went and host_exit(back) == DONE
         # A rollback that was reverted itself has left the new release live.
-        exits = {**back.exits, "revert": REVERTED if went else NEEDS_PERSON}
-        self.outcome = self.outcome.then(Outcome({name: replace(back, exits=exits)}, ended=True))
         self.states[name] = State.REVERTED if went else State.BROKEN
+        back = replace(back, exits={**back.exits, "revert": EXITS[self.states[name]]})
+        self.outcome = self.outcome.then(Outcome({name: back}, ended=True))
         self.interrupted = self.interrupted or interrupted
         return not interrupted
 
-    def _took(self, done: Played) -> bool:
-        """Add how a playbook ended to the run's outcome; return whether the run goes on."""
+    def _took(self, done: Played, names: Sequence[str], phase: str = "") -> Mapping[str, Host] | None:
+        """Add how a playbook ended to the run's outcome; return each host's part of it, None where the run ends.
+
+        `phase`: the one in which each host that did not fail has answered.
+        """
         self.returned, self.stderr = max(self.returned, done.returned), done.stderr or self.stderr
         self.interrupted = self.interrupted or done.interrupted
-        self.outcome = self.outcome.then(done.outcome or Outcome({}, ended=False))
-        return self.outcome.ended
+        outcome = done.outcome or Outcome({}, ended=False)
+        if outcome.ended:
+            hosts = {name: took_part(outcome.hosts.get(name), phase) for name in names}
+            outcome = replace(outcome, hosts=hosts)
+            if left_out := [name for name in names if LEFT_OUT in hosts[name].messages]:
+                self._say(f"{listed(left_out)}: {LEFT_OUT.message}")
+        self.outcome = self.outcome.then(outcome)
+        return outcome.hosts if outcome.ended else None
+
+    def _amend(self, name: str, **fields: Any) -> None:
+        hosts = self.outcome.hosts
+        self.outcome = replace(self.outcome, hosts={**hosts, name: replace(hosts[name], **fields)})
 
     def _played(self) -> Played:
         hosts = {
@@ -206,3 +285,31 @@ class Fleet:
     def _say(self, line: str) -> None:
         if not self.run.json:
             show(line)
+
+
+def took_part(host: Host | None, phase: str) -> Host:
+    """Return a host as it is if it failed or answered in `phase`, else as one that cannot be reached.
+
+    Ansible says nothing of a host that has left the inventory meanwhile.
+    """
+    if host and (host.failed or host.unreachable or not phase or phase in host.exits):
+        return host
+    return replace(host or Host(), unreachable=True, messages=[LEFT_OUT])
+
+
+def serves_still(given: Status, now: Status) -> bool:
+    """Whether a host serves what it got: the same release, confirmed, or held by the run that brought it."""
+    run = (now.get("rollout") or {}).get("run")
+    held = run is not None and run == (given.get("rollout") or {}).get("run")
+    same = given.get("release") in {None, now.get("release")}
+    return same and (held or (run is None and bool(now.get("confirmed"))))
+
+
+def replaced(given: Status, now: Status) -> str:
+    """Return that a host no longer serves what it got, and which run has done that."""
+    text = f"{given.get('release')} was live after its turn, and {now.get('release')} is now."
+    rollout, last = now.get("rollout"), now.get("last")
+    if rollout:
+        return f"{text} Run {rollout['run']} ({rollout['verb']}) is at step {rollout['step']}."
+    why = f": {last['why']}" if last and last.get("why") else "."
+    return f"{text} Its last run, {last['run']} ({last['verb']}), was {last['result']}{why}" if last else text

@@ -35,7 +35,8 @@ Plan = Mapping[str, Any]
 def plan_of(request: Request, names: Sequence[str], outcome: Outcome, policy: Policy, made: str) -> dict[str, Any]:
     """Return the plan for the hosts `names`, from what looking at them came to. `made`: the time, UTC in RFC 3339."""
     hosts = {name: _host(outcome.hosts.get(name, Host(unreachable=True))) for name in names}
-    order = ordered(names, [name for name, host in hosts.items() if host.get("interrupted")])
+    lost = [name for name in names if name not in outcome.hosts or outcome.hosts[name].unreachable]
+    order = ordered(names, [name for name, host in hosts.items() if host.get("interrupted")], lost)
     waves = [list(wave) for wave in waves_of(order, policy)]
     options = {name: request.values[f"eduhub_{name}"] for name in OPTIONS if request.values.get(f"eduhub_{name}")}
     return {

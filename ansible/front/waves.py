@@ -85,45 +85,53 @@ def number_of(size: str, hosts: int, *, up: bool) -> int:
     return max(1, math.ceil(part / 100) if up else part // 100)
 
 
-def ordered(hosts: Sequence[str], unfinished: Container[str]) -> list[str]:
-    """Return the hosts as they are rolled: those with an unfinished rollout first, else as the inventory has them."""
-    return sorted(hosts, key=lambda name: name not in unfinished)  # stable
+def ordered(hosts: Sequence[str], unfinished: Container[str], lost: Container[str]) -> list[str]:
+    """Return the hosts as they are rolled: those with an unfinished rollout first, else as the inventory has them.
+
+    Those that cannot be reached come last: none of them can be a canary.
+    """
+    return sorted(hosts, key=lambda name: (name in lost, name not in unfinished))  # stable
 
 
-def waves_of(order: Sequence[str], policy: Policy) -> list[Sequence[str]]:
-    """Return the hosts of each wave, in `order`; every host is in one."""
+def waves_of(order: Sequence[str], policy: Policy, failed: Container[str] = ()) -> list[Sequence[str]]:
+    """Return the hosts of each wave, in `order`; every host is in one.
+
+    The first wave goes on to the first host that is not `failed`: without a canary there is no second wave.
+    """
+    canary = next((number for number, name in enumerate(order, start=1) if name not in failed), len(order))
     found: list[Sequence[str]] = []
     begin = 0
     while begin < len(order):
         size = policy.waves[min(len(found), len(policy.waves) - 1)]
-        end = begin + number_of(size, len(order), up=True)
+        end = max(canary, begin + number_of(size, len(order), up=True))
         found.append(order[begin:end])
         begin = end
     return found
 
 
 def next_step(
-    order: Sequence[str], states: Mapping[str, State], policy: Policy, *, moved: Sequence[str] = (), soaked: int = 0
-) -> Roll | Soak | Stop:
+    order: Sequence[str], states: Mapping[str, State], policy: Policy, *,
+    moved: Sequence[str] = (), soaked: Container[str] = (),
+) -> Roll | Soak | Stop:  # fmt: skip
     """Return what to do next.
 
     `states`: of each host in `order`. `moved`: the hosts that this run moved to the release, in that order. `soaked`:
-    the waves whose soak time is over. A host that was unreachable at the start is LOST: it counts as failed and as
-    down, and no wave waits for it.
+    those whose soak time is over. A host that was unreachable at the start is LOST: it counts as failed and as down,
+    and no wave waits for it.
     """
     why = breach(order, states, policy)
     if why:
         return Stop(why, tuple(reversed(moved)) if policy.on_breach == "revert-all" else ())
-    waves = waves_of(order, policy)
+    waves = waves_of(order, policy, among(order, states, FAILED))
     for number, wave in enumerate(waves, start=1):
         waiting = [name for name in wave if states[name] is State.WAITING]
-        rolled = [name for name in wave if name in moved and states[name] is State.DONE]
+        fresh = [name for name in wave if name in moved and name not in soaked and states[name] is State.DONE]
         later = any(states[name] is State.WAITING for after in waves[number:] for name in after)
         if waiting:
             room = limit(order, policy) - len(among(order, states, DOWN))
             return Roll(number, len(waves), tuple(waiting[:room]))
-        if later and rolled and number > soaked and policy.soak_seconds:
-            return Soak(number, tuple(rolled))
+        if later and fresh and policy.soak_seconds:
+            return Soak(number, tuple(fresh))
     return Stop()
 
 

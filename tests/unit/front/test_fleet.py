@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 
 from front.documented import documented
 from front.exit_codes import fleet_exit, result_of
-from front.fleet import Fleet, fleet_of, played_on, policy_of
+from front.fleet import Fleet, fleet_of, played_on, policy_of, serves_still
 from front.inventory import Target
 from front.outcome import Host, Outcome
 from front.output.closing import closing
@@ -30,8 +30,8 @@ NAMES = ["b1", "b2", "b3"]
 
 
 def serves(python: str, **more: object) -> dict[str, object]:
-    back = {"ready": True, "to": "old"}
-    return {"release": f"20260101T000000Z-py{python}-abc", "python": python, "rollback": back} | more
+    served = {"release": f"20260101T000000Z-py{python}-abc", "python": python, "confirmed": True}
+    return served | {"rollback": {"ready": True, "to": "old"}} | more
 
 
 # What becomes of a host while it is looked at, and while it is rolled or rolled back.
@@ -48,15 +48,22 @@ ROLLED = {
     "lost": Host(phase="shift", phases=["begin", "prove", "shift"], failed="shift", unreachable=True),
     "broken": Host(phase="revert", phases=["begin", "shift", "revert"], failed="shift", exits={"revert": 3}),
     "interrupted": Host(phase="shift", phases=["begin", "prove", "shift"]),
+    "undone": Host(phase="verify", phases=["begin", "verify"], exits={"begin": 0}, status=serves("3.9.2")),
+    "confirmed": Host(phase="revert", phases=["begin", "shift", "confirm", "revert"], failed="confirm", changed=2,
+                      exits={"begin": 0, "shift": 0, "revert": 0}, status=serves("3.11.2")),
+    "idle": Host(phase="begin", phases=["begin"]),
 }  # fmt: skip
-VERIFIED = Host(phase="verify", phases=["verify"])
+VERIFIED = Host(phase="verify", phases=["status", "verify"], exits={"status": 0})
 MOVED = Host(phase="confirm", phases=["begin", "shift", "verify", "confirm"], changed=2,
              exits={"begin": 0, "shift": 0, "confirm": 0})  # fmt: skip
 
 
 @dataclass
 class Hosts:
-    """Stands for Ansible: `fails` names what happens to a host in a playbook, `played` is what was played on whom."""
+    """Stands for Ansible: `fails` names what happens to a host in a playbook, `played` is what was played on whom.
+
+    `states`: the fields of a host's status that are not as those of a confirmed release.
+    """
 
     fails: dict[tuple[str, str], str] = field(default_factory=dict)
     played: list[tuple[str, ...]] = field(default_factory=list)
@@ -64,12 +71,18 @@ class Hosts:
     unfinished: set[str] = field(default_factory=set)
     runs: list[Run] = field(default_factory=list)
     names: list[str] = field(default_factory=lambda: NAMES)
+    states: dict[str, dict[str, object]] = field(default_factory=dict)
+
+    @property
+    def changing(self) -> list[tuple[str, ...]]:
+        """What was played, without the questions that change nothing."""
+        return [each for each in self.played if each[0] not in {"upgrade_prepare", "status", "verify"}]
 
     def play(self, run: Run, playbook: str, _: Signals) -> Played:
         names = list(run.only or self.names)
         self.played.append((playbook, *names))
         self.runs.append(run)
-        hosts = {name: self._host(name, playbook) for name in names}
+        hosts = {name: host for name in names if (host := self._host(name, playbook))}
         failed = any(host.failed or host.unreachable for host in hosts.values())
         died = any(self.fails.get((name, playbook)) == "interrupted" for name in names)
         return Played(2 if failed else 0, Outcome(hosts, ended=not died), "", died)
@@ -80,16 +93,25 @@ class Hosts:
         undone = Host(phase="revert", phases=["revert"], exits={"revert": 1})
         return Played(0, Outcome(dict.fromkeys(run.only, undone), ended=True), "", interrupted=False)
 
-    def _host(self, name: str, playbook: str) -> Host:
+    def _host(self, name: str, playbook: str) -> Host | None:
         what = self.fails.get((name, playbook), "")
         old = serves(self.python.setdefault(name, "3.9.2"))
+        if what == "absent":
+            return None
         if playbook == "upgrade_prepare":
             rollout = {"run": "before"} if name in self.unfinished else None
             return LOOKED.get(what, replace(LOOKED_WELL, status=old | {"rollout": rollout}))
-        if playbook == "verify":
-            return replace(VERIFIED, failed="verify" if what else None)
+        if playbook in {"status", "verify"}:
+            if what in {"unreachable", "lost"}:
+                return Host(phase="status", phases=["status"], failed="status", unreachable=True)
+            if what == "rolled back":
+                self.python[name] = "3.9.2"
+            failed = "verify" if what == "failed" else None
+            return replace(VERIFIED, failed=failed, status=serves(self.python[name], **self.states.get(name, {})))
         if what in ROLLED:
-            return replace(ROLLED[what], status=old)
+            status = ROLLED[what].status or old
+            self.python[name] = str(status["python"])
+            return replace(ROLLED[what], status=status)
         if what == "unchanged":
             self.python[name] = "3.11.2"
             return Host(phase="verify", phases=["begin", "verify"], exits={"begin": 0}, status=serves("3.11.2"))
@@ -127,18 +149,19 @@ def test_the_canary_is_rolled_first_and_rehearses_for_all(roll):
     hosts = Hosts()
     code, text, _ = roll(hosts)
     assert code == 0
-    assert [("upgrade_prepare", *NAMES), ("rollout", "b1"), ("rollout", "b2"), ("rollout", "b3")] == hosts.played
-    assert [run.canary for run in hosts.runs] == ["", "b1", "b1", "b1"]
+    assert hosts.played[0] == ("upgrade_prepare", *NAMES)
+    assert hosts.changing == [("rollout", "b1"), ("rollout", "b2"), ("rollout", "b3")]
+    assert [run.canary for run in hosts.runs if run.canary] == ["b1", "b1", "b1"]
     assert {"RUN"} == {run.id for run in hosts.runs}, "one run, so that an interruption undoes all of it"
-    assert text.startswith("Wave 1 of 3: b1\nWave 2 of 3: b2\nWave 3 of 3: b3\n")
+    assert [line for line in text.splitlines() if "Wave" in line] == [f"Wave {n} of 3: b{n}" for n in (1, 2, 3)]
     assert "Next:" not in text
 
 
 def test_ansible_reaches_the_hosts_of_a_batch_at_once(roll):
     hosts = Hosts()
     assert roll(hosts, waves=["1", "100%"], max_unavailable="2")[0] == 0
-    assert hosts.played[1:] == [("rollout", "b1"), ("rollout", "b2", "b3")]
-    words = hosts.runs[-1].command("rollout")
+    assert hosts.changing == [("rollout", "b1"), ("rollout", "b2", "b3")]
+    words = hosts.runs[2].command("rollout")
     assert words[words.index("--limit") + 1] == "b2,b3"
     assert '"eduhub_batch": 2' in words[words.index("--extra-vars") + 1]
 
@@ -147,7 +170,7 @@ def test_a_wave_is_verified_after_its_soak_time(roll):
     hosts = Hosts()
     code, text, _ = roll(hosts, soak_seconds=0.01, waves=["1", "100%"], max_unavailable="100%")
     assert code == 0
-    assert hosts.played[1:] == [("rollout", "b1"), ("verify", "b1"), ("rollout", "b2", "b3")]
+    assert hosts.played[1:4] == [("rollout", "b1"), ("verify", "b1"), ("rollout", "b2", "b3")]
     assert "Soak: wave 1 serves for 0.01 s, then its hosts are verified" in text
 
 
@@ -222,6 +245,14 @@ def test_a_host_that_cannot_be_rolled_back_needs_a_person(roll, how):
     assert results(fleet)["b2"] in {"failed", "unreachable"}
 
 
+def test_a_held_release_is_rolled_back_without_a_shift(roll):
+    hosts = Hosts({("b2", "rollout"): "reverted", ("b1", "rollback"): "undone"})
+    code, text, fleet = roll(hosts, on_breach="revert-all")
+    assert code == 1
+    assert results(fleet) == {"b1": "reverted", "b2": "reverted", "b3": "waiting"}
+    assert "Reverted: each host that was touched" in text
+
+
 def test_an_interrupted_way_back_is_undone_and_no_other_host_follows(roll):
     hosts = Hosts({("b3", "rollout"): "reverted", ("b2", "rollback"): "interrupted"})
     code, text, fleet = roll(hosts, on_breach="revert-all")
@@ -239,10 +270,135 @@ def test_a_host_that_fails_after_the_soak_is_taken_back_too(roll):
     assert hosts.played[-2:] == [("verify", "b1"), ("rollback", "b1")]
 
 
+@pytest.mark.parametrize("on_breach", ["halt", "revert-all"])
+def test_a_host_that_was_rolled_back_by_hand_during_the_soak_stops_the_run(roll, on_breach):
+    hosts = Hosts({("b1", "verify"): "rolled back"})
+    code, text, fleet = roll(hosts, soak_seconds=0.01, on_breach=on_breach)
+    assert code == 1
+    assert hosts.changing == [("rollout", "b1")], "and no second rollback takes it a release further"
+    assert results(fleet) == {"b1": "reverted", "b2": "waiting", "b3": "waiting"}
+    assert "b1: 20260101T000000Z-py3.11.2-abc was live after its turn, and 20260101T000000Z-py3.9.2-abc is now." in text
+    assert fleet.outcome.hosts["b1"].messages[-1].code == "release_replaced"
+
+
+def test_hosts_of_earlier_waves_are_asked_before_each_wave_and_at_the_end(roll):
+    hosts = Hosts()
+    assert roll(hosts)[0] == 0
+    assert hosts.played[2:] == [("rollout", "b2"), ("status", "b1"), ("rollout", "b3"), ("status", "b1", "b2")]
+    assert [run.json for run in hosts.runs[1:]] == [False, False, True, False, True], "a question adds no lines"
+
+
+def test_a_held_release_whose_deadline_passed_stops_the_run(roll):
+    last = {"run": "RUN", "verb": "upgrade", "result": "reverted", "why": "It was not confirmed."}
+    hosts = Hosts({("b1", "status"): "rolled back"}, states={"b1": {"last": last}})
+    code, text, fleet = roll(hosts)
+    assert code == 3
+    assert results(fleet) == {"b1": "reverted", "b2": "changed", "b3": "waiting"}
+    assert "Its last run, RUN (upgrade), was reverted: It was not confirmed." in text
+    assert "Mixed fleet: Python 3.9.2 on b1, b3; Python 3.11.2 on b2." in " ".join(text.split())
+
+
+def test_the_end_of_a_run_tells_of_a_release_that_went_meanwhile(roll):
+    hosts = Hosts({("b1", "status"): "rolled back"}, names=["b1", "b2"])
+    assert roll(hosts)[0] == 3
+    assert hosts.played[-1] == ("status", "b1")
+
+
+HELD = {"run": "RUN", "verb": "upgrade", "step": "shifted", "hold": True}
+
+
+@pytest.mark.parametrize(
+    ("given", "now", "still"),
+    [
+        ({}, {}, True),
+        ({"rollout": HELD, "confirmed": False}, {"rollout": HELD, "confirmed": False}, True),
+        ({"rollout": HELD, "confirmed": False}, {}, True),  # a person has confirmed it
+        ({"release": None}, {}, True),
+        ({}, {"release": "R1"}, False),
+        ({}, {"confirmed": False}, False),
+        ({}, {"rollout": {**HELD, "run": "OTHER"}}, False),
+        ({"rollout": HELD}, {"rollout": {**HELD, "run": "OTHER"}}, False),
+    ],
+)
+def test_a_host_serves_what_it_got_if_it_is_confirmed_or_held_by_the_same_run(given, now, still):
+    assert serves_still(serves("3.11.2", **given), serves("3.11.2", **now)) is still
+
+
+def test_a_rollout_of_another_run_on_a_host_that_was_done_needs_a_person(roll):
+    hosts = Hosts(states={"b1": {"rollout": {**HELD, "run": "OTHER"}}})
+    code, text, fleet = roll(hosts, soak_seconds=0.01, on_breach="revert-all")
+    assert code == 3
+    assert results(fleet)["b1"] == "failed"
+    assert "Run OTHER (upgrade) is at step shifted." in text
+    assert hosts.changing == [("rollout", "b1")]
+
+
+def test_ctrl_c_while_hosts_are_asked_undoes_nothing():
+    hosts = Hosts({("b1", "status"): "interrupted"})
+    fleet = fleet_run(hosts, Policy(soak_seconds=0.0))
+    with Signals() as signals:
+        done = fleet.roll(signals)
+    assert done.interrupted
+    assert done.outcome
+    assert done.outcome.ended
+    assert results(fleet) == {"b1": "changed", "b2": "changed", "b3": "waiting"}
+    assert fleet_exit(done.returned, done.outcome) == 3
+
+
+def test_a_confirmation_whose_answer_was_lost_is_no_failure(roll):
+    hosts = Hosts({("b1", "rollout"): "confirmed"})
+    code, _, fleet = roll(hosts, soak_seconds=0.01)
+    assert code == 0
+    assert dict.fromkeys(NAMES, "changed") == results(fleet)
+    assert fleet.outcome.hosts["b1"].failed is None
+
+
+def test_a_failed_verification_counts_after_such_a_confirmation_too(roll):
+    hosts = Hosts({("b1", "rollout"): "confirmed", ("b1", "verify"): "failed"})
+    code, _, fleet = roll(hosts, soak_seconds=0.01, failure_budget=1, max_unavailable="2")
+    assert code == 3
+    assert results(fleet) == {"b1": "failed", "b2": "changed", "b3": "changed"}
+
+
+@pytest.mark.parametrize("playbook", ["upgrade_prepare", "rollout", "verify", "status"])
+def test_a_host_that_ansible_left_out_is_lost(roll, playbook):
+    hosts = Hosts({("b2", playbook): "absent"})
+    code, text, fleet = roll(hosts, soak_seconds=0.01, waves=["1"], failure_budget=1, max_unavailable="2")
+    assert code == 3
+    assert text.count("b2: Ansible left this host out: the inventory may no longer have it.") == 1
+    assert results(fleet) == {"b1": "changed", "b2": "unreachable", "b3": "changed"}
+    assert fleet.outcome.hosts["b2"].messages[-1].code == "host_left_out"
+
+
+def test_a_host_that_never_began_is_lost(roll):
+    code, _, fleet = roll(Hosts({("b2", "rollout"): "idle"}))
+    assert code == 3
+    assert results(fleet)["b2"] == "unreachable"
+
+
+@pytest.mark.parametrize("how", ["reverted", "refused", "broken", "lost"])
+def test_the_next_host_is_the_canary_where_the_first_one_fails(roll, how):
+    names = [f"b{n}" for n in range(1, 9)]
+    hosts = Hosts({("b1", "rollout"): how}, names=names)
+    roll(hosts, failure_budget=1, max_unavailable="50%", soak_seconds=0.01)
+    assert hosts.played[1:4] == [("rollout", "b1"), ("rollout", "b2"), ("verify", "b2")]
+    assert hosts.played[4][0] == "rollout"
+    assert len(hosts.played[4]) > 2, "then a quarter of the hosts at once"
+    assert [run.canary for run in hosts.runs if run.canary][:3] == ["b1", "b2", "b2"]
+
+
+def test_a_host_that_cannot_be_reached_is_no_canary(roll):
+    hosts = Hosts({("b1", "upgrade_prepare"): "unreachable"})
+    roll(hosts, failure_budget=1, max_unavailable="2")
+    assert hosts.changing == [("rollout", "b2"), ("rollout", "b3")]
+    assert {run.canary for run in hosts.runs if run.canary} == {"b2"}
+
+
 def test_a_finding_on_one_host_touches_none(roll):
     hosts = Hosts({("b3", "upgrade_prepare"): "refused"})
-    code, text, _ = roll(hosts)
+    code, text, fleet = roll(hosts)
     assert code == 2
+    assert results(fleet) == {"b1": "waiting", "b2": "waiting", "b3": "refused"}
     assert [name for name, *_ in hosts.played] == ["upgrade_prepare"]
     assert "Refused: nothing was touched." in text
 
@@ -260,7 +416,7 @@ def test_within_the_budget_the_run_goes_on_without_an_unreachable_host(roll):
     hosts = Hosts({("b2", "upgrade_prepare"): "unreachable"})
     code, text, fleet = roll(hosts, failure_budget=1, max_unavailable="2")
     assert code == 3
-    assert hosts.played[1:] == [("rollout", "b1"), ("rollout", "b3")]
+    assert hosts.changing == [("rollout", "b1"), ("rollout", "b3")]
     assert results(fleet) == {"b1": "changed", "b2": "unreachable", "b3": "changed"}
     assert "Not every host has the release." in text
     assert "Next: ./invoke upgrade --python 3.11 --resume --inventory campus" in text
@@ -270,7 +426,7 @@ def test_a_resumed_run_begins_with_the_hosts_that_were_interrupted(roll):
     hosts = Hosts({("b1", "rollout"): "unchanged"}, unfinished={"b3"})
     code, _, fleet = roll(hosts)
     assert code == 0
-    assert hosts.played[1:] == [("rollout", "b3"), ("rollout", "b1"), ("rollout", "b2")]
+    assert hosts.changing == [("rollout", "b3"), ("rollout", "b1"), ("rollout", "b2")]
     assert fleet.moved == ["b3", "b2"]
 
 
@@ -325,8 +481,9 @@ def test_ctrl_c_between_two_waves_starts_no_other():
 
 EVENTS = some.dictionaries(
     some.tuples(some.sampled_from([f"b{n}" for n in range(1, 9)]),
-                some.sampled_from(["upgrade_prepare", "rollout", "rollback", "verify"])),
-    some.sampled_from(["reverted", "refused", "lost", "broken", "unreachable"]), max_size=4,
+                some.sampled_from(["upgrade_prepare", "rollout", "rollback", "verify", "status"])),
+    some.sampled_from(["reverted", "refused", "lost", "broken", "unreachable", "failed", "rolled back", "absent"]),
+    max_size=4,
 )  # fmt: skip
 
 
@@ -406,10 +563,12 @@ def test_the_front_plays_the_waves_with_ansible(front, checkout):
     (checkout / "inventories/local/hosts.yml").write_text(
         "bridge:\n  vars: {ansible_connection: local, rollout_soak_seconds: 0}\n  hosts: {b1: , b2: , b3: }\n"
     )
-    for name, phase in (("upgrade", "x"), ("upgrade_prepare", "preflight"), ("rollout", "begin")):
+    phases = {"upgrade": "x", "upgrade_prepare": "preflight", "rollout": "begin", "status": "status"}
+    for name, phase in phases.items():
         (checkout / f"ansible/playbooks/{name}.yml").write_text(PLAYED % (phase, phase))
     code, text, _ = front.run("upgrade")
     assert code == 3
     assert "Wave 2 of 3: b2" in text
     assert "Wave 3" not in text
     assert "b3    waiting" in text
+    assert "b1    unchanged" in text, "that it still serves its release was asked, and it answered"

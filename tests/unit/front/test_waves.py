@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as some
 
-from front.waves import DOWN, FAILED, Policy, Roll, Soak, State, Stop, limit, next_step, number_of, waves_of
+from front import waves
+from front.waves import DOWN, FAILED, Policy, Roll, Soak, State, Stop, limit, next_step, number_of, ordered, waves_of
 
 
 def names(number: int) -> list[str]:
@@ -39,19 +40,35 @@ def test_a_wave_is_rolled_so_many_side_by_side_as_may_be_unavailable():
 def test_a_wave_soaks_once_before_the_next_and_the_last_does_not():
     states = waiting(2, b1=State.DONE)
     assert Soak(1, ("b1",)) == next_step(names(2), states, Policy(), moved=["b1"])
-    assert Roll(2, 2, ("b2",)) == next_step(names(2), states, Policy(), moved=["b1"], soaked=1)
-    assert Stop() == next_step(names(2), dict.fromkeys(names(2), State.DONE), Policy(), moved=names(2), soaked=1)
+    assert Roll(2, 2, ("b2",)) == next_step(names(2), states, Policy(), moved=["b1"], soaked=["b1"])
+    assert Stop() == next_step(names(2), dict.fromkeys(names(2), State.DONE), Policy(), moved=names(2))
 
 
 def test_a_wave_that_was_done_before_the_run_does_not_soak():
     assert Roll(2, 2, ("b2",)) == next_step(names(2), waiting(2, b1=State.DONE), Policy())
 
 
+def test_hosts_that_cannot_be_reached_come_last():
+    assert ordered(names(4), ["b3"], ["b1", "b3"]) == ["b2", "b4", "b3", "b1"]
+
+
+def test_the_next_host_is_the_canary_where_the_first_one_failed():
+    policy = Policy(failure_budget=2, max_unavailable="50%")
+    states = waiting(20, b1=State.REVERTED)
+    assert Roll(1, 5, ("b2",)) == next_step(names(20), states, policy)
+    assert Soak(1, ("b2",)) == next_step(names(20), states | {"b2": State.DONE}, policy, moved=["b2"])
+    # It serves its soak time too, where the first one failed only after its own.
+    states |= {"b1": State.BROKEN, "b2": State.DONE}
+    assert Soak(1, ("b2",)) == next_step(names(20), states, policy, moved=["b1", "b2"], soaked=["b1"])
+    step = next_step(names(20), states, policy, moved=["b1", "b2"], soaked=names(2))
+    assert Roll(2, 5, ("b3", "b4", "b5", "b6", "b7")) == step
+
+
 def test_one_failure_more_than_the_budget_stops_the_run_and_names_the_host():
     states = waiting(3, b1=State.DONE, b2=State.REVERTED)
     why = "1 host failed or cannot be reached (b2), and rollout_failure_budget is 0."
     assert Stop(why) == next_step(names(3), states, Policy(), moved=["b1"])
-    assert Roll(3, 3, ("b3",)) == next_step(names(3), states, Policy(failure_budget=1), moved=["b1"], soaked=2)
+    assert Roll(3, 3, ("b3",)) == next_step(names(3), states, Policy(failure_budget=1), moved=["b1"], soaked=["b1"])
 
 
 def test_revert_all_takes_the_hosts_back_last_first():
@@ -76,18 +93,19 @@ ENDS = some.sampled_from([State.DONE] * 6 + [State.REVERTED, State.REFUSED, Stat
 
 @given(some.data(), some.integers(1, 30), POLICIES)
 def test_no_run_takes_more_hosts_down_than_allowed_or_starts_one_over_budget(data, number, policy):
-    order = names(number)
     has_it: set[str] = set()  # over all runs: what a resumed run finds done
     for _ in range(3):  # each is the --resume of the one before
-        has_it = one_run(data, order, policy, has_it)
+        has_it = one_run(data, names(number), policy, has_it)
 
 
-def one_run(data, order: list[str], policy: Policy, has_it: set[str]) -> set[str]:
+def one_run(data, hosts: list[str], policy: Policy, has_it: set[str]) -> set[str]:
     """Play one run with random events; return the hosts that have the release after it."""
-    states = {name: data.draw(some.sampled_from([State.WAITING] * 9 + [State.LOST])) for name in order}
+    states = {name: data.draw(some.sampled_from([State.WAITING] * 9 + [State.LOST])) for name in hosts}
+    order = ordered(hosts, (), waves.among(hosts, states, DOWN))
+    assert sorted(order) == sorted(hosts)
     moved: list[str] = []
     started: list[str] = []
-    soaked = 0
+    soaked: set[str] = set()
     for _ in range(4 * len(order) + 4):
         failed_before = [name for name in order if states[name] in FAILED]
         step = next_step(order, states, policy, moved=moved, soaked=soaked)
@@ -96,8 +114,8 @@ def one_run(data, order: list[str], policy: Policy, has_it: set[str]) -> set[str
         if isinstance(step, Soak):
             assert policy.soak_seconds
             assert set(step.hosts) <= set(moved)
-            assert soaked < step.wave
-            soaked = step.wave
+            assert soaked.isdisjoint(step.hosts), "each host soaks once"
+            soaked |= set(step.hosts)
             states |= {name: data.draw(ENDS) for name in step.hosts if data.draw(some.booleans())}
             continue
         assert step.hosts, "a batch has a host"
@@ -105,6 +123,11 @@ def one_run(data, order: list[str], policy: Policy, has_it: set[str]) -> set[str
         down = [name for name in order if states[name] in DOWN]
         assert len(down) + len(step.hosts) <= limit(order, policy), "never more down than allowed"
         assert all(states[name] is State.WAITING for name in step.hosts)
+        # Whatever it was that failed: no wave after the first without a canary that has the release, and has soaked.
+        canaries = [name for name in order[: order.index(step.hosts[0])] if states[name] is State.DONE]
+        if policy.soak_seconds:
+            canaries = [name for name in canaries if name in soaked or name not in moved]
+        assert step.wave == 1 or canaries, "never a wave after the first without a canary"
         for name in step.hosts:
             states[name] = State.DONE if name in has_it else data.draw(ENDS)
             if states[name] is State.DONE and name not in has_it:
