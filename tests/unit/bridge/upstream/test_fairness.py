@@ -91,6 +91,20 @@ def test_a_reader_is_not_refused_for_who_asked_first_and_has_too_many_in_the_que
 
 
 @pytest.mark.slow
+def test_who_reads_long_answers_slowly_leaves_some_of_their_places_to_others(start, plone):
+    bridge = start(plone.url, EDUHUB_PLONE_READS="1", EDUHUB_PLONE_CONNECTIONS="6")
+    slow = [send(bridge, "/plone/endless", USER, HOG) for _ in range(3)]
+    until(lambda: metric(bridge, "eduhub_bridge_plone_in_flight", lane="transfers") == 3)
+    refused = bridge.get("/plone/endless", USER, HOG)
+    assert "Too many long answers are on their way to this client already" in is_problem(refused, 503)
+    assert refused.field("retry-after")
+    slow.append(send(bridge, "/plone/endless", USER, OTHER))
+    until(lambda: metric(bridge, "eduhub_bridge_plone_in_flight", lane="transfers") == 4)
+    for each in slow:
+        each.close()
+
+
+@pytest.mark.slow
 def test_many_invented_credentials_of_a_listener_are_confirmed_in_the_turns_of_its_address(start, plone):
     bridge = start(plone.url, EDUHUB_PLONE_READS="1", EDUHUB_PLONE_READ_WAIT_SECONDS="60")
     sent = [send(bridge, "/plone/wait", HOG)]
