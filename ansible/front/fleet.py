@@ -28,6 +28,7 @@ WITH_FRONT = {
 }  # fmt: skip
 # The verbs that go in waves, and the playbook that looks at every host before any is touched.
 IN_WAVES = {"upgrade": "upgrade_prepare"}
+CONFIRM = "pilot_confirm_seconds"
 STATES = {DONE: State.DONE, REVERTED: State.REVERTED, REFUSED: State.REFUSED, NEEDS_PERSON: State.BROKEN}
 EXITS = {State.REVERTED: REVERTED, State.BROKEN: NEEDS_PERSON}
 LEFT_OUT = Message("host_left_out", "Ansible left this host out: the inventory may no longer have it.")
@@ -77,7 +78,14 @@ def policy_of(hosts: Sequence[Target], known: Documented, *, hold: bool) -> Poli
         max_unavailable=str(found["max_unavailable"]),
         failure_budget=int(found["failure_budget"]),
         on_breach=str(found["on_breach"]),
+        confirm_seconds=min(_confirm_seconds(host, known) for host in hosts),
     )
+
+
+def _confirm_seconds(host: Target, known: Documented) -> float:
+    default = known.options[CONFIRM]["default"]
+    value = host.variables.get(CONFIRM, default)
+    return float(default if is_template(value) else value)
 
 
 def _agreed(setting: str, hosts: Sequence[Target], known: Documented) -> Any:

@@ -39,11 +39,14 @@ def plan_of(request: Request, names: Sequence[str], outcome: Outcome, policy: Po
     order = ordered(names, [name for name, host in hosts.items() if host.get("interrupted")], lost)
     waves = [list(wave) for wave in waves_of(order, policy)]
     options = {name: request.values[f"eduhub_{name}"] for name in OPTIONS if request.values.get(f"eduhub_{name}")}
+    minutes = _minutes(hosts, order, waves, policy)
     return {
         "schema": SCHEMA, "made": made, "inventory": request.inventory, "limit": request.limit, "options": options,
         "waves": waves, "soak_seconds": policy.soak_seconds if len(waves) > 1 else 0.0,
         "confirmed_by": "a person" if options.get("hold") else "the run",
-        "minutes": _minutes(hosts, order, waves, policy),
+        "minutes": minutes,
+        "confirm_seconds": _confirm_seconds(options, policy) if options.get("hold") else None,
+        "held_seconds": _held_seconds(hosts, waves, minutes) if options.get("hold") else None,
         "hosts": {name: {"wave": wave, **hosts[name]} for wave, names in enumerate(waves, start=1) for name in names},
     }  # fmt: skip
 
@@ -72,6 +75,20 @@ def _minutes(hosts: Mapping[str, Plan], order: Sequence[str], waves: Sequence[Se
         total += sum(max(taken[begin : begin + batch]) for begin in range(0, len(taken), batch))
         total += policy.soak_seconds / 60 if taken and wave is not waves[-1] else 0
     return round(total, 1)
+
+
+def _confirm_seconds(options: Mapping[str, Any], policy: Policy) -> float:
+    """Return the seconds after which a held release goes back; hosts themselves refuse what is no number."""
+    try:
+        return float(options.get("confirm_within") or policy.confirm_seconds)
+    except ValueError:
+        return policy.confirm_seconds
+
+
+def _held_seconds(hosts: Mapping[str, Plan], waves: Sequence[Sequence[str]], minutes: float | None) -> float | None:
+    """Return how long the first host that changes is held until the last wave is through; None if not measured."""
+    first = next((hosts[name] for wave in waves for name in wave if hosts[name]["changes"]), None)
+    return None if minutes is None or first is None else round((minutes - first["minutes"]) * 60)
 
 
 def parsed(text: str) -> Plan:

@@ -39,7 +39,7 @@ class Policy:
 
     `waves`: sizes, each a count or a percentage of all hosts; the last one repeats. `max_unavailable`: how many hosts
     may be rolled or down at once, the same way. `failure_budget`: how many hosts may fail in the whole run.
-    `on_breach`: `halt` or `revert-all`.
+    `on_breach`: `halt` or `revert-all`. `confirm_seconds`: `pilot_confirm_seconds`, the shortest of all hosts.
     """
 
     waves: Sequence[str] = ("1", "25%")
@@ -47,6 +47,7 @@ class Policy:
     max_unavailable: str = "10%"
     failure_budget: int = 0
     on_breach: str = "halt"
+    confirm_seconds: float = 600.0
 
 
 @dataclass(frozen=True)

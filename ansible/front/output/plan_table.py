@@ -68,8 +68,15 @@ def _whole(plan: Plan) -> dict[str, str]:
     return {
         "waves": "; ".join(listed(wave) for wave in plan["waves"]) + soak if several else "",
         "minutes": _expected(plan, changing),
-        "confirms": "a person, with ./invoke confirm" if plan["confirmed_by"] == "a person" else "the run, at its end",
+        "confirms": "the run, at its end" if plan["confirm_seconds"] is None else _by_a_person(plan),
     }
+
+
+def _by_a_person(plan: Plan) -> str:
+    within, held = plan["confirm_seconds"], plan["held_seconds"] or 0
+    text = f"a person, with ./invoke confirm within {within:g} s of each host's shift"
+    late = f"; the first host would roll back before the last has moved ({held:g} s): give --confirm-within more"
+    return text + (late if held > within else "")
 
 
 def _expected(plan: Plan, changing: Mapping[str, Any]) -> str:

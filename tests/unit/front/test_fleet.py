@@ -532,6 +532,8 @@ def test_the_policy_is_the_described_one_unless_the_inventory_sets_another():
     given = {"rollout_waves": [2, "50%"], "rollout_failure_budget": "3"}
     policy = policy_of(targets(given, given), KNOWN, hold=True)
     assert (policy.waves, policy.failure_budget, policy.soak_seconds) == (["2", "50%"], 3, 0.0)
+    shortest = targets({"pilot_confirm_seconds": "{{ x }}"}, {"pilot_confirm_seconds": 90})
+    assert policy_of(shortest, KNOWN, hold=True).confirm_seconds == 90
 
 
 @pytest.mark.parametrize(

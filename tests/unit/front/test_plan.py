@@ -50,6 +50,26 @@ def test_a_person_confirms_what_is_held():
     assert (held["confirmed_by"], held["options"]) == ("a person", {"hold": True, "confirm_within": "60"})
 
 
+def test_a_plan_says_where_a_held_host_goes_back_before_the_last_has_moved():
+    policy = replace(POLICY, soak_seconds=0.0, confirm_seconds=120.0)
+    asked = replace(REQUEST, values={"eduhub_hold": True})
+    held = planned(asked, policy)
+    assert (held["confirm_seconds"], held["held_seconds"]) == (120.0, 2 * 90)
+    early = "the first host would roll back before the last has moved (180 s): give --confirm-within more"
+    assert early in " ".join(" ".join(plan_table(held, 110)).split())
+    longer = planned(replace(asked, values={**asked.values, "eduhub_confirm_within": "180"}), policy)
+    assert "roll back before" not in " ".join(plan_table(longer, 110))
+    assert "within 180 s of each host's shift" in " ".join(plan_table(longer, 110))
+    alone = planned(asked, policy, b2=looked(SERVED), b3=looked(SERVED))
+    assert (alone["held_seconds"], planned(policy=policy)["held_seconds"]) == (0, None)
+    assert planned(replace(asked, values={**asked.values, "eduhub_confirm_within": "soon"}), policy)["confirm_seconds"]
+
+
+def test_hosts_out_of_reach_come_last():
+    lost = Host(unreachable=True, messages=[Message("host_unreachable", "No.")])
+    assert planned(b1=lost)["waves"] == [["b2"], ["b3", "b1"]]
+
+
 def test_findings_and_hosts_out_of_reach_stand_in_the_plan_and_end_it():
     plan = planned(b2=looked(ANSWER, FULL), b3=Host(unreachable=True, messages=[Message("host_unreachable", "No.")]))
     assert plan["hosts"]["b2"]["findings"] == [FULL.document()]

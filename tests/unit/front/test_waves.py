@@ -85,8 +85,9 @@ def test_hosts_that_are_down_leave_no_room_for_others():
 
 SIZES = some.one_of(some.integers(1, 12).map(str), some.integers(1, 100).map(lambda percent: f"{percent}%"))
 POLICIES = some.builds(
-    Policy, waves=some.lists(SIZES, min_size=1, max_size=4), soak_seconds=some.sampled_from([0.0, 60.0]),
-    max_unavailable=SIZES, failure_budget=some.integers(0, 5), on_breach=some.sampled_from(["halt", "revert-all"]),
+    Policy, waves=some.lists(some.just("1") | SIZES, min_size=1, max_size=4),
+    soak_seconds=some.sampled_from([0.0, 60.0]), max_unavailable=SIZES, failure_budget=some.integers(0, 5),
+    on_breach=some.sampled_from(["halt", "revert-all"]),
 )  # fmt: skip
 ENDS = some.sampled_from([State.DONE] * 6 + [State.REVERTED, State.REFUSED, State.BROKEN, State.LOST])
 
