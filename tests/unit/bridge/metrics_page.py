@@ -1,17 +1,23 @@
-"""`python -m tests.unit.bridge.metrics_page` prints docs/reference/metrics.md: every instrument of the bridge."""
+"""`python -m tests.unit.bridge.metrics_page` prints docs/reference/metrics.md: every metric of bridge and host."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from eduhub_bridge.server.app import create_app
 from eduhub_bridge.settings import read
+from eduhub_pilot.rollout.host_metrics import ALL
 
 INTRODUCTION = """\
-# Metrics of the bridge
+# Metrics
 
 *Printed by `python -m tests.unit.bridge.metrics_page` from the instruments themselves; a test holds it to them.*
+
+What to set up, and alerts: [runbook](../runbooks/monitor.md).
+
+## Of the bridge
 
 `GET /metrics` on a slot's private endpoint (`127.0.0.1:8101` blue, `8102` green), never through the public address. The
 format is Prometheus text, or OpenMetrics if the client accepts it. A histogram `NAME` gives `NAME_bucket`, `NAME_sum`
@@ -44,6 +50,12 @@ sum by (feature) (rate(eduhub_bridge_plone_seconds_sum[5m]))
 On each host `127.0.0.1:8404/metrics` (`edge_statistics_port`) has the metrics of HAProxy's own exporter, and
 `127.0.0.1:8404/metrics/host` one of ours: the gauge `eduhub_edge_draining`, 1 while the host tells its balancer to go
 elsewhere ([runbook](../runbooks/behind-a-balancer.md)).
+
+## Of a host
+
+With `pilot_metrics_at` a bridge host writes these gauges to `STACK.prom` in `pilot_metrics_directory`, each with the
+label `stack`. A gauge of which nothing is known is left out. Times are in seconds since 1970, in UTC.
+
 """
 
 
@@ -61,10 +73,16 @@ def document() -> str:
     for each in instruments():
         kind = type(each).__name__.lower()
         name = f"{each._name}_total" if kind == "counter" else each._name
-        labels = ", ".join(f"`{label}`" for label in each._labelnames) or "-"
-        rows.append(f"| `{name}` | {kind} | {labels} | {each._documentation} |")
+        rows.append(f"| `{name}` | {kind} | {_marked(each._labelnames)} | {each._documentation} |")
     rows += ["", "| label | holds |", "|---|---|", *(f"| `{label}` | {text} |" for label, text in LABELS.items())]
-    return "\n".join([INTRODUCTION, *rows]) + "\n" + END
+    host = ["| name | labels | what |", "|---|---|---|"]
+    host += [f"| `{each.name}` | {_marked(each.labels)} | {each.help} |" for each in ALL]
+    codes = ["", "`code` is that of a note of `./invoke status` ([answers of the pilot](answers.md))."]
+    return "\n".join([INTRODUCTION, *rows]) + "\n" + END + "\n".join([*host, *codes]) + "\n"
+
+
+def _marked(labels: Sequence[str]) -> str:
+    return ", ".join(f"`{label}`" for label in labels) or "-"
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ COMMANDS = {
     "patch-begin": "keep rollouts from a host whose packages are to be updated",
     "patch-end": "wait until the host serves again, and note what changed",
     "status": "report the live release, the slots, the lock and the rollback",
+    "metrics": "write what status finds as metrics, for Prometheus",
     "releases": "list the releases that are kept",
     "report": "report the last rollout, with its samples",
     "trace": "report what the logs say of one request",

@@ -48,6 +48,7 @@ CODES: Mapping[str, Code] = {
     "interrupted_run_undone": Code(0, "The rollback only had to undo an interrupted run."),
     "maintenance_off": Code(0, "The edge takes writes."),
     "maintenance_on": Code(0, "The edge answers writes with 503; reads go on."),
+    "metrics_written": Code(0, "The metrics of the host are written."),
     "no_rollout_recorded": Code(0, "The journal holds no rollout to report."),
     "no_waiver": Code(0, "The rollback has no waiver: the slot must be ready."),
     "nothing_to_change": Code(0, "The requested release is live already."),
