@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from eduhub_pilot.commands.monitoring.gauges import ALL
 from eduhub_pilot.model.codes import CODES
-from eduhub_pilot.rollout.host_metrics import ALL
 from tests.unit.bridge.metrics_page import instruments
 
 ROOT = Path(__file__).parents[2]

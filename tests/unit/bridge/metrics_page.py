@@ -8,7 +8,7 @@ from typing import Any
 
 from eduhub_bridge.server.app import create_app
 from eduhub_bridge.settings import read
-from eduhub_pilot.rollout.host_metrics import ALL
+from eduhub_pilot.commands.monitoring.gauges import ALL
 
 INTRODUCTION = """\
 # Metrics

@@ -67,7 +67,7 @@ COMMANDS = {
 MODULES = {
     "plan": "planning.plan", "candidate": "planning.candidate",
     "await": "await_shift", "self-test": "self_test", "drain": "balancer.drain", "undrain": "balancer.undrain",
-    "patch-begin": "patching.begin", "patch-end": "patching.end",
+    "metrics": "monitoring.metrics", "patch-begin": "patching.begin", "patch-end": "patching.end",
     "backup": "plone.backup", "backups": "plone.backups", "restore": "plone.restore",
     "copy": "plone.copy", "copy-backups": "plone.copy_backups",
     "pack": "plone.pack",

@@ -8,9 +8,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from eduhub_pilot.commands.maintenance import maintenance
-from eduhub_pilot.commands.metrics import metrics
+from eduhub_pilot.commands.monitoring.gauges import ALL, rendered
+from eduhub_pilot.commands.monitoring.metrics import metrics
 from eduhub_pilot.model.errors import RefusedError
-from eduhub_pilot.rollout.host_metrics import ALL, rendered
 from eduhub_pilot.rollout.status import status
 
 

@@ -10,9 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from eduhub_pilot.adapters.host import Host
+from eduhub_pilot.commands.monitoring.gauges import rendered
 from eduhub_pilot.model.errors import PilotError, ProxyDownError
 from eduhub_pilot.model.outcome import Outcome
-from eduhub_pilot.rollout.host_metrics import rendered
 from eduhub_pilot.rollout.status import status
 
 
