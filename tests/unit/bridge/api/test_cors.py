@@ -10,7 +10,7 @@ from tests.unit.bridge.process import Process
 
 OURS, OTHER = "https://app.example.edu", "https://app.example.edu.evil.example"
 PREFLIGHT = ["Access-Control-Request-Method: PATCH", "Access-Control-Request-Headers: authorization,content-type"]
-WRITE = ["Authorization: Basic eA==", "Content-Type: text/plain", "Content-Length: 1"]
+WRITE = ["Authorization: Bearer a.b.c", "Content-Type: text/plain", "Content-Length: 1"]
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +64,23 @@ def test_a_named_origin_reads_answers_and_errors_and_may_write(open_bridge):
         assert said["access-control-allow-origin"] == OURS
         assert "ETag" in said["access-control-expose-headers"]
         assert "origin" in answer.field("vary")
+
+
+@pytest.mark.parametrize("scheme", ["Basic eA==", "basic eA==", "Negotiate eA==", "Bearer"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_what_a_browser_remembers_is_accepted_from_no_other_site(open_bridge, plone, method, scheme):
+    fields = [f"Authorization: {scheme}", "Content-Length: 0", f"Origin: {OURS}"]
+    for target in ("content?path=/", "events" if method == "GET" else "jobs/0/resume"):
+        answer = open_bridge.get(f"/api/v1/{target}", *fields, method=method)
+        assert "Authorization: Bearer" in problem(answer, 403)["detail"]
+        assert cors(answer)["access-control-allow-origin"] == OURS
+    assert plone.seen == []
+
+
+def test_a_page_of_the_same_host_may_send_a_password(open_bridge, plone):
+    origin = "Origin: https://bridge.test"
+    open_bridge.get("/api/v1/content?path=/", "Authorization: Basic eA==", origin)
+    assert len(plone.seen) == 1
 
 
 def test_answers_vary_by_origin_for_who_sends_none_too(open_bridge):

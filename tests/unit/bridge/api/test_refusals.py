@@ -66,6 +66,7 @@ def test_a_parameter_that_does_not_fit_is_named(bridge, plone, query, where):
         (b'{"parent":"/a","type":"Document","title":5}', "body.title"),
         (b'{"parent":"/a","type":"Document","titel":"x","title":"x"}', "body.titel"),
         (b"[" * 100_000, "body.1024"),
+        (b'{"parent":"/a","type":"Document","title":"x","fields":{"x":' + b"[" * 300 + b"]" * 300 + b"}}", "body.0"),
     ],
 )  # fmt: skip
 def test_a_body_that_does_not_fit_is_refused_before_plone_hears_of_it(bridge, plone, body, where):

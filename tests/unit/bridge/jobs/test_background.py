@@ -216,6 +216,8 @@ def test_an_export_has_every_item_once_and_resumes_where_it_was_cut(slots, cms):
     assert (len(items), last["state"]) == (230, "done")
     assert second.api("POST", "/exports", body=b'{"query": {"sort_on": "modified"}}').status == 422
     assert second.api("POST", "/exports", body=b'{"quer": {}}').status == 422
+    for value in (b"1" + b"0" * 40, b"[" * 300 + b"]" * 300, b'["\\ud800"]'):
+        assert second.api("POST", "/exports", body=b'{"query": {"x": %s}}' % value).status == 422
     assert second.api("POST", "/exports", body=b"{}", as_user="").status == 401
 
 

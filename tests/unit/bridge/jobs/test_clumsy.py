@@ -20,6 +20,7 @@ RUBBISH = {
     "a null": b"\x00", "a byte order mark": b'\xef\xbb\xbf{"op": "delete", "path": "/a"}', "a list": b"[]",
     "half of it": b'{"op": "delete", "pa', "two of it": b"{}{}", "very deep": b"[" * 100_000, "UTF-16": b"{\x00}\x00",
     "a long one": b'{"op": "change", "path": "/a", "item": {"x": "' + b"x" * 3_000_000, "a number": b"9" * 5000,
+    "deeper than can be written": b'{"op": "change", "path": "/a", "item": {"x": %s}}' % (b"[" * 300 + b"]" * 300),
 }  # fmt: skip
 
 

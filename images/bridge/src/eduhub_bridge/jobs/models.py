@@ -5,17 +5,24 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal, Optional, Union
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from typing_extensions import Annotated
 
 from eduhub_bridge.web.models import PATH, Given, Taken
 
 _JOB = "18916e7b1c4a4f5b9a0b7d2e5f6a7b8c"
 
 
+def _number(value: int) -> int:
+    if value.bit_length() > 63:
+        raise ValueError("a number has at most 63 bits")
+    return value
+
+
 class Export(Taken):
     """What to export: parameters of Plone's @search, but for those that page and sort."""
 
-    query: dict[str, Union[str, int, bool, list[str]]] = Field(
+    query: dict[str, Union[str, Annotated[int, AfterValidator(_number)], bool, list[str]]] = Field(
         default_factory=dict, description="For example all documents below a path.",
         examples=[{"portal_type": ["Document"], "path.query": "/courses"}],
     )  # fmt: skip

@@ -21,6 +21,7 @@ import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import Annotated
 
+from eduhub_bridge.plone import documents
 from eduhub_bridge.plone.content_paths import content_path
 from eduhub_bridge.upstream.addresses import RefusedError
 from eduhub_bridge.web.models import Place, is_path
@@ -127,7 +128,7 @@ class InvalidOperationError(Exception):
 def parse(line: bytes) -> Operation:
     """Return the operation in a line; raise InvalidOperationError."""
     try:
-        return _ADAPTER.validate_python(orjson.loads(line))
+        return _ADAPTER.validate_python(documents.read(line))
     except orjson.JSONDecodeError as error:
         raise InvalidOperationError([{"where": "", "what": f"no JSON: {error}"}]) from None
     except ValidationError as error:

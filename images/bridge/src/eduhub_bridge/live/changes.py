@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import List, NamedTuple, Optional, Tuple
 from urllib.parse import unquote
 
+from eduhub_bridge.plone import documents
 from eduhub_bridge.upstream.addresses import MOUNT, path_of
 
 CREATED, CHANGED, DELETED, MOVED, PUBLISHED = "created", "changed", "deleted", "moved", "published"
@@ -63,7 +63,7 @@ def changes(method: str, raw_path: bytes, status: int, location: str, body: byte
 def _transferred(kind: str, body: bytes) -> Optional[List[Change]]:
     """Return what the answer to a move or copy names; None if it is no such answer."""
     try:
-        pairs = [(_made(each["source"]), _made(each["target"])) for each in json.loads(body)]
+        pairs = [(_made(each["source"]), _made(each["target"])) for each in documents.read(body)]
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
     return [Change(kind, target, source or "" if kind == MOVED else "") for source, target in pairs if target]

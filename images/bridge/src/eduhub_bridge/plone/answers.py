@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 import orjson
 
+from eduhub_bridge.plone import documents
 from eduhub_bridge.upstream.addresses import path_of
 
 _KEPT = frozenset({400, 401, 403, 404, 409, 413, 501, 503})
@@ -48,7 +49,7 @@ class Reply:
     def document(self) -> Any:
         """Return the JSON in it, or None."""
         try:
-            return orjson.loads(self.body)
+            return documents.read(self.body)
         except orjson.JSONDecodeError:
             return None
 
@@ -80,7 +81,7 @@ def understood(status: int, content_type: str, text: bytes, service: str = "") -
         # Plone shows a page of its own under that name, say its sitemap: nothing that has fields.
         raise PloneError(502 if service else 404, "Plone has a page here, but no content.")
     try:
-        return orjson.loads(text)
+        return documents.read(text)
     except ValueError:
         raise PloneError(502, "Plone's answer is not the JSON that it claims to be.") from None
 
@@ -104,7 +105,7 @@ def said_no(status: int, document: Any) -> PloneError:
 
 def parsed(content_type: str, text: bytes) -> Any:
     try:
-        return orjson.loads(text) if content_type == "application/json" else None
+        return documents.read(text) if content_type == "application/json" else None
     except ValueError:
         return None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Callable, Coroutine, Iterator
 
-import orjson
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -12,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from eduhub_bridge.plone import documents
 from eduhub_bridge.plone.client import CACHE_STATUS
 from eduhub_bridge.upstream import headers
 from eduhub_bridge.web.cors import ALLOWED
@@ -39,8 +39,8 @@ class StrictRequest(Request):
         return self._body
 
     async def json(self) -> Any:
-        """Return the parsed body. Stricter than the standard library: no NaN, no half characters, bounded depth."""
-        return orjson.loads(await self.body())
+        """Return the parsed body; raise orjson.JSONDecodeError, as for what is nested too deep."""
+        return documents.read(await self.body())
 
 
 def check_length(request: Request, limit: int) -> None:
@@ -69,9 +69,8 @@ def route_class(limit: int, *, head: bool = True) -> type[APIRoute]:
             takes_json = self.body_field is not None
 
             async def handle(request: Request) -> Response:
-                allowed = request.method in _SAFE or request.scope.get(ALLOWED)
-                if not allowed and headers.foreign(request.scope["headers"]):
-                    raise HTTPException(403, "A page of another site had its visitor's browser send this.")
+                if headers.foreign(request.scope["headers"]):
+                    _check_foreign(request)
                 _check_query(request, known)
                 if takes_json:
                     _check_type(request)
@@ -92,6 +91,16 @@ def _query(dependant: Dependant) -> Iterator[Any]:
     yield from dependant.query_params
     for each in dependant.dependencies:
         yield from _query(each)
+
+
+def _check_foreign(request: Request) -> None:
+    """Refuse a write for a page of another site, but for one that may call; refuse that one any remembered password."""
+    if not request.scope.get(ALLOWED):
+        if request.method not in _SAFE:
+            raise HTTPException(403, "A page of another site had its visitor's browser send this.")
+    elif not all(value.lower().startswith("bearer ") for value in request.headers.getlist("authorization")):
+        # A browser adds a password that it remembers without the page's having it; a token only the page can send.
+        raise HTTPException(403, "A page of another site sends its user's token: Authorization: Bearer ….")
 
 
 def _check_query(request: Request, known: dict[str, bool]) -> None:
