@@ -12,6 +12,7 @@ from eduhub_bridge.live.audience import Audience
 from eduhub_bridge.live.changes import Change
 from eduhub_bridge.live.hub import CrowdedError, Hub
 from eduhub_bridge.live.listener import Listener, message
+from eduhub_bridge.plone.identity import Identities
 from eduhub_bridge.upstream.limits import UpstreamError
 
 
@@ -63,6 +64,73 @@ async def test_what_was_written_first_is_told_first_however_long_its_author_take
     asked.set()
     await asyncio.gather(*hub._writing)
     assert told == [("/first", "ada"), ("/second", "")]
+
+
+class Site:
+    def __init__(self, authorization=None):
+        self.authorization = authorization
+
+
+@pytest.fixture
+def quiet(monkeypatch):
+    """No audience is served: who may listen is all there is."""
+
+    async def serve(*_):
+        return
+
+    monkeypatch.setattr(Hub, "_serve", serve)
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_limits_hold_for_those_who_come_back_at_the_same_moment(monkeypatch):
+    class Events:
+        async def moment(self, last):
+            await asyncio.sleep(0.01)
+            return float(last)
+
+    monkeypatch.setattr(hubs, "MOST_OF_ONE_CLIENT", 2)
+    monkeypatch.setattr(hubs, "MOST_LISTENERS", 5)
+    hub = Hub(Events(), Identities(), 60.0, lambda: None)
+    joins = [hub.join(Site(), "", Listener("/", 7, "192.0.2.7")) for _ in range(10)]
+    joined = await asyncio.gather(*joins, return_exceptions=True)
+    assert [each for each in joined if isinstance(each, CrowdedError)] == joined[2:]
+    joins = [hub.join(Site(), "", Listener("/", 7, f"192.0.2.{number}")) for number in range(10, 20)]
+    joined = await asyncio.gather(*joins, return_exceptions=True)
+    assert (hub.listeners(), [type(each) for each in joined].count(CrowdedError)) == (5, 7)
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_one_user_is_not_all_credentials_that_listen(monkeypatch):
+    monkeypatch.setattr(hubs, "MOST_AUDIENCES", 4)
+    monkeypatch.setattr(hubs, "AUDIENCES_OF_ONE_USER", 2)
+    hub = Hub(None, Identities(), 60.0, lambda: None)
+    ada = [Listener("/", None) for _ in range(3)]
+    await hub.join(Site("Bearer a.1.c"), "ada", ada[0])
+    await hub.join(Site("Bearer a.2.c"), "ada", ada[1])
+    with pytest.raises(CrowdedError):
+        await hub.join(Site("Bearer a.3.c"), "ada", ada[2])
+    await hub.join(Site("bearer  a.2.c "), "ada", ada[2])  # another spelling of one that listens
+    await hub.join(Site("Bearer b.1.c"), "bob", Listener("/", None))
+    await hub.join(Site("Bearer c.1.c"), "cora", Listener("/", None))
+    with pytest.raises(CrowdedError):
+        await hub.join(Site("Bearer d.1.c"), "dan", Listener("/", None))
+    await hub.join(Site(), "", Listener("/", None))  # the public is asked for once, whoever else listens
+    hub.leave(ada[0])
+    await hub.join(Site("Bearer a.3.c"), "ada", ada[0])
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_of_those_who_come_back_only_the_earliest_moment_is_kept():
+    class Events:
+        async def moment(self, last):
+            return float(last)
+
+    hub = Hub(Events(), Identities(), 60.0, lambda: None)
+    await hub.join(Site(), "", Listener("/", None))
+    assert hub._rooms[b""].since is None
+    for last in (9, 5, 7):
+        await hub.join(Site(), "", Listener("/", last))
+    assert hub._rooms[b""].since == 5.0
 
 
 async def test_one_address_is_not_all_who_listen(monkeypatch):

@@ -23,7 +23,8 @@ from eduhub_bridge.upstream.limits import UpstreamError
 MOST_LISTENERS = 1000
 # From one address: a school may be behind it, but it must not be all who listen.
 MOST_OF_ONE_CLIENT = 250
-# Each is polled for on its own. One user has one for each token, and could have any number of those.
+# With a credential: each is polled for on its own. The public is one more, and has its place. One user has one for each
+# token, and could have any number of those.
 MOST_AUDIENCES = 64
 AUDIENCES_OF_ONE_CLIENT = 32
 AUDIENCES_OF_ONE_USER = 8
@@ -45,7 +46,8 @@ class _Room:
     audience: Audience
     news: asyncio.Event
     task: List["asyncio.Task[None]"] = field(default_factory=list)
-    since: List[float] = field(default_factory=list)
+    # When the first of those left who came back before the first poll.
+    since: Optional[float] = None
 
 
 class Hub:
@@ -149,18 +151,19 @@ class Hub:
     async def join(self, site: Site, user: str, listener: Listener) -> Audience:
         """Let somebody listen with an authority; raise CrowdedError."""
         digest = self._identities.digest(site.authorization) if site.authorization else b""
+        moment = await self.events.moment(listener.last) if listener.last is not None else None
+        # From here on without a pause: who is let in counts before another is looked at.
         if len(self._where) >= MOST_LISTENERS or self._stopping:
             raise CrowdedError
         if listener.client and self._of_client[listener.client] >= MOST_OF_ONE_CLIENT:
             raise CrowdedError
-        moment = await self.events.moment(listener.last) if listener.last is not None else None
         room = self._rooms.get(digest)
         if room is None:
-            if not self._has_room(user, listener.client):
+            if digest and not self._has_room(user, listener.client):
                 raise CrowdedError
             room = self._rooms[digest] = _Room(Audience(site, user, self.events), asyncio.Event())
         if moment is not None:
-            room.since.append(moment)
+            room.since = moment if room.since is None else min(room.since, moment)
         room.audience.listeners.add(listener)
         self._where[listener] = digest
         self._of_client[listener.client] += 1
@@ -171,11 +174,11 @@ class Hub:
 
     def _has_room(self, user: str, client: str) -> bool:
         """Return whether there may be one more audience, of this user and from this address."""
-        of_user = sum(room.audience.user == user for room in self._rooms.values())
+        users = [room.audience.user for digest, room in self._rooms.items() if digest]
         of_client = len({digest for listener, digest in self._where.items() if listener.client == client})
         return (
-            len(self._rooms) < MOST_AUDIENCES
-            and (not user or of_user < AUDIENCES_OF_ONE_USER)
+            len(users) < MOST_AUDIENCES
+            and (not user or users.count(user) < AUDIENCES_OF_ONE_USER)
             and (not client or of_client < AUDIENCES_OF_ONE_CLIENT)
         )
 
@@ -226,7 +229,7 @@ class Hub:
         while await audience.deliver():
             pass
         if time.monotonic() - audience.polled >= self._interval():
-            await audience.poll(min(room.since) if room.since else None)
+            await audience.poll(room.since)
             await self._recheck(audience)
             audience.polled = time.monotonic()
             while await audience.deliver():

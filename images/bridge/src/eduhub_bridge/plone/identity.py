@@ -51,7 +51,9 @@ class Identities:
 
     def digest(self, authorization: str) -> bytes:
         """Return a name for a credential that means nothing outside this process."""
-        return hashlib.blake2b(authorization.encode(), digest_size=16, key=self._salt).digest()
+        scheme, _, rest = authorization.strip().partition(" ")
+        same = f"{scheme.lower()} {rest.strip()}"  # however it is spelt (RFC 9110, section 11.1)
+        return hashlib.blake2b(same.encode(), digest_size=16, key=self._salt).digest()
 
     async def user(self, site: Site) -> str:
         """Return the id of the user behind the site's credential; raise UnknownUserError, or UpstreamError."""
