@@ -106,11 +106,12 @@ def test_both_slots_share_jobs_and_the_key_to_them():
     mounts = [(each.source, each.target) for each in both[0] if each in both[1]]
     assert mounts == [
         ("/var/lib/two/bridge", "/var/lib/eduhub-bridge"),
+        ("/var/lib/two/edge", "/var/lib/eduhub/edge"),
         ("/etc/two/bridge/state_key", "/run/secrets/bridge_state_key"),
     ]  # fmt: skip
     made = {each["path"] for each in value("_release_directories", eduhub_stack="two")}
     assert {"/var/lib/two/bridge", "/etc/two/bridge"} <= made
-    assert value("bridge_spec")["environment"]["EDUHUB_STATE_KEY_FILE"] == mounts[1][1]
+    assert value("bridge_spec")["environment"]["EDUHUB_STATE_KEY_FILE"] == mounts[2][1]
 
 
 def test_a_database_for_jobs_is_a_file_that_the_bridge_finds_and_no_setting_otherwise():

@@ -89,6 +89,7 @@ class Settings:
     body_bytes: int
     upload_bytes: int
     state_dir: Optional[Path]
+    maintenance_file: Path
     state_mb: int
     state_dsn: Optional[str] = field(repr=False)
     state_key: Optional[str] = field(repr=False)
@@ -115,6 +116,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         cache_languages=_languages(_text(environment, "EDUHUB_CACHE_LANGUAGES")),
         cors_origins=_origins(_text(environment, "EDUHUB_CORS_ORIGINS")),
         state_dir=_state_dir(_text(environment, "EDUHUB_STATE_DIR")),
+        maintenance_file=Path(_text(environment, "EDUHUB_MAINTENANCE_FILE") or default("EDUHUB_MAINTENANCE_FILE")),
         state_dsn=_secret(environment, "EDUHUB_STATE_DSN"),
         state_key=_state_key(environment),
         **numbers,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from eduhub_bridge.jobs import models
-from tests.unit.bridge.helpers import until
+from tests.unit.bridge.helpers import metric, until
 from tests.unit.bridge.jobs.conftest import ASYNC, create, ended, results, titles
 from tests.unit.bridge.restapi import basic, token
 
@@ -262,3 +263,66 @@ def _ten_thousand(slot, record_property):
     print(f"10,000 operations in {seconds:.1f} s: {before} KiB grew by {grown} KiB, results {len(answer.body)} bytes")
     assert len(results(answer)) == 10_001
     assert grown < 16 * 1024
+
+
+@pytest.fixture
+def maintenance(slots, tmp_path):
+    """The edge's map, as the pilot writes it: maintenance(True) closes it for writes."""
+    file = tmp_path / "maintenance.map"
+    slots.shared["EDUHUB_MAINTENANCE_FILE"] = str(file)
+
+    def turned(on):
+        new = file.with_suffix(".new")
+        new.write_text("writes closed:Restore\n" if on else "writes open\n")
+        new.replace(file)
+
+    turned(False)
+    return turned
+
+
+def test_maintenance_holds_jobs_and_they_go_on_after_it(slots, cms, maintenance):
+    first, second = slots(), slots()
+    job = first.bulk([create(f"t{number}") for number in range(200)], ASYNC).json()["job"]
+    until(lambda: first.job(job)["done"] > 3)
+    maintenance(True)
+    begun = len(cms.writes)
+    held = until(lambda: (found := first.job(job))["state"] == "queued" and found)
+    assert held["why"] == "Waiting for the end of maintenance."
+    assert held["done"] <= begun + 1  # the operation in hand ends
+    other = second.bulk([create("later")], ASYNC).json()["job"]
+    for slot in (first, second):  # both have looked for jobs, and have taken none
+        until(lambda slot=slot: metric(slot, "eduhub_bridge_jobs_queued") == 2)
+        assert (metric(slot, "eduhub_bridge_jobs"), metric(slot, "eduhub_bridge_maintenance")) == (0, 1)
+    third = slots()
+    until(lambda: metric(third, "eduhub_bridge_jobs_queued") == 2)
+    assert [first.job(each)["state"] for each in (job, other)] == ["queued", "queued"]
+    assert len(cms.writes) == held["done"]
+    maintenance(False)
+    assert [ended(first, each)["state"] for each in (job, other)] == ["done", "done"]
+    assert sorted(titles(cms)) == sorted([*(f"t{number}" for number in range(200)), "later"])
+
+
+def test_a_client_that_follows_its_job_waits_for_the_end_of_maintenance(slots, cms, maintenance):
+    slot = slots()
+    with ThreadPoolExecutor() as threads:
+        answer = threads.submit(slot.bulk, [create(f"t{number}") for number in range(200)])
+        until(lambda: len(cms.writes) > 3)
+        maintenance(True)
+        found = until(lambda: [each for each in slot.api("GET", "/jobs").json()["items"] if each["state"] == "queued"])
+        assert found[0]["why"] == "Waiting for the end of maintenance."
+        assert len(cms.writes) == found[0]["done"] < 200
+        assert not answer.done()
+        maintenance(False)
+        *lines, last = results(answer.result())
+    assert (len(lines), last["state"]) == (200, "done")
+    assert sorted(titles(cms)) == sorted(f"t{number}" for number in range(200))
+
+
+def test_what_only_reads_goes_on_during_maintenance(slots, cms, maintenance):
+    for number in range(2000):
+        cms.put(f"/courses/c{number}", title=f"c{number}")
+    slot = slots()
+    job = slot.api("POST", "/exports", ASYNC, body=b"{}").json()["job"]
+    until(lambda: slot.job(job)["done"] > 0)
+    maintenance(True)
+    assert ended(slot, job)["state"] == "done"

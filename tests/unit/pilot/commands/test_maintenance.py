@@ -27,6 +27,34 @@ def test_it_is_on_with_its_reason_until_it_is_off(live):
     assert (told(live), live.store.maintenance(), status(live.host).data["status"]["notes"]) == ("open", None, [])
 
 
+def jobs(running, queued, held=1):
+    numbers = {"maintenance": held, "jobs": running, "jobs_queued": queued}
+    return lambda: "".join(f"eduhub_bridge_{name} {float(number)}\n" for name, number in numbers.items())
+
+
+def test_it_says_how_many_jobs_wait_and_run(live):
+    live.metrics = {"blue": jobs(0, 3), "green": jobs(1, 3)}
+    said = maintenance(live.host, "x").message
+    words = " Jobs of the bridge: 3 wait, 1 still runs: an operation in hand, or an export, which only reads."
+    assert said.endswith(words)
+    live.metrics = {"blue": jobs(0, 3)}
+    assert maintenance(live.host, "x").message.endswith(" Jobs of the bridge: 3 wait, none runs.")
+
+
+def test_it_waits_for_operations_in_hand(live):
+    pages = iter([jobs(running, 3)() for running in (2, 2, 1, 0)])
+    live.metrics = {"blue": lambda: next(pages)}
+    assert maintenance(live.host, "x").message.endswith("3 wait, none runs.")
+    assert live.clock.monotonic() > 2
+
+
+def test_it_says_where_jobs_are_not_known_to_wait(live):
+    older = {"blue": lambda: "eduhub_bridge_jobs 2.0\n", "green": jobs(0, 0)}
+    for live.metrics in (older, {}, {"blue": jobs(0, 0, held=0)}, {"blue": lambda: "eduhub_bridge_maintenance x\n"}):
+        assert " Jobs of the bridge in slot blue may write: " in maintenance(live.host, "x").message
+    assert "obs" not in maintenance(live.host, None).message
+
+
 def test_it_needs_no_reason(live):
     maintenance(live.host, "")
     assert (told(live), live.store.maintenance()) == ("closed:", "")

@@ -48,6 +48,10 @@ class SiteDownError(Exception):
     """Plone was not reached at all for SITE_DOWN_SECONDS: nothing was written by this operation."""
 
 
+class HeldError(Exception):
+    """Maintenance is on: nothing was sent by this operation."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What an operation came to. `doubt`: it failed, and may have been written all the same."""
@@ -222,9 +226,10 @@ def _step(site: Site, operation: Operation, scope: str) -> _Step:
 
 
 async def perform(
-    site: Site, operation: Operation, scope: str, *, again: bool, note: Optional[Mapping[str, Any]], keep: Keep
-) -> Outcome:
-    """Return what the operation came to; raise SiteDownError when Plone cannot be reached.
+    site: Site, operation: Operation, scope: str, *, again: bool, note: Optional[Mapping[str, Any]], keep: Keep,
+    held: Callable[[], bool],
+) -> Outcome:  # fmt: skip
+    """Return what the operation came to; raise SiteDownError when Plone cannot be reached, HeldError while `held`.
 
     `scope` tells operations apart that say the same, and is the same for a repetition. `again`: it was begun before,
     with `note` kept. `keep` stores a note durably; it is awaited before anything is sent.
@@ -245,7 +250,7 @@ async def perform(
             if doubt:
                 outcome = await step.look()
             if outcome or not exhausted:
-                return outcome or await _write(step, doubt)
+                return outcome or await _write(step, doubt, held)
         except _SentError as sent:
             doubt, last = True, sent.error
         except UpstreamError as error:  # to a look, or to a write that was not sent
@@ -273,7 +278,9 @@ class _SentError(Exception):
         self.error = error
 
 
-async def _write(step: _Step, doubt: bool) -> Outcome:
+async def _write(step: _Step, doubt: bool, held: Callable[[], bool]) -> Outcome:
+    if held():
+        raise HeldError
     try:
         reply = await step.write()
     except UpstreamError as error:

@@ -11,7 +11,7 @@ import orjson
 from eduhub_bridge.jobs.dry_run import rehearse
 from eduhub_bridge.jobs.exports import pages
 from eduhub_bridge.jobs.operations import InvalidOperationError, MoveOperation, Operation, fingerprint, parse
-from eduhub_bridge.jobs.perform import Outcome, SiteDownError, perform, refusal
+from eduhub_bridge.jobs.perform import HeldError, Outcome, SiteDownError, perform, refusal
 from eduhub_bridge.patterns.bulk import bulk
 from eduhub_bridge.plone.client import Site
 from eduhub_bridge.plone.identity import Identities, UnknownUserError
@@ -39,13 +39,17 @@ class _RefusedError(Exception):
 class Run:
     """Carries out one claimed job. `stop` ends it after the operation in hand: "pause", "cancel" or "hand over"."""
 
-    def __init__(self, store: Jobs, job: Job, worker: str, site: Site, identities: Identities, told: Told) -> None:
+    def __init__(
+        self, store: Jobs, job: Job, worker: str, site: Site, identities: Identities, told: Told,
+        held: Callable[[], bool],
+    ) -> None:  # fmt: skip
         self.job, self.worker = job, worker
         self.stop = job.orders
         self.progress = asyncio.Event()
-        self._store, self._site, self._identities, self._told = store, site, identities, told
+        self._store, self._site, self._identities, self._told, self._held = store, site, identities, told, held
         self._done, self._began = 0, time.monotonic()
         self._failed_at: Optional[int] = None
+        self._is_held = False
 
     def seconds_left(self) -> float:
         """Return how long the rest takes at the pace so far; infinity if there is none yet."""
@@ -66,6 +70,8 @@ class Run:
             raise
         except SiteDownError as error:
             state, why, not_before = states.QUEUED, f"Waiting for Plone: {error}", time.time() + _DOWN_SECONDS
+        except HeldError:
+            state, why, not_before = states.QUEUED, states.HELD, time.time() + _DOWN_SECONDS
         except StoreError:
             state, why, not_before = states.QUEUED, "Waiting for the bridge's store.", time.time() + _DOWN_SECONDS
             raise
@@ -96,6 +102,8 @@ class Run:
         async for _ in bulk(self._lines(), self._one, limit):
             self._done += 1
             self.progress.set()
+        if self._is_held and not self.stop and self._failed_at is None:
+            raise HeldError
 
     async def _lines(self) -> AsyncIterator[Line]:
         after = -1
@@ -104,7 +112,7 @@ class Run:
             if not page:
                 return
             for line in page:
-                if self.stop or self._failed_at is not None:
+                if self.stop or self._is_held or self._failed_at is not None:
                     return
                 after = line.seq
                 yield line
@@ -130,7 +138,12 @@ class Run:
         elif begun.what == "busy":
             await self._end(line, told, refusal(409, "Another request carries out the operation with this key now."))
         else:
-            await self._end(line, told, await self._performed(operation, line.seq, begun), operation)
+            try:
+                outcome = await self._performed(operation, line.seq, begun)
+            except HeldError:  # others in hand end first
+                self._is_held = True
+                return
+            await self._end(line, told, outcome, operation)
 
     async def _begun(self, seq: int, key: Optional[str], mark: str) -> Begun:
         until = time.monotonic() + _BUSY_SECONDS
@@ -145,7 +158,8 @@ class Run:
             await self._store.note(self.job.id, self.worker, seq, note)
 
         outcome = await perform(
-            self._site, operation, self._scope(operation, seq), again=begun.again, note=begun.note, keep=keep
+            self._site, operation, self._scope(operation, seq), again=begun.again, note=begun.note, keep=keep,
+            held=self._held,
         )
         if outcome.status == 401:
             # Plone says 401 to a user who may not, too: only an unknown one stops the job.

@@ -9,6 +9,7 @@ import uuid
 from dataclasses import dataclass
 from typing import AsyncGenerator, Dict, Mapping, Optional
 
+from eduhub_bridge.jobs.maintenance import Maintenance
 from eduhub_bridge.jobs.run import Run, Told
 from eduhub_bridge.jobs.seal import Seal
 from eduhub_bridge.plone.client import JOBS, PloneClient, Site
@@ -45,10 +46,12 @@ class Service:
     """The jobs of this process. `start` and `stop` belong to the application's lifespan; `drain` to the signal."""
 
     def __init__(
-        self, store: Jobs, seal: Seal, plone: PloneClient, identities: Identities, limits: Limits, told: Told
-    ) -> None:
+        self, store: Jobs, seal: Seal, plone: PloneClient, identities: Identities, limits: Limits, told: Told,
+        maintenance: Maintenance,
+    ) -> None:  # fmt: skip
         self.store, self.seal, self.limits = store, seal, limits
-        self._plone, self._identities, self._told = plone, identities, told
+        self._plone, self._identities, self._told, self._maintenance = plone, identities, told, maintenance
+        self._queued = 0
         self._runs: Dict[str, Run] = {}
         self._tasks: Dict[str, asyncio.Task[None]] = {}
         self._followers: Dict[str, int] = {}
@@ -85,6 +88,10 @@ class Service:
         """Return how many jobs this process works on."""
         return len(self._runs)
 
+    def queued(self) -> int:
+        """Return how many jobs waited in the store, of all slots', when this process looked last: a second ago."""
+        return self._queued
+
     def full(self) -> bool:
         """Return whether a request that wants to be carried out at once has to come back later."""
         return len(self._runs) >= self.limits.most or self._deadline is not None
@@ -96,6 +103,7 @@ class Service:
                 while self._deadline is None and self._background() < self.limits.background:
                     if not await self._take(None):
                         break
+                self._queued = await self.store.queued()
                 if time.monotonic() - tidied > min(_TIDY_SECONDS, self.limits.lease):
                     await self.store.tidy(time.time(), self.limits.keep, self.limits.lease)
                     tidied = time.monotonic()
@@ -116,13 +124,15 @@ class Service:
             await self._take(job, first=True)
 
     async def _take(self, which: Optional[str], *, first: bool = False) -> bool:
+        if self._maintenance.on():
+            return False
         worker = uuid.uuid4().hex
         job = await self.store.claim(worker, self.seal.names, time.time(), self.limits.lease, which, first=first)
         if job is None:
             return False
         authorization = self.seal.open(job.sealed, job.id, job.seal)
         site = Site(self._plone, self._plone.again(job.options, authorization, JOBS))
-        run = Run(self.store, job, worker, site, self._identities, self._told)
+        run = Run(self.store, job, worker, site, self._identities, self._told, self._maintenance.on)
         self._runs[job.id] = run
         self._tasks[job.id] = asyncio.ensure_future(self._work(run))
         if self._deadline is not None:

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from starlette.types import Scope
 
 from eduhub_bridge.jobs import openapi, routes
+from eduhub_bridge.jobs.maintenance import Maintenance
 from eduhub_bridge.jobs.seal import Seal
 from eduhub_bridge.jobs.service import Limits, Service
 from eduhub_bridge.live import routes as live
@@ -54,8 +55,11 @@ class Services:
         seal = Seal(settings.state_key)
         lost = metrics.listeners_lost.inc
         self._hub = Hub(Events(self._database), identities, settings.live_poll_seconds, lost)
-        self._jobs = Service(Jobs(self._database), seal, plone, identities, limits, self._operated)
-        metrics.watch_shared(self.works, self._jobs.running, self._hub.listeners)
+        maintenance = Maintenance(settings.maintenance_file)
+        self._jobs = Service(Jobs(self._database), seal, plone, identities, limits, self._operated, maintenance)
+        metrics.watch_shared(
+            self.works, self._jobs.running, self._jobs.queued, maintenance.on, self._hub.listeners
+        )
 
     def works(self) -> bool:
         """Return whether the store does; jobs look into it every second."""

@@ -16,6 +16,9 @@ _NO_MORE = ", sealed=NULL, seal=''"
 # Why a job waits, where the same client coming back is all that it takes.
 LEFT, DIED = "Its client left; resume it.", "The process that carried it out ended; resume it."
 
+# Why it does not go on at once: it does by itself.
+HELD = "Waiting for the end of maintenance."
+
 _COLUMNS = (
     "id, kind, owner, idempotency_key, fingerprint, state, why, options, place, sealed, seal, attached, total, done, "
     "failed, orders, worker, lease, created, changed"
@@ -99,6 +102,15 @@ class Jobs:
             return job
 
         return await self._database.write(work)
+
+    async def queued(self) -> int:
+        """Return how many jobs of all owners wait for a process to work on them."""
+
+        def work(do: Transaction) -> int:
+            row = do.one("SELECT count(*) FROM jobs WHERE state=?", QUEUED)
+            return int(row[0]) if row else 0
+
+        return await self._database.read(work)
 
     async def unfinished(self, owner: str) -> int:
         """Return how many jobs of this owner have not ended."""

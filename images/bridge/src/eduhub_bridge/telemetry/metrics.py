@@ -74,6 +74,12 @@ class Metrics:
             "eduhub_bridge_store_up", "1 while the store of jobs and events works", registry=self.registry
         )
         self._jobs = Gauge("eduhub_bridge_jobs", "Jobs carried out here now", registry=self.registry)
+        self._jobs_queued = Gauge(
+            "eduhub_bridge_jobs_queued", "Jobs in the store that wait, of all slots", registry=self.registry
+        )
+        self._maintenance = Gauge(
+            "eduhub_bridge_maintenance", "1 while maintenance is on: jobs write nothing", registry=self.registry
+        )
         self._listeners = Gauge("eduhub_bridge_listeners", "Who listens for changes here", registry=self.registry)
         self.listeners_lost = Counter(
             "eduhub_bridge_listeners_lost", "Listeners that took messages too slowly and were cut",
@@ -126,10 +132,15 @@ class Metrics:
         """Ask how many retries are left whenever somebody scrapes."""
         self._budget.set_function(left)
 
-    def watch_shared(self, works: Callable[[], bool], jobs: Callable[[], int], listeners: Callable[[], int]) -> None:
-        """Ask for the state of the store, and how many jobs and listeners there are here, whenever somebody scrapes."""
+    def watch_shared(
+        self, works: Callable[[], bool], jobs: Callable[[], int], queued: Callable[[], int],
+        maintenance: Callable[[], bool], listeners: Callable[[], int],
+    ) -> None:  # fmt: skip
+        """Ask for the state of the store, and how many jobs and listeners there are, whenever somebody scrapes."""
         self._store_up.set_function(works)
         self._jobs.set_function(jobs)
+        self._jobs_queued.set_function(queued)
+        self._maintenance.set_function(maintenance)
         self._listeners.set_function(listeners)
 
     def stored(self, kind: str, seconds: float) -> None:

@@ -80,6 +80,8 @@ def _mounts(settings: Settings, slot: Slot, fields: Mapping[str, Any], *, shares
     # The same for both slots: a job that one leaves goes on in the other.
     state = [
         Mount(f"{settings.shown}/bridge", "/var/lib/eduhub-bridge"),
+        # Whether the edge takes writes: jobs wait while it takes none.
+        Mount(f"{settings.shown}/edge", "/var/lib/eduhub/edge", read_only=True),
         Mount(f"{settings.shown_config}/bridge/state_key", "/run/secrets/bridge_state_key", read_only=True),
     ]
     secrets = [
