@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import socket
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -128,6 +130,7 @@ def test_a_proxy_says_the_name_and_a_foreign_one_is_refused_from_it_too(proxied)
 
 
 IDENTITIES = [
+    "CGI-Authorization", "cgi_authorization",
     "X-Remote-User", "x_remote_user", "Remote-User", "REMOTE_USER", "Remote-Groups", "Shib-Session-ID",
     "Shib_Identity_Provider", "X-Shib-Mail", "X-Forwarded-User", "X-Forwarded-Port", "X-Forwarded", "Forwarded",
     "X-Real-IP", "X_Real_IP", "X-Auth-Request-Email", "X-Authenticated-User", "eppn", "EPPN",
@@ -217,12 +220,15 @@ def test_a_client_that_asks_too_much_is_told_when_to_come_back_and_no_other_clie
 
 
 @pytest.mark.parametrize("path", ["/plone/@login", "/plone/%40login", "/plone/login", "/plone/failsafe_login/",
-                                  "/api/v1/login", "/plone/++api++/@login"])  # fmt: skip
+                                  "/api/v1/login", "/plone/++api++/@login", "/plone/@login/.", "/plone/login/./",
+                                  "/plone/failsafe_login_form", "/plone?login:m%65thod=1"])  # fmt: skip
 def test_attempts_to_log_in_have_a_limit_of_their_own(proxied, path):
     edge, _ = proxied
-    client = f"2001:db8::{abs(hash(path)) % 60000:x}"
+    network = f"2001:db8:1:{zlib.crc32(path.encode()) % 65536:x}:"
+    clients = itertools.count(1)
 
     def asked(path: str, method: str = "POST") -> int:
+        client = f"{network}:{next(clients)}"
         return edge.ask(path, method=method, Host="hub.example.edu", X_Forwarded_For=client).status
 
     assert [asked(path) for _ in range(4)] == [200, 200, 429, 429]

@@ -288,6 +288,13 @@ def test_nothing_that_was_read_before_a_write_is_used_after_it(fresh, page, meth
     assert fresh.get(f"{page}/count").body == (b"2" if writes else b"1")
 
 
+@pytest.mark.parametrize("query", ["_authenticator=1", "x:method=1"])
+def test_a_link_that_writes_empties_no_store_for_a_client_without_credentials(fresh, page, query):
+    fresh.get(f"{page}/count")
+    assert fresh.get(f"/plone/hello?{query}").status == 200
+    assert fresh.get(f"{page}/count").body == b"1"
+
+
 def test_a_page_that_was_being_read_during_a_write_is_not_kept(fresh, page, plone):
     reading = send(fresh, f"{page}/wait")
     until(lambda: plone.seen)

@@ -102,10 +102,15 @@ def test_a_connection_that_names_fields_is_for_plone_to_understand():
     assert asked(scope((b"connection", b"close, x-private"))) is None
 
 
+def test_a_password_in_the_field_that_zope_takes_for_authorization_is_for_plone_alone():
+    assert asked(scope((b"cgi-authorization", b"Basic eA=="))) is None
+
+
 @pytest.mark.parametrize(
     ("query", "stored"),
     [
         (b"__ac_name=ada&__ac_password=x", False), (b"a=1&__ac=x", False), (b"a=1&_authenticator=x", False),
+        (b"%5f%5fac_name=ada", False), (b"a=1&%5Fauthenticator:string=x", False), (b"x:m%65thod=1", False),
         (b"", True), (b"x__ac=1", True), (b"q=__ac", True),
     ],
 )  # fmt: skip

@@ -14,14 +14,17 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Iterable, Iterator, Optional, Tuple
+from urllib.parse import unquote_to_bytes
 
 from starlette.types import Scope
 
 from eduhub_bridge.cache.negotiation import Rules, accepted, encoding, languages
+from eduhub_bridge.upstream import directives
 
 # They say who asks, or ask for something else than the page: such a request goes to Plone, and its answer is not kept.
 _PERSONAL = frozenset(
-    {b"authorization", b"proxy-authorization", b"range", b"if-range", b"if-match", b"if-unmodified-since"}
+    {b"authorization", b"proxy-authorization", b"cgi-authorization", b"if-match", b"if-unmodified-since"}
+    | {b"range", b"if-range"}
     | {b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"x-http-method-override"}
 )
 # They mean something to us.
@@ -64,7 +67,7 @@ _NEUTRAL_CONNECTIONS = frozenset({b"keep-alive", b"close"})
 _BRIEF = frozenset({301, 308, 404, 410})
 _ENTITY_TAG = re.compile(rb'(?:W/)?("[^"]*")')
 # A query that logs in (Plone takes these from a form as from a cookie), or that proves who asks (plone.protect).
-_PERSONAL_QUERY = re.compile(rb"(?:^|&)_(?:_ac|authenticator)")
+_PERSONAL_QUERY = re.compile(rb"(?:^|[&;])_(?:_ac|authenticator)")
 _DIGITS = re.compile(rb"[0-9]+")
 # As long as anything lives (RFC 9111, section 1.2.2).
 _EVER = 2**31
@@ -118,7 +121,7 @@ def _meaningless(name: bytes) -> bool:
 
 def asked(scope: Scope, rules: Rules) -> Optional[Asked]:
     """Return what a GET asks for; None if it is for Plone alone to answer."""
-    if _PERSONAL_QUERY.search(scope["query_string"]):
+    if scope["query_string"] and _is_personal(scope["query_string"]):
         return None
     telling: list[tuple[bytes, bytes]] = []
     own: dict[bytes, bytes] = {}
@@ -145,6 +148,12 @@ def asked(scope: Scope, rules: Rules) -> Optional[Asked]:
     key = (scope["raw_path"], scope["query_string"], scope["scheme"], *telling)
     again = "no-cache" in wishes or ("max-age" in wishes and not seconds(wishes["max-age"].encode("latin-1")))
     return Asked(key, own.get(b"if-none-match"), own.get(b"if-modified-since"), again)
+
+
+def _is_personal(query: bytes) -> bool:
+    """Return whether a query logs in, proves who asks, or calls another method than the address says."""
+    plain = unquote_to_bytes(query) if b"%" in query else query
+    return bool(_PERSONAL_QUERY.search(plain)) or directives.named(query)
 
 
 def _wishes(own: dict[bytes, bytes]) -> dict[str, str]:

@@ -162,7 +162,7 @@ class Upstream:
         not to be from then until the answer, and is spared the task that waits for Plone in its stead; `promise` is
         for those who are never cancelled.
         """
-        kind = request_kind.kind(method, path, _content_type(fields) if method == "POST" else "")
+        kind = request_kind.kind(method, path, _content_type(fields) if method == "POST" else "", fields)
         lane = self._lanes[kind]
         seconds = seconds or self._settings.plone_seconds
         held = _Held(begins, together.whose[0] if together else whose or fields, background, together)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import Enum
+from typing import Iterable, Optional
+from urllib.parse import unquote
 
 from eduhub_bridge.upstream import directives
 
@@ -11,7 +14,7 @@ from eduhub_bridge.upstream import directives
 READING = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND", "TRACE"})
 # But the classic interface publishes, cuts and pastes with a GET. Such a link brings the proof that no other site has
 # sent the user, without which Plone writes nothing (plone.protect).
-_PROOF = "_authenticator="
+_PROOF = re.compile(r"(?:^|[&;])_authenticator(?:[:=&;]|$)")
 # plone.restapi services that answer a POST and change nothing: the query is too long for an address.
 _READING_POSTS = ("@querystring-search",)
 # These write, but no content: the time of a login, a token.
@@ -21,11 +24,19 @@ _SESSION_FORMS = ("login", "login_form", "failsafe_login", "failsafe_login_form"
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 # A call of XML-RPC, whose body names the method.
 _XML_RPC = "text/xml"
+# What clients and our edge send that says nothing of who asks; so do browsers' fields that begin with sec-.
+_OF_EVERYBODY = frozenset(
+    {"host", "user-agent", "accept", "accept-encoding", "accept-language", "accept-charset", "referer", "connection"}
+    | {"cache-control", "pragma", "dnt", "priority", "te", "upgrade-insecure-requests", "keep-alive", "via", "from"}
+    | {"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-request-id", "origin", "save-data"}
+)
 # Answers of a Plone that has refused a request, and with that its whole transaction. Not 400 or 409: some services
 # report what went wrong in their middle so.
 _REFUSALS = frozenset({401, 403, 404, 405})
 # They answer 404 also when only one of several user folders knows how to delete.
 _HALF_DONE = ("/@users", "/@groups")
+
+Fields = Iterable["tuple[str, str]"]
 
 
 class Kind(Enum):
@@ -36,13 +47,18 @@ class Kind(Enum):
     WRITE = "write"
 
 
-def kind(method: str, path: str, content_type: str = "") -> Kind:
-    """Return what a request with this method and path, as sent to Plone, does; WRITE for what is not known."""
+def kind(method: str, path: str, content_type: str = "", fields: Optional[Fields] = None) -> Kind:
+    """Return what a request with this method and path, as sent to Plone, does; WRITE for what is not known.
+
+    A link that writes does nothing for a client of whom its `fields` say nothing: it takes no place of those who write.
+    """
     target, _, query = path.partition("?")
-    if query and directives.named(query.encode("latin-1", "replace")):
-        return Kind.WRITE  # the service is another than it seems
+    calls = bool(query) and directives.named(query.encode("latin-1", "replace"))  # another service than it seems
     if method in READING:
-        return Kind.WRITE if _PROOF in path else Kind.READ
+        writes = query and (calls or _proves(query))
+        return Kind.WRITE if writes and (fields is None or _may_be_known(fields, query)) else Kind.READ
+    if calls:
+        return Kind.WRITE
     if method == "POST" and _XML_RPC not in content_type.lower():
         service = target.rpartition("/")[2]
         if service in _READING_POSTS:
@@ -52,6 +68,18 @@ def kind(method: str, path: str, content_type: str = "") -> Kind:
         if service.removeprefix("@@") in _SESSION_FORMS and content_type.lower().startswith(_FORMS):
             return Kind.SESSION
     return Kind.WRITE
+
+
+def _proves(query: str) -> bool:
+    """Return whether a query has the proof, in any spelling that Zope takes for its name."""
+    return bool(_PROOF.search(unquote(query, "latin-1").lower() if "%" in query else query.lower()))
+
+
+def _may_be_known(fields: Fields, query: str) -> bool:
+    """Return whether Plone may know who asks: by credentials, or by any field that not every browser sends."""
+    return "__ac" in unquote(query, "latin-1") or any(
+        name not in _OF_EVERYBODY and not name.startswith("sec-") for name, _ in fields
+    )
 
 
 def refused(path: str, status: int) -> bool:
