@@ -66,10 +66,10 @@ def run_exit(returned: int, outcome: Outcome | None) -> int:
 
 
 def partly(hosts: Iterable[Host]) -> bool:
-    """Whether a run moved some of the hosts, and not all of them came to where it was to take them."""
+    """Whether a run took some of the hosts to where it was to take them, and not all."""
     found = list(hosts)
     codes = [host_exit(host) for host in found]
-    return set(codes) != {DONE} and any(host.moved and code == DONE for host, code in zip(found, codes, strict=True))
+    return set(codes) != {DONE} and any(host.advanced and code == DONE for host, code in zip(found, codes, strict=True))
 
 
 def fleet_exit(returned: int, outcome: Outcome | None) -> int:

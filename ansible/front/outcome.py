@@ -73,6 +73,13 @@ class Host:
         return "shift" in self.phases or bool((self.patch or {}).get("ended"))
 
     @property
+    def advanced(self) -> bool:
+        """Whether this run, once it is done, has taken the host from where it was: it moved it, confirmed what it
+        serves, or undid an interrupted run.
+        """
+        return self.moved or not {"begin", "confirm"}.isdisjoint(self.changed_in)
+
+    @property
     def begun(self) -> bool:
         """Whether the host may hold the lock of this run."""
         return "begin" in (self.phase, *self.phases)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from front.exit_codes import DONE
 from front.outcome import Host
 from front.request import Request
 
@@ -42,7 +43,7 @@ def _about(host: Host, request: Request) -> tuple[str, list[str]]:
         return _about_update(host, request)
     if not host.begun:
         return f"in {host.phase}, before a rollout began there.", [request.command]
-    if host.phase == "end":
+    if host.phase == "end" or _confirmed(host):
         return "after its release was confirmed: the new release is live. A lock that is left expires.", [status]
     if host.phase in SHIFTING or not SHIFTING.isdisjoint(host.phases):
         text = (
@@ -55,6 +56,12 @@ def _about(host: Host, request: Request) -> tuple[str, list[str]]:
     resume = [request.without_recovery("--resume")] if request.verb == "upgrade" else []
     text = "before traffic was shifted. The live release is unchanged and stays live."
     return text, [*resume, request.without_recovery("--take-over")]
+
+
+def _confirmed(host: Host) -> bool:
+    """Whether its last rollout was confirmed. A rollback after that is another one."""
+    last = [phase for phase in (*host.phases, host.phase) if phase in {"begin", "confirm"}][-1:]
+    return last == ["confirm"] and host.exits.get("confirm") == DONE
 
 
 def _about_update(host: Host, request: Request) -> tuple[str, list[str]]:

@@ -41,10 +41,13 @@ def mixed_lines(hosts: Mapping[str, Host], request: Request, width: int) -> list
         return []
     found = pythons(hosts)
     newest = max(found, key=lambda python: max(_release(hosts[name]) for name in found[python]))
-    commands = [request.invoke("upgrade", "--python", minor(newest), "--resume")]
-    if all(_ready(hosts[name]) for name in found[newest]):
-        commands.append(request.invoke("rollback", limit=",".join(found[newest])))
-    return [*wrapped(text, width), *next_lines(commands)]
+    return [*wrapped(text, width), *next_lines(_ends_mixed(newest, found[newest], hosts, request))]
+
+
+def _ends_mixed(python: str, serve: Sequence[str], hosts: Mapping[str, Host], request: Request) -> list[str]:
+    """Return what gives `python` to all hosts, and what takes it from those that `serve` it."""
+    back = [request.invoke("rollback", limit=",".join(serve))] if all(_ready(hosts[name]) for name in serve) else []
+    return [request.invoke("upgrade", "--python", minor(python), "--resume"), *back]
 
 
 def _release(host: Host) -> str:
@@ -68,24 +71,32 @@ def ending(
         return []
     why = why or ("The run was interrupted." if interrupted else "")
     fix = "" if interrupted else "Fix the cause, then try again."
-    done = [name for name, host in hosts.items() if host.moved and not host.waiting and host_exit(host) == DONE]
+    done = [name for name, host in hosts.items() if host.advanced and not host.waiting and host_exit(host) == DONE]
     unreachable = [name for name, host in hosts.items() if host.unreachable]
     lines = {
         REVERTED: ["Reverted: each host that was touched serves its previous release again.", why, mixed(hosts), fix],
         REFUSED: ["Refused: nothing was touched.", why, mixed(hosts), fix],
-        NEEDS_PERSON: [f"Halted: {why}" if why else _unfinished(request), mixed(hosts)],
+        NEEDS_PERSON: [f"Halted: {why}" if why else _unfinished(request, done), mixed(hosts)],
     }[code]  # fmt: skip
     if code == NEEDS_PERSON:
-        rolled_back = done if request.verb == "rollback" else []  # a second rollback would undo the first
-        again = _without(request, rolled_back).command
-        commands = [request.without_recovery("--resume") if request.verb == "upgrade" else again]
-        back = done and not rolled_back and all(_ready(hosts[name]) for name in done)
-        commands += [request.invoke("rollback", limit=",".join(done))] if back else []
-        commands += [request.status]
+        commands = [*_commands(request, hosts, done), request.status]
     else:
         commands = [request.command]
         commands += [_without(request, unreachable).command] if code == REFUSED and unreachable else []
     return [*wrapped(" ".join(filter(None, lines)), width), *next_lines(commands)]
+
+
+def _commands(request: Request, hosts: Mapping[str, Host], done: Sequence[str]) -> list[str]:
+    """Return what brings hosts that a run left apart together again; `done`: those that it took where it was to."""
+    if request.verb == "confirm":  # a second one is refused: what the others lack is the release
+        python = (hosts[done[0]].status or {}).get("python") if done and mixed(hosts) else None
+        return _ends_mixed(str(python), done, hosts, request) if python else []
+    rolled_back = done if request.verb == "rollback" else []  # a second rollback would undo the first
+    again = _without(request, rolled_back).command
+    commands = [request.without_recovery("--resume") if request.verb == "upgrade" else again]
+    moved = [name for name in done if hosts[name].moved]
+    back = moved and not rolled_back and all(_ready(hosts[name]) for name in moved)
+    return [*commands, *([request.invoke("rollback", limit=",".join(moved))] if back else [])]
 
 
 def _without(request: Request, hosts: Sequence[str]) -> Request:
@@ -94,7 +105,9 @@ def _without(request: Request, hosts: Sequence[str]) -> Request:
     return request.limited(limit) if hosts else request
 
 
-def _unfinished(request: Request) -> str:
+def _unfinished(request: Request, done: Sequence[str]) -> str:
+    if request.verb == "confirm" and done:
+        return f"This run confirmed the release on {listed(done)} alone."
     if request.verb == "host.patch":
         return "Not every host was updated."
     return f"Not every host {'was rolled back' if request.verb == 'rollback' else 'has the release'}."

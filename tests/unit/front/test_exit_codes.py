@@ -92,7 +92,20 @@ def test_the_worst_host_decides(codes, code):
 FINE, REFUSED = Host(phases=("begin",)), Host(phases=("begin",), failed="begin")
 MOVED = Host(phases=("begin", "shift", "confirm"), exits={"confirm": 0})
 BACK = Host(phases=("begin", "prove", "revert"), failed="prove", exits={"prove": 1, "revert": 1})
+CONFIRMED = Host(phases=("confirm",), changed_in=("confirm",), exits={"confirm": 0})
+NOT_WAITING = Host(phases=("confirm",), failed="confirm", exits={"confirm": 2})
+EXPIRED = Host(phases=("confirm",), failed="confirm", exits={"confirm": 1})
+UNDONE = Host(phases=("begin", "verify"), changed_in=("begin",), exits={"begin": 0})
 RUNS = {
+    "one host was confirmed, and another one awaited nothing": (
+        2, Outcome({"a": NOT_WAITING, "b": CONFIRMED}, ended=True), 3,
+    ),
+    "one host was confirmed, and another one went back": (2, Outcome({"a": CONFIRMED, "b": EXPIRED}, ended=True), 3),
+    "each host was confirmed": (0, Outcome({"a": CONFIRMED, "b": CONFIRMED}, ended=True), 0),
+    "no host awaited a confirmation": (2, Outcome({"a": NOT_WAITING, "b": NOT_WAITING}, ended=True), 2),
+    "an interrupted run was undone on one host, and another one was refused": (
+        2, Outcome({"a": UNDONE, "b": REFUSED}, ended=True), 3,
+    ),
     "all is well": (0, Outcome({"a": FINE}, ended=True), 0),
     "one of two hosts was refused": (2, Outcome({"a": FINE, "b": REFUSED}, ended=True), 2),
     "one host was moved, and the next one went back": (2, Outcome({"a": MOVED, "b": BACK}, ended=True), 3),

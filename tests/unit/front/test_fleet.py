@@ -209,6 +209,44 @@ def test_hosts_are_left_out_with_the_separator_that_the_limit_has(limit, rest):
     assert lines[1] == f"Next: ./invoke rollback --inventory campus --limit {rest}"
 
 
+def test_a_rollback_that_ended_an_interrupted_run_on_a_host_is_not_offered_there_again():
+    """It would take that host one release further, though no shift moved its traffic."""
+    back = {
+        "b1": Host(phases=["begin", "verify"], changed_in=["begin"], exits={"begin": 0}, status=serves("3.9.2")),
+        "b2": replace(ROLLED["refused"], status=serves("3.11.2")),
+    }
+    lines = ending(Request("rollback", "campus"), back, 3, "", 110)
+    assert lines[1] == "Next: ./invoke rollback --inventory campus --limit 'all:!b1'"
+
+
+def test_hosts_that_were_confirmed_beside_others_are_named_with_what_ends_the_mixed_fleet():
+    confirmed = Host(phase="confirm", phases=["confirm"], changed=1, changed_in=["confirm"], exits={"confirm": 0})
+    hosts = {
+        "b1": replace(ROLLED["refused"], phases=["confirm"], failed="confirm", status=serves("3.9.2")),
+        "b2": replace(confirmed, status=serves("3.11.2")),
+        "b3": replace(confirmed, status=serves("3.11.2")),
+    }
+    assert ending(Request("confirm", "campus"), hosts, 3, "", 110) == [
+        "This run confirmed the release on b2, b3 alone. Mixed fleet: Python 3.9.2 on b1; Python 3.11.2 on b2, b3.",
+        "Next: ./invoke upgrade --python 3.11 --resume --inventory campus",
+        "      ./invoke rollback --inventory campus --limit b2,b3",
+        "      ./invoke status --inventory campus",
+    ]
+
+
+def test_no_rollback_is_offered_for_a_host_that_an_upgrade_only_freed_of_an_interrupted_run():
+    freed = Host(phases=["begin", "verify"], changed_in=["begin"], exits={"begin": 0}, status=serves("3.11.2"))
+    lines = ending(Request("deploy", "campus"), {"b1": freed, "b2": ROLLED["refused"]}, 3, "", 110)
+    assert [line.split()[-3] for line in lines[1:]] == ["deploy", "status"]
+
+
+def test_a_confirmation_that_was_given_before_leaves_nothing_but_the_status_to_look_at():
+    confirmed = Host(phases=["confirm"], changed_in=["confirm"], exits={"confirm": 0}, status=serves("3.11.2"))
+    hosts = {"b1": replace(confirmed, changed_in=[], failed="confirm", exits={"confirm": 2}), "b2": confirmed}
+    lines = ending(Request("confirm", "campus"), hosts, 3, "", 110)
+    assert lines[1:] == ["Next: ./invoke status --inventory campus"]
+
+
 def test_a_fleet_that_was_mixed_before_is_named_though_all_that_was_touched_went_back():
     before = {"b1": replace(ROLLED["reverted"], status=serves("3.9.2")), "b2": Host(status=serves("3.11.2"))}
     text = " ".join(ending(REQUEST, before, 1, "1 host failed.", 110))

@@ -49,6 +49,23 @@ def test_an_upgrade_disconnected_in(host, words, commands):
     assert (following, host_exit(host)) == (commands, 3)
 
 
+CONFIRMED = Host(phases=("begin", "shift", "verify", "confirm"), exits={"begin": 0, "confirm": 0})
+
+
+@pytest.mark.parametrize("phase", ["status", "verify"])
+def test_a_host_that_is_lost_once_it_was_confirmed_is_not_told_to_roll_back_by_itself(phase):
+    """As in the soak time of its wave."""
+    text, commands = about(UPGRADE, CONFIRMED.then(disconnected(phase, until=None)))
+    assert text.startswith("a: disconnected after its release was confirmed: the new release is live.")
+    assert commands == ["./invoke status"]
+
+
+@pytest.mark.parametrize("phases", [("begin",), ("begin", "shift"), ("begin", "shift", "verify")])
+def test_a_host_that_is_lost_while_it_is_rolled_back_after_that_is_no_confirmed_one(phases):
+    host = CONFIRMED.then(disconnected(phases[-1], *phases[:-1]))
+    assert "its release was confirmed" not in about(Request("rollback"), host)[0]
+
+
 def test_the_deadline_is_named_and_an_unknown_one_is_not_made_up():
     assert f" {UNTIL} " in about(UPGRADE, disconnected("shift", *ROLLED))[0]
     assert " after its deadline" in about(UPGRADE, disconnected("shift", *ROLLED, until=None))[0]

@@ -102,6 +102,15 @@ def test_a_confirmation_that_comes_too_late_is_told_what_happened(held):
         pending(held.host)
 
 
+def test_a_refused_confirmation_says_what_the_host_serves(live, monkeypatch, capsys):
+    """Beside other hosts that were confirmed, it is one part of a mixed fleet."""
+    monkeypatch.setattr("eduhub_pilot.cli.make_host", lambda *_: live.host)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert main(["confirm"]) == 2
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["code"], answer["status"]["python"]) == ("not_awaiting_confirmation", "3.9.2")
+
+
 def test_nothing_waits_while_traffic_still_moves(live):
     live.begin("run-2", "upgrade", python="3.11")
     with ends("not_awaiting_confirmation"):
@@ -123,6 +132,38 @@ def test_a_rollback_to_a_named_release_does_not_break_into_a_hold(held):
 def test_an_upgrade_by_somebody_else_is_kept_out_of_a_hold(held):
     with ends("lock_held"):
         held.begin("run-3", "upgrade", owner="bob@lab", python="3.11")
+
+
+@pytest.mark.parametrize("owner", ["ana@desk", "bob@lab"])
+@pytest.mark.parametrize("words", [{"python": "3.11"}, {}], ids=["the same Python", "no Python named"])
+def test_a_held_upgrade_that_is_resumed_leaves_a_host_that_awaits_its_confirmation_as_it_is(held, owner, words):
+    """As a halted fleet is told to: traffic taken away from hosts that have the release would begin it anew there."""
+    state, lock, notes = held.store.state(), held.store.lock(), len(held.store.journal()[0])
+    outcome = held.begin("run-3", "upgrade", owner=owner, resume=True, hold=True, **words)
+    assert (outcome.code, outcome.data["action"], outcome.changed) == ("awaiting_confirmation", "none", False)
+    assert (outcome.data["release"], outcome.data["slot"]) == (state.rollout.release, state.rollout.slot)
+    assert outcome.next == [["./invoke", "confirm"], ["./invoke", "rollback"]]
+    assert (held.haproxy.weight, held.store.state(), held.store.lock()) == (100, state, lock)
+    assert len(held.store.journal()[0]) == notes
+    held.clock.sleep(61)
+    held.goes_on()
+    assert given_back(held), "its deadline is the one it had"
+
+
+def test_a_held_upgrade_whose_shift_died_is_resumed_from_the_gates(held):
+    held.engine.containers.pop("eduhub-shift")
+    outcome = held.begin("run-3", "upgrade", python="3.11", resume=True, hold=True)
+    assert (outcome.code, outcome.data["action"], held.haproxy.weight) == ("resumed", "roll", 0)
+
+
+def test_a_resumption_that_confirms_by_itself_goes_through_the_gates_again(held):
+    assert held.begin("run-3", "upgrade", python="3.11", resume=True).code == "resumed"
+
+
+@pytest.mark.parametrize("owner", ["ana@desk", "bob@lab"])
+def test_a_held_upgrade_to_another_target_does_not_stand_for_the_one_asked_for(held, owner):
+    with ends("resume_target_differs" if owner == "ana@desk" else "lock_held"):
+        held.begin("run-3", "upgrade", owner=owner, python="3.9", resume=True, hold=True)
 
 
 REFUSED: dict[str, dict] = {

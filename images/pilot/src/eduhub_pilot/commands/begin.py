@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from eduhub_pilot.adapters.host import Host
+from eduhub_pilot.commands.hold import hold
 from eduhub_pilot.gates.criteria import for_verb
-from eduhub_pilot.model.errors import EngineDownError, PilotError, ProxyDownError, RefusedError
+from eduhub_pilot.model.errors import EngineDownError, FailedError, PilotError, ProxyDownError, RefusedError
 from eduhub_pilot.model.facts import SHIFT, Image, Slot, other
 from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.model.release import Record, Spec, kept, make_record, parse_spec
@@ -72,6 +73,8 @@ def begin(host: Host, request: RunRequest, spec: Spec | None) -> Outcome:
     """Take the lock and record the release, or report that there is nothing to change; RefusedError changes nothing."""
     confirm_seconds(request.confirm_within, host.settings.confirm_seconds)
     with host.store.guard():
+        if waiting := _waiting(host, request):
+            return waiting
         opening = _open(host, request, spec)
         try:
             return _decide(host, request, spec, opening)
@@ -79,6 +82,27 @@ def begin(host: Host, request: RunRequest, spec: Spec | None) -> Outcome:
             if opening.lock and opening.admission.way != "resume":
                 host.store.free()
             raise RefusedError(error.code, f"{opening.admission.why} {error.message}".strip(), *error.next) from None
+
+
+def _waiting(host: Host, request: RunRequest) -> Outcome | None:
+    """Return that the host awaits its confirmation, where its run is what a held run resumes; None otherwise.
+
+    Whose run it is does not matter: nothing is changed, neither its deadline nor its lock.
+    """
+    state, lock = host.settled(host.store.state()), None
+    with suppress(RefusedError):  # a lock that cannot be read
+        lock = host.store.lock()
+    rollout = state.rollout
+    if not (request.resume and rollout and admission.awaits(request, rollout) and _watched(host, lock, rollout)):
+        return None
+    record = host.store.record(rollout.release)
+    if not admission.is_target(request, record):
+        return None
+    resumed_record(host, request, rollout)
+    with suppress(FailedError):  # its deadline comes just now
+        answer = hold(host, rollout.run)
+        return replace(answer, data={**_data(host, state, "none", rollout.slot, record.id, record), **answer.data})
+    return None
 
 
 def _open(host: Host, request: RunRequest, spec: Spec | None) -> Opening:

@@ -14,6 +14,7 @@ from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.model.state import HostState
 from eduhub_pilot.rollout.messages import ended, serving
 from eduhub_pilot.rollout.revert import failed
+from eduhub_pilot.rollout.status import status
 from eduhub_pilot.rollout.summary import summed
 
 
@@ -25,7 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(host: Host, options: argparse.Namespace) -> Outcome:
     """Run the command."""
-    outcome = confirm_and_free(host, options.run, options.owner) if options.run else pending(host, options.owner)
+    if options.run:
+        return summed(host, options.run, confirm_and_free(host, options.run, options.owner))
+    try:
+        outcome = pending(host, options.owner)
+    except PilotError as error:
+        with suppress(PilotError, OSError):  # beside hosts that were confirmed, it may be the other part of a fleet
+            error.data.setdefault("status", status(host).data["status"])
+        raise
     return summed(host, outcome.data["run"], outcome)
 
 

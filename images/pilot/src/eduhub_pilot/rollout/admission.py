@@ -97,6 +97,11 @@ def is_undo(request: RunRequest, rollout: Rollout) -> bool:
     return request.verb == "rollback" and request.to is None and rollout.verb != "rollback"
 
 
+def awaits(request: RunRequest, rollout: Rollout) -> bool:
+    """Return whether `rollout` has come to where a held run of the same verb ends: a person is to confirm it."""
+    return request.hold and rollout.hold and rollout.step == "shifted" and rollout.verb == request.verb
+
+
 def has_no_target(request: RunRequest, state: HostState) -> bool:
     """Return whether a rollback has no target before the live release: ending an interrupted rollback was all."""
     return request.verb == "rollback" and request.to is None and state.live is not None and state.last_good is None
@@ -253,9 +258,14 @@ def idle(state: HostState) -> Slot:
     return other(state.live.slot) if state.live else "blue"
 
 
+def is_target(request: RunRequest, record: Record) -> bool:
+    """Return whether a request that names a Python, or a release, names that of `record`."""
+    return (not request.python or request.python == record.python) and (not request.to or request.to == record.id)
+
+
 def same_target(request: RunRequest, rollout: Rollout, record: Record) -> None:
     """Raise RefusedError when a run is resumed with another target."""
-    if (request.python and request.python != record.python) or (request.to and request.to != record.id):
+    if not is_target(request, record):
         asked = f"--python {request.python}" if request.python else f"--to {request.to}"
         raise RefusedError(
             "resume_target_differs",
