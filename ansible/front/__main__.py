@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from front import addons, draining, images, inventory, kit, patching, planning, signing, trace
 from front.documented import Documented, documented, read
-from front.exit_codes import DONE, NEEDS_PERSON, REFUSED, fleet_exit, partly, run_exit
+from front.exit_codes import DONE, NEEDS_PERSON, REFUSED, fleet_exit, partly, run_exit, waits
 from front.fleet import FLEET, FRONT, Fleet, bridges, fleet_of, in_group, played_on, policy_of
 from front.inventory import Target
 from front.ladder import Ladder, ended_lines, ends, today
@@ -32,6 +32,7 @@ from front.play import Played, Run, Signals, note, play, recover, show
 from front.refusal import RefusalError
 from front.report import files
 from front.request import Request
+from front.turns import Turns
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PATCH = "host.patch"
@@ -407,7 +408,8 @@ def played(
         show(closing.header(request, names, run.id, check=run.check))
     fleet = fleet_of(request, hosts)
     waves = Fleet(run, [host.name for host in fleet], options.policy) if fleet else None
-    done = waves.roll(signals) if waves else play(run, request.verb, signals)
+    rolled = waves or in_turn(run, hosts)
+    done = rolled.roll(signals) if rolled else play(run, request.verb, signals)
     if request.verb == PATCH and not run.check:
         done = patching.with_waiting(done)
     cut_off = done.outcome is None or not done.outcome.ended
@@ -421,6 +423,12 @@ def played(
     elif cut_off and done.interrupted and request.verb not in NOT_TAKEN_BACK:
         return hostless(request, REFUSED, [], data=run.json, interrupted=True)
     return closed(run, names, done, waves, [host.name for host in in_group(group_of(request.verb), hosts)])
+
+
+def in_turn(run: Run, hosts: Sequence[Target]) -> Turns | None:
+    """Return what rolls hosts back one after the other; None for another verb, and for a single host."""
+    names = [host.name for host in bridges(hosts)]
+    return Turns(run, names) if run.request.verb == "rollback" and len(names) > 1 and not run.check else None
 
 
 def group_of(verb: str) -> str:
@@ -476,13 +484,13 @@ def closed(run: Run, names: Sequence[str], done: Played, waves: Fleet | None, ne
         for line in closing.failure_lines(done.outcome, request, width):
             note(line)
         over = ends(done.outcome, ladder(), today())
-        show(json.dumps(closing.document(request.verb, done.outcome, code, over), indent=2))
+        show(json.dumps(closing.document(request.verb, done.outcome, code, over, names), indent=2))
     elif (traced := trace_table(done.outcome.hosts)) and code == DONE:
         show("", *traced)
     else:
         show(*(["", *traced] if traced else []))  # of those hosts that could be asked
         hosts, last = done.outcome.hosts, None
-        if waves or partly(hosts.values()):
+        if waves or partly(hosts.values()) or (request.verb == "rollback" and any(map(waits, hosts.values()))):
             why = waves.why if waves else ""
             last = ending(request, hosts, code, why, width, interrupted=done.interrupted)
         show(*closing.closing(request, names, done.outcome, code, width, interrupted=done.interrupted, fleet=last))

@@ -32,10 +32,14 @@ def header(request: Request, hosts: Sequence[str], run: str, *, check: bool = Fa
     return f"{request.verb}: {where} of inventory {request.inventory}, run {run}{changing}"
 
 
-def document(verb: str, outcome: Outcome, code: int, ends: Mapping[str, str | None]) -> dict[str, Any]:
+def document(
+    verb: str, outcome: Outcome, code: int, ends: Mapping[str, str | None], names: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return what `--json` prints: for status each host's status object, for other verbs the result of each host.
 
     Of hosts that gave no status, `failed` says why.
+
+    `names`: all hosts that were asked for; a run that did not succeed did not come to all of them.
 
     `ends`: of each host, since when its live Python has no security fixes, None while it has.
     """
@@ -47,15 +51,17 @@ def document(verb: str, outcome: Outcome, code: int, ends: Mapping[str, str | No
             for name, host in outcome.hosts.items() if host.status is None
         }  # fmt: skip
         return {**answers, "failed": silent} if silent else answers
-    hosts = {
-        name: {
-            "result": result_of(host), "exit": host_exit(host), "changed": host.changed, "failed": host.failed,
-            "messages": [message.document() for message in host.messages], "status": host.status,
-            **{name: value for name in ON_DEMAND if (value := getattr(host, name)) is not None},
-        }
-        for name, host in outcome.hosts.items()
+    hosts = {name: _part(host) for name, host in outcome.hosts.items()}
+    left = [name for name in names if name not in hosts] if code else []
+    return {"hosts": {**hosts, **{name: {**_part(Host()), "result": result_of(None)} for name in left}}, "exit": code}
+
+
+def _part(host: Host) -> dict[str, Any]:
+    return {
+        "result": result_of(host), "exit": host_exit(host), "changed": host.changed, "failed": host.failed,
+        "messages": [message.document() for message in host.messages], "status": host.status,
+        **{name: value for name in ON_DEMAND if (value := getattr(host, name)) is not None},
     }  # fmt: skip
-    return {"hosts": hosts, "exit": code}
 
 
 def hostless_document(code: int, messages: Sequence[str], commands: Sequence[str] = ()) -> dict[str, Any]:
@@ -105,7 +111,8 @@ def closing(
         return lines + (["", *fleet] if fleet else [])
     if request.verb == "status" and (several := mixed_lines(outcome.hosts, request, width)):
         lines += ["", *several]
-    if gone and all(disconnected(host) for host in outcome.hosts.values() if host_exit(host) == code):
+    others = [host for name, host in outcome.hosts.items() if name not in gone]
+    if gone and not any(host.waiting or host_exit(host) for host in others):
         return lines  # nothing is left to say
     if code == REFUSED and not interrupted and needs_other_command(outcome):
         return [*lines, "", *wrapped("Refused: nothing was touched.", width)]

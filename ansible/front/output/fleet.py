@@ -91,11 +91,12 @@ def _commands(request: Request, hosts: Mapping[str, Host], done: Sequence[str]) 
     if request.verb == "confirm":  # a second one is refused: what the others lack is the release
         python = (hosts[done[0]].status or {}).get("python") if done and mixed(hosts) else None
         return _ends_mixed(str(python), done, hosts, request) if python else []
-    rolled_back = done if request.verb == "rollback" else []  # a second rollback would undo the first
-    again = _without(request, rolled_back).command
-    commands = [request.without_recovery("--resume") if request.verb == "upgrade" else again]
+    if request.verb == "rollback":  # a second one would undo the first, and what is lost has a command of its own
+        out = [name for name, host in hosts.items() if name in done or host.unreachable]
+        return [_without(request, out).command] if len(out) < len(hosts) else []
     moved = [name for name in done if hosts[name].moved]
-    back = moved and not rolled_back and all(_ready(hosts[name]) for name in moved)
+    back = moved and all(_ready(hosts[name]) for name in moved)
+    commands = [request.without_recovery("--resume") if request.verb == "upgrade" else request.command]
     return [*commands, *([request.invoke("rollback", limit=",".join(moved))] if back else [])]
 
 

@@ -52,6 +52,15 @@ def test_a_document_has_what_a_verb_was_to_list():
     assert ("backups" in a, "releases" in b) == (False, False)
 
 
+def test_hosts_that_a_failed_run_did_not_come_to_are_in_its_document():
+    failed = Outcome({"a": Host(phases=("begin",), failed="begin", exits={"begin": 2})}, ended=True)
+    hosts = closing.document("deploy", failed, 2, {}, ["a", "b"])["hosts"]
+    assert {name: host["result"] for name, host in hosts.items()} == {"a": "refused", "b": "untouched"}
+    assert hosts["b"].keys() == hosts["a"].keys()
+    # A host of a group that the verb does nothing to is no part of a success.
+    assert list(closing.document("deploy", Outcome({"a": Host()}, ended=True), 0, {}, ["a", "b"])["hosts"]) == ["a"]
+
+
 def test_where_no_host_has_a_result_the_document_says_why():
     assert closing.hostless_document(2, ["No such host."], ["sudo ./invoke deploy"]) == {
         "hosts": {}, "exit": 2, "messages": ["No such host."], "next": [["sudo", "./invoke", "deploy"]],
