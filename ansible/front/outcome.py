@@ -77,7 +77,8 @@ class Host:
         """Whether this run, once it is done, has taken the host from where it was: it moved it, confirmed what it
         serves, or undid an interrupted run.
         """
-        return self.moved or not {"begin", "confirm"}.isdisjoint(self.changed_in)
+        undid = "begin" in self.changed_in and "verify" in self.phases  # `begin` did that, and nothing was left to do
+        return self.moved or undid or "confirm" in self.changed_in
 
     @property
     def begun(self) -> bool:
