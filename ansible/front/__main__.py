@@ -352,7 +352,7 @@ def run_of(options: argparse.Namespace, names: Sequence[str]) -> Run:
     """Return a run of what the operator asked for, on the hosts `names`."""
     return Run(
         request_of(options), options.path, CHECKOUT, options.verbose, options.check, options.json,
-        column=max(len(name) for name in names),
+        column=max(len(name) for name in names), several=len(names) > 1,
     )  # fmt: skip
 
 

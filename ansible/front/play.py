@@ -38,7 +38,8 @@ def new_id() -> str:
 class Run:
     """One run of one playbook.
 
-    `inventory`: the path of the request's inventory; `column`: the width of the host names. `only`: play on these hosts
+    `inventory`: the path of the request's inventory; `column`: the width of the host names; `several`: whether it is
+    about more than one. `only`: play on these hosts
     alone, side by side; without, on all that the request names. `canary`: the one that rehearses the rollback.
     `planned`: the fingerprint of each host in the plan that the run is held to. `serving`: the hosts of the inventory
     that take traffic, `idle`: those that are known to take none, where that was asked.
@@ -51,6 +52,7 @@ class Run:
     check: bool = False
     json: bool = False
     column: int = 9
+    several: bool = False
     only: Sequence[str] = ()
     canary: str = ""
     planned: Mapping[str, str] = field(default_factory=dict)
@@ -87,6 +89,7 @@ class Run:
             "EDUHUB_COLUMN": str(self.column),
             "EDUHUB_OUTCOME": str(outcome),
             "EDUHUB_REQUEST": self.request.to_json(),
+            "EDUHUB_SEVERAL": "1" if self.several else "0",
             "EDUHUB_SILENT": "1" if silent else "0",
             "LC_ALL": "C.UTF-8",
         }

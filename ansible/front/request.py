@@ -15,6 +15,8 @@ TYPED_AS = {"engine": ["deploy"], "releases": ["rollback", "--list"]}
 WITHOUT_HOSTS = frozenset(
     {"images.build", "images.verify", "lab.up", "lab.down", "bench", "check", "test", "lock", "openapi"}
 )
+# What ends a rollout on each host that it is typed for: a host that is told to has only itself in mind.
+ENDING = frozenset({"confirm", "rollback", "--take-over"})
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Request:
     """The verb and options of one command line.
 
     `values`: the variables that its options set (`eduhub_python`). `login`: its options for passwords, as typed.
+    `host`: one of several hosts, which is told what to type.
     """
 
     verb: str
@@ -29,6 +32,7 @@ class Request:
     limit: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
     login: Sequence[Sequence[str]] = ()
+    host: str = ""
 
     @classmethod
     def from_json(cls, text: str) -> Request:
@@ -58,6 +62,10 @@ class Request:
         """Return the same request for the hosts of `limit`."""
         return replace(self, limit=limit)
 
+    def of_host(self, host: str) -> Request:
+        """Return the same request, as one of its several hosts tells what to type."""
+        return replace(self, host=host)
+
     def same_hosts(self, arguments: Sequence[str], *, limit: str | None = None) -> str:
         """Return the command of an argument list; `./invoke` gets this request's --inventory and --limit.
 
@@ -65,6 +73,8 @@ class Request:
         already, stay as they are.
         """
         words = list(arguments)
+        if limit is None and self.host and not ENDING.isdisjoint(words):
+            limit = self.host
         if words[:1] == ["./invoke"] and len(words) > 1 and words[1] not in WITHOUT_HOSTS and words[1][:1] != "-":
             words += [word for pair in self._pairs(limit) if pair[0] not in words for word in pair]
         return shlex.join(words)

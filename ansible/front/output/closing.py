@@ -79,11 +79,12 @@ def left_out_line(hosts: Sequence[str]) -> str:
 
 def failure_lines(outcome: Outcome, request: Request, width: int) -> list[str]:
     """Return why hosts failed, each message below the name of its host."""
+    several = len(outcome.hosts) > 1
     return [
         f"{name}: {line}" if not number else f"  {line}"
         for name, host in outcome.hosts.items()
         for message in host.messages
-        for number, line in enumerate(rendered(message, request, width - 2))
+        for number, line in enumerate(rendered(message, request.of_host(name) if several else request, width - 2))
     ]
 
 

@@ -5,7 +5,7 @@ line for each of several. Anything else gets a line a step.
 
 It also writes what happened to the file named by EDUHUB_OUTCOME, for ansible/front to judge. With EDUHUB_SILENT=1 that
 is all it does: beside Ansible's own callback for `--verbose`, alone for `--json`. EDUHUB_REQUEST is what the operator
-asked for.
+asked for, EDUHUB_SEVERAL whether that is for several hosts.
 
 Task variables it reads:
 - `phase` (also of blocks, roles and plays) names the line;
@@ -109,6 +109,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
         self._colour = self._terminal and "NO_COLOR" not in os.environ
         self._column = int(os.environ.get("EDUHUB_COLUMN", "9"))
         self._request = Request.from_json(os.environ.get("EDUHUB_REQUEST", '{"verb": ""}'))
+        self._several = os.environ.get("EDUHUB_SEVERAL") == "1"
         self._hosts: defaultdict[str, HostRun] = defaultdict(HostRun)
         self._play_vars: dict[str, Any] = {}
         self._printing = threading.Lock()
@@ -232,17 +233,18 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
         state = "failed" if run.failures else "changed" if run.changes else "ok"
         plain = f"{run.changes} change{'s' * (run.changes != 1)}" if run.changes else "ok"
         messages = run.failures or [run.message or Message("", plain), *run.notes]
+        request = self._request.of_host(name) if self._several and run.failures else self._request
         left = f"{name:<{self._column}}  {run.phase:<{PHASE_COLUMN}}  "
         seconds = f"{time.monotonic() - run.started:.1f} s"
         width = columns() - len(left) - 4
         mark, colour = MARKS[state]
         mark = f"\033[{colour}m{mark}\033[0m" if self._colour else mark
         if width < SIDE_BY_SIDE:
-            lines = [line for each in messages for line in rendered(each, self._request, max(columns() - 4, NARROWEST))]
+            lines = [line for each in messages for line in rendered(each, request, max(columns() - 4, NARROWEST))]
             self._print(f"  {mark} {left.rstrip()}  {seconds}", *(f"    {line}" for line in lines))
         else:
             text = max(width - len(seconds) - 2, NARROWEST)
-            first, *more = [line for each in messages for line in rendered(each, self._request, text)] or [""]
+            first, *more = [line for each in messages for line in rendered(each, request, text)] or [""]
             self._print(f"  {mark} {left}{first:<{width - len(seconds)}}{seconds}")
             self._print(*(" " * (len(left) + 4) + line for line in more))
         run.ran = False

@@ -175,6 +175,28 @@ def test_a_host_has_ended_its_last_phase_when_the_next_host_begins(checkout, fro
     assert lines == [["b1", "begin"], ["b1", "confirm"], ["b2", "begin"], ["b2", "confirm"]]
 
 
+HELD = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - tell:
+        failed: true
+        stdout: '{"code":"lock_held","exit":2,"message":"ana holds the lock.","next":[["./invoke","rollback"]]}'
+      vars: {phase: begin}
+      when: inventory_hostname == 'b2'
+"""
+
+
+@pytest.mark.parametrize(("hosts", "ends"), [("b1: , b2: ", "--limit b2"), ("b2: ", "rollback")])
+def test_a_host_beside_others_is_told_to_roll_back_itself_alone(checkout, front, hosts, ends):
+    inventory = f"all:\n  vars: {{ansible_connection: local}}\n  hosts: {{{hosts}}}\n"
+    (checkout / "inventories/local/hosts.yml").write_text(inventory)
+    (checkout / "ansible/playbooks/deploy.yml").write_text(HELD)
+    _, printed, _ = front.run("deploy")
+    (told,) = [line for line in printed.splitlines() if "./invoke rollback" in line]
+    assert re.sub(r"  N s$", "", told).rstrip().endswith(ends)
+
+
 def in_order(printed: str) -> str:
     """Return the lines with those of one phase sorted by host: hosts answer in any order."""
     blocks = re.split(r"\n(?=  [✗✓●] |\n)", printed)

@@ -64,3 +64,22 @@ def test_next_commands_give_passwords_as_this_one_did():
     assert request.invoke("rollback") == f"./invoke rollback --inventory campus {login}"
     assert request.command == f"./invoke upgrade --inventory campus {login}"
     assert Request.from_json(request.to_json()) == request
+
+
+@pytest.mark.parametrize(
+    ("words", "limit"),
+    [
+        (["./invoke", "rollback"], " --limit b"),
+        (["./invoke", "confirm"], " --limit b"),
+        (["./invoke", "upgrade", "--python", "3.11", "--take-over"], " --limit b"),
+        (["./invoke", "rollback", "--list"], " --limit b"),
+        (["./invoke", "upgrade", "--python", "3.11", "--resume"], " --limit b:c"),
+        (["./invoke", "status"], " --limit b:c"),
+        (["./invoke", "images.build"], ""),
+        (["docker", "ps"], ""),
+    ],
+)
+def test_what_a_host_is_told_to_type_takes_no_other_host_back(words, limit):
+    """A lock that is held on one of several hosts must not lead to a rollback of all."""
+    told = Request("upgrade", "x", "b:c").of_host("b").same_hosts(words)
+    assert told.endswith(limit or words[-1])

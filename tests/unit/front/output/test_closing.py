@@ -45,6 +45,14 @@ def test_other_verbs_are_a_document_of_results_exit_codes_and_messages():
     ]  # fmt: skip
 
 
+def test_of_several_hosts_one_that_is_locked_names_no_rollback_of_all():
+    locked = Message("lock_held", "ana holds the lock.", (("./invoke", "rollback"), ("./invoke", "status")))
+    outcome = Outcome({"a": Host(failed="begin", messages=[locked]), "b": Host()}, ended=True)
+    assert closing.failure_lines(outcome, Request("upgrade", "x"), 80)[1:] == [
+        "  Next: ./invoke rollback --inventory x --limit a", "        ./invoke status --inventory x",
+    ]  # fmt: skip
+
+
 def test_a_document_has_what_a_verb_was_to_list():
     outcome = Outcome({"a": Host(releases=[{"id": "r1"}]), "b": Host(backups=[])}, ended=True)
     a, b = closing.document("releases", outcome, 0, {})["hosts"].values()
