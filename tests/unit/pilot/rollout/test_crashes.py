@@ -143,7 +143,7 @@ def test_a_pilot_killed_anywhere_leaves_a_legal_host(tmp_path: Path, verb: str, 
 def test_a_resumption_killed_anywhere_leaves_no_shift_that_is_started_for_ever(held, tmp_path_factory):
     for after in range(MANY):
         dead = held.fork(tmp_path_factory.mktemp("dead") / "host")
-        words = {"python": "3.11", "resume": True, "hold": True}
+        words = {"python": "3.11", "resume": True}
         if not dies(dead, lambda dead=dead, words=words: dead.begin("run-3", "upgrade", **words), after):
             assert after > 1
             return
