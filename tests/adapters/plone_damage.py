@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,61 @@ def wrong_order(writer: Writer, site: Site, directory: Path) -> str | None:
     return prove(backup, directory).document()["why"]
 
 
+class Ahead(datetime):
+    """A clock that is ahead, for what is in this process."""
+
+    days = 400
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:
+        return datetime.now(tz) + timedelta(days=cls.days)
+
+
+def ahead(writer: Writer, site: Site, directory: Path) -> dict[str, Any]:
+    """Return what becomes of backups behind one whose clock was ahead, with what they answer moved away."""
+    directory.mkdir()
+    first = make(site, directory, ABOUT, full=False, full_days=7)
+    writer.add()
+    next_second()
+    making.datetime = Ahead
+    try:
+        late = make(site, directory, ABOUT, full=False, full_days=7)
+    finally:
+        making.datetime = datetime
+    for path in list((directory / "database").glob("*.*")):  # as repozo would have named what it wrote then
+        if path.stem not in {Path(each["name"]).stem for each in first.whole()["database"]}:
+            path.rename(path.with_name(late.time.strftime("%Y-%m-%d-%H-%M-%S") + path.suffix))
+    writer.add()
+    next_second()
+    found: dict[str, Any] = {"refused": []}
+    for full in (False, True):
+        found["refused"].append(refusal(lambda full=full: make(site, directory, ABOUT, full=full, full_days=7)))
+    check, making.refuse_later = making.refuse_later, lambda *_: None
+    try:  # what repozo has written counts, whatever else is there
+        beside = prove(make(site, directory, ABOUT, full=False, full_days=7), directory)
+    finally:
+        making.refuse_later = check
+    found["beside"] = (beside.state, beside.id < late.id, beside.whole()["last_transaction"] == last(writer))
+    for path in [late.folder, *(directory / "database").glob(f"{late.time:%Y-%m-%d-%H-%M-%S}.*")]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    writer.add()
+    next_second()
+    found["again"] = make(site, directory, ABOUT, full=False, full_days=7).whole()["last_transaction"] == last(writer)
+    writer.add()
+    next_second()
+    database, making.save_database = making.save_database, lambda *words: making.needed_files(words[1])
+    try:
+        found["of before"] = refusal(lambda: make(site, directory, ABOUT, full=False, full_days=7))
+    finally:
+        making.save_database = database
+    return found
+
+
+def last(writer: Writer) -> str:
+    """Return the site's last transaction."""
+    return str(writer.database.storage.lastTransaction().hex())
+
+
 def held(site: Site) -> int:
     """Return how many objects a site's database holds; each has to be readable, with its blob."""
     with zodb.opened(site.database, blobs=site.blobs) as storage:
@@ -221,6 +277,8 @@ def main() -> None:
     found["after all"] = prove(first, directory).document()["why"]
     next_second()
     found["damages"]["wrong order"] = wrong_order(writer, site, directory)
+    next_second()
+    found["ahead"] = ahead(writer, site, folder / "ahead")
     next_second()
     writer.database.pack()
     packed = prove(make(site, directory, ABOUT, full=False, full_days=7), directory)

@@ -45,6 +45,13 @@ def test_a_restore_in_place_ends_with_the_old_data_or_the_new_wherever_it_is_kil
     }  # fmt: skip
 
 
+def test_behind_a_clock_that_was_ahead_no_backup_is_the_one_of_before(found: dict[str, Any]) -> None:
+    assert found["ahead"] == {
+        "refused": ["backup_time_ahead"] * 2, "beside": ["proven", True, True], "again": True,
+        "of before": "backup_failed",
+    }  # fmt: skip
+
+
 def test_a_second_backup_copies_only_what_is_new(found: dict[str, Any]) -> None:
     assert [found[name]["full"] for name in ("first", "second")] == [True, False]
     assert found["second"]["added"] < found["first"]["added"]

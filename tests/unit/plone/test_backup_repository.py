@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +11,16 @@ import pytest
 
 from eduhub_plone.backup.errors import DamagedError, RefusedError
 from eduhub_plone.backup.files import blobs_in, linked, need_space, shown
-from eduhub_plone.backup.repository import ID_FORMAT, backups, chosen, clean, remove, superfluous, write_manifest
+from eduhub_plone.backup.repository import (
+    ID_FORMAT,
+    backups,
+    chosen,
+    clean,
+    refuse_later,
+    remove,
+    superfluous,
+    write_manifest,
+)
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 NOON = "20261129T120000Z"
@@ -100,6 +110,34 @@ def test_old_backups_go_but_for_the_newest_that_are_proven(tmp_path: Path) -> No
     remove(tmp_path, found)
     assert sorted(each.id for each in backups(tmp_path)) == sorted(kept)
     assert not list(tmp_path.glob(".unfinished*"))
+
+
+@pytest.mark.parametrize("part", ["2027-01-01-00-00-00.fsz", "2027-01-01-00-00-00.deltafsz"])
+def test_a_time_that_is_yet_to_come_is_refused_with_all_that_would_have_to_go(tmp_path: Path, part: str) -> None:
+    """Behind a clock that was ahead, repozo goes on from what is ahead of all that comes."""
+    made(tmp_path, 1, 0)
+    refuse_later(backups(tmp_path), tmp_path / "database", NOW)
+    (needing,), (ahead,) = made(tmp_path, 2, parts=(part,)), made(tmp_path, -400)
+    with pytest.raises(RefusedError) as refused:
+        refuse_later(backups(tmp_path), tmp_path / "database", NOW)
+    assert refused.value.code == "backup_time_ahead"
+    names = refused.value.message.rpartition(": ")[2].split(", ")
+    assert names == [needing, ahead, "database/2027-01-01-00-00-00.*", "database/2028-01-03-12-00-00.*"]
+    for name in names:
+        for path in tmp_path.glob(name):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    refuse_later(backups(tmp_path), tmp_path / "database", NOW)
+
+
+def test_a_part_that_no_backup_needs_is_refused_too_and_a_missing_repository_is_not(tmp_path: Path) -> None:
+    refuse_later([], tmp_path / "database", NOW)
+    (tmp_path / "database").mkdir()
+    for name in ("2026-11-29-12-00-00.fsz", "lost+found", "readme"):
+        (tmp_path / "database" / name).touch()
+    refuse_later([], tmp_path / "database", NOW)
+    (tmp_path / "database/2026-11-29-12-00-01.index").touch()
+    with pytest.raises(RefusedError, match="2026-11-29-12-00-01"):
+        refuse_later([], tmp_path / "database", NOW)
 
 
 def test_a_part_of_the_database_goes_with_the_last_backup_that_needs_it(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_a_configuration_of_haproxy_that_was_edited_by_hand_is_named(live):
 
 @pytest.mark.parametrize(
     ("days", "age", "expected"),
-    [(0, None, []), (0, 9, []), (7, 6.9, []), (7, 7.1, ["backup_old"]), (7, None, ["backup_old"])],
+    [(0, None, []), (0, 9, []), (7, 6.9, []), *((7, age, ["backup_old"]) for age in (7.1, -1, None))],
 )
 def test_an_upgrade_wants_a_backup_that_is_as_new_as_the_inventory_says(live, days, age, expected):
     if age is not None:

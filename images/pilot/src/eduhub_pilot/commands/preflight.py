@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
 
 from eduhub_pilot.adapters.host import Host
 from eduhub_pilot.adapters.memory import MEMORY, SLOT_MEMORY, available, size
+from eduhub_pilot.commands.plone.backup import recent
 from eduhub_pilot.gates.contract.gate import secret
 from eduhub_pilot.gates.contract.requests import credentials_of
 from eduhub_pilot.gates.criteria import criteria
@@ -201,8 +201,7 @@ def _backup(host: Host, days: float) -> Iterator[Finding]:
     if not days:
         return
     backup = host.store.backup()
-    age = host.clock.now() - datetime.fromisoformat(backup["time"]) if backup else None
-    if age is None or age > timedelta(days=days):
+    if not (backup and recent(host, backup, days)):
         found = f"The last proven backup of Plone is of {backup['time']}" if backup else "Plone has no proven backup"
         message = f"{found}, and plone_backup_max_age_days allows {days:g} days."
         yield Finding("backup_old", message, [["./invoke", "plone.backup"]])

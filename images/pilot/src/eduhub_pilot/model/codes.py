@@ -134,6 +134,7 @@ CODES: Mapping[str, Code] = {
     "backup_not_fresh": Code(2, "No proven backup holds Plone's data as it is now, which a restore would replace."),
     "backup_not_proven": Code(2, "The backup to restore has not been proven by a restore to scratch."),
     "backup_space_short": Code(2, "Too little space is free for a backup, a restore or a pack."),
+    "backup_time_ahead": Code(2, "A backup of Plone's data is of a time that is yet to come by the host's clock."),
     "backup_version_differs": Code(2, "The backup is of another version of Plone than the one that runs."),
     "backup_unknown": Code(2, "There is no backup from the requested time."),
     "certificate_unreadable": Code(2, "A TLS certificate of the edge cannot be read."),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import struct
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +21,8 @@ from ZODB.serialize import referencesf
 from ZODB.TimeStamp import TimeStamp
 from ZODB.utils import oid_repr, p64, u64
 
+# A Data.fs begins with one of these; each transaction with its id, its length without the last 8 bytes, and its status.
+MAGIC, HEADER, UNFINISHED = b"FS21", struct.Struct(">8sQc"), b"c"
 # Objects that stay in memory while all are loaded.
 CACHED = 2000
 # Of what is wrong, so much is told.
@@ -76,6 +80,19 @@ def last_transaction(path: Path, size: int) -> bytes:
         length = u64(file.read(8))
         file.seek(size - 8 - length)
         return file.read(8)
+
+
+def complete(path: Path) -> int:
+    """Return how many bytes of a Data.fs are whole transactions; a site may be writing the next one."""
+    with path.open("rb") as file:
+        size, end = os.fstat(file.fileno()).st_size, len(MAGIC)
+        while end + HEADER.size <= size:
+            file.seek(end)
+            _, length, status = HEADER.unpack(file.read(HEADER.size))
+            if status == UNFINISHED or length < HEADER.size or end + length + 8 > size:
+                break
+            end += length + 8
+    return end
 
 
 def when(tid: bytes) -> str:

@@ -24,7 +24,7 @@ from ZODB.scripts import repozo
 from . import database as zodb
 from .errors import BackupError, RefusedError
 from .files import BLOBS, DATA_FS, LAYOUT, blobs_in, digest, digest_of, linked, need_space, sync
-from .repository import ID_FORMAT, UNFINISHED, Backup, backups, clean, write_manifest
+from .repository import ID_FORMAT, PART_FORMAT, UNFINISHED, Backup, backups, clean, refuse_later, write_manifest
 
 SUMS = "blobs.sha256"
 ALL_TIME = "9999"
@@ -92,6 +92,7 @@ def make(site: Site, directory: Path, about: Mapping[str, Any], full: bool, full
     found = [each for each in backups(directory) if each.manifest is not None]
     foreign(found, about)
     now = datetime.now(timezone.utc)
+    refuse_later(backups(directory), directory / "database", now)
     full = full or not found or began(found) < now - timedelta(days=full_days)
     sound = None if full else next((each for each in reversed(found) if each.state != "damaged"), None)
     before = dict(blobs_in(sound.folder / "blobs")) if sound else {}
@@ -103,12 +104,13 @@ def make(site: Site, directory: Path, about: Mapping[str, Any], full: bool, full
     timer = Timer()
     with timer.step("database"):
         older = {file["name"] for each in found for file in each.whole()["database"]}
+        least = zodb.last_transaction(site.database, zodb.complete(site.database))
         files = save_database(site.database, directory / "database", full)
         new = [each for each in files if each.name not in older]
     with timer.step("blobs"):
         copied = save_blobs(site.blobs, unfinished, sound)
     with timer.step("check"):
-        fields = compared(site, files)
+        fields = compared(site, files, least)
     manifest = {
         **about, **fields, "id": now.strftime(ID_FORMAT), "time": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "full": files == new and not copied["blob_files_linked"], **copied, "seconds": timer.seconds,
@@ -124,7 +126,7 @@ def make(site: Site, directory: Path, about: Mapping[str, Any], full: bool, full
     os.sync()
     unfinished.rename(directory / manifest["id"])
     sync(directory)
-    return backups(directory)[-1]
+    return next(each for each in backups(directory) if each.id == manifest["id"])
 
 
 def foreign(found: Sequence[Backup], about: Mapping[str, Any]) -> None:
@@ -157,12 +159,13 @@ def identities(manifest: Mapping[str, Any]) -> set[str]:
 def began(found: Sequence[Backup]) -> datetime:
     """Return when the newest full copy of the database was made."""
     first = Path(found[-1].whole()["database"][0]["name"]).stem
-    return datetime.strptime(first, "%Y-%m-%d-%H-%M-%S").replace(tzinfo=timezone.utc)
+    return datetime.strptime(first, PART_FORMAT).replace(tzinfo=timezone.utc)
 
 
 def save_database(source: Path, repository: Path, full: bool) -> list[Path]:
     """Run repozo; return the files that a restore of now needs, in order: a full copy and what came after it."""
     repository.mkdir(exist_ok=True)
+    before = {path.name for path in repository.iterdir()}
     words = ["--backup", "--verbose", "--gzip", "--repository", str(repository), "--file", str(source)]
     ran = subprocess.run(
         [sys.executable, "-m", "ZODB.scripts.repozo", *words, *(["--full"] if full else [])],
@@ -175,7 +178,8 @@ def save_database(source: Path, repository: Path, full: bool) -> list[Path]:
             f"repozo could not copy the database of the running site (exit code {ran.returncode}): {last} "
             "No backup was made; the site is untouched.",
         )
-    return needed_files(repository)
+    written = {path.stem for path in repository.iterdir() if path.name not in before}
+    return needed_files(repository, max(written, default=ALL_TIME))  # it writes nothing where nothing is new
 
 
 def needed_files(repository: Path, until: str = ALL_TIME) -> list[Path]:
@@ -228,16 +232,22 @@ def sums(path: Path) -> dict[str, str]:
     return {line[66:]: line[:64] for line in path.read_text("utf-8").splitlines()}
 
 
-def compared(site: Site, files: Sequence[Path]) -> dict[str, Any]:
+def compared(site: Site, files: Sequence[Path], least: bytes) -> dict[str, Any]:
     """Return what the site holds, up to the transaction with which the copy ends. Raises BackupError.
 
-    The copy has to be, byte for byte, the beginning of the site's own file.
+    The copy has to be, byte for byte, the beginning of the site's own file, with the transaction `least` in it.
     """
     copy, size = unpacked(files)
     with site.database.open("rb") as stream:
         if digest(stream, size) != (copy, size):
             raise changed("its beginning is another now")
     tid = zodb.last_transaction(site.database, size)
+    if tid < least:
+        raise BackupError(
+            "backup_failed",
+            f"The copy of the database ends with transaction {tid.hex()}, and the site had {least.hex()} before it. "
+            "No backup was made; the site is untouched. --full makes a copy that goes on from none before.",
+        )
     with zodb.opened(site.database, stop=tid) as storage:
         found = zodb.contents(storage, tid, has_blob(site.blobs))
     return {

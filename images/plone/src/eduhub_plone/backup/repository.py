@@ -25,6 +25,9 @@ from .files import write_json
 SCHEMA = 1
 ID = re.compile(r"\d{8}T\d{6}Z")
 ID_FORMAT = "%Y%m%dT%H%M%SZ"
+# How repozo names the files of a backup, but for their ends.
+PART = re.compile(r"\d{4}(-\d\d){5}")
+PART_FORMAT = "%Y-%m-%d-%H-%M-%S"
 UNFINISHED = ".unfinished-"
 SCRATCH = ".scratch"
 # A copy that was fetched from a repository elsewhere is alone in a directory of backups of its own, below this one.
@@ -72,6 +75,10 @@ class Backup:
         indices = [Path(each).with_suffix(".index").name for each in names]
         return [*names, *(each for each in indices if (folder / each).exists())]
 
+    def stems(self) -> set[str]:
+        """Return the names of the files in database/ that a restore needs, without their ends."""
+        return {Path(file["name"]).stem for file in (self.manifest or {}).get("database", [])}
+
     def whole(self) -> Mapping[str, Any]:
         """Return the manifest. Raises DamagedError."""
         if self.manifest is None:
@@ -111,6 +118,25 @@ def read(path: Path, sealed: bool = True) -> dict[str, Any] | None:
         return None
     sound = isinstance(document, dict) and (not sealed or document.get("digest") == seal(document))
     return document if sound else None
+
+
+def refuse_later(found: Sequence[Backup], repository: Path, now: datetime) -> None:
+    """Raise RefusedError where a backup, or a part of one in `repository`, has a time after `now`.
+
+    The order of names is that of their times, so what is ahead would be the newest backup of all to come.
+    """
+    ahead = now.strftime(PART_FORMAT)
+    parts = {path.stem for path in repository.iterdir()} if repository.is_dir() else set()
+    later = sorted(stem for stem in parts if PART.fullmatch(stem) and stem > ahead)
+    needing = [each.id for each in found if each.time > now or not each.stems().isdisjoint(later)]
+    if later or needing:
+        names = ", ".join([*needing, *(f"{repository.name}/{stem}.*" for stem in later)])
+        raise RefusedError(
+            "backup_time_ahead",
+            f"Backups are of a time that is yet to come, or have parts of one: by the clock of this host it is "
+            f"{now:%Y-%m-%dT%H:%M:%SZ}. They would be taken for newer than what is new. Nothing was changed. Correct "
+            f"the clock; where it is right, move these out of the directory of backups: {names}",
+        )
 
 
 def chosen(found: Sequence[Backup], at: str) -> Backup:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from eduhub_pilot.commands.plone import backup, backups, pack, restore
 from eduhub_pilot.model.errors import FailedError, PilotError, RefusedError, SupersededError
 from eduhub_pilot.model.facts import Container, Look
-from eduhub_pilot.model.state import Lock
+from eduhub_pilot.model.state import Lock, stamp
 from eduhub_pilot.rollout.status import status
 
 BACKUP = {
@@ -179,6 +180,12 @@ def test_a_backup_that_is_new_enough_is_made_no_second_time(site, days, made):
     site.clock.sleep(12 * 3600)
     done = backup.run(site.host, options("run-10", within_days=days))
     assert (done.code, len(site.engine.worked)) == (("backup_proven", 2) if made else ("backup_recent", 1))
+
+
+def test_a_backup_whose_time_is_yet_to_come_is_not_new_enough(site):
+    """It was made while the clock was ahead: how old it is, is not known."""
+    site.store.save_backup({**BACKUP, "time": stamp(site.clock.now() + timedelta(days=400))})
+    assert backup.run(site.host, options(within_days=7.0)).code == "backup_proven"
 
 
 def test_a_pack_holds_the_lock_and_only_asks_the_process_that_has_the_database(site):

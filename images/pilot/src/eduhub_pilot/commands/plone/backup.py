@@ -70,5 +70,6 @@ def made(host: Host, options: argparse.Namespace, heart: Heart, *, full: bool = 
 
 
 def recent(host: Host, backup: Mapping[str, Any], days: float) -> bool:
-    """Return whether a backup was made at most `days` ago."""
-    return host.clock.now() - datetime.fromisoformat(backup["time"]) <= timedelta(days=days)
+    """Return whether a backup was made at most `days` ago. One whose time is yet to come has a time that is wrong."""
+    age = host.clock.now() - datetime.fromisoformat(backup["time"])
+    return timedelta(0) <= age <= timedelta(days=days)

@@ -28,6 +28,7 @@ NEXT: Mapping[str, Sequence[Sequence[str]]] = {
     "backup_failed": [["./invoke", "plone.backup"]],
     "backup_proven": [LIST],
     "backup_space_short": [["df", "-h"]],
+    "backup_time_ahead": [["timedatectl"], LIST],
     "backup_unknown": [LIST],
     "backup_version_differs": [["./invoke", "plone.backup"], LIST],
     "pack_failed": [["df", "-h"]],
