@@ -16,6 +16,7 @@ from eduhub_plone.backup.repository import (
     backups,
     chosen,
     clean,
+    of_version,
     refuse_later,
     remove,
     superfluous,
@@ -26,7 +27,9 @@ NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 NOON = "20261129T120000Z"
 
 
-def made(directory: Path, *days: float, proven: bool | None = True, parts: tuple[str, ...] = ()) -> list[str]:
+def made(
+    directory: Path, *days: float, proven: bool | None = True, parts: tuple[str, ...] = (), **more: str
+) -> list[str]:
     """Make backups that are so many days old, each with a full copy of the database of its own, and `parts`."""
     (directory / "database").mkdir(exist_ok=True)
     ids = []
@@ -35,7 +38,8 @@ def made(directory: Path, *days: float, proven: bool | None = True, parts: tuple
         names = (f"{when:%Y-%m-%d-%H-%M-%S}.fsz", *parts)
         folder = directory / when.strftime(ID_FORMAT)
         folder.mkdir()
-        write_manifest(folder / "manifest.json", {"id": folder.name, "database": [{"name": name} for name in names]})
+        database = [{"name": name} for name in names]
+        write_manifest(folder / "manifest.json", {"id": folder.name, "database": database, **more})
         for name in names:
             (directory / "database" / name).touch()
             (directory / "database" / name).with_suffix(".index").touch()
@@ -71,6 +75,32 @@ def test_a_time_without_a_backup_is_refused(tmp_path: Path, at: str, why: str) -
         chosen(backups(tmp_path), at)
     with pytest.raises(RefusedError, match="There is no backup"):
         chosen([], "")
+
+
+@pytest.mark.parametrize(
+    ("version", "other", "expected"),
+    [
+        ("6.0.13", False, 0),
+        ("6.1.4", False, 1),
+        ("6.1.4", True, 0),
+        ("6.0.13", True, 1),
+        (None, False, 1),
+        ("6.2.0", False, 1),
+    ],
+)
+def test_a_backup_of_the_version_in_question_is_meant_where_there_is_one(
+    tmp_path: Path, version: str | None, other: bool, expected: int
+) -> None:
+    ids = [*made(tmp_path, 2, plone="6.0.13"), *made(tmp_path, 1, plone="6.1.4")]
+    assert chosen(of_version(backups(tmp_path), version, other=other), "").id == ids[expected]
+
+
+def test_a_backup_of_an_unknown_version_is_one_of_each(tmp_path: Path) -> None:
+    made(tmp_path, 3, plone="6.0.13")
+    made(tmp_path, 2)
+    (newest,) = made(tmp_path, 1, plone="6.1.4")
+    (tmp_path / newest / "manifest.json").write_text("{")
+    assert [len(of_version(backups(tmp_path), "6.0.13", other=other)) for other in (False, True)] == [3, 2]
 
 
 def test_a_manifest_that_was_changed_is_none(tmp_path: Path) -> None:

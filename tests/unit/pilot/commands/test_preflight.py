@@ -11,7 +11,9 @@ import pytest
 
 from eduhub_pilot.commands import preflight as module
 from eduhub_pilot.commands.preflight import first, preflight
+from eduhub_pilot.model.facts import Container
 from eduhub_pilot.model.state import Lock, stamp
+from eduhub_pilot.rollout.plone import VERSION
 from eduhub_pilot.rollout.status import status
 
 
@@ -106,6 +108,15 @@ def test_an_upgrade_wants_a_backup_that_is_as_new_as_the_inventory_says(live, da
     outcome = preflight(live.host, "next", backup_days=days)
     assert found(outcome) == expected
     assert [each.next for each in outcome.findings] == [[["./invoke", "plone.backup"]]] * len(expected)
+
+
+@pytest.mark.parametrize(("was", "expected"), [("6.1.4", ["backup_old"]), ("6.0.13", []), (None, [])])
+def test_an_upgrade_wants_a_backup_of_the_version_that_serves(live, was, expected):
+    live.engine.containers["eduhub-plone"] = Container("eduhub-plone", "running", "x", {VERSION: "6.0.13"})
+    live.store.save_backup({"id": "x", "time": stamp(live.clock.now()), **({"plone": was} if was else {})})
+    outcome = preflight(live.host, "next", backup_days=7)
+    assert found(outcome) == expected
+    assert all("is of Plone 6.1.4, and 6.0.13 serves" in each.message for each in outcome.findings)
 
 
 def test_a_backup_that_holds_the_lock_is_waited_for_not_taken_over(live):

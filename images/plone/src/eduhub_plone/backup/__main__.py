@@ -25,7 +25,7 @@ from .make import Site, Timer, make, usable
 from .pack import pack, told
 from .pages import rendered
 from .prove import prove, restored
-from .repository import FETCHED, SCRATCH, Backup, backups, chosen, remove, superfluous
+from .repository import FETCHED, SCRATCH, Backup, backups, chosen, of_version, remove, superfluous
 
 VOLUME = Path("/data")
 DATA = place(VOLUME, plone_version())
@@ -241,7 +241,10 @@ def proved(options: argparse.Namespace) -> dict[str, Any]:
         if options.pages or options.migrate:
             found.update(rendered(scratch, os.environ, migrates=options.migrate))
 
-    backup = prove(chosen(backups(DIRECTORY), options.at), DIRECTORY, then)
+    # Without `at` what this image can read, or may migrate: an upgrade that was rolled back may have left others.
+    found_here = backups(DIRECTORY)
+    fitting = found_here if options.at else of_version(found_here, plone_version(), other=options.migrate)
+    backup = prove(chosen(fitting, options.at), DIRECTORY, then)
     raise_damaged(backup)
     document = backup.document()
     message = (
@@ -255,7 +258,8 @@ def proved(options: argparse.Namespace) -> dict[str, Any]:
 
 def paged(options: argparse.Namespace) -> dict[str, Any]:
     """Render a sample of a backup's pages."""
-    backup, timer = chosen(backups(DIRECTORY), options.at), Timer()
+    here = backups(DIRECTORY)
+    backup, timer = chosen(here if options.at else of_version(here, plone_version()), options.at), Timer()
     try:
         pages = rendered(restored(backup, DIRECTORY, timer), os.environ)["pages"]
     finally:

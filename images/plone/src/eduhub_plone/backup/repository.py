@@ -58,7 +58,7 @@ class Backup:
     def document(self) -> dict[str, Any]:
         """Return the backup for an answer."""
         known, proof = self.manifest or {}, self.proof or {}
-        names = ("time", "full", "size", "added", "last_transaction", "recovery_point", "counts", "seconds")
+        names = ("time", "plone", "full", "size", "added", "last_transaction", "recovery_point", "counts", "seconds")
         why = proof.get("why") if self.manifest else "Its manifest cannot be read, or was changed after it was written."
         return {
             "id": self.id, "state": self.state, "why": why, "proof_seconds": proof.get("seconds"),
@@ -137,6 +137,16 @@ def refuse_later(found: Sequence[Backup], repository: Path, now: datetime) -> No
             f"{now:%Y-%m-%dT%H:%M:%SZ}. They would be taken for newer than what is new. Nothing was changed. Correct "
             f"the clock; where it is right, move these out of the directory of backups: {names}",
         )
+
+
+def of_version(found: Sequence[Backup], version: str | None, *, other: bool = False) -> Sequence[Backup]:
+    """Return the backups that are of a `version` of Plone, or of any `other`; all of them where none is.
+
+    One whose version is not known is taken for both.
+    """
+    known = [(each, (each.manifest or {}).get("plone")) for each in found]
+    fitting = [each for each, its in known if None in (its, version) or (its != version) == other]
+    return fitting or found
 
 
 def chosen(found: Sequence[Backup], at: str) -> Backup:

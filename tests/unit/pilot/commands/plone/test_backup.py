@@ -14,6 +14,7 @@ from eduhub_pilot.commands.plone import backup, backups, pack, restore
 from eduhub_pilot.model.errors import FailedError, PilotError, RefusedError, SupersededError
 from eduhub_pilot.model.facts import Container, Look
 from eduhub_pilot.model.state import Lock, stamp
+from eduhub_pilot.rollout.plone import VERSION
 from eduhub_pilot.rollout.status import status
 
 BACKUP = {
@@ -186,6 +187,37 @@ def test_a_backup_whose_time_is_yet_to_come_is_not_new_enough(site):
     """It was made while the clock was ahead: how old it is, is not known."""
     site.store.save_backup({**BACKUP, "time": stamp(site.clock.now() + timedelta(days=400))})
     assert backup.run(site.host, options(within_days=7.0)).code == "backup_proven"
+
+
+UPGRADE = {"run": "run-8", "from": "6.0.13", "to": "6.1.4", "since": "2026-01-01T00:00:00Z"}
+
+
+def serve(site: Any, version: str) -> None:
+    """Let Plone of this version run."""
+    site.engine.containers["eduhub-plone"] = Container("eduhub-plone", "running", "sha256:plone", {VERSION: version})
+
+
+def test_no_backup_is_made_of_a_version_that_may_still_be_rolled_back(site):
+    """It would be the last proven one once the version of before, which cannot be restored from it, serves again."""
+    serve(site, "6.0.13")
+    backup.run(site.host, options())
+    serve(site, "6.1.4")
+    site.store.save_plone_upgrade(UPGRADE)
+    with pytest.raises(RefusedError) as refused:
+        backup.run(site.host, options("run-10", within_days=7.0))
+    assert (refused.value.code, site.store.lock()) == ("plone_upgrade_unconfirmed", None)
+    assert (len(site.engine.worked), site.store.backup()["plone"]) == (1, "6.0.13")
+    assert status(site.host).data["status"]["backup"]["id"] == BACKUP["id"]
+
+
+@pytest.mark.parametrize(
+    ("was", "code"), [("6.0.13", "backup_recent"), ("6.1.4", "backup_proven"), (None, "backup_recent")]
+)
+def test_a_backup_of_another_version_is_not_new_enough(site, was, code):
+    """One that was noted before versions were is taken as it was."""
+    serve(site, "6.0.13")
+    site.store.save_backup({**BACKUP, "time": stamp(site.clock.now()), **({"plone": was} if was else {})})
+    assert backup.run(site.host, options(within_days=7.0)).code == code
 
 
 def test_a_pack_holds_the_lock_and_only_asks_the_process_that_has_the_database(site):

@@ -12,8 +12,10 @@ from eduhub_pilot.adapters.host import Heart, Host
 from eduhub_pilot.commands.plone import copies, work
 from eduhub_pilot.model.copies import told
 from eduhub_pilot.model.errors import PilotError
+from eduhub_pilot.model.facts import PLONE
 from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.model.state import stamp
+from eduhub_pilot.rollout.plone import VERSION
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +42,7 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
         message = f"The last proven backup of Plone, {last['id']}, is not older than {options.within_days:g} days."
         return Outcome("backup_recent", message, False, {"backup": last})
     with work.locked(host, options.run, options.owner, "plone.backup") as heart:
+        work.refuse_unconfirmed(host)  # one of the new version is of no use to the old one, once that is back
         answer = made(host, options, heart, full=options.full)
     message, where = answer["message"], told(options.copy)
     if where:  # without the lock: a first copy may take hours, and a rollout goes on meanwhile
@@ -61,7 +64,8 @@ def made(host: Host, options: argparse.Namespace, heart: Heart, *, full: bool = 
             host.store.save_backup_failure(failure)
         raise
     backup = answer["backup"]
-    host.store.save_backup({name: backup[name] for name in ("id", "time", "state", "recovery_point")})
+    kept = {name: backup[name] for name in ("id", "time", "state", "recovery_point")}
+    host.store.save_backup({**kept, "plone": work.plone(host).labels.get(VERSION)})
     host.note(
         options.run, "backup", "proven", backup=backup["id"], seconds=backup["seconds"],
         proof_seconds=backup["proof_seconds"], removed=answer["removed"],
@@ -70,6 +74,19 @@ def made(host: Host, options: argparse.Namespace, heart: Heart, *, full: bool = 
 
 
 def recent(host: Host, backup: Mapping[str, Any], days: float) -> bool:
-    """Return whether a backup was made at most `days` ago. One whose time is yet to come has a time that is wrong."""
+    """Return whether a backup was made at most `days` ago, of the version of Plone that serves.
+
+    One whose time is yet to come has a time that is wrong.
+    """
     age = host.clock.now() - datetime.fromisoformat(backup["time"])
-    return timedelta(0) <= age <= timedelta(days=days)
+    return timedelta(0) <= age <= timedelta(days=days) and not foreign(host, backup)
+
+
+def foreign(host: Host, backup: Mapping[str, Any]) -> str | None:
+    """Return in words that a backup is of another version of Plone than the one that serves; None where it is not.
+
+    Nor where either is not known, as of a backup that was noted by an earlier release.
+    """
+    serves = host.engine.container(host.settings.container(PLONE))
+    was, now = backup.get("plone"), serves.labels.get(VERSION) if serves else None
+    return f"is of Plone {was}, and {now} serves" if was and now and was != now else None
