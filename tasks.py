@@ -8,9 +8,8 @@ from pathlib import Path
 
 from invoke.collection import Collection
 from invoke.context import Context
-from invoke.tasks import task
 
-from command_line import CommandLine, Hosts, LastingStream, ask_for_consent, beside, on_hosts, play, run
+from command_line import Hosts, LastingStream, ask_for_consent, beside, on_hosts, play, run
 from command_line.host import patch
 from command_line.images import (
     audit_images,
@@ -19,12 +18,14 @@ from command_line.images import (
     locks_of_versions,
     molecule,
     molecule_beside,
+    newest_python,
     sbom_images,
     sign_images,
     verify_images,
 )
 from command_line.kit import kit_engine, make_kit, verify_kit
 from command_line.plone import backup, backups, confirm_plone, lock_plone, pack, restore, rollback_plone, upgrade_plone
+from command_line.typed import CommandLine, refusal, task, typed_with, whole_seconds
 from lab.verbs import lab_down, lab_up
 
 ACCEPT_SLOWER = "measure a slower release and take it, as for an older Python"
@@ -63,6 +64,7 @@ def plan(
     accept_slower: bool = False, out: str = "",
 ) -> None:  # fmt: skip
     """Show what an upgrade would do to each host, and change nothing."""
+    whole_seconds("--confirm-within", confirm_within)
     values = {"python": python, "hold": hold, "confirm_within": confirm_within, "accept_slower": accept_slower}
     play(c, "plan", hosts, *(["--out", out] if out else []), **values)
 
@@ -79,6 +81,14 @@ def upgrade(
     resume: bool = False, accept_slower: bool = False, take_over: bool = False,
 ) -> None:  # fmt: skip
     """Upgrade the bridge to another Python, blue-green, without a failed request."""
+    if not (python or plan or resume):
+        newest = newest_python()
+        raise refusal(
+            f"upgrade asks for the Python: type --python {newest}. Other changes are rolled out by deploy, or by "
+            "upgrade --plan FILE, as plan --out FILE shows it.",
+            typed_with("--python", newest),
+        )
+    whole_seconds("--confirm-within", confirm_within)
     values = {"python": python, "hold": hold, "confirm_within": confirm_within, "resume": resume}
     flags = ["--plan", plan] if plan else []
     play(c, "upgrade", hosts, *flags, **values, accept_slower=accept_slower, take_over=take_over)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import difflib
 import functools
 import getpass
 import inspect
@@ -16,15 +15,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
 from invoke.context import Context
-from invoke.exceptions import Exit, ParseError, UnexpectedExit
-from invoke.program import Program
+from invoke.exceptions import Exit, UnexpectedExit
 from invoke.runners import Promise
-from invoke.tasks import task
+
+from command_line.typed import task
 
 
 def run(c: Context, *words: str, **env: str) -> None:
@@ -149,25 +147,6 @@ def on_hosts(called_as: str | None = None, **own: str) -> Callable[[Callable[...
         return task(name=called_as, help=told)(called)
 
     return decorated
-
-
-class CommandLine(Program):
-    """Invoke, but a mistyped command line is refused with exit code 2 and the next command."""
-
-    def parse_tasks(self) -> None:
-        """Parse the verbs and their options. Raises Exit for what cannot be parsed."""
-        try:
-            super().parse_tasks()
-        except ParseError as error:
-            verbs = [name for names in self.collection.task_names.items() for name in (names[0], *names[1])]
-            near = [match for word in self.argv[1:] for match in difflib.get_close_matches(word, verbs, n=1)]
-            flags = error.context.flags if error.context else {}
-            lone = [word for word, after in pairwise([*self.argv, "-"]) if word in flags and after[:1] == "-"]
-            empty = [word for word in lone if flags[word].takes_value]
-            what = f"{empty[0]} needs a value." if empty else str(error)
-            hint = f"Did you mean {near[0]}?" if near and near[0] not in self.argv else ""
-            commands = f"Next: ./invoke {near[0]}" if hint else "Next: ./invoke --list\n      ./invoke --help VERB"
-            raise Exit(f"invoke: {what} {hint}".rstrip() + f"\n{commands}", code=2) from None
 
 
 class LastingStream:

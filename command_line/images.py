@@ -8,9 +8,9 @@ from pathlib import Path
 
 import yaml
 from invoke.context import Context
-from invoke.tasks import task
 
 from command_line import beside, run
+from command_line.typed import task
 
 CATALOGUE = Path(__file__).parents[1] / "images/images.yml"
 
@@ -24,6 +24,12 @@ def locks_of_versions(catalogue: Path = CATALOGUE) -> dict[str, str]:
             oldest = min(pythons, key=lambda python: [int(part) for part in python.split(".")])
             locks[f"{home}/requirements.txt"] = f"--python-version {oldest} {home}/requirements.in"
     return locks
+
+
+def newest_python(catalogue: Path = CATALOGUE) -> str:
+    """Return the newest Python that the bridge is built for."""
+    pythons: list[str] = yaml.safe_load(catalogue.read_text(encoding="utf-8"))["images"]["bridge"]["pythons"]
+    return max(pythons, key=lambda python: [int(part) for part in python.split(".")])
 
 
 def builder(c: Context, *words: str, verb: str = "build", inventory: str = "") -> None:

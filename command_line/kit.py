@@ -7,9 +7,9 @@ from pathlib import Path
 
 import yaml
 from invoke.context import Context
-from invoke.tasks import task
 
 from command_line import run
+from command_line.typed import task
 
 ENGINE = Path(__file__).parents[1] / "ansible/roles/docker_host/defaults/main.yml"
 

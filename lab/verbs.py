@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 from invoke.context import Context
-from invoke.tasks import task
 
 from command_line import run
+from command_line.typed import task
 
 
 @task(name="up", help={

@@ -58,6 +58,11 @@ class Operator:
         print(f"$ ./invoke {' '.join(words)}\n{done.stdout}[exit {done.returncode}]")
         return done
 
+    def upgrades_without_a_python(self, file: Path) -> subprocess.CompletedProcess[str]:
+        """Upgrade as a plan in `file` says, which may name no Python: a foreign bridge has none."""
+        planned = self.types("plan", "--out", str(file))
+        return planned if planned.returncode else self.types("upgrade", "--plan", str(file))
+
     @contextmanager
     def typing(self, *words: str) -> Iterator[subprocess.Popen[str]]:
         """Run `./invoke words` in a session of its own, as a terminal does; end it if the test did not."""

@@ -42,7 +42,7 @@ def test_a_broken_green_is_refused_and_blue_serves_on(operator, stranger, tmp_pa
     asking = threading.Thread(target=ask)
     asking.start()
     try:
-        refused = broken.types("upgrade")
+        refused = broken.upgrades_without_a_python(tmp_path / "plan.json")
     finally:
         done.set()
         asking.join()

@@ -69,10 +69,12 @@ VERBS = {
         (tasks.upgrade, {"plan": "plan.json"}), ["front upgrade --inventory local --plan plan.json"],
     ),
     "upgrade --hold": (
-        (tasks.upgrade, {"hold": True, "confirm_within": "60"}),
-        [
-            """front upgrade --inventory local --values '{"eduhub_hold": true, "eduhub_confirm_within": "60"}'""",
-        ],
+        (tasks.upgrade, {"python": "3.9", "hold": True}),
+        ["""front upgrade --inventory local --values '{"eduhub_python": "3.9", "eduhub_hold": true}'"""],
+    ),
+    "upgrade --resume": (
+        (tasks.upgrade, {"resume": True, "confirm_within": "60"}),
+        ["""front upgrade --inventory local --values '{"eduhub_confirm_within": "60", "eduhub_resume": true}'"""],
     ),
     "upgrade --accept-slower": (
         (tasks.upgrade, {"python": "3.9", "accept_slower": True}),
@@ -288,20 +290,83 @@ def test_removing_data_without_anybody_to_ask_is_refused(monkeypatch, task, opti
 @pytest.mark.parametrize(
     ("typed", "advice"),
     [
-        ("dploy", "./invoke deploy"),
-        ("deploy --pyton 3.9", "--help"),
+        ("dploy", "Next: ./invoke deploy"),
+        ("destory --data --inventory a --limit h1", "Next: ./invoke destroy --data --inventory a --limit h1"),
+        ("--help upgarde", "Next: ./invoke --help upgrade"),
+        ("upgarde --help", "Next: ./invoke upgrade --help"),
+        ("xyzzy", "Next: ./invoke --list"),
+        ("--inventory a deploy", "Next: ./invoke --list"),
+        ("deploy --pyton 3.9 --inventory a", "Next: ./invoke deploy --python 3.9 --inventory a"),
+        ("deploy --inventroy=a", "Next: ./invoke deploy --inventory=a"),
+        ("deploy -check", "Next: ./invoke deploy --check"),
+        ("deploy --dry-run", "Next: ./invoke deploy --check"),
         ("deploy --python", "--python needs a value"),
         ("deploy --python --check", "--python needs a value"),
-        ("images.biuld", "./invoke images.build"),
+        ("upgrade --python --chekc", "--python needs a value"),
+        ("upgrade --check --python 3.9", "Next: ./invoke plan --python 3.9"),
+        ("upgrade --resume --dry-run", "Next: ./invoke --help plan"),
+        ("upgrade --xyzzy", "Next: ./invoke --help upgrade"),
+        ("upgrade 3.13", "Next: ./invoke --help upgrade"),
+        ("upgrade --hold --inventory a", "Next: ./invoke upgrade --hold --inventory a --python 3.13"),
+        ("upgrade --python 3.9 --confirm-within soon", "seconds, as 600, not 'soon'"),
+        ("plan --confirm-within 5m", "seconds, as 600, not '5m'"),
+        ("destroy -d", "destroy has no -d"),
+        ("deploy -w", "deploy has no -w"),
+        ("maintenance", "maintenance needs its state (on or off)."),
+        ("maintenance --chekc", "maintenance has no --chekc"),
+        ("preflight deploy --limit a", "Next: ./invoke preflight --limit a\n      ./invoke deploy --limit a"),
+        ("check check", "One verb at a time"),
+        ("deploy -- --limit h1", "Next: ./invoke deploy --limit h1"),
+        ("destroy --inventory= --limit h1", "--inventory of destroy is empty"),
+        ("upgrade --python 3.9 --limit ' '", "--limit of upgrade is empty"),
+        ("upgrade --plan ''", "--plan of upgrade is empty"),
+        ("kit --suite trixie --suite ''", "--suite of kit.make is empty"),
+        ("images.sign --inventory ''", "--inventory of images.sign is empty"),
+        ("maintenance ''", "state of maintenance is empty"),
+        ("plone.restore --to Live", "--to is scratch or live, not 'Live'"),
+        ("images.biuld", "Next: ./invoke images.build"),
     ],
 )
 def test_a_mistyped_line_is_refused_with_what_to_type(typed, advice):
-    done = subprocess.run(
-        [sys.executable, "tasks.py", *typed.split()], cwd=CHECKOUT, capture_output=True, text=True, check=False
-    )
+    done = run_dry(*shlex.split(typed))
     assert (done.returncode, done.stdout) == (2, "")
-    assert advice in done.stderr
+    assert f"{advice}\n" in done.stderr if advice.startswith("Next") else advice in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+@pytest.mark.parametrize("verb", [context.name for context in tasks.namespace.to_contexts()])
+def test_a_verb_that_is_asked_for_help_shows_it_and_is_not_run(verb, option, capsys):
+    assert ended(verb, option) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"Usage: ./invoke [--core-opts] {verb} ")
+
+
+@pytest.mark.parametrize("line", ["maintenance on -h", "upgrade --hold -h", "deploy --limit -h", "--help upgrade"])
+def test_help_is_shown_wherever_it_is_asked_for(line, capsys):
+    assert ended(*line.split()) == 0
+    assert capsys.readouterr().out.startswith("Usage: ./invoke [--core-opts] ")
+
+
+def test_no_verb_has_short_options_which_would_mean_another_word_on_the_next_verb():
+    contexts = tasks.namespace.to_contexts()
+    assert [(each.name, flag) for each in contexts for flag in each.flags if not flag.startswith("--")] == []
+    assert [(each.name, arg.nicknames) for each in contexts for arg in each.args.values() if arg.nicknames] == []
+
+
+def run_dry(*words: str) -> subprocess.CompletedProcess[str]:
+    """Type words after a program that shows what it would run, and runs nothing, should it not refuse them."""
+    command = [sys.executable, "tasks.py", "--dry", *words]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    return subprocess.CompletedProcess(command, done.returncode, done.stdout, done.stderr.replace(" --dry ", " "))
+
+
+def ended(*words: str) -> int:
+    """Type words, of which nothing is run, and return the exit code."""
+    line = command_line.typed.CommandLine(version="0", namespace=tasks.namespace, binary="./invoke")
+    with pytest.raises(SystemExit) as end:
+        line.run(["./invoke", "--dry", *words])
+    return int(end.value.code or 0)
 
 
 def typed(line: str, redirected: str = "") -> subprocess.CompletedProcess[str]:

@@ -37,9 +37,9 @@ def upgraded(operator: Operator, folder: Path, number: int, slower: float, milli
     if slower:
         environment |= {"PYTHONPATH": f"/opt/slow:{IN_IMAGE}", "SLOW_MS": f"{milliseconds:.3f}"}
     more = {**SHORT, **(SLOW if slower else {}), "bridge_environment": environment}
-    seen = len(journal())
+    seen, python = len(journal()), ".".join(operator.status()["python"].split(".")[:2])
     with (folder / "output").open("a") as output, redirect_stdout(output):
-        operator.with_variables(folder / str(number), **more).types("upgrade")
+        operator.with_variables(folder / str(number), **more).types("upgrade", "--python", python)
     return judged(slower, journal()[seen:])
 
 

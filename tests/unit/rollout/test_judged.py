@@ -61,14 +61,14 @@ class Host:
         self.says, self.live, self.lines, self.variables = says, live, [], []
 
     def status(self) -> dict[str, str | None]:
-        return {"live": self.live}
+        return {"live": self.live, "python": "3.13.5"}
 
     def with_variables(self, _folder: Path, **variables) -> Host:
         self.variables.append(variables)
         return self
 
     def types(self, *words: str) -> None:
-        assert words == ("upgrade",)
+        assert words == ("upgrade", "--python", "3.13")
         delay = float(self.variables[-1]["bridge_environment"].get("SLOW_MS", "0"))
         self.lines += [{"event": "begun"}, {**LINE, "verdict": self.says(delay)}]
 

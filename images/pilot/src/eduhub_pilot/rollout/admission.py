@@ -132,7 +132,7 @@ def python_of(request: RunRequest, live: Record | None, spec: Spec) -> str | Non
             raise RefusedError(
                 "python_not_selectable",
                 f"--python {request.python} does not apply to {spec.image}, a foreign image (bridge_python is null). "
-                "Leave --python out, or set bridge_python.",
+                "Leave --python out and type ./invoke deploy, or set bridge_python.",
             )
         return None
     return request.python or (live.python if live else None) or spec.python
@@ -221,7 +221,7 @@ def image_gone(record: Record) -> RefusedError:
         "image_gone",
         f"The image of release {record.id} ({record.image_name}, {record.image_id[:19]}) is no longer on this host. "
         "Another release can be named with --to, or one made anew from today's images. Nothing was changed.",
-        LIST, ["./invoke", "upgrade", *(["--python", record.python] if record.python else [])],
+        LIST, anew(record),
     )
 
 
@@ -231,8 +231,13 @@ def changed(record: Record) -> RefusedError:
         "record_changed",
         f"The record of release {record.id} was changed after it was written, so the release is not the proven one. "
         "Nothing was changed.",
-        LIST, ["./invoke", "upgrade"],
+        LIST, anew(record),
     )
+
+
+def anew(record: Record) -> list[str]:
+    """Return the command that makes a release like `record` again; a foreign one has no Python for an upgrade."""
+    return ["./invoke", "upgrade", "--python", record.python] if record.python else ["./invoke", "deploy"]
 
 
 def nothing_live(request: RunRequest) -> RefusedError:

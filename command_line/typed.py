@@ -1,0 +1,178 @@
+"""What is typed after ./invoke: how it is read, and what is typed next where it cannot be."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import functools
+import re
+import shlex
+import sys
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any, NoReturn
+
+from invoke.exceptions import Exit, ParseError
+from invoke.parser import Parser
+from invoke.parser.argument import Argument
+from invoke.parser.context import ParserContext
+from invoke.parser.parser import ParseResult
+from invoke.program import Program
+from invoke.tasks import task as task_of_invoke
+
+HELP = ("-h", "--help")
+# As other programs call their `--check`.
+LOOKING = ("--check", "--diff", "--dry-run", "--dryrun", "--noop")
+# The verb that shows what another one would do, where that has no --check.
+LOOKS = {"upgrade": "plan"}
+UNKNOWN = re.compile(r"No idea what (.+) is!")
+
+# Invoke would make short options of first letters: -h of --hold, and -a of another word on each verb.
+task = functools.partial(task_of_invoke, auto_shortflags=False)
+
+
+def refusal(what: str, *commands: str) -> Exit:
+    """Return what ends the program with exit code 2: `what` was typed wrong, and the `commands` that are right."""
+    return Exit("\n".join([f"invoke: {what}", *(["Next: " + "\n      ".join(commands)] if commands else [])]), code=2)
+
+
+def typed_with(*words: str) -> str:
+    """Return the command that was typed, with `words` added."""
+    return shlex.join(["./invoke", *sys.argv[1:], *words])
+
+
+def whole_seconds(option: str, value: str) -> None:
+    """Raise Exit unless `value` of an option is empty or a whole number of seconds."""
+    if value and not (value.isascii() and value.isdigit()):
+        raise refusal(f"{option} is a whole number of seconds, as 600, not {value!r}.")
+
+
+class CommandLine(Program):
+    """Invoke, but a mistyped command line is refused with exit code 2 and the next command."""
+
+    @property
+    def verbs(self) -> list[str]:
+        """Return every verb, and every other name of it."""
+        return [name for names in self.collection.task_names.items() for name in (names[0], *names[1])]
+
+    def line(self, old: str = "", new: str = "", *, without: Iterable[str] = ()) -> str:
+        """Return what was typed, with its first word `old` replaced by `new`, and less the words `without`."""
+        words = list(self.argv[1:])
+        if old in words:
+            words[words.index(old)] = new
+        return shlex.join(["./invoke", *(word for word in words if word not in without)])
+
+    def parse_core(self, argv: list[str] | None) -> None:
+        """Parse the options before the verb. Raises Exit for what cannot be parsed."""
+        try:
+            super().parse_core(argv)
+        except ParseError as error:
+            raise refusal(str(error), "./invoke --help") from None
+
+    def parse_tasks(self) -> None:
+        """Parse the verb and its options. Raises Exit for what cannot be parsed, or says less than it seems to."""
+        words = self.core.unparsed
+        before = next((words[:place] for place, word in enumerate(words) if word in HELP), [])
+        if asked := [word for word in before if word in self.verbs]:
+            self.parser, self.tasks = self._make_parser(), ParseResult()
+            self.args.help.value = asked[-1]
+            return
+        try:
+            super().parse_tasks()
+        except ParseError as error:
+            self._refuse(error)
+        self._check()
+
+    def parse_cleanup(self) -> None:
+        """Print help or the list of verbs, where that is asked for."""
+        name = self.args.help.value
+        if isinstance(name, str) and name not in self.parser.contexts:
+            self._refuse_verb(name)
+        super().parse_cleanup()
+
+    def _make_parser(self) -> Parser:
+        # After a verb, -w would be --warn-only of Invoke, which hides exit codes, and -d its --debug.
+        parser = super()._make_parser()
+        context = ParserContext()
+        for each in self.initial_context.args.values():
+            each.names = each.names if each.name == "help" else each.names[:1]
+            context.add_arg(each)
+        parser.initial = context
+        return parser
+
+    def _check(self) -> None:
+        typed = [str(each.name) for each in self.tasks]
+        if len(typed) > 1:
+            lines = [self.line(without=[name for name in typed if name != each]) for each in dict.fromkeys(typed)]
+            raise refusal(f"One verb at a time, and not {' and '.join(typed)}: each has options of its own.", *lines)
+        if self.core.remainder:
+            what = f"Options stand before --, and after it is {self.core.remainder!r}."
+            raise refusal(what, self.line(without=["--"]))
+        for context in self.tasks:
+            for argument in context.args.values():
+                self._check_value(context, argument)
+
+    def _check_value(self, context: ParserContext, argument: Argument) -> None:
+        by_place = argument.positional and argument.kind is not list
+        option = argument.name if by_place else f"--{argument.names[0]}"
+        values: Any = [argument.value] if argument.kind is not list else argument.value
+        for value in values if argument.takes_value and argument.got_value else []:
+            if not str(value).strip():
+                # "" would mean this machine, every host, or the newest, which nobody typed.
+                raise refusal(
+                    f"{option} of {context.name} is empty: give it a value, or leave it out.",
+                    f"./invoke --help {context.name}",
+                )
+            if by_place and str(value).startswith("-"):
+                self._refuse_option(context, value)
+            if str(value).startswith("--"):
+                raise refusal(f"{option} needs a value, and {value} is an option.", f"./invoke --help {context.name}")
+
+    def _refuse(self, error: ParseError) -> NoReturn:
+        context = error.context or ParserContext()
+        flags, advice = context.flags, f"./invoke --help {context.name}"
+        if unknown := UNKNOWN.fullmatch(str(error)):
+            token = ast.literal_eval(unknown[1])
+            if context.name:
+                self._refuse_option(context, token)
+            self._refuse_verb(token)
+        for word, after in pairwise([*self.argv, "-"]):
+            if word in flags and flags[word].takes_value and after[:1] == "-":
+                raise refusal(f"{word} needs a value.", advice)
+        if context.name and (missing := context.missing_positional_args):
+            wanted = " and ".join(f"{each.name} ({each.help})" for each in missing)
+            raise refusal(f"{context.name} needs its {wanted}.", advice)
+        raise refusal(str(error), advice if context.name else "./invoke --list")
+
+    def _refuse_verb(self, word: str) -> NoReturn:
+        """Raise Exit for a word that is no verb, with the whole line as it was meant, or the list of verbs."""
+        if near := difflib.get_close_matches(word, self.verbs, n=1):
+            raise refusal(f"There is no verb {word!r}. Did you mean {near[0]}?", self.line(word, near[0]))
+        what = "The verb comes before its options." if word[:1] == "-" else f"There is no verb {word!r}."
+        raise refusal(what, "./invoke --list")
+
+    def _refuse_option(self, context: ParserContext, token: str) -> NoReturn:
+        """Raise Exit for a word that a verb does not know, with the whole line as it was meant, or the verb's help."""
+        name, advice = context.name, f"./invoke --help {context.name}"
+        # Invoke cuts --word=value after the option, and -word after its first letter.
+        cut = [word for word in self.argv[1:] if word == token or word.startswith(f"{token}=")]
+        cut += [word for word in self.argv[1:] if len(token) == 2 and token[0] == "-" and word.startswith(token)]
+        whole = cut[0] if cut else token
+        option, equals, value = whole.partition("=")
+        meant = f"--{option.lstrip('-')}"
+        what = f"{name} has no {option}." if option[:1] == "-" else f"{name} takes no word {option!r}."
+        if meant in LOOKING and "--check" not in context.flags and name in LOOKS:
+            self._refuse_look(name, what, whole)
+        near = difflib.get_close_matches(meant, [*context.flags], n=1)
+        if meant in LOOKING and "--check" in context.flags:
+            near = ["--check"]
+        if near:
+            raise refusal(f"{what} Did you mean {near[0]}?", self.line(whole, f"{near[0]}{equals}{value}"))
+        raise refusal(what, advice)
+
+    def _refuse_look(self, name: str, what: str, option: str) -> NoReturn:
+        looks = LOOKS[name]
+        others = {word.partition("=")[0] for word in self.argv[1:] if word[:2] == "--" and word != option}
+        known = others <= {*self.parser.contexts[looks].flags, *self.core[0].flags}
+        next_command = self.line(name, looks, without=[option]) if known else f"./invoke --help {looks}"
+        raise refusal(f"{what} {looks} shows what {name} would do, and changes nothing.", next_command)
