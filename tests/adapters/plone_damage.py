@@ -9,14 +9,18 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from BTrees.OOBTree import OOBTree
+from persistent import Persistent
 from ZODB.blob import Blob
 from ZODB.DB import DB
 from ZODB.FileStorage import FileStorage
@@ -139,6 +143,51 @@ def wrong_order(writer: Writer, site: Site, directory: Path) -> str | None:
     return prove(backup, directory).document()["why"]
 
 
+class Item(Persistent):
+    """Content of an add-on."""
+
+
+def other_image(writer: Writer, site: Site, directory: Path) -> dict[str, Any]:
+    """Return what a proof says with classes that cannot load all that those of before could, or other content."""
+    directory.mkdir()
+    sys.modules["an_add_on"] = module = ModuleType("an_add_on")
+    Item.__module__, module.Item = "an_add_on", Item
+    with writer.database.transaction() as connection:
+        connection.root()["items"] = [Item(), Item()]
+    made = make(site, directory, ABOUT, full=False, full_days=7)
+    found: dict[str, Any] = {}
+
+    def tried(name: str, backup: Backup, **more: bool) -> Backup:
+        try:
+            proven = prove(backup, directory, **more)
+        except BackupError as error:
+            found[name] = [error.code, error.message]
+        else:
+            found[name] = [proven.state, proven.document()["note"]]
+        return next(each for each in backups(directory) if each.id == backup.id)
+
+    def unreadable(*_: object) -> None:
+        raise RuntimeError("of another release")
+
+    Item.__setstate__ = unreadable
+    tried("without the maker's", made)
+    (made.folder / "proof.json").unlink()
+    known = tried("in the site itself", made, by_maker=True)
+    tried("as before", known)
+    del Item.__setstate__
+    proven = tried("maker", made, by_maker=True)
+    Item.__setstate__ = unreadable
+    kept = tried("other", proven)
+    kept = tried("migrates", kept, migrates=True)
+    del Item.__setstate__
+    contents = zodb.contents
+    zodb.contents = lambda *words: replace(contents(*words), sites={"Plone": "another"})
+    tried("other content", proven)
+    zodb.contents = contents
+    found["kept"] = (kept.state, kept.proof == proven.proof)
+    return found
+
+
 class Ahead(datetime):
     """A clock that is ahead, for what is in this process."""
 
@@ -197,7 +246,7 @@ def last(writer: Writer) -> str:
 def held(site: Site) -> int:
     """Return how many objects a site's database holds; each has to be readable, with its blob."""
     with zodb.opened(site.database, blobs=site.blobs) as storage:
-        assert zodb.unreadable(storage) == []
+        assert zodb.unreadable(storage) == {}
         return len(storage)
 
 
@@ -277,6 +326,8 @@ def main() -> None:
     found["after all"] = prove(first, directory).document()["why"]
     next_second()
     found["damages"]["wrong order"] = wrong_order(writer, site, directory)
+    next_second()
+    found["other image"] = other_image(writer, site, folder / "other")
     next_second()
     found["ahead"] = ahead(writer, site, folder / "ahead")
     next_second()

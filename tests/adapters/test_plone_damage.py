@@ -52,6 +52,19 @@ def test_behind_a_clock_that_was_ahead_no_backup_is_the_one_of_before(found: dic
     }  # fmt: skip
 
 
+def test_what_another_image_cannot_load_fails_its_proof_and_leaves_that_of_the_maker(found: dict[str, Any]) -> None:
+    said = found["other image"]
+    assert {name: answer[0] for name, answer in said.items()} == {
+        "without the maker's": "proven", "in the site itself": "proven", "as before": "proven", "maker": "proven",
+        "other": "backup_unreadable", "migrates": "proven", "other content": "backup_unreadable", "kept": "proven",
+    }  # fmt: skip
+    assert "2 objects cannot be loaded by this image" in said["without the maker's"][1]
+    assert all("as in the site itself" in said[name][1] for name in ("in the site itself", "as before"))
+    assert (said["maker"][1], said["kept"][1]) == (None, True)
+    assert "cannot load 2 objects" in said["other"][1]
+    assert "of another release" in said["other"][1]
+
+
 def test_a_second_backup_copies_only_what_is_new(found: dict[str, Any]) -> None:
     assert [found[name]["full"] for name in ("first", "second")] == [True, False]
     assert found["second"]["added"] < found["first"]["added"]

@@ -85,6 +85,7 @@ CODES: Mapping[str, Code] = {
     "already_reverted": Code(1, "The run was reverted before."),
     "backup_damaged": Code(1, "A backup of Plone's data is not what its manifest says."),
     "backup_failed": Code(1, "A backup of Plone's data could not be made; the site is untouched."),
+    "backup_unreadable": Code(1, "An image of Plone cannot load all of a backup that the image which made it can."),
     "candidate_not_running": Code(1, "The candidate's container does not run."),
     "canary_failed": Code(1, "The candidate failed the analysis of a canary step."),
     "confirmation_expired": Code(1, "The candidate was not confirmed before the deadline."),

@@ -110,7 +110,7 @@ def made(options: argparse.Namespace) -> dict[str, Any]:
     restore.refuse_interrupted(site)
     about = {"stack": options.stack, "image": options.image}
     about |= {"python": platform.python_version(), "plone": plone_version()}
-    backup = prove(make(site, DIRECTORY, about, options.full, options.full_days), DIRECTORY)
+    backup = prove(make(site, DIRECTORY, about, options.full, options.full_days), DIRECTORY, by_maker=True)
     raise_damaged(backup)
     found = backups(DIRECTORY)
     gone = superfluous(found, options.keep, options.days, datetime.now(timezone.utc))
@@ -244,7 +244,7 @@ def proved(options: argparse.Namespace) -> dict[str, Any]:
     # Without `at` what this image can read, or may migrate: an upgrade that was rolled back may have left others.
     found_here = backups(DIRECTORY)
     fitting = found_here if options.at else of_version(found_here, plone_version(), other=options.migrate)
-    backup = prove(chosen(fitting, options.at), DIRECTORY, then)
+    backup = prove(chosen(fitting, options.at), DIRECTORY, then, migrates=options.migrate)
     raise_damaged(backup)
     document = backup.document()
     message = (

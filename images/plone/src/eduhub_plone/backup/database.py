@@ -166,16 +166,16 @@ def _sites(application: Any, found: Contents) -> None:
             found.items[each["id"]] = len(catalog._catalog.uids)
 
 
-def unreadable(storage: FileStorage) -> list[str]:
-    """Load every object, with the file of every blob; return what could not be loaded, in words."""
-    wrong: list[str] = []
+def unreadable(storage: FileStorage) -> dict[str, str]:
+    """Load every object, with the file of every blob; return by its id what could not be loaded, in words."""
+    wrong: dict[str, str] = {}
     logging.getLogger("ZODB.Connection").setLevel(logging.CRITICAL)  # tells each with its traceback
     with connected(storage) as connection:
         for number, (oid, _, _) in enumerate(records(storage), start=1):
             try:
                 connection.get(oid)._p_activate()
             except Exception as error:  # a damaged pickle may raise anything
-                wrong.append(f"object {oid_repr(oid)} ({type(error).__name__}: {str(error)[:100]})")
+                wrong[oid_repr(oid)] = f"object {oid_repr(oid)} ({type(error).__name__}: {str(error)[:100]})"
             if number % CACHED == 0:
                 connection.cacheMinimize()
     return wrong

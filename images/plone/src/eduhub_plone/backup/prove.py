@@ -11,23 +11,44 @@ from pathlib import Path
 from typing import Any
 
 from . import database as zodb
-from .errors import DamagedError
+from .errors import BackupError, DamagedError
 from .files import BLOBS, blobs_in, digest_of, linked, need_space, write_json
 from .make import SUMS, Timer, has_blob, sums
-from .repository import SCRATCH, Backup, read
+from .repository import SCRATCH, Backup
 
 
-def prove(backup: Backup, directory: Path, then: Callable[[Path], None] = lambda _: None) -> Backup:
+def prove(
+    backup: Backup, directory: Path, then: Callable[[Path], None] = lambda _: None, *, by_maker: bool = False,
+    migrates: bool = False,
+) -> Backup:  # fmt: skip
     """Restore a backup to scratch and note whether it is what its manifest says; return it with that note.
 
-    `then` is called with the restored directory where it is.
+    `then` is called with the restored directory where it is. `by_maker`: in the image that made it, just then: what
+    that cannot load, is broken in the site. `migrates`: in the image of another version, whose proof is not kept.
+
+    BackupError, and the note of before stays, where the files are what they were and this image finds less in them.
     """
     timer = Timer()
+    known: list[str] | None = (backup.proof or {}).get("unreadable")
     why = note = None
     try:
         with timer.step("proof"):
             scratch = restored(backup, directory, timer)
-            note = check_contents(scratch / "Data.fs", scratch / BLOBS, backup.whole())
+            try:
+                wrong = check_contents(scratch / "Data.fs", scratch / BLOBS, backup.whole())
+            except DamagedError as error:
+                if migrates or backup.state == "proven":
+                    raise unreadable_here(f"it finds other content in backup {backup.id}. {error.message}") from None
+                raise
+            beyond = [] if known is None else [what for oid, what in wrong.items() if oid not in known]
+            if beyond and not (by_maker or migrates):
+                less = f"it cannot load {len(beyond)} objects of backup {backup.id}: {zodb.told(beyond)}."
+                raise unreadable_here(less)
+            itself = by_maker or (known is not None and not beyond)
+            where = ", as in the site itself" if itself else " by this image"
+            if wrong:
+                note = f"{len(wrong)} objects cannot be loaded{where}: {zodb.told(list(wrong.values()))}."
+            known = list(wrong) if by_maker else known
         then(scratch)
     except DamagedError as error:
         why = error.message
@@ -35,10 +56,21 @@ def prove(backup: Backup, directory: Path, then: Callable[[Path], None] = lambda
         shutil.rmtree(directory / SCRATCH, ignore_errors=True)
     proof = {
         "proven": why is None, "why": why, "time": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "note": note, "seconds": timer.seconds["proof"], "restore_seconds": timer.seconds.get("restore"),
+        "note": note, "unreadable": known, "seconds": timer.seconds["proof"],
+        "restore_seconds": timer.seconds.get("restore"),
     }  # fmt: skip
-    write_json(backup.folder / "proof.json", proof)
-    return Backup(backup.id, backup.folder, backup.manifest, read(backup.folder / "proof.json", sealed=False))
+    if why or not migrates:
+        write_json(backup.folder / "proof.json", proof)
+    return Backup(backup.id, backup.folder, backup.manifest, proof)
+
+
+def unreadable_here(less: str) -> BackupError:
+    """Return that this image finds less in a backup than the one that made it."""
+    return BackupError(
+        "backup_unreadable",
+        f"This image of Plone reads less than the one that made the backup: {less} The backup and its proof are as "
+        "before, and the site is untouched.",
+    )
 
 
 def restored(backup: Backup, directory: Path, timer: Timer) -> Path:
@@ -109,11 +141,11 @@ def restore_database(backup: Backup, repository: Path, folder: Path) -> None:
         raise DamagedError(f"The database that backup {backup.id} restores is not the one that was copied.")
 
 
-def check_contents(path: Path, blobs: Path, manifest: Mapping[str, Any]) -> str | None:
+def check_contents(path: Path, blobs: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
     """Raise DamagedError unless a restored database holds all that the manifest counts.
 
-    Every object is loaded. The database is the site's, byte for byte, so one that cannot be is broken there too: what
-    is returned says so.
+    Every object is loaded; those that cannot be are returned. The database is the site's, byte for byte: they are
+    broken there too, or this is not its image.
     """
     backup = manifest["id"]
     tid = zodb.last_transaction(path, manifest["size"])
@@ -127,4 +159,4 @@ def check_contents(path: Path, blobs: Path, manifest: Mapping[str, Any]) -> str 
         expected = {**manifest["counts"], **manifest}[name]
         if value != expected:
             raise DamagedError(f"Backup {backup} restores {name} {value}, and the site had {expected}.")
-    return f"{len(wrong)} objects cannot be loaded, as in the site itself: {zodb.told(wrong)}." if wrong else None
+    return wrong

@@ -141,6 +141,16 @@ def test_an_upgrade_reads_the_whole_backup_with_the_new_image_before_anything_is
     assert [each["backup"] for each in world.noted("proven", "run-9")] == ["b1"]
 
 
+UNREADABLE = Look(1, json.dumps({"code": "backup_unreadable", "exit": 1, "message": "It cannot load 2 objects."}))
+
+
+def test_what_the_proof_in_the_new_image_notes_is_told(plone):
+    backup = {"id": "b1", "note": "2 objects are odd."}
+    proof = {"code": "backup_proven", "exit": 0, "message": "It is.", "backup": backup}
+    plone.world.engine.works = lambda _: Look(0, json.dumps(proof))
+    assert go(plone, hand_over, prove=DIRECTORY).message.endswith(" 2 objects are odd.")
+
+
 PAGES = {"/Plone as HTML": "200 text/html", "/Plone as JSON for admin": "200 application/json 3fa9c1"}
 
 
@@ -173,7 +183,14 @@ def test_a_difference_that_is_only_observed_is_told(plone):
     assert (found(plone), "answers 1 of 2 requests on the backup otherwise" in done.message) == (SERVES_NEW, True)
 
 
-@pytest.mark.parametrize(("look", "why"), [(DAMAGED, "It lacks a blob"), (Look(1, "SyntaxError"), "SyntaxError")])
+@pytest.mark.parametrize(
+    ("look", "why"),
+    [
+        (DAMAGED, "It lacks a blob"),
+        (UNREADABLE, "^(?!.*without an answer).*It cannot load 2"),
+        (Look(1, "SyntaxError"), "SyntaxError"),
+    ],
+)
 def test_an_image_that_cannot_read_the_backup_takes_nothing_over(plone, look, why):
     plone.world.engine.works = lambda _: look
     with pytest.raises(FailedError, match=why) as failed:

@@ -45,14 +45,15 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
 def _hand_over(host: Host, options: argparse.Namespace, standby: Container, heart: Heart) -> Outcome:
     host.note(options.run, "plone", "begun", owner=options.owner, image=standby.image)
     over = TakeOver(host, options.run, options.site, options.start_seconds, options.wait_seconds, heart)
-    first, old, pages = over.counts(), Side(), ""
+    first, old, pages, note = over.counts(), Side(), "", ""
 
     def before() -> None:
-        nonlocal old, pages
+        nonlocal old, pages, note
         if options.prove:
             compares = options.contract != "off"
             words = ["prove", *(["--pages"] if compares else [])]
             answer = work.worked(host, options.prove, words, heart, container=standby.name)
+            note = f" {answer['backup']['note']}" if answer["backup"].get("note") else ""
             host.note(options.run, "plone", "proven", backup=answer["backup"]["id"], image=standby.image)
             if compares:
                 was = work.worked(host, options.prove, ["pages", "--at", answer["backup"]["id"]], heart)
@@ -65,7 +66,7 @@ def _hand_over(host: Host, options: argparse.Namespace, standby: Container, hear
     if options.watch_seconds:
         over.watch(options.watch_seconds, old)
     over.settle()
-    message = f"Plone runs in a new container; requests that needed it waited for up to {seconds:.1f} s.{pages}"
+    message = f"Plone runs in a new container; requests that needed it waited for up to {seconds:.1f} s.{pages}{note}"
     data = {"seconds": seconds, "plone_python": python_of(standby)}
     return Outcome("plone_handed_over", message, True, data)
 

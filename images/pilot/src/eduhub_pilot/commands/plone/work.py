@@ -30,6 +30,7 @@ NEXT: Mapping[str, Sequence[Sequence[str]]] = {
     "backup_space_short": [["df", "-h"]],
     "backup_time_ahead": [["timedatectl"], LIST],
     "backup_unknown": [LIST],
+    "backup_unreadable": [LIST],
     "backup_version_differs": [["./invoke", "plone.backup"], LIST],
     "pack_failed": [["df", "-h"]],
     "pack_unsupported": [["./invoke", "deploy"]],
