@@ -147,9 +147,12 @@ class Item(Persistent):
     """Content of an add-on."""
 
 
-def other_image(writer: Writer, site: Site, directory: Path) -> dict[str, Any]:
+def other_image(folder: Path) -> dict[str, Any]:
     """Return what a proof says with classes that cannot load all that those of before could, or other content."""
-    directory.mkdir()
+    data, directory = folder / "data", folder / "backups"
+    directory.mkdir(parents=True)
+    writer, site = Writer(data), Site(data)
+    writer.add()
     sys.modules["an_add_on"] = module = ModuleType("an_add_on")
     Item.__module__, module.Item = "an_add_on", Item
     with writer.database.transaction() as connection:
@@ -198,9 +201,12 @@ class Ahead(datetime):
         return datetime.now(tz) + timedelta(days=cls.days)
 
 
-def ahead(writer: Writer, site: Site, directory: Path) -> dict[str, Any]:
+def ahead(folder: Path) -> dict[str, Any]:
     """Return what becomes of backups behind one whose clock was ahead, with what they answer moved away."""
-    directory.mkdir()
+    data, directory = folder / "data", folder / "backups"
+    directory.mkdir(parents=True)
+    writer, site = Writer(data), Site(data)
+    writer.add()
     first = make(site, directory, ABOUT, full=False, full_days=7)
     writer.add()
     next_second()
@@ -327,15 +333,13 @@ def main() -> None:
     next_second()
     found["damages"]["wrong order"] = wrong_order(writer, site, directory)
     next_second()
-    found["other image"] = other_image(writer, site, folder / "other")
-    next_second()
-    found["ahead"] = ahead(writer, site, folder / "ahead")
-    next_second()
     writer.database.pack()
     packed = prove(make(site, directory, ABOUT, full=False, full_days=7), directory)
     found["packed"] = packed.document()
     found["objects"] = len(writer.database.storage)
     found["restores"] = restores(writer, site, directory, second)
+    found["other image"] = other_image(folder / "other")
+    found["ahead"] = ahead(folder / "ahead")
     print(json.dumps(found))
 
 
