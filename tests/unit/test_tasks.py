@@ -421,6 +421,98 @@ def test_with_any_locale_and_in_any_folder_the_verbs_work_in_utf_8(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "utf-8 utf-8\n", "")
 
 
+class Checkout:
+    """A checkout with `invoke`, and a .venv of an earlier version of it, which is a link to another place."""
+
+    def __init__(self, root: Path, requirements: str = "", made_of: str = "") -> None:
+        self.root, self.elsewhere = root / "checkout", root / "elsewhere"
+        (self.elsewhere / "bin").mkdir(parents=True)
+        (self.root / ".git").mkdir(parents=True)
+        self.program(self.elsewhere / "bin/python", f'exec {sys.executable} "$@"')
+        (self.root / ".venv").symlink_to(self.elsewhere)
+        (self.root / "requirements.txt").write_text(requirements)
+        (self.elsewhere / "stamp").write_text(f"Python 3.11.1 {hashlib.sha256(made_of.encode()).hexdigest()}  -\n")
+        (self.root / "tasks.py").write_text("import sys; print(sys.executable)")
+        shutil.copy(CHECKOUT / "invoke", self.root)
+
+    @staticmethod
+    def program(path: Path, text: str) -> Path:
+        """Write a shell script; return its path."""
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+        return path
+
+    def types(self, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
+        """Type `./invoke` where no index can be asked."""
+        environment = {**os.environ, "EDUHUB_PYTHON": python, "PIP_NO_INDEX": "1"}
+        return subprocess.run(
+            [self.root / "invoke"], env=environment, capture_output=True, text=True, check=False, timeout=300
+        )
+
+    def is_as_before(self) -> bool:
+        """Return whether .venv is the earlier one, and nothing else is left."""
+        left = {path.name for path in self.root.iterdir()} & {".venv.new", ".venv.old"}
+        return (self.root / ".venv").readlink() == self.elsewhere and (self.elsewhere / "stamp").exists() and not left
+
+
+@pytest.mark.parametrize(
+    ("reason", "advice"),
+    [
+        ("ERROR: No matching distribution found for absent==1", "check the network or pip's index setting"),
+        ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "free some disk"),
+        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.", "use another one"),
+    ],
+)
+def test_where_packages_cannot_be_had_the_environment_of_the_version_before_is_kept(tmp_path, reason, advice):
+    pip = f"echo '#!/bin/sh\necho \"{reason}\" >&2; exit 1' >.venv.new/bin/pip; chmod +x .venv.new/bin/pip; exit"
+    python = f'case "$*" in "-m venv"*) mkdir -p .venv.new/bin; {pip} ;; esac; exec {sys.executable} "$@"'
+    checkout = Checkout(tmp_path, made_of="others")
+    done = checkout.types(str(Checkout.program(tmp_path / "python", python)))
+    assert (done.returncode, done.stdout, checkout.is_as_before()) == (2, "", True)
+    assert f"({reason})" in done.stderr
+    assert advice in done.stderr
+    assert "git checkout ORIG_HEAD" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("reason", "advice"),
+    [("No space left on device", "free some disk space"), ("strange", "repair the module venv of ")],
+)
+def test_what_cannot_be_made_anew_of_the_same_packages_is_used_as_it_is(tmp_path, reason, advice):
+    fails = f'case "$*" in "-m venv"*) echo "{reason}" >&2; exit 1; esac; exec {sys.executable} "$@"'
+    python = Checkout.program(tmp_path / "python", fails)
+    checkout = Checkout(tmp_path)
+    done = checkout.types(str(python))
+    assert (done.returncode, done.stdout, checkout.is_as_before()) == (0, f"{sys.executable}\n", True)
+    assert f"({reason}); {advice}" in done.stderr
+    assert done.stderr.endswith("invoke: going on with the .venv of Python 3.11.1, which has the same packages\n")
+
+
+@pytest.mark.parametrize("aside", [False, True], ids=["in its place", "moved aside by a run that was interrupted"])
+def test_an_environment_that_does_not_work_is_kept_and_not_used(tmp_path, aside):
+    python = Checkout.program(tmp_path / "python", f'[ "$2" != venv ] || exit 1; exec {sys.executable} "$@"')
+    checkout = Checkout(tmp_path)
+    Checkout.program(checkout.elsewhere / "bin/python", "exit 1")
+    if aside:
+        (checkout.root / ".venv").rename(checkout.root / ".venv.old")
+    done = checkout.types(str(python))
+    assert (done.returncode, done.stdout, checkout.is_as_before()) == (2, "", True)
+
+
+@pytest.mark.slow
+def test_a_new_environment_replaces_a_link_and_its_programs_start_from_where_it_is(tmp_path):
+    checkout = Checkout(tmp_path / "with a space", made_of="others")
+    done = checkout.types()
+    here = checkout.root / ".venv"
+    assert (done.returncode, done.stdout) == (0, f"{here}/bin/python\n")
+    assert not here.is_symlink()
+    assert (checkout.elsewhere / "bin/python").exists()
+    assert [path.name for path in checkout.root.glob(".venv.*")] == [".venv.lock"]
+    pip = subprocess.run([here / "bin/pip", "--version"], capture_output=True, text=True, check=False)
+    assert (pip.returncode, f" from {here}/lib" in pip.stdout) == (0, True)
+    assert checkout.types().stderr == ""
+
+
 @pytest.mark.parametrize("answer", [EOFError, KeyboardInterrupt])
 def test_no_answer_is_no_consent(monkeypatch, answer):
     def give(_: str) -> str:
