@@ -24,6 +24,7 @@ from eduhub_plone.backup.files import BLOBS, DATA_FS, ZEO_SOCKET
 from eduhub_plone.backup.make import Site
 from eduhub_plone.backup.pack import pack
 from eduhub_plone.processes import caches_in_memory, listens, serve_database
+from eduhub_plone.turn import end_pack
 
 DATA = Path("/data")
 DATABASE, ADDRESS = DATA / DATA_FS, DATA / ZEO_SOCKET
@@ -102,6 +103,7 @@ with served():
     rest.unlink(missing_ok=True)
 # As a host that went down within a pack leaves it.
 DATABASE.rename(DATABASE.with_name("Data.fs.old"))
+end_pack(DATABASE, keeps_old=False)
 with served():
     found["interrupted"] = read()
 print(json.dumps(found))

@@ -68,15 +68,18 @@ def main() -> dict[str, Any]:
         files = sorted(volume.rglob("Data.fs"))
         return {str(path.parent.parent.relative_to(volume)): said(path.parent.parent) for path in files}
 
-    def staged(serves: str, run: str) -> str:
+    def staged(serves: str, run: str, plone: str = "", of: str = "") -> str:
         time.sleep(1.1 - time.time() % 1)  # repozo names its files by the second
-        backup = prove(make(Site(place(volume, serves)), directory, ABOUT, True, 7), directory)
+        about = {**ABOUT, "plone": plone or ("6.0" if serves == "1.2" else serves)}
+        backup = prove(make(Site(place(volume, of or serves)), directory, about, True, 7), directory)
         upgrade.stage(volume, serves, backup, directory, run)
         return str(backup.whole()["last_transaction"])
 
     old = opened(volume)
     claim(volume, "6.0")
     write(old, "first")
+    # What the image's label says is not what it has: its database is neither the one that serves nor one to remove.
+    found["other label"] = refusal(lambda: staged("1.2", "run-0"))
     upgrade.enter(volume, "6.0", "6.1", "run-1", staged("6.0", "run-1"))
     found["entered"] = there()
     upgrade.leave(volume, "6.1")
@@ -85,6 +88,9 @@ def main() -> dict[str, Any]:
     write(old, "second")
     found["written meanwhile"] = refusal(lambda: upgrade.enter(volume, "6.0", "6.1", "run-2", transaction))
     upgrade.enter(volume, "6.0", "6.1", "run-3", staged("6.0", "run-3"))
+    (volume / upgrade.VERSIONS / "1.2").mkdir()
+    found["stage while the first is open"] = refusal(lambda: staged("1.2", "run-0", plone="1.2", of="6.0"))
+    (volume / upgrade.VERSIONS / "1.2").rmdir()
     found["while open"] = [free(volume / DATA_FS), free(place(volume, "6.1") / DATA_FS)]
     old.close()
     new = opened(place(volume, "6.1"))
@@ -92,6 +98,7 @@ def main() -> dict[str, Any]:
     found["leave while open"] = refusal(lambda: upgrade.leave(volume, "6.1"))
     upgrade.confirm(volume, "6.0", "6.1")
     write(new, "third")
+    found["stage while open"] = refusal(lambda: staged("6.0", "run-0", plone="6.0"))
     found["confirmed"] = there()
     found["old version"] = refusal(lambda: claim(place(volume, "6.0"), "6.0"))
     upgrade.enter(volume, "6.1", "6.2", "run-4", staged("6.1", "run-4"))

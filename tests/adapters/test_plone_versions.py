@@ -11,6 +11,8 @@ def test_each_version_has_its_own_database_and_what_was_left_is_opened_by_none()
     assert {name: value for name, value in found.items() if name not in {"versions", "old version"}} == {
         "entered": {".": "first", "versions/6.1": "first"}, "left": {".": "first"},
         "written meanwhile": "plone_written_meanwhile", "while open": [False, True], "leave while open": "plone_runs",
+        "other label": "plone_label_differs", "stage while open": "plone_runs",
+        "stage while the first is open": "plone_runs",
         "confirmed": {".": "second", "versions/6.1": "third"},
         "second": {"versions/6.1": "third", "versions/6.2": "third"},
     }  # fmt: skip

@@ -16,6 +16,7 @@ from tests.templates.render import ANSIBLE, render, value
 
 BEHIND, BEFORE = "true /data /run/eduhub/plone 6.0.13", "true /data 6.0.13"
 UNNAMED, STOPPED = "true /data /run/eduhub/plone ", "false /data /run/eduhub/plone 6.0.13"
+ELSEWHERE = "true elsewhere /data /run/eduhub/plone 6.0.13"
 FORM, JSON = {"Content-Type": "text/xml"}, {"Content-Type": "application/json; charset=utf-8"}
 REPLACED = {"actions": [{"removed": "eduhub-plone"}]}
 OTHER_IMAGE = {**REPLACED, "diff": {"after": {"image": "sha256:2"}}}
@@ -193,6 +194,8 @@ def test_another_version_takes_over_where_it_was_asked_for(
         (STOPPED, REPLACED, {}, (False, False), "6.0.13"),
         (BEHIND, {"actions": []}, {}, (False, False), "6.0.13"),
         (BEHIND, REPLACED, {"ZEO_ADDRESS": "zeo:8100"}, (False, True), "6.0.13"),
+        (ELSEWHERE, REPLACED, {}, (False, True), "6.0.13"),
+        (ELSEWHERE, {"actions": []}, {"ZEO_ADDRESS": "zeo:8100"}, (False, False), "6.0.13"),
         (BEHIND, REPLACED, {"RELSTORAGE_DSN_FILE": "/x"}, (False, True), "6.0.13"),
     ],
 )

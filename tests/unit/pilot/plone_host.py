@@ -99,6 +99,7 @@ class Images:
     def __init__(self, plone: FakeEndpoint) -> None:
         self.plone, self.steps, self.fails, self.data = plone, [], {}, set()
         self.before, self.now = dict(PAGES), dict(PAGES)
+        self.version: str | None = "6.1.4"  # of the Plone that migrates, whatever the label says
 
     @classmethod
     def of_both(cls, plone: FakeEndpoint) -> Images:
@@ -120,8 +121,9 @@ class Images:
             self.data.add("6.1.4")
         if step == "upgrade-leave":
             self.data.discard("6.1.4")
+        migration = {**MIGRATION, **({"version": self.version} if self.version else {})}
         answers: Mapping[str, dict[str, Any]] = {
-            "prove": {"code": "backup_proven", "backup": {"id": "b1"}, "pages": self.now, "migration": MIGRATION},
+            "prove": {"code": "backup_proven", "backup": {"id": "b1"}, "pages": self.now, "migration": migration},
             "pages": {"code": "pages_rendered", "pages": self.before},
             "make": {"code": "backup_proven", "backup": BACKUP, "removed": []},
         }

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+import eduhub_plone.__main__ as door
 from eduhub_plone.__main__ import main, secret, with_dsn
-from eduhub_plone.settings import Refused, read
+from eduhub_plone.place import claim
+from eduhub_plone.settings import Refused, Settings, read
 
 
 def test_a_secret_is_its_files_line_without_the_line_end(tmp_path: Path) -> None:
@@ -44,6 +46,56 @@ def test_a_dsn_may_come_from_a_file(tmp_path: Path) -> None:
     path.write_text("host=db password=x\n", "utf-8")
     settings = with_dsn(read({"RELSTORAGE_DSN_FILE": str(path)}))
     assert settings.relstorage["RELSTORAGE_DSN"] == "host=db password=x"
+
+
+@pytest.fixture
+def volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A volume as `lay_out` leaves it."""
+    monkeypatch.setattr(door, "DATA", tmp_path)
+    monkeypatch.setattr(door, "plone_version", lambda: "6.0.13")
+    (tmp_path / "filestorage").mkdir()
+    return tmp_path
+
+
+def started(volume: Path, processes: str) -> Settings:
+    """What a container is started with."""
+    return read({"PROCESSES": processes, "LISTEN_SOCKET": str(volume / "plone.sock")})
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_database_that_was_there_and_is_gone_is_not_begun_anew(volume: Path, processes: str) -> None:
+    """An empty site would take writes where a restore was interrupted, or the file is on another disk."""
+    claim(volume, "6.0.13")
+    with pytest.raises(Refused, match=r"no database filestorage/Data\.fs in .*, and Plone 6\.0\.13 has had one there"):
+        door.turn(started(volume, processes), volume)
+    assert sorted(each.name for each in (volume / "filestorage").iterdir()) == ["Data.fs.lock"]
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_pack_that_was_interrupted_is_ended_before_that(volume: Path, processes: str) -> None:
+    """The file from before the pack is the database."""
+    claim(volume, "6.0.13")
+    for name in ("Data.fs.old", "Data.fs.pack"):
+        (volume / "filestorage" / name).write_text(name)
+    door.turn(started(volume, processes), volume)
+    assert (volume / "filestorage/Data.fs").read_text() == "Data.fs.old"
+
+
+def test_a_new_volume_gets_its_mark_once_its_database_is_there(volume: Path) -> None:
+    """A first start that ended before that is repeated as if there had been none."""
+    door.turn(read({}), volume)
+    assert not (volume / "plone-version").exists()
+    (volume / "filestorage/Data.fs").touch()
+    door.turn(read({}), volume)
+    assert (volume / "plone-version").read_text() == "6.0.13\n"
+    door.turn(read({}), volume)
+
+
+@pytest.mark.parametrize("environ", [{"ZEO_ADDRESS": "zeo:8100"}, {"RELSTORAGE_DSN": "host=db"}])
+def test_a_database_elsewhere_needs_none_in_the_volume(volume: Path, environ: dict[str, str]) -> None:
+    """What is left in the volume from before is not looked at."""
+    claim(volume, "6.0.13")
+    door.turn(read(environ), volume)
 
 
 def test_an_unusable_environment_ends_with_2_and_one_line(

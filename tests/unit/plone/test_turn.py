@@ -37,6 +37,38 @@ def test_it_waits_until_the_lock_is_free_and_a_file_says_so_meanwhile(
     assert (seen, marker.exists()) == ([True] * 3, False)
 
 
+@pytest.mark.parametrize(
+    ("names", "keeps_old", "expected"),
+    [
+        (["Data.fs.old", "Data.fs.pack"], True, "old"),
+        (["Data.fs.old", "Data.fs.pack"], False, "old"),
+        (["Data.fs.old"], False, "old"),
+        (["Data.fs.old"], True, None),
+        (["Data.fs", "Data.fs.old", "Data.fs.pack"], False, "now"),
+        ([], False, None),
+    ],
+)
+def test_what_an_interrupted_pack_moved_away_is_back(
+    tmp_path: Path, names: list[str], keeps_old: bool, expected: str | None
+) -> None:
+    """Where packs leave the old file, one without the new one beside it is from a pack that ended."""
+    for name in names:
+        (tmp_path / name).write_text("old" if name.endswith(".old") else "now")
+    turn.end_pack(tmp_path / "Data.fs", keeps_old=keeps_old)
+    assert ((tmp_path / "Data.fs").read_text() if (tmp_path / "Data.fs").exists() else None) == expected
+
+
+def test_a_socket_that_another_plone_has_put_in_its_place_is_left(tmp_path: Path) -> None:
+    """One that ends would else leave the one that serves without its socket."""
+    path, own = tmp_path / "plone.sock", turn.identity(tmp_path)
+    path.touch()
+    turn.unlink_own(path, own)
+    assert path.exists()
+    turn.unlink_own(path, turn.identity(path))
+    assert not path.exists()
+    turn.unlink_own(path, own)
+
+
 def test_one_that_is_stopped_while_it_waits_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SIGTERM ends the program by SystemExit."""
 

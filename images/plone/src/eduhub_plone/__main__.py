@@ -10,13 +10,14 @@ import signal
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from typing import NoReturn
 
 from .backup.files import BLOBS, DATA_FS, ZEO_SOCKET
 from .instance import DATA, lay_out
-from .place import claim, place, plone_version, refuse_other_version
+from .place import claim, place, plone_version, refuse_missing, refuse_other_version
 from .processes import FIRST, Processes, caches_in_memory, listens, serve_database
 from .settings import Refused, Settings, read
-from .turn import hold_turn, wait_for_turn
+from .turn import end_pack, free, hold_turn, wait_for_turn
 
 CREATE = {"create-classic": "classic", "create-volto": "volto", "create-site": "volto"}
 log = logging.getLogger("plone")
@@ -52,7 +53,7 @@ def run(command: str, environ: dict[str, str]) -> int:
     os.umask(0o027)
     conf = lay_out(with_dsn(settings), data)
     if command == "console":
-        os.execvp("zconsole", ["zconsole", "debug", str(conf)])
+        console(settings, data, conf)
     password = secret(settings.password_file, "ADMIN_PASSWORD_FILE", "the administrator's password")
     set_up_logging()
     log.info("Plone starts on Python %s.", platform.python_version())
@@ -72,6 +73,7 @@ def run(command: str, environ: dict[str, str]) -> int:
         application = zope.start(str(conf), before_the_database)
     number = processes.number
     if number == FIRST:
+        claimed(settings, data)
         zope.prepare(password, settings.site)
         processes.ready()
     if command == "start":
@@ -79,6 +81,13 @@ def run(command: str, environ: dict[str, str]) -> int:
         zope.serve(application, settings.port, settings.threads, where, at_port=number == FIRST)
     zope.stop()
     return 0
+
+
+def console(settings: Settings, data: Path, conf: Path) -> NoReturn:
+    """Become a console on the database. Raises Refused where it would begin an empty one."""
+    if settings.in_files:
+        refuse_missing(data)
+    os.execvp("zconsole", ["zconsole", "debug", str(conf)])
 
 
 def socket(settings: Settings, number: int) -> str | None:
@@ -115,7 +124,16 @@ def turn(settings: Settings, data: Path) -> None:
                 f"{error.filename} cannot be written ({error.strerror}): the directory of LISTEN_SOCKET must be one "
                 f"that user {os.getuid()} may write."
             ) from None
-    claim(data, plone_version())
+    if free(data / DATA_FS):  # else Zope says that it is in use
+        end_pack(data / DATA_FS, keeps_old=settings.processes == 1)
+        refuse_missing(data)
+    claimed(settings, data)
+
+
+def claimed(settings: Settings, data: Path) -> None:
+    """Claim a database in files that is there; a new one is there once Zope has opened it."""
+    if settings.in_files and (data / DATA_FS).exists():
+        claim(data, plone_version())
 
 
 def secret(path: str, variable: str, what: str) -> str:

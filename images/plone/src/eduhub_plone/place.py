@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from .backup.files import DATA_FS
 from .settings import Refused
 
 VERSIONS = "versions"
@@ -44,6 +45,17 @@ def refuse_other_version(data: Path, plone: str | None) -> None:
         raise Refused(
             f"the database in {data} is that of Plone {writes}, and this image has {plone}: versions do not share one. "
             f"Type ./invoke plone.upgrade --version {plone}, or run an image of {writes}."
+        )
+
+
+def refuse_missing(data: Path) -> None:
+    """Raise Refused where Plone has had a database in `data` and there is none: it would begin an empty site."""
+    writes = _said(data / MARKER)
+    if writes and not (data / DATA_FS).exists():
+        raise Refused(
+            f"there is no database {DATA_FS} in {data}, and Plone {writes} has had one there: Plone would begin an "
+            "empty site. Where a restore was interrupted, type ./invoke plone.restore --to live, which brings back "
+            f"what was there; else bring the file back, or remove {data / MARKER} to begin an empty site."
         )
 
 

@@ -163,10 +163,6 @@ def serve_database(path: Path, blobs: Path, address: Path, ready: Callable[[], N
                 os.fsync(file.fileno())
         return result
 
-    old = path.with_name(f"{path.name}.old")
-    if old.exists() and not path.exists():
-        log.warning("A pack was interrupted when it had moved %s away: it is back.", path.name)
-        old.rename(path)
     address.unlink(missing_ok=True)
     # A pack leaves no copy of what it removed: backups are made before.
     storage = FileStorage(str(path), blob_dir=str(blobs), pack_keep_old=False, packer=packed)

@@ -16,6 +16,7 @@ from waitress.server import create_server
 from waitress.task import ThreadedTaskDispatcher
 
 from eduhub_plone.access import AccessLog
+from eduhub_plone.turn import identity, unlink_own
 
 READS = ("GET", "HEAD", "OPTIONS", "PROPFIND", "TRACE")
 # What clients post though it reads, and what writes nothing that other content shares.
@@ -91,11 +92,12 @@ def serve(
 
     # The container's own network; what is published is the host's choice.
     server = listening(logged, host="0.0.0.0", port=port) if at_port else None  # noqa: S104
-    handed = None
+    handed, own = None, None
     if socket:
         made = f"{socket}.{os.getpid()}"
         handed = listening(Handed(logged, port), unix_socket=made, unix_socket_perms="660")
         Path(made).replace(socket)
+        own = identity(Path(socket))
     stops: list[int] = []
 
     def stop(number: int, _frame: Any) -> None:
@@ -117,7 +119,7 @@ def serve(
         server.socket.close()
     if handed and socket:
         # First nobody can come any more, then everybody who came is let in.
-        Path(socket).unlink(missing_ok=True)
+        unlink_own(Path(socket), own)
         accept_all(handed)
         handed.del_channel(sockets)
         handed.socket.close()

@@ -41,6 +41,33 @@ def hold_turn(database: Path) -> None:
     HELD.append(lock)
 
 
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from one that took its place; None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def unlink_own(path: Path, own: tuple[int, int] | None) -> None:
+    """Remove a file unless another one, which is not the `own`, has taken its place."""
+    if identity(path) == own:
+        path.unlink(missing_ok=True)
+
+
+def end_pack(database: Path, *, keeps_old: bool) -> None:
+    """Bring the file `database` back where a pack was interrupted when it had moved it away.
+
+    `keeps_old`: whether a pack that ends leaves the old file; then one without the new file beside it is no trace of an
+    interrupted one. Nothing has the database open.
+    """
+    old, new = (database.with_name(f"{database.name}.{end}") for end in ("old", "pack"))
+    if not database.exists() and old.exists() and (new.exists() or not keeps_old):
+        log.warning("A pack was interrupted when it had moved %s away: it is back.", database.name)
+        old.rename(database)
+
+
 def free(database: Path) -> bool:
     """Return whether no process holds the lock that a storage in files takes (zc.lockfile: flock, exclusive)."""
     with Path(f"{database}.lock").open("a") as lock:

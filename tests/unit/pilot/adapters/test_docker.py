@@ -91,6 +91,27 @@ def test_a_container_that_was_replaced_by_one_of_its_name_is_no_answer_and_the_o
     assert (others, client.names) == ([Look(0, "id-2")], {"id-3": client_name})
 
 
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        (None, True),
+        (["SITE=Plone", "PROCESSES=2"], True),
+        (["ZEO_ADDRESS=zeo:8100"], False),
+        (["RELSTORAGE_DSN=host=db password=x"], False),
+        (["SITE=Plone", "RELSTORAGE_DSN_FILE=/run/secrets/dsn"], False),
+        (["ZEO_CLIENT_CACHE_SIZE=16MB"], True),
+    ],
+)
+def test_a_container_tells_whether_its_database_is_in_files_and_nothing_else_of_its_environment(
+    client, monkeypatch, environment, expected
+):
+    config = {} if environment is None else {"Env": environment}
+    found = {"Id": "x", "Image": "sha256:x", "Config": config, "State": {"Status": "running"}}
+    monkeypatch.setattr(client, "inspect_container", lambda _: found)
+    container = engine(client).container("eduhub-plone")
+    assert (container.in_files, "password" in repr(container)) == (expected, False)
+
+
 def test_who_does_not_hold_the_lock_leaves_the_work_of_who_does_alone(client):
     lists: list[Look] = []
 

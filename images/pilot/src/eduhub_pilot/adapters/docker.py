@@ -23,6 +23,8 @@ LINE_CHARACTERS = 1000
 # The CPU shares of a program that examines an image: below the default of 1024 of the live containers.
 LOOK_SHARES = 256
 LOOK_PAUSE_SECONDS = 0.2
+# The variables that tell Plone of a database that is not files; there may be a password in them.
+ELSEWHERE = ("ZEO_ADDRESS=", "RELSTORAGE_DSN=", "RELSTORAGE_DSN_FILE=")
 # So long may somebody else's removal of the same container take.
 REMOVAL_SECONDS = 10.0
 
@@ -180,6 +182,7 @@ class DockerEngine:
             command=tuple((found["Config"].get("Entrypoint") or []) + (found["Config"].get("Cmd") or [])),
             mounts=tuple(sorted(mount["Destination"] for mount in found.get("Mounts") or [])),
             id=found["Id"],
+            in_files=not any(each.startswith(ELSEWHERE) for each in found["Config"].get("Env") or []),
         )
 
     def run(self, wanted: SlotContainer) -> None:

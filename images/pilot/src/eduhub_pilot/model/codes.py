@@ -167,6 +167,7 @@ CODES: Mapping[str, Code] = {
     "python_not_selectable": Code(2, "--python was given for an image without a Python of its own choice."),
     "record_changed": Code(2, "The record of a release was changed after it was written."),
     "plone_endpoint_old": Code(2, "Plone's endpoint is of an earlier release, and cannot refuse writes."),
+    "plone_label_differs": Code(2, "An image of Plone says that it has another version than it has."),
     "plone_nothing_to_confirm": Code(2, "No upgrade of Plone's version waits for its confirmation."),
     "plone_rollback_blocked": Code(2, "Plone has no previous container that it can be rolled back to."),
     "plone_upgrade_unconfirmed": Code(2, "An upgrade of Plone's version is neither confirmed nor rolled back."),

@@ -46,7 +46,8 @@ class Image:
 class Container:
     """A container; `state` is the engine's word: created, running, restarting, paused, exited, dead, removing.
 
-    `command` is its entry point and command in one, `mounts` are the paths on which something is mounted.
+    `command` is its entry point and command in one, `mounts` are the paths on which something is mounted. `in_files`:
+    whether Plone's database is files in its volume, by the container's environment.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Container:
     command: tuple[str, ...] = ()
     mounts: tuple[str, ...] = ()
     id: str = ""
+    in_files: bool = True
 
     @property
     def runs(self) -> bool:

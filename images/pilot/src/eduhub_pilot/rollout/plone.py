@@ -85,6 +85,19 @@ def unconfirmed(host: Host) -> Finding | None:
     return Finding("plone_upgrade_unconfirmed", said, [ROLLBACK])
 
 
+def not_shared(serves: Container, other: Container) -> str | None:
+    """Return why two containers of Plone cannot take a database over from one another, or None.
+
+    One whose database is not in files waits for none, and serves at once.
+    """
+    if serves.in_files and other.in_files:
+        return None
+    if serves.in_files or other.in_files:
+        one = "the container that serves" if serves.in_files else "the container from before or beside it"
+        return f"{one} has a database in files, and the other's is not: both would not serve the same content"
+    return "Plone's database is not in files (ZEO_ADDRESS or RELSTORAGE_DSN)"
+
+
 def blocked(serves: Container, previous: Container | None, origin: str | None) -> str | None:
     """Return why Plone cannot be rolled back, or None. Versions of Plone do not share a database.
 
@@ -92,6 +105,8 @@ def blocked(serves: Container, previous: Container | None, origin: str | None) -
     """
     if previous is None:
         return "no container from before is kept on this host"
+    if why := not_shared(serves, previous):
+        return why
     now, then = serves.labels.get(VERSION), previous.labels.get(VERSION)
     if origin and then == origin:
         return None

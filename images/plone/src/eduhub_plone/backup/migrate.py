@@ -6,6 +6,7 @@ import time
 import traceback
 from typing import Any
 
+from ..place import plone_version
 from .errors import BackupError
 
 MOST_TOLD = 200
@@ -15,7 +16,8 @@ def migrate() -> dict[str, Any]:
     """Migrate every site of Zope's database, all in one transaction, and return what was done.
 
     `seconds`; `sites`: of each its profile version before and after; `add_ons`: those that offer an upgrade of their
-    own. BackupError where a step raises, or the site is not of this version after all of them.
+    own; `version`: that of this image's Plone, whatever its label says. BackupError where a step raises, or the site is
+    not of this version after all of them.
     """
     # Imported late, as all of Plone: it takes seconds.
     import transaction  # noqa: PLC0415
@@ -42,7 +44,8 @@ def migrate() -> dict[str, Any]:
         setSite(None)
         noSecurityManager()
         app._p_jar.close()
-    return {"seconds": round(time.monotonic() - begun, 1), "sites": done, "add_ons": sorted(set(add_ons))}
+    return {"seconds": round(time.monotonic() - begun, 1), "sites": done, "add_ons": sorted(set(add_ons)),
+            "version": plone_version()}  # fmt: skip
 
 
 def moved(tool: Any) -> list[str]:

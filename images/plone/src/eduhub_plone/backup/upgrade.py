@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..place import VERSIONS, claim, leave_for, place
+from ..turn import free
 from . import database as zodb
 from .errors import RefusedError
 from .files import BLOBS, DATA_FS, need_space, sync
@@ -27,10 +28,15 @@ STAGED = "upgrade-"
 
 
 def stage(volume: Path, serves: str, backup: Backup, directory: Path, run: str) -> None:
-    """Write the backup's data into the volume, in place of what earlier upgrades left. Raises DamagedError."""
+    """Write the backup's data into the volume, in place of what earlier upgrades left.
+
+    Raises RefusedError where one of those is open, so that `serves` is not the one that serves; DamagedError.
+    """
+    manifest = backup.whole()
+    refuse_other_label(serves, manifest.get("plone"))
+    refuse_open(volume, serves)
     for path in volume.glob(f"{STAGED}*"):
         shutil.rmtree(path)
-    manifest = backup.whole()
     need_space(volume, manifest["size"] + manifest["blob_bytes"], "The copy that is upgraded")
     for path in volume.glob(f"{VERSIONS}/*"):
         if path.name != serves:
@@ -41,6 +47,38 @@ def stage(volume: Path, serves: str, backup: Backup, directory: Path, run: str) 
             if path.suffix != ".lock":
                 path.unlink()
     write_copy(backup, directory, volume / f"{STAGED}{run}")
+
+
+def refuse_other_label(label: str, plone: str | None) -> None:
+    """Raise RefusedError where an image's label has another version than its Plone, if that is known."""
+    if plone and plone != label:
+        raise RefusedError(
+            "plone_label_differs",
+            f"The image that serves says that it has Plone {label} (label org.opencontainers.image.version), and has "
+            f"{plone}: which database is whose would be mistaken. Nothing was changed. Build it with the label {plone} "
+            "and deploy it first.",
+        )
+
+
+def refuse_open(volume: Path, serves: str) -> None:
+    """Raise RefusedError where a process has one of the databases open that are not that of `serves`."""
+    own = place(volume, serves)
+    others = [path for path in volume.glob(f"{VERSIONS}/*") if path != own]
+    if own != volume and not is_open(own):  # the one that serves has the lock of the first database too
+        others.append(volume)
+    for data in others:
+        if is_open(data):
+            raise RefusedError(
+                "plone_runs",
+                f"Plone has the database in {data} open, and not that of Plone {serves}, which is said to serve: it "
+                "would have been removed. Nothing was changed.",
+            )
+
+
+def is_open(data: Path) -> bool:
+    """Return whether a process has the database in `data` open."""
+    database = Site(data).database
+    return database.parent.is_dir() and not free(database)
 
 
 def upgrade(volume: Path, run: str, environ: Mapping[str, str], version: str | None) -> dict[str, Any]:

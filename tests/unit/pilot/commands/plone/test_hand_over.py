@@ -61,6 +61,45 @@ def test_requests_begin_to_wait_once_the_standby_is_prepared_and_before_the_old_
     assert order[1][1] >= plone.loaded_at
 
 
+@pytest.mark.parametrize("elsewhere", [PLONE, STANDBY])
+def test_a_database_that_is_not_in_files_is_not_taken_over(plone, elsewhere):
+    """The standby would not wait: it would put another database's site in place of the one that is served."""
+    containers = plone.world.engine.containers
+    containers[elsewhere] = replace(containers[elsewhere], in_files=False)
+    with pytest.raises(FailedError, match="database in files, and the other's is not") as failed:
+        go(plone, hand_over)
+    assert (failed.value.code, found(plone), plone.held) == ("plone_standby_failed", SERVES_OLD, [])
+    assert failed.value.next == [["./invoke", "deploy"]]
+
+
+def test_two_plones_on_a_database_elsewhere_do_not_take_it_over(plone):
+    containers = plone.world.engine.containers
+    containers.update({name: replace(containers[name], in_files=False) for name in (PLONE, STANDBY)})
+    with pytest.raises(FailedError, match="is not in files"):
+        go(plone, hand_over)
+    assert found(plone) == SERVES_OLD
+
+
+def test_a_standby_that_answers_without_having_waited_is_removed_at_once(plone):
+    plone.world.engine.health = lambda: "healthy"
+    object.__setattr__(plone, "loaded_at", plone.world.clock.passed + 1000)
+    began = plone.world.clock.passed
+    with pytest.raises(FailedError, match="did not wait for the database") as failed:
+        go(plone, hand_over)
+    assert (failed.value.code, found(plone)) == ("plone_standby_failed", SERVES_OLD)
+    assert plone.world.clock.passed - began < 5
+
+
+@pytest.mark.parametrize("elsewhere", [PLONE, PREVIOUS])
+def test_a_rollback_to_another_kind_of_database_is_refused(plone, elsewhere):
+    go(plone, hand_over)
+    containers = plone.world.engine.containers
+    containers[elsewhere] = replace(containers[elsewhere], in_files=False)
+    with pytest.raises(RefusedError, match="database in files, and the other's is not") as refused:
+        go(plone, rollback)
+    assert (refused.value.code, found(plone)) == ("plone_rollback_blocked", SERVES_NEW)
+
+
 def test_without_a_standby_nothing_changes(plone):
     del plone.world.engine.containers[STANDBY]
     done = go(plone, hand_over)

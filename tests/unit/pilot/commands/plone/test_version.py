@@ -130,6 +130,16 @@ def test_what_was_written_while_the_old_one_ended_leads_back_to_it(plone, images
     assert images.data == set()
 
 
+def test_an_image_whose_label_is_not_its_version_is_refused_before_anything_is(plone, images):
+    images.version = "6.0.13"
+    with pytest.raises(FailedError, match=r"says that it has Plone 6\.1\.4 .*, and has 6\.0\.13") as failed:
+        go(plone, version)
+    assert (failed.value.code, found(plone), plone.refusals) == ("plone_upgrade_failed", SERVES_OLD, [None])
+    images.version = None  # of an earlier release
+    plone.world.engine._made(Container(STANDBY, "created", NEW, labels("3.13.5", "6.1.4")))
+    assert go(plone, version).code == "plone_upgraded"
+
+
 def test_a_rehearsal_that_fails_removes_no_database(plone, images):
     images.data.add("6.1.4")  # of an earlier upgrade, from which somebody went back
     images.now["/Plone as HTML"] = "500 KeyError"

@@ -16,7 +16,9 @@ from eduhub_pilot.analysis.canary import Sample, Side, misbehaves, side
 from eduhub_pilot.commands.plone import work
 from eduhub_pilot.model.errors import FailedError, PersonError, PilotError, SupersededError
 from eduhub_pilot.model.facts import PLONE, PREVIOUS_PLONE, STANDBY_PLONE, Counts
+from eduhub_pilot.rollout.plone import not_shared
 
+DEPLOY = ["./invoke", "deploy"]
 PAUSE_SECONDS = 0.1
 ANSWER_SECONDS = 10.0
 LOG_LINES = 10
@@ -162,19 +164,25 @@ class TakeOver:
     def _prepare(self, name: str) -> None:
         """Start the standby, and return once it waits for the database. FailedError when it ends or takes too long."""
         host = self.host
-        standby = host.engine.container(name)
+        standby, serves = host.engine.container(name), host.engine.container(self.name())
+        if standby and serves and (why := not_shared(serves, standby)):
+            raise FailedError("plone_standby_failed", f"The standby of Plone cannot take over: {why}.", DEPLOY)
         if standby and not standby.runs:
             host.endpoint.forget(standby)
         host.engine.start(name)
 
         def settled() -> bool:
             found = host.engine.container(name)
-            return found is None or not found.runs or host.endpoint.waits(found)
+            return found is None or not found.runs or found.health == "healthy" or host.endpoint.waits(found)
 
         in_time = self._await(settled, self.start_seconds, self.heart.beat)
         found = host.engine.container(name)
         if not in_time or found is None or not host.endpoint.waits(found):
-            why = "did not start" if in_time else f"was not prepared within {self.start_seconds:g} s"
+            why = (
+                f"was not prepared within {self.start_seconds:g} s" if not in_time
+                else "serves: it did not wait for the database" if found and found.runs
+                else "did not start"
+            )  # fmt: skip
             said = " | ".join(host.engine.log(name, LOG_LINES))
             raise FailedError("plone_standby_failed", f"The standby of Plone {why}. Its log: {said}")
 
@@ -232,7 +240,8 @@ class TakeOver:
         with suppress(PilotError, OSError):
             self.host.note(self.run, "plone", "failed", why=why)
         message = f"{why.rstrip('.')}. Plone serves as before, and no request failed."
-        return FailedError("plone_standby_failed", message, ["./invoke", "status"])
+        following = getattr(error, "next", None) or [["./invoke", "status"]]
+        return FailedError("plone_standby_failed", message, *following)
 
     def back(self) -> None:
         """Return to the container from before, wherever a takeover was interrupted. Raises PilotError.

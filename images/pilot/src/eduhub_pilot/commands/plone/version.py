@@ -77,6 +77,7 @@ class Upgrade:
             compares = options.contract != "off"
             words = ["prove", "--migrate", *(["--pages"] if compares else [])]
             done = work.worked(host, options.directory, words, heart, container=self.standby.name)
+            refuse_other_label(self.new, done["migration"].get("version"))
             made, pages = done["backup"], ""
             if compares:
                 was = work.worked(host, options.directory, ["pages", "--at", made["id"]], heart)["pages"]
@@ -223,6 +224,16 @@ def opened_again(host: Host, error: FailedError) -> PilotError:
         message = f"{error.message} But writes are refused still: {work.reason(again)}"
         return PersonError("plone_writes_refused", message, ROLLBACK)
     return error
+
+
+def refuse_other_label(label: str, version: str | None) -> None:
+    """FailedError where an image's label has another version than its Plone, if that is known."""
+    if version and version != label:
+        message = (
+            f"The new image says that it has Plone {label} (label org.opencontainers.image.version), and has "
+            f"{version}: which database is whose would be mistaken. Build it with the label {version}."
+        )
+        raise FailedError("plone_upgrade_failed", message)
 
 
 def refuse_older_program(pages: Mapping[str, str]) -> None:
