@@ -105,7 +105,7 @@ class CommandLine(Program):
         if len(typed) > 1:
             lines = [self.line(without=[name for name in typed if name != each]) for each in dict.fromkeys(typed)]
             raise refusal(f"One verb at a time, and not {' and '.join(typed)}: each has options of its own.", *lines)
-        if self.core.remainder:
+        if self.core.remainder and not self.args.complete.value:
             what = f"Options stand before --, and after it is {self.core.remainder!r}."
             raise refusal(what, self.line(without=["--"]))
         for context in self.tasks:

@@ -348,6 +348,11 @@ def test_help_is_shown_wherever_it_is_asked_for(line, capsys):
     assert capsys.readouterr().out.startswith("Usage: ./invoke [--core-opts] ")
 
 
+def test_a_shell_that_completes_a_line_gets_the_verbs(capsys):
+    assert ended("--complete", "--", "./invoke", "dep") == 0
+    assert "deploy" in capsys.readouterr().out.split()
+
+
 def test_no_verb_has_short_options_which_would_mean_another_word_on_the_next_verb():
     contexts = tasks.namespace.to_contexts()
     assert [(each.name, flag) for each in contexts for flag in each.flags if not flag.startswith("--")] == []
