@@ -23,7 +23,8 @@ def backups(c: Context, hosts: Hosts) -> None:
 @on_hosts(
     at="time or id: the newest backup made then or before; default: the newest",
     from_copy="get it from the repository of copies first, as on a host that replaces a lost one",
-    to="scratch: prove it, the default; live: replace what Plone has", yes="do not ask, nor want a fresh backup",
+    to="scratch: prove it, the default; live: replace what Plone has; served: end an interrupted one with what it has",
+    yes="do not ask, nor want a fresh backup",
 )  # fmt: skip
 def restore(
     c: Context, hosts: Hosts, at: str = "", from_copy: bool = False, to: str = "", yes: bool = False

@@ -305,6 +305,7 @@ def restores(writer: Writer, site: Site, directory: Path, backup: Backup) -> dic
     found["swapped"] = held(site)
     restore.undo(site)
     found["undone"] = held(site)
+    found |= written_meanwhile(site, directory, backup)
     restore.stage(site, backup, directory, "settled")
     restore.swap(site, "settled")
     kept = restore.settle(site)
@@ -312,6 +313,37 @@ def restores(writer: Writer, site: Site, directory: Path, backup: Backup) -> dic
     found["settled"], found["kept"] = held(site), held(Site(site.data / kept))
     found["left"] = sorted(path.name for path in site.data.iterdir() if path.suffix != ".old")  # which a pack keeps
     return found
+
+
+def written_meanwhile(site: Site, directory: Path, backup: Backup) -> dict[str, Any]:
+    """Return what came of what was written after a restore was planned, and after one was interrupted."""
+    found: dict[str, Any] = {}
+    planned = restore.plan(site, backup, backups(directory), "test", None)["transaction"]
+    restore.stage(site, backup, directory, "late", planned)
+    add_to(site)
+    found["late stage"] = refusal(lambda: restore.stage(site, backup, directory, "late", planned))
+    found["late swap"] = refusal(lambda: restore.swap(site, "late", planned))
+    found["copy of the late"] = (site.data / "restore-late").exists()
+    restore.stage(site, backup, directory, "lost")
+    restore.swap(site, "lost")
+    unwritten = restore.written(site)
+    add_to(site)
+    found["written"] = [unwritten, restore.written(site)]
+    found["late undone"] = [restore.undo(site), restore.undo(site)]
+    found["served again"], found["kept of the lost"] = held(site), held(Site(site.data / "undone-restore-lost"))
+    restore.stage(site, backup, directory, "killed")
+    killed_while_swapping(site, 3)
+    found["settled half"] = refusal(lambda: restore.settle(site))
+    restore.undo(site)
+    return found
+
+
+def add_to(site: Site) -> None:
+    """Commit one more object to a site that is closed."""
+    database = DB(FileStorage(str(site.database), blob_dir=str(site.blobs)))
+    with database.transaction() as connection:
+        connection.root()["late"] = OOBTree()
+    database.close()
 
 
 def main() -> None:

@@ -8,6 +8,12 @@ import pytest
 
 from tests.adapters.plone_image import printed
 
+# What is written is neither replaced nor removed unless that was agreed to, and then it is kept.
+WRITTEN_MEANWHILE = {
+    "late stage": "plone_written_meanwhile", "late swap": "plone_written_meanwhile", "copy of the late": False,
+    "written": [False, True], "late undone": ["undone-restore-lost", None], "settled half": "restore_interrupted",
+}  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, Any]:
@@ -40,8 +46,9 @@ def test_a_restore_in_place_ends_with_the_old_data_or_the_new_wherever_it_is_kil
         "plan of another version": "backup_version_differs", "while open": "plone_runs", "before": old,
         **{f"refused after {after}": "restore_interrupted" for after in killed},
         **{f"undone after {after}": old for after in killed},
-        "swapped": new, "undone": old, "settled": new, "kept": old,
-        "left": ["before-restore-settled", "blobstorage", "filestorage"],
+        "swapped": new, "undone": old, "settled": new, "kept": old + 1,
+        "left": ["before-restore-settled", "blobstorage", "filestorage", "undone-restore-lost"],
+        **WRITTEN_MEANWHILE, "served again": old + 1, "kept of the lost": new + 1,
     }  # fmt: skip
 
 

@@ -135,9 +135,9 @@ def takes_writes(plone: FakeEndpoint) -> bool:
     return plone.refusals[-1] is None and plone.world.store.plone_upgrade() is None
 
 
-def unconfirmed(plone: FakeEndpoint, run: str = "run-8") -> None:
-    """Leave the host as an upgrade does that waits for its confirmation."""
-    record = {"run": run, "from": "6.0.13", "to": "6.1.4", "since": "2026-01-01T00:00:00Z"}
+def unconfirmed(plone: FakeEndpoint, run: str = "run-8", **more: str) -> None:
+    """Leave the host as an upgrade does that was interrupted, or with `confirm_by` waits for its confirmation."""
+    record = {"run": run, "from": "6.0.13", "to": "6.1.4", "since": "2026-01-01T00:00:00Z", **more}
     plone.world.store.save_plone_upgrade(record)
     plone.refusals.append("Plone is upgraded to 6.1.4.")
 

@@ -38,7 +38,7 @@ NOW = "now.json"
 SETTINGS = "settings.json"
 BACKUP, COPY, FAILED = "plone-backup.json", "plone-copy.json", "failed"
 COPIER = "plone-copier.json"
-PLONE_UPGRADE = "plone-upgrade.json"
+PLONE_UPGRADE, PLONE_RESTORE = "plone-upgrade.json", "plone-restore.json"
 LIST = ["./invoke", "rollback", "--list"]
 RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}")
 # The end of the journal that is searched for a truncated last line; lines are far shorter.
@@ -342,6 +342,21 @@ class Store:
                 (self.root / PLONE_UPGRADE).unlink(missing_ok=True)
             else:
                 self._write(self.root / PLONE_UPGRADE, json.dumps({"schema": SCHEMA, **upgrade}, indent=1) + "\n")
+
+    def plone_restore(self) -> dict[str, Any] | None:
+        """Return what `save_plone_restore` kept; None where no restore is at work, or was interrupted."""
+        return self._json_of(PLONE_RESTORE) or None
+
+    def save_plone_restore(self, restore: Mapping[str, str] | None) -> None:
+        """Keep that a restore in place of Plone's data is at work, or that none is any more.
+
+        `run`, `since` by `stamp`, and as `writes` whether Plone's endpoint has them "refused" or "taken".
+        """
+        with self.guard():
+            if restore is None:
+                (self.root / PLONE_RESTORE).unlink(missing_ok=True)
+            else:
+                self._write(self.root / PLONE_RESTORE, json.dumps({"schema": SCHEMA, **restore}, indent=1) + "\n")
 
     def save_plone_writes(self, reason: str | None) -> None:
         """Keep for Plone's endpoint, which reads it as it starts, why it refuses writes; None where it takes them."""

@@ -15,7 +15,7 @@ from eduhub_pilot.model.facts import PLONE, SHIFT, SLOTS, Container, Image, Slot
 from eduhub_pilot.model.outcome import Finding, finding_of
 from eduhub_pilot.model.release import Record
 from eduhub_pilot.model.state import HostState, Lock, stamp
-from eduhub_pilot.rollout.plone import plone, unconfirmed
+from eduhub_pilot.rollout.plone import interrupted, plone, unconfirmed
 
 # A status is urgent, but has to survive a HAProxy that is being restarted.
 PATIENCE_SECONDS = 1.0
@@ -97,9 +97,8 @@ def inspect(host: Host) -> Inspection:
 
 def plone_notes(host: Host, ours: dict[str, Any] | None) -> list[Finding]:
     """Return what an operator should know of our Plone. EngineDownError."""
-    waiting = unconfirmed(host)
     return [
-        *plone_endpoint(host), *([waiting] if waiting else []),
+        *plone_endpoint(host), *filter(None, (unconfirmed(host), interrupted(host))),
         *(silent_processes(host, ours["processes"]) if ours else []),
     ]  # fmt: skip
 

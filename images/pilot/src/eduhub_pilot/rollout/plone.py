@@ -15,6 +15,8 @@ from eduhub_pilot.model.state import stamp
 # A rollback by the host itself has taken no longer than this.
 LATE = timedelta(minutes=5)
 CONFIRM, ROLLBACK = ["./invoke", "plone.confirm"], ["./invoke", "plone.rollback"]
+# Restore in place; keep what Plone serves after a restore that was interrupted.
+AGAIN, SERVED = (["./invoke", "plone.restore", "--to", to] for to in ("live", "served"))
 PYTHON, VERSION = "org.eduhub.python", "org.opencontainers.image.version"
 
 
@@ -62,7 +64,8 @@ def unconfirmed(host: Host) -> Finding | None:
     if upgrade is None:
         return None
     serves = host.engine.container(host.settings.container(PLONE))
-    if serves and serves.runs and serves.labels.get(VERSION) == upgrade["to"]:
+    watched = "confirm_by" in upgrade or not returnable(host, upgrade["from"])
+    if watched and serves and serves.runs and serves.labels.get(VERSION) == upgrade["to"]:
         back = host.engine.container(host.settings.container(PREVIOUS_PLONE)) is not None
         said = (
             f"Plone {upgrade['to']} serves in place of {upgrade['from']}, and nothing can be written since "
@@ -96,6 +99,29 @@ def not_shared(serves: Container, other: Container) -> str | None:
         one = "the container that serves" if serves.in_files else "the container from before or beside it"
         return f"{one} has a database in files, and the other's is not: both would not serve the same content"
     return "Plone's database is not in files (ZEO_ADDRESS or RELSTORAGE_DSN)"
+
+
+def returnable(host: Host, version: str) -> bool:
+    """Return whether a container of `version`, from which an upgrade came, is there to return to."""
+    parts = (host.engine.container(host.settings.container(part)) for part in (PREVIOUS_PLONE, STANDBY_PLONE))
+    return any(part is not None and part.labels.get(VERSION) == version for part in parts)
+
+
+def interrupted(host: Host) -> Finding | None:
+    """Return that a restore in place of Plone's data was interrupted; None where none was, or one is at work."""
+    record = host.store.plone_restore()
+    if record is None:
+        return None
+    with suppress(RefusedError):  # of a lock that cannot be read a note of its own says so
+        lock = host.store.lock()
+        if lock and lock.run == record.get("run") and not lock.expired(host.clock.now()):
+            return None
+    refused = " Plone's endpoint may refuse writes since." if record.get("writes") == "refused" else ""
+    said = (
+        f"The restore of run {record.get('run')}, begun {record.get('since')}, was interrupted.{refused} Another one "
+        "first brings back the data from before it, unless you keep what Plone serves."
+    )
+    return Finding("restore_interrupted", said, [AGAIN, SERVED])
 
 
 def blocked(serves: Container, previous: Container | None, origin: str | None) -> str | None:

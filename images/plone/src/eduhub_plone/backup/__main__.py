@@ -85,6 +85,7 @@ def main(words: Sequence[str]) -> int:
         step.add_argument("--at", default="", help="the newest made then or before; without it the newest")
         step.add_argument("--run", default="", help="id of the run")
         step.add_argument("--stack", default="", help="name of the stack")
+        step.add_argument("--transaction", default="", help="the last one that may be replaced; without it any")
         step.add_argument("--any-site", action="store_true", help="also where the backup is of another site")
     options = parser.parse_args(words)
     os.umask(0o027)  # as Plone has it, whose files a restore writes
@@ -166,17 +167,19 @@ def planned(options: argparse.Namespace) -> dict[str, Any]:
 
 def stepped(options: argparse.Namespace) -> dict[str, Any]:
     """Take one step of a restore."""
-    site, before, run = Site(DATA), None, restore.interrupted(Site(DATA))
+    site, before, kept, run = Site(DATA), None, None, restore.interrupted(Site(DATA))
+    written = restore.written(site)
     if options.command == "stage":
-        restore.stage(site, chosen(backups(DIRECTORY), options.at), DIRECTORY, options.run)
+        restore.stage(site, chosen(backups(DIRECTORY), options.at), DIRECTORY, options.run, options.transaction)
     elif options.command == "swap":
-        restore.swap(site, options.run)
+        restore.swap(site, options.run, options.transaction)
     elif options.command == "undo":
-        restore.undo(site)
+        kept = restore.undo(site)
     elif options.command == "settle":
         before = restore.settle(site)
     message = f"The step {options.command} of the restore was taken."
-    return {"code": "restore_stepped", "message": message, "before": before, "interrupted": run}
+    return {"code": "restore_stepped", "message": message, "before": before, "interrupted": run, "written": written,
+            "kept": kept}  # fmt: skip
 
 
 def upgraded(options: argparse.Namespace) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 `stage` writes the copy beside the data while the site serves; `swap` exchanges both by renaming, with the site stopped;
 `undo` exchanges them back; `settle` ends it. What was replaced stays, until the next restore. A marker in the volume
-says that a restore is between `swap` and `settle`.
+says that a restore is between `swap` and `settle`. What Plone wrote in between is never removed.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from .repository import Backup, read
 MARKER = "restore.json"
 STAGED = "restore-"
 BEFORE = "before-restore-"
+UNDONE = "undone-restore-"
 FOLDERS = (Path(DATA_FS).parts[0], BLOBS)
 
 
@@ -32,6 +34,37 @@ def interrupted(site: Site) -> str | None:
     """Return the run of a restore that was neither undone nor settled; None where there is none."""
     marker = read(site.data / MARKER, sealed=False)
     return str(marker["run"]) if marker else None
+
+
+def written(site: Site) -> bool:
+    """Return whether the data that an unsettled restore put in place was written since, or may have been."""
+    marker = read(site.data / MARKER, sealed=False)
+    if marker is None:
+        return False
+    if "written" in marker:  # an undo that was interrupted knew it
+        return bool(marker["written"])
+    if not (site.data / f"{BEFORE}{marker['run']}" / FOLDERS[0]).exists() or not site.database.exists():
+        return False  # the data from before is in place, or none is
+    return last(site.database) != marker.get("last_transaction")
+
+
+def last(database: Path) -> str:
+    """Return the id of the last transaction in a file, by its end alone; nothing sensible while it is written."""
+    try:
+        return zodb.last_transaction(database, database.stat().st_size).hex()
+    except (OSError, ValueError, OverflowError):
+        return ""
+
+
+def refuse_written(site: Site, transaction: str) -> None:
+    """Raise RefusedError where the site was written after `transaction`; an empty one is any."""
+    now = last(site.database)
+    if transaction and now != transaction:
+        raise RefusedError(
+            "plone_written_meanwhile",
+            f"Plone's data was written after it was compared with its backups (its last transaction is "
+            f"{now or 'not known'} instead of {transaction}).",
+        )
 
 
 def plan(
@@ -68,11 +101,15 @@ def plan(
     needed = manifest["size"] + manifest["blob_bytes"]
     need_space(site.data, needed, "The restored copy, beside the data that stays,")
     fresh = any(each.state == "proven" and each.whole()["last_transaction"] == now for each in found)
-    return {"fresh": fresh, "now": zodb.when(bytes.fromhex(now)), "bytes": needed}
+    return {"fresh": fresh, "now": zodb.when(bytes.fromhex(now)), "transaction": now, "bytes": needed}
 
 
-def stage(site: Site, backup: Backup, directory: Path, run: str) -> None:
-    """Write the backup's data beside that of the site, and compare it with the manifest. Raises DamagedError."""
+def stage(site: Site, backup: Backup, directory: Path, run: str, transaction: str = "") -> None:
+    """Write the backup's data beside that of the site, and compare it with the manifest. Raises DamagedError.
+
+    RefusedError where the site was written after `transaction`.
+    """
+    refuse_written(site, transaction)
     for path in (*site.data.glob(f"{STAGED}*"), *site.data.glob(f"{BEFORE}*")):
         shutil.rmtree(path)
     write_copy(backup, directory, site.data / f"{STAGED}{run}")
@@ -100,12 +137,20 @@ def copy_blobs(backup: Backup, folder: Path) -> None:
             raise DamagedError(f"The blob {name} was not what backup {backup.id} has, once it was copied.")
 
 
-def swap(site: Site, run: str) -> None:
-    """Exchange the site's data and the staged copy. Raises RefusedError while the site is open."""
+def swap(site: Site, run: str, transaction: str = "") -> None:
+    """Exchange the site's data and the staged copy. Raises RefusedError while the site is open.
+
+    Or where it was written after `transaction`: the copy is removed then.
+    """
     closed(site)
     before, staged = site.data / f"{BEFORE}{run}", site.data / f"{STAGED}{run}"
+    try:
+        refuse_written(site, transaction)
+    except RefusedError:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise
     before.mkdir()
-    write_json(site.data / MARKER, {"run": run})
+    write_json(site.data / MARKER, {"run": run, "last_transaction": last(staged / DATA_FS)})
     for name in FOLDERS:
         if (site.data / name).exists():
             (site.data / name).rename(before / name)
@@ -123,32 +168,55 @@ def closed(site: Site) -> None:
         raise RefusedError("plone_runs", "Plone has its database open. Nothing was changed.") from None
 
 
-def undo(site: Site) -> bool:
-    """Bring the data back that an unsettled restore replaced; return whether there was one. Repeatable."""
+def undo(site: Site) -> str | None:
+    """Bring the data back that an unsettled restore replaced. Repeatable.
+
+    Return where in the volume the data is that Plone had meanwhile, if it was written; None where nothing was.
+    """
     run = interrupted(site)
     if run is None:
-        return False
-    before, aside = site.data / f"{BEFORE}{run}", site.data / f"{STAGED}{run}"
+        return None
+    kept = written(site)
+    if kept:  # for an undo that repeats this one: the data is not where it was by then
+        write_json(site.data / MARKER, {"run": run, "written": True})
+    before, staged = site.data / f"{BEFORE}{run}", site.data / f"{STAGED}{run}"
+    aside = site.data / f"{UNDONE}{run}" if kept else staged
     aside.mkdir(exist_ok=True)
     for name in FOLDERS:
         if (before / name).exists():
             if (site.data / name).exists():
-                shutil.rmtree(aside / name, ignore_errors=True)
-                (site.data / name).rename(aside / name)
+                if not kept:
+                    shutil.rmtree(aside / name, ignore_errors=True)
+                (site.data / name).rename(free(aside / name))
             (before / name).rename(site.data / name)
+    sync(aside)
     sync(site.data)
     (site.data / MARKER).unlink()
-    shutil.rmtree(aside)
-    shutil.rmtree(before)
-    return True
+    shutil.rmtree(staged, ignore_errors=True)
+    shutil.rmtree(before, ignore_errors=True)
+    return aside.name if kept else None
+
+
+def free(path: Path) -> Path:
+    """Return a path that is not taken yet: this one, or this one with a number."""
+    numbered = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
+    return next(each for each in itertools.chain([path], numbered) if not each.exists())
 
 
 def settle(site: Site) -> str:
-    """End a restore that succeeded; return where in the volume the data is that it replaced."""
-    run = interrupted(site)
+    """End a restore; return where in the volume the data is that it replaced. RefusedError while it is half done."""
+    marker = read(site.data / MARKER, sealed=False) or {}
+    staged = site.data / f"{STAGED}{marker.get('run')}"
+    half = any((staged / name).exists() or not (site.data / name).exists() for name in FOLDERS)
+    if marker and (half or "written" in marker):
+        raise RefusedError(
+            "restore_interrupted",
+            f"The restore of run {marker['run']} was interrupted while the data was exchanged, so Plone has a part of "
+            "it alone. Nothing was changed. A restore brings back what was there before, and begins again.",
+        )
     (site.data / MARKER).unlink(missing_ok=True)
     sync(site.data)
-    return f"{BEFORE}{run}"
+    return f"{BEFORE}{marker.get('run')}"
 
 
 def refuse_interrupted(site: Site) -> None:
@@ -158,5 +226,5 @@ def refuse_interrupted(site: Site) -> None:
         raise RefusedError(
             "restore_interrupted",
             f"The restore of run {run} was interrupted: it is not known which data Plone should have. Nothing was "
-            "changed. A restore brings back what was there before, and begins again.",
+            "changed. A restore brings back what was there before, and begins again; --to served keeps what Plone has.",
         )

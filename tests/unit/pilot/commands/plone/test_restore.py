@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from eduhub_pilot.commands.plone import restore
-from eduhub_pilot.model.errors import FailedError, PersonError, PilotError, RefusedError
+from eduhub_pilot.model.errors import FailedError, PersonError, PilotError, ProxyDownError, RefusedError
 from eduhub_pilot.model.facts import Container, Look
+from eduhub_pilot.rollout.status import status
+from tests.unit.pilot.fakes import Killed
+from tests.unit.pilot.plone_host import FakeEndpoint
 
 BACKUP = {"id": "20260101T000000Z", "recovery_point": "2025-12-31T23:00:00Z"}
 PLONE = "eduhub-plone"
@@ -22,25 +26,34 @@ class Volume:
     def __init__(self, world: Any) -> None:
         self.world, self.data, self.kept = world, "old", None
         self.fresh, self.steps, self.fails = True, [], {}
+        # Whether it was written since an interrupted restore, or after it was planned; what is put aside for that.
+        self.written, self.late, self.aside, self.words = False, False, None, {}
 
     def works(self, command: tuple[str, ...]) -> Look:
         step = command[3]
         self.steps.append(step)
+        self.words[step] = command[4:]
+        if step in {"stage", "swap"} and self.late and "--transaction=03ff" in command:
+            self.fails[step] = "plone_written_meanwhile"
         if step in self.fails:
-            fields = {"code": self.fails[step], "exit": 2 if self.fails[step] == "plone_runs" else 1, "message": step}
-            return Look(fields["exit"], json.dumps(fields))
+            code = self.fails[step]
+            ends = 2 if code.startswith(("plone_", "restore_")) else 1
+            return Look(ends, json.dumps({"code": code, "exit": ends, "message": f"{step}."}))
         marked = "run-0" if self.kept else None
         if step == "swap":
             assert self.world.engine.containers[PLONE].state == "exited"
             self.data, self.kept = "new", self.data
         elif step == "undo" and self.kept:
             assert self.world.engine.containers[PLONE].state == "exited"
-            self.data, self.kept = self.kept, None
+            self.aside = self.data if self.written else None
+            self.data, self.kept, self.written = self.kept, None, False
         elif step == "settle":
             self.kept = None
         code = "restore_planned" if step == "plan" else "restore_stepped"
         fields = {"code": code, "exit": 0, "message": "", "fresh": self.fresh, "now": "2026-01-01T00:00:00Z",
-                  "backup": BACKUP, "before": "before-restore-run-9", "interrupted": marked}  # fmt: skip
+                  "backup": BACKUP, "before": "before-restore-run-9", "interrupted": marked,
+                  "transaction": "03ff", "written": self.written,
+                  "kept": "undone-restore-run-0" if step == "undo" and self.aside else None}  # fmt: skip
         return Look(0, json.dumps(fields))
 
 
@@ -49,6 +62,8 @@ def volume(live) -> Volume:
     live.engine.containers[PLONE] = Container(PLONE, "running", "sha256:plone", health="healthy")
     volume = Volume(live)
     live.engine.works, live.engine.health = volume.works, lambda: "healthy"
+    volume.endpoint = FakeEndpoint(live.store.root / "run", live.clock, live, 0.0)
+    live.host = replace(live.host, before_plone=volume.endpoint)
     return volume
 
 
@@ -59,6 +74,10 @@ def go(volume: Volume, **more: Any) -> Any:
         return restore.run(volume.world.host, options)
     finally:
         assert volume.world.store.lock() is None
+
+
+def takes_writes(volume: Volume) -> bool:
+    return volume.endpoint.refusals[-1] is None and volume.world.store.plone_restore() is None
 
 
 def serves(volume: Volume) -> tuple[str, str]:
@@ -150,6 +169,7 @@ def test_one_that_another_run_takes_the_lock_of_is_reverted(volume):
         restore.run(volume.world.host, given)
     assert (failed.value.code, serves(volume)) == ("restore_reverted", ("old", "running"))
     assert volume.world.store.lock().run == "run-3"
+    assert takes_writes(volume)
 
 
 def test_a_standby_that_waits_for_the_data_is_not_let_have_it(volume):
@@ -164,3 +184,161 @@ def test_another_target_than_scratch_and_live_is_refused(volume):
     with pytest.raises(RefusedError) as refused:
         go(volume, to="lvie")
     assert (refused.value.code, volume.steps) == ("restore_target_unknown", [])
+
+
+def test_what_was_written_since_an_interrupted_restore_is_not_taken_from_plone_without_consent(volume):
+    volume.data, volume.kept, volume.written = "new and three days", "old", True
+    with pytest.raises(RefusedError, match="was written since") as refused:
+        go(volume, at="2026-01-01")
+    assert (refused.value.code, volume.steps) == ("restore_interrupted", ["interrupted"])
+    assert serves(volume) == ("new and three days", "running")
+    assert refused.value.next == [
+        ["./invoke", "plone.restore", "--to", "served"],
+        ["./invoke", "plone.restore", "--to", "live", "--at", "2026-01-01", "--yes"],
+    ]  # fmt: skip
+    assert go(volume, agreed=True).code == "restored"
+    assert (volume.aside, volume.world.noted("undone", "run-9")[0]["kept"]) == (
+        "new and three days", "undone-restore-run-0",
+    )  # fmt: skip
+
+
+def test_what_was_brought_back_is_said_where_the_restore_is_refused_then(volume):
+    volume.data, volume.kept, volume.fresh = "new", "old", False
+    with pytest.raises(RefusedError, match="data from before an interrupted restore was brought back") as refused:
+        go(volume)
+    assert (refused.value.code, "Nothing was changed" in refused.value.message) == ("backup_not_fresh", False)
+
+
+def test_an_image_that_would_remove_what_was_written_is_not_asked_to(volume):
+    volume.data, volume.kept = "new and three days", "old"
+    works = volume.works
+
+    def older(command: tuple[str, ...]) -> Look:
+        fields = json.loads(works(command).output)
+        return Look(0, json.dumps({name: fields[name] for name in fields if name not in {"written", "transaction"}}))
+
+    volume.world.engine.works = older
+    with pytest.raises(RefusedError) as refused:
+        go(volume, agreed=True)
+    assert (refused.value.next, volume.data) == ([["./invoke", "deploy"]], "new and three days")
+    volume.kept = None
+    assert go(volume).code == "restored"
+    assert "--transaction=03ff" not in volume.words["swap"]
+
+
+def test_an_interrupted_restore_is_ended_with_what_plone_serves(volume):
+    volume.data, volume.kept, volume.written = "new and three days", "old", True
+    volume.world.store.save_plone_restore({"run": "run-0", "since": "2026-01-01T00:00:00Z", "writes": "refused"})
+    volume.endpoint.refusals.append("Plone is restored.")
+    done = go(volume, to="served")
+    assert (done.code, serves(volume), takes_writes(volume)) == (
+        "restore_ended", ("new and three days", "running"), True,
+    )  # fmt: skip
+    assert volume.steps == ["interrupted", "settle"]
+    with pytest.raises(RefusedError) as refused:
+        go(volume, to="served")
+    assert refused.value.code == "restore_not_interrupted"
+
+
+@pytest.mark.parametrize(("late", "steps"), [("stage", 3), ("swap", 5)])
+def test_what_was_written_after_it_was_planned_is_not_replaced_without_consent(volume, late, steps):
+    volume.fails = {late: "plone_written_meanwhile"}
+    with pytest.raises(RefusedError, match="agree with --yes") as refused:
+        go(volume)
+    assert (refused.value.code, serves(volume), takes_writes(volume)) == (
+        "plone_written_meanwhile", ("old", "running"), True,
+    )  # fmt: skip
+    assert len(volume.steps) == steps
+    volume.fails, volume.late = {}, True
+    with pytest.raises(RefusedError):
+        go(volume)
+    volume.fails = {}
+    assert go(volume, agreed=True).code == "restored"
+
+
+def test_writes_are_refused_from_the_consent_until_the_restore_is_over(volume):
+    seen = {}
+
+    def works(command: tuple[str, ...]) -> Look:
+        seen[command[3]] = volume.endpoint.refusals[-1]
+        return volume.works(command)
+
+    volume.world.engine.works = works
+    go(volume)
+    refused = dict.fromkeys(["stage", "swap", "settle"], "Plone is restored.")
+    assert seen == {"interrupted": None, "plan": None, **refused}
+    assert takes_writes(volume)
+
+
+@pytest.mark.parametrize("step", ["interrupted", "plan", "stage", "swap", "settle", "undo"])
+def test_every_ending_takes_writes_again(volume, step):
+    volume.fails = {step: "backup_failed", **({"swap": "backup_failed"} if step == "undo" else {})}
+    with pytest.raises(PilotError):
+        go(volume)
+    assert volume.endpoint.refusals[-1] is None
+    # What is stuck stays a finding.
+    assert (volume.world.store.plone_restore() is None) == (step != "undo")
+
+
+def test_a_restore_that_is_over_with_writes_refused_still_says_so(volume):
+    def down(effect: str) -> None:
+        if effect == "refuse_writes" and "settle" in volume.steps:
+            raise ProxyDownError("HAProxy does not answer.")
+
+    volume.world._before = down
+    with pytest.raises(PersonError, match=r"Plone serves backup .* But writes are refused still") as stuck:
+        go(volume)
+    assert (stuck.value.code, stuck.value.next) == (
+        "plone_writes_refused", [["docker", "restart", "eduhub-plone-endpoint"]],
+    )  # fmt: skip
+
+
+def test_an_endpoint_that_cannot_refuse_writes_stops_no_restore(volume):
+    object.__setattr__(volume.endpoint, "knows", False)
+    assert go(volume).code == "restored"
+    assert (volume.endpoint.refusals, takes_writes(volume)) == ([None], True)
+
+
+def test_killed_in_any_step_it_is_a_finding_of_the_status_and_the_next_one_takes_writes_again(volume):
+    for step in ("stage", "swap", "settle"):
+
+        def killed(command: tuple[str, ...], step: str = step) -> Look:
+            if command[3] == step:
+                raise Killed(step)
+            return volume.works(command)
+
+        volume.world.engine.works = killed
+        with pytest.raises(Killed):
+            go(volume)
+        codes = [note["code"] for note in status(volume.world.host).data["status"]["notes"]]
+        assert ("restore_interrupted" in codes, takes_writes(volume)) == (True, False), step
+        volume.world.engine.works = volume.works
+        assert go(volume, agreed=True).code == "restored"
+        assert takes_writes(volume), step
+
+
+def test_one_killed_between_the_stop_and_the_exchange_leaves_no_plone_stopped(volume):
+    volume.world.store.save_plone_restore({"run": "run-0", "since": "2026-01-01T00:00:00Z", "writes": "refused"})
+    volume.world.engine.containers[PLONE] = Container(PLONE, "exited", "sha256:plone")
+    volume.fresh = False
+    with pytest.raises(RefusedError):
+        go(volume)
+    assert (serves(volume), takes_writes(volume)) == (("old", "running"), True)
+
+
+def test_a_person_is_needed_where_an_interrupted_one_cannot_be_undone(volume):
+    volume.data, volume.kept, volume.fails = "new", "old", {"undo": "backup_failed"}
+    with pytest.raises(PersonError, match=r"could not be brought back: undo\.") as stuck:
+        go(volume)
+    assert stuck.value.code == "restore_stuck"
+
+
+def test_what_plone_does_not_serve_or_has_in_part_is_not_kept(volume):
+    volume.data, volume.kept, volume.fails = "new", "old", {"settle": "restore_interrupted"}
+    again = [["./invoke", "plone.restore", "--to", "live"]]
+    for state in ("running", "exited"):
+        volume.world.engine.containers[PLONE] = Container(PLONE, state, "sha256:plone", health="healthy")
+        with pytest.raises(RefusedError) as refused:
+            go(volume, to="served")
+        assert (refused.value.code, refused.value.next) == ("restore_interrupted", again)
+        assert serves(volume) == ("new", state)

@@ -8,6 +8,7 @@ from eduhub_pilot.commands import preflight
 from eduhub_pilot.commands.plone import confirm, hand_over, rollback, version
 from eduhub_pilot.model.errors import FailedError, PersonError, ProxyDownError, RefusedError
 from eduhub_pilot.model.facts import Container
+from eduhub_pilot.model.state import stamp
 from eduhub_pilot.rollout.status import status
 from tests.unit.pilot.plone_host import (
     AWAIT,
@@ -193,11 +194,27 @@ def test_killed_before_any_effect_a_confirmation_is_ended_by_the_next_one(plone)
     old = Container(PREVIOUS, "exited", OLD, labels("3.11.2"))
     new = Container(PLONE, "running", NEW, labels("3.13.5", "6.1.4"), health="healthy")
 
-    unconfirmed(plone)
+    unconfirmed(plone, confirm_by=stamp(plone.world.clock.now()))
     for at in killed(plone, confirm, new, old, effects=3):
         assert go(plone, confirm).code == "plone_confirmed", at
         assert (found(plone), takes_writes(plone)) == ({PLONE: (NEW, "running")}, True), at
-        unconfirmed(plone)
+        unconfirmed(plone, confirm_by=stamp(plone.world.clock.now()))
+
+
+def test_one_that_was_interrupted_before_it_was_watched_can_only_be_rolled_back(plone):
+    go(plone, version)
+    kept = plone.world.store.plone_upgrade()
+    plone.world.store.save_plone_upgrade({name: kept[name] for name in ("run", "from", "to", "since")})
+    with pytest.raises(RefusedError, match="cannot be confirmed") as refused:
+        go(plone, confirm)
+    assert (refused.value.code, refused.value.next) == (
+        "plone_upgrade_unconfirmed", [["./invoke", "plone.rollback"]],
+    )  # fmt: skip
+    assert (found(plone), takes_writes(plone)) == (SERVES_NEW, False)
+    (note,) = [each for each in status(plone.world.host).data["status"]["notes"] if "unconfirmed" in each["code"]]
+    assert note["next"] == [["./invoke", "plone.rollback"]]
+    del plone.world.engine.containers[PREVIOUS]  # nothing to return to is left
+    assert go(plone, confirm).code == "plone_confirmed"
 
 
 def test_an_unconfirmed_one_is_rolled_back_and_its_database_removed(plone, images):

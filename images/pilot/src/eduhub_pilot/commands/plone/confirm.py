@@ -10,7 +10,7 @@ from eduhub_pilot.commands.plone.version import reopen, step
 from eduhub_pilot.model.errors import RefusedError
 from eduhub_pilot.model.facts import PLONE, PREVIOUS_PLONE
 from eduhub_pilot.model.outcome import Outcome
-from eduhub_pilot.rollout.plone import ROLLBACK, VERSION
+from eduhub_pilot.rollout.plone import ROLLBACK, VERSION, returnable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +29,12 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
             message = (
                 f"The upgrade to Plone {upgrade['to']} was interrupted before it served, so it cannot be confirmed. "
                 "Nothing was changed. A rollback takes writes again."
+            )
+            raise RefusedError("plone_upgrade_unconfirmed", message, ROLLBACK)
+        if "confirm_by" not in upgrade and returnable(host, upgrade["from"]):
+            message = (
+                f"The upgrade to Plone {upgrade['to']} was interrupted before it had been watched, and before a late "
+                "write was looked for, so it cannot be confirmed. Nothing was changed. A rollback takes writes again."
             )
             raise RefusedError("plone_upgrade_unconfirmed", message, ROLLBACK)
         # Before the first write, so that none can be lost.

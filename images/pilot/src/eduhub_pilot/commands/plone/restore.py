@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
+from typing import Any
 
-from eduhub_pilot.adapters.host import Heart, Host
+from eduhub_pilot.adapters.host import PATIENCE_SECONDS, Heart, Host
 from eduhub_pilot.commands.plone import copies, work
-from eduhub_pilot.model.errors import FailedError, PilotError, RefusedError
+from eduhub_pilot.model.errors import FailedError, PersonError, PilotError, ProxyDownError, RefusedError
 from eduhub_pilot.model.facts import PLONE
 from eduhub_pilot.model.outcome import Outcome
+from eduhub_pilot.model.state import stamp
+from eduhub_pilot.rollout.plone import AGAIN, SERVED
 
 WAIT_SECONDS = 1.0
 LOG_LINES = 10
+# A write that was on its way has ended by then, or the database's last transaction tells.
+SETTLE_SECONDS = 2.0
+UNCHANGED = "Nothing was changed."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,19 +27,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     copies.add_arguments(parser)
     parser.add_argument("--from-copy", action="store_true", help="get the backup from the repository of copies first")
     parser.add_argument("--at", default="", help="the newest backup made then or before; without it the newest")
-    parser.add_argument("--to", default="", help="scratch, or live; scratch without it")
+    parser.add_argument("--to", default="", help="scratch, live, or served; scratch without it")
     parser.add_argument("--agreed", action="store_true", help="also without a backup of what is replaced")
     parser.add_argument("--start-seconds", type=float, required=True, help="how long Plone may take to become healthy")
 
 
 def run(host: Host, options: argparse.Namespace) -> Outcome:
     """Run the command."""
-    if options.to not in {"", "scratch", "live"}:
+    if options.to not in {"", "scratch", "live", "served"}:
         message = f"A backup is restored to scratch or live, not to {options.to[:40]!r}. Nothing was changed."
         raise RefusedError("restore_target_unknown", message, ["./invoke", "plone.restore", "--to", "scratch"])
     work.plone(host)
     restore = _live if options.to == "live" else _scratch
     with work.locked(host, options.run, options.owner, "plone.restore") as heart:
+        if options.to == "served":
+            return _kept_as_served(host, options, heart)
         if not options.from_copy:
             return restore(host, options, heart)
         if options.to == "live":
@@ -64,10 +73,9 @@ def _at(time: str) -> list[str]:
 
 
 def _live(host: Host, options: argparse.Namespace, heart: Heart) -> Outcome:
-    """Replace Plone's data by that of a backup; on any failure Plone serves what it had."""
-    name, begun = host.settings.container(PLONE), host.clock.monotonic()
+    """Replace Plone's data by that of a backup; on any failure Plone serves what it had, and takes writes."""
     _refuse_early(host)
-    _end_interrupted(host, options, heart)
+    so_far = _end_interrupted(host, options, heart)
     words = ["plan", *_at(options.at), f"--stack={host.settings.stack}", *(["--any-site"] if options.from_copy else [])]
     planned = work.worked(host, options.directory, words, heart)
     backup = planned["backup"]
@@ -75,22 +83,44 @@ def _live(host: Host, options: argparse.Namespace, heart: Heart) -> Outcome:
         raise RefusedError(
             "backup_not_fresh",
             f"No proven backup holds Plone's data as it is now (last change {planned['now']}), which the restore of "
-            f"{backup['id']} would replace. Nothing was changed. Make one first, or agree with --yes; the replaced "
+            f"{backup['id']} would replace. {so_far} Make one first, or agree with --yes; the replaced "
             "data stays in Plone's volume either way.",
-            ["./invoke", "plone.backup"],
-            ["./invoke", "plone.restore", "--to", "live", "--yes"],
-        )
+            ["./invoke", "plone.backup"], _agreed(options),
+        )  # fmt: skip
     host.note(options.run, "restore", "begun", backup=backup["id"], owner=options.owner)
-    work.worked(host, options.directory, ["stage", f"--at={backup['id']}", f"--run={options.run}"], heart, writes=True)
-    stopped = host.clock.monotonic()
+    try:
+        _refuse_writes(host, options.run)
+        done = _exchanged(host, options, planned, heart)
+    except PilotError as error:
+        raise (_taken_again(host, options.run, error) or error) from None
+    except OSError as error:
+        _take_writes(host, options.run)
+        raise error from None
+    if stuck := _taken_again(host, options.run, None, done.message):
+        raise stuck
+    return done
+
+
+def _exchanged(host: Host, options: argparse.Namespace, planned: dict[str, Any], heart: Heart) -> Outcome:
+    """Write the backup's data beside that of Plone, exchange both, and start Plone with it."""
+    name, begun, backup = host.settings.container(PLONE), host.clock.monotonic(), planned["backup"]
+    # What was written before Plone's endpoint refused it, or past it, is in no backup.
+    late = [] if options.agreed or "transaction" not in planned else [f"--transaction={planned['transaction']}"]
+    host.clock.sleep(SETTLE_SECONDS)
+    words = ["stage", f"--at={backup['id']}", f"--run={options.run}", *late]
+    try:
+        work.worked(host, options.directory, words, heart, writes=True)
+    except RefusedError as error:
+        raise _late(options, error, UNCHANGED) from None
+    stopped, kept = host.clock.monotonic(), []
     try:
         host.engine.stop(name, work.STOP_SECONDS)
-        work.worked(host, options.directory, ["swap", f"--run={options.run}"], heart, writes=True)
+        work.worked(host, options.directory, ["swap", f"--run={options.run}", *late], heart, writes=True)
         _start(host, options.start_seconds, heart)
         before = work.worked(host, options.directory, ["settle"], heart, writes=True)["before"]
     except (PilotError, OSError) as error:
-        raise work.undone(
-            host, options.run, "restore", error, lambda: _undo(host, options),
+        reverted = work.undone(
+            host, options.run, "restore", error, lambda: kept.append(_undo(host, options)),
             work.Ending(
                 "restore_reverted",
                 f"The restore of backup {backup['id']} failed, and Plone serves the data from before it:", [work.LIST],
@@ -98,7 +128,11 @@ def _live(host: Host, options: argparse.Namespace, heart: Heart) -> Outcome:
                 "The data from before could not be brought back:",
             ),
             backup=backup["id"],
-        ) from None  # fmt: skip
+        )  # fmt: skip
+        reverted.message += "".join(map(_kept, kept))
+        if isinstance(error, RefusedError) and isinstance(reverted, FailedError):
+            raise _late(options, error, "Plone was started again with what it had.", reverted) from None
+        raise reverted from None
     ended = host.clock.monotonic()
     host.note(options.run, "restore", "restored", backup=backup["id"], seconds=round(ended - begun, 1),
               stopped_seconds=round(ended - stopped, 1))  # fmt: skip
@@ -114,20 +148,130 @@ def _live(host: Host, options: argparse.Namespace, heart: Heart) -> Outcome:
     return Outcome("restored", message, True, data, [work.LIST])
 
 
+def _agreed(options: argparse.Namespace) -> list[str]:
+    """Return the same command with the consent."""
+    return [*AGAIN, *(["--at", options.at] if options.at else []), "--yes"]
+
+
+def _late(
+    options: argparse.Namespace, error: RefusedError, ending: str, otherwise: PilotError | None = None
+) -> PilotError:
+    """Return that Plone's data was written after it was compared, where `error` is that; `otherwise`, or the error."""
+    if error.code != "plone_written_meanwhile":
+        return otherwise or error
+    message = f"{error.message} {ending} Make a backup first, or agree with --yes."
+    return RefusedError(error.code, message, ["./invoke", "plone.backup"], _agreed(options))
+
+
+def _kept(where: str | None) -> str:
+    return f" What was written meanwhile to the restored data stays in Plone's volume, in {where}." if where else ""
+
+
+def _refuse_writes(host: Host, run: str) -> None:
+    """Let Plone's endpoint refuse writes where it can, once it is noted who has to take them again.
+
+    In its running HAProxy alone: one that starts again takes them, so that no end of this host leaves them refused.
+    """
+    can = False
+    with suppress(ProxyDownError):  # then no write comes by it; and what comes otherwise is noticed
+        can = host.endpoint.refuses_writes(PATIENCE_SECONDS)
+    writes = "refused" if can else "taken"
+    host.store.save_plone_restore({"run": run, "since": stamp(host.clock.now()), "writes": writes})
+    if can:
+        host.endpoint.refuse_writes("Plone is restored.", PATIENCE_SECONDS)
+
+
+def _take_writes(host: Host, run: str = "", *, forget: bool = True) -> None:
+    """Take the writes again that the restore of `run` has refused, or any; and `forget` that one is at work.
+
+    An upgrade that took the lock over may refuse them by now, and another restore too: then it is theirs.
+    """
+    record = host.store.plone_restore()
+    if record is None or (run and record.get("run") != run):
+        return
+    if record.get("writes") == "refused" and host.store.plone_upgrade() is None:
+        host.endpoint.refuse_writes(None, PATIENCE_SECONDS)
+    host.store.save_plone_restore(None if forget else {**record, "writes": "taken"})
+
+
+def _taken_again(host: Host, run: str, error: PilotError | None, said: str = "") -> PilotError | None:
+    """Take writes again; return `error`, or that they are refused still after what `error` or `said` tells."""
+    try:
+        _take_writes(host, run, forget=error is None or error.code != "restore_stuck")  # which `status` shows then
+    except (PilotError, OSError) as again:
+        name = host.settings.container("plone-endpoint")
+        message = f"{error.message if error else said} But writes are refused still: {work.reason(again)}"
+        return PersonError("plone_writes_refused", message, ["docker", "restart", name])
+    return error
+
+
 def _refuse_early(host: Host) -> None:
     work.refuse_standby(host)
     work.refuse_unconfirmed(host)
 
 
-def _end_interrupted(host: Host, options: argparse.Namespace, heart: Heart) -> None:
-    """Bring back what a restore had replaced that was killed, and start Plone."""
-    name = host.settings.container(PLONE)
-    if not work.worked(host, options.directory, ["interrupted"], heart)["interrupted"]:
-        return
-    host.engine.stop(name, work.STOP_SECONDS)
-    work.worked(host, options.directory, ["undo"], heart, writes=True)
-    host.note(options.run, "restore", "undone", why="an earlier restore was interrupted")
+def _end_interrupted(host: Host, options: argparse.Namespace, heart: Heart) -> str:
+    """Bring back what a restore had replaced that was killed, and start Plone; return in words what was done.
+
+    RefusedError where Plone's data was written since, unless that was agreed to.
+    """
+    name, done = host.settings.container(PLONE), UNCHANGED
+    found = work.worked(host, options.directory, ["interrupted"], heart)
+    if found["interrupted"]:
+        _refuse_unagreed(found, options)
+        try:
+            host.engine.stop(name, work.STOP_SECONDS)
+            where = work.worked(host, options.directory, ["undo"], heart, writes=True).get("kept")
+            host.note(options.run, "restore", "undone", why="an earlier restore was interrupted", kept=where)
+            _start(host, options.start_seconds, heart)
+        except (PilotError, OSError) as error:
+            message = f"The data from before an interrupted restore could not be brought back: {work.reason(error)}"
+            stuck = PersonError("restore_stuck", message, ["docker", "logs", "--tail", "50", name])
+            raise (_taken_again(host, "", stuck) or stuck) from None
+        done = f"The data from before an interrupted restore was brought back.{_kept(where)}"
+    elif host.store.plone_restore() and not work.plone(host).runs:  # it was killed between the stop and the exchange
+        _start(host, options.start_seconds, heart)
+    _take_writes(host)
+    return done
+
+
+def _refuse_unagreed(found: dict[str, Any], options: argparse.Namespace) -> None:
+    run = found["interrupted"]
+    if "written" not in found:
+        message = (
+            f"The restore of run {run} was interrupted, and Plone's image is of an earlier release, whose program "
+            f"removes what was written since. {UNCHANGED} Deploy first."
+        )
+        raise RefusedError("restore_interrupted", message, ["./invoke", "deploy"])
+    if found["written"] and not options.agreed:
+        message = (
+            f"The restore of run {run} was interrupted once Plone had the restored data, and that was written since. "
+            f"Another restore first brings back what was there before. {UNCHANGED} Keep what Plone serves with --to "
+            "served, or agree with --yes: what was written stays in Plone's volume then, and Plone has it no longer."
+        )
+        raise RefusedError("restore_interrupted", message, SERVED, _agreed(options))
+
+
+def _kept_as_served(host: Host, options: argparse.Namespace, heart: Heart) -> Outcome:
+    """End a restore that was interrupted with the data that Plone serves."""
+    _refuse_early(host)
+    run = work.worked(host, options.directory, ["interrupted"], heart)["interrupted"]
+    if not run and host.store.plone_restore() is None:
+        raise RefusedError("restore_not_interrupted", f"No restore in place was interrupted. {UNCHANGED}", work.LIST)
+    if run and not work.plone(host).runs:
+        raise RefusedError("restore_interrupted", f"Plone does not run: it serves nothing to keep. {UNCHANGED}", AGAIN)
     _start(host, options.start_seconds, heart)
+    message = "Plone keeps the data that it serves."
+    if run:
+        try:
+            before = work.worked(host, options.directory, ["settle"], heart, writes=True)["before"]
+        except RefusedError as error:
+            error.next = [AGAIN]
+            raise
+        message += f" What the interrupted restore replaced stays in its volume, in {before}, until the next restore."
+    _take_writes(host)
+    host.note(options.run, "restore", "kept", interrupted=run)
+    return Outcome("restore_ended", message, True, {}, [["./invoke", "plone.backup"]])
 
 
 def _start(host: Host, seconds: float, heart: Heart | None) -> None:
@@ -150,11 +294,12 @@ def _start(host: Host, seconds: float, heart: Heart | None) -> None:
         host.clock.sleep(WAIT_SECONDS)
 
 
-def _undo(host: Host, options: argparse.Namespace) -> None:
-    """Bring back what the restore replaced, and start Plone.
+def _undo(host: Host, options: argparse.Namespace) -> str | None:
+    """Bring back what the restore replaced, and start Plone; return where what was written meanwhile is kept.
 
     Without the heartbeat: a run that took the lock over meanwhile gets the data from before.
     """
     host.engine.stop(host.settings.container(PLONE), work.STOP_SECONDS)
-    work.worked(host, options.directory, ["undo"], writes=True)
+    kept = work.worked(host, options.directory, ["undo"], writes=True).get("kept")
     _start(host, options.start_seconds, None)
+    return kept

@@ -14,7 +14,7 @@ from eduhub_pilot.model.codes import CODES
 from eduhub_pilot.model.errors import FailedError, PersonError, PilotError, RefusedError
 from eduhub_pilot.model.facts import PLONE, STANDBY_PLONE, Container
 from eduhub_pilot.rollout import claim
-from eduhub_pilot.rollout.plone import unconfirmed
+from eduhub_pilot.rollout.plone import AGAIN, SERVED, unconfirmed
 
 # Plone finishes what it has begun for 8 seconds.
 STOP_SECONDS = 30
@@ -34,6 +34,7 @@ NEXT: Mapping[str, Sequence[Sequence[str]]] = {
     "backup_version_differs": [["./invoke", "plone.backup"], LIST],
     "pack_failed": [["df", "-h"]],
     "pack_unsupported": [["./invoke", "deploy"]],
+    "restore_interrupted": [AGAIN, SERVED],
 }
 
 
