@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
@@ -73,30 +74,50 @@ def parsed(words: Sequence[str]) -> argparse.Namespace:
 
 def main(words: Sequence[str]) -> int:
     """Refuse, or play the verb; return the exit code."""
+    begun: list[argparse.Namespace] = []
     try:
         with Signals() as signals:
-            options = parsed(words)
-            if options.verb in BESIDE_HOSTS:
-                return BESIDE_HOSTS[options.verb](options, signals)
-            reviewed = take_plan(options) if options.plan else None
-            hosts = checked(options)
-            if options.verb == "drain" and not options.values.get("eduhub_yes"):
-                check_not_last(options, hosts, signals)
-            if options.verb == PATCH:
-                options.serving, options.idle = traffic(options, hosts, signals)
-            if options.verb in {"plan", "upgrade", "plone.upgrade"} and not built(options, hosts, None, signals):
-                return REFUSED
-            if options.verb == "plan" or reviewed:
-                code = looked(options, hosts, reviewed, signals)
-                if options.verb == "plan" or code != DONE:
-                    return code
-            return played(options, hosts, signals, fingerprints(reviewed) if reviewed else {})
+            return asked(words, signals, begun)
     except RefusalError as refusal:
-        lines = (f"invoke: {message}" for message in refusal.messages)
-        show(*lines, *next_lines(refusal.next_commands), stream=sys.stderr)
-        if "--json" in words:
-            show(json.dumps(closing.hostless_document(REFUSED, refusal.messages, refusal.next_commands), indent=2))
+        return told(words, REFUSED, refusal.messages, refusal.next_commands)
+    except Exception as error:  # what nothing foresaw ends in a sentence too, and never as "reverted"
+        if "--verbose" in words:
+            traceback.print_exc()
+        if not begun:
+            return told(words, REFUSED, [closing.unforeseen(error)], [])
+        return told(words, NEEDS_PERSON, [closing.ended_badly(error)], [request_of(begun[0]).status])
+
+
+def asked(words: Sequence[str], signals: Signals, begun: list[argparse.Namespace]) -> int:
+    """Play the verb; return the exit code. Raises RefusalError.
+
+    `begun` gets the options as soon as hosts may be touched.
+    """
+    options = parsed(words)
+    if options.verb in BESIDE_HOSTS:
+        return BESIDE_HOSTS[options.verb](options, signals)
+    reviewed = take_plan(options) if options.plan else None
+    hosts = checked(options)
+    begun.append(options)
+    if options.verb == "drain" and not options.values.get("eduhub_yes"):
+        check_not_last(options, hosts, signals)
+    if options.verb == PATCH:
+        options.serving, options.idle = traffic(options, hosts, signals)
+    if options.verb in {"plan", "upgrade", "plone.upgrade"} and not built(options, hosts, None, signals):
         return REFUSED
+    if options.verb == "plan" or reviewed:
+        code = looked(options, hosts, reviewed, signals)
+        if options.verb == "plan" or code != DONE:
+            return code
+    return played(options, hosts, signals, fingerprints(reviewed) if reviewed else {})
+
+
+def told(words: Sequence[str], code: int, messages: Sequence[str], commands: Sequence[str]) -> int:
+    """Say why nothing can be played, and what to type next; with --json also as a document. Return the exit code."""
+    show(*(f"invoke: {message}" for message in messages), *next_lines(commands), stream=sys.stderr)
+    if "--json" in words:
+        show(json.dumps(closing.hostless_document(code, messages, commands), indent=2))
+    return code
 
 
 def checked(options: argparse.Namespace) -> list[Target]:
@@ -425,6 +446,12 @@ def played(
     return closed(run, names, done, waves, [host.name for host in in_group(group_of(request.verb), hosts)])
 
 
+def check_some(request: Request, names: Sequence[str], outcome: Outcome, code: int) -> None:
+    """Raise RefusalError where a run was over without coming to any of the hosts `names`."""
+    if code == REFUSED and not outcome.hosts:
+        raise RefusalError(closing.no_host(request, names))
+
+
 def in_turn(run: Run, hosts: Sequence[Target]) -> Turns | None:
     """Return what rolls hosts back one after the other; None for another verb, and for a single host."""
     names = [host.name for host in bridges(hosts)]
@@ -458,7 +485,8 @@ def hostless(request: Request, code: int, why: Sequence[str], *, data: bool, int
     lines = [*why, *([""] if why else []), *closing.result_lines(code, request, columns(), interrupted=interrupted)]
     show(*lines, stream=sys.stderr if data else sys.stdout)
     if data:
-        show(json.dumps(closing.hostless_document(code, lines), indent=2))
+        text, commands = closing.result(code, request, interrupted=interrupted)
+        show(json.dumps(closing.hostless_document(code, [*why, text], commands), indent=2))
     return code
 
 
@@ -476,6 +504,7 @@ def closed(run: Run, names: Sequence[str], done: Played, waves: Fleet | None, ne
     if done.outcome is None or not done.outcome.ended:
         words = closing.last_words(done.stderr)
         return hostless(request, code, words, data=run.json, interrupted=done.interrupted)
+    check_some(request, names, done.outcome, code)
     if request.verb == "trace" and code == DONE:
         trace.check_found(request.values["eduhub_request"], names, done.outcome)
     if request.verb == "report":
@@ -504,7 +533,7 @@ def request_of(options: argparse.Namespace) -> Request:
     login: list[tuple[str, ...]] = [(f"--ask-{name}-pass",) for name in options.asked]
     if options.vault_password_file and "vault" not in options.asked:
         login.append(("--vault-password-file", options.vault_password_file))
-    return Request(options.verb, options.inventory, options.limit, options.values, tuple(login))
+    return Request(options.verb, options.inventory, options.limit, options.values, tuple(login), check=options.check)
 
 
 # Verbs that are about this machine, for the hosts of an inventory.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,8 @@ KINDS = {
 # What of an option is for people, or has no place in Ansible's own specs.
 NOT_ANSIBLES = {"required", "default", "description", *MEASURE}
 
+# Stands for the place of a setting in a message until that is looked up; no text of an inventory has it.
+WHERE = "\0"
 REQUIREMENTS = {"plone_addons", "plone_addon_constraints"}
 COUNT_OR_SHARE = re.compile(r"[1-9]\d{0,4}|([1-9]\d?|100)%")
 # What a text, or each of a list, has to be like, and how that is said.
@@ -53,29 +55,24 @@ def findings(settings: Iterable[Setting], known: Documented, where: Callable[[st
 
     `where(name, host)` says which file and line sets a variable.
     """
-    wrong = ((setting, about(setting, known)) for setting in settings)
-    return list(dict.fromkeys(text.format(where=where(setting.name, setting.host)) for setting, text in wrong if text))
+    wrong = ((each, about(each, known)) for each in settings)
+    return list(dict.fromkeys(text.replace(WHERE, where(each.name, each.host)) for each, text in wrong if text))
 
 
 def about(setting: Setting, known: Documented) -> str | None:
-    """Return what is wrong with one setting, with `{where}` in it; None when nothing is."""
+    """Return what is wrong with one setting, with `WHERE` in it; None when nothing is."""
     name = setting.name
     if name in known.wired:
-        return f"{name} ({{where}}) is no setting: ansible/playbooks/group_vars/all.yml computes it; remove it."
+        return f"{name} ({WHERE}) is no setting: ansible/playbooks/group_vars/all.yml computes it; remove it."
     if name in known.options:
         wrong = wrong_value(name, setting.value, known.options[name])
-        return f"{name} ({{where}}) {braced(wrong)}." if wrong else None
+        return f"{name} ({WHERE}) {wrong}." if wrong else None
     near = known.nearest(name) if known.claims(name) else known.meant(name)
     if near:
-        return f"There is no variable {name} ({{where}}); did you mean {near}?"
+        return f"There is no variable {name} ({WHERE}); did you mean {near}?"
     if known.claims(name):
-        return f"There is no variable {name} ({{where}}); the names stand in docs/reference/settings.md."
+        return f"There is no variable {name} ({WHERE}); the names stand in docs/reference/settings.md."
     return None
-
-
-def braced(text: str) -> str:
-    """Return `text` so that str.format gives it back."""
-    return text.replace("{", "{{").replace("}", "}}")
 
 
 def wrong_value(name: str, value: Any, option: Mapping[str, Any]) -> str | None:
@@ -85,6 +82,9 @@ def wrong_value(name: str, value: Any, option: Mapping[str, Any]) -> str | None:
     kind = str(option.get("type", "str"))
     if kind in {"str", "path"} and isinstance(value, list | dict):  # Ansible would quietly turn it into text
         return f"is {shown(value)}, but must be {KINDS[kind]}"
+    if (endless := next(endless_numbers(value), None)) is not None:  # Ansible's validator fails of .inf itself
+        inside = isinstance(value, list | dict)
+        return f"holds {endless}, which is no number" if inside else f"is {endless}, but must be {KINDS[kind]}"
     spec = {key: part for key, part in option.items() if key not in NOT_ANSIBLES}
     result = ArgumentSpecValidator({name: spec}).validate({name: value})
     if result.errors.errors:
@@ -129,6 +129,14 @@ def out_of_range(name: str, value: Any, option: Mapping[str, Any]) -> str | None
     if bad is None:
         return None
     return f"{'holds' if isinstance(value, list) else 'is'} {bad}, but must be {span(option)}"
+
+
+def endless_numbers(value: Any) -> Iterator[float]:
+    """Yield what of `value` YAML takes for infinite or for no number (.inf, .nan)."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield value
+    for part in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
+        yield from endless_numbers(part)
 
 
 def is_requirement(text: str) -> bool:

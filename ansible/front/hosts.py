@@ -51,6 +51,7 @@ def read(inventory: Path, limit: str, needed: tuple[str, ...]) -> Iterator[tuple
         variables = VariableManager(loader=loader, inventory=manager)
         for host in manager.list_hosts("all"):
             found = variables.get_vars(host=host, include_hostvars=False)
+            check_texts(found, host.name, inventory)
             decrypt({name: value for name, value in found.items() if name.startswith(needed)})
             yield host.name, readable(found)
     except AnsibleError as error:
@@ -90,6 +91,17 @@ def readable(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): readable(part) for key, part in value.items()}
     return [readable(part) for part in value] if isinstance(value, list) else value
+
+
+def check_texts(found: Mapping[Any, Any], host: str, inventory: Path) -> None:
+    """Raise RefusalError for a variable whose name YAML does not take for a text, such as 2024, yes or null."""
+    for name in found:
+        if not isinstance(name, str):
+            raise RefusalError(
+                f"The inventory {shown(inventory)} gives {host} a variable with the name {name}, which is "
+                f"{'empty' if name is None else 'true or false' if isinstance(name, bool) else 'a number'} and no text "
+                "(yes and no are true and false in YAML); write another name, or remove it."
+            )
 
 
 def check_names(manager: Any, inventory: Path) -> None:

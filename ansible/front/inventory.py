@@ -61,11 +61,16 @@ class Strict(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
-            if key.value in seen and isinstance(key, yaml.ScalarNode):
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(
+                    problem="a mapping or a list is no name, and a value that begins with {{ stands in quotes",
+                    problem_mark=key.start_mark,
+                )
+            if key.value in seen:
                 raise yaml.constructor.ConstructorError(
                     problem=f"{key.value!r} is given a second time", problem_mark=key.start_mark
                 )
-            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 

@@ -24,7 +24,7 @@ class Request:
     """The verb and options of one command line.
 
     `values`: the variables that its options set (`eduhub_python`). `login`: its options for passwords, as typed.
-    `host`: one of several hosts, which is told what to type.
+    `host`: one of several hosts, which is told what to type. `check`: change nothing, say what would change.
     """
 
     verb: str
@@ -33,6 +33,7 @@ class Request:
     values: Mapping[str, Any] = field(default_factory=dict)
     login: Sequence[Sequence[str]] = ()
     host: str = ""
+    check: bool = False
 
     @classmethod
     def from_json(cls, text: str) -> Request:
@@ -54,7 +55,7 @@ class Request:
         earlier run.
         """
         kept = {name: value for name, value in self.values.items() if name not in {"eduhub_resume", "eduhub_take_over"}}
-        request = Request(self.verb, self.inventory, self.limit, kept, self.login)
+        request = replace(self, values=kept)
         words = ["./invoke", *TYPED_AS.get(self.verb, [self.verb]), *request._options(), option, *self._hosts()]
         return shlex.join(words)
 
@@ -93,7 +94,7 @@ class Request:
         for name, value in self.values.items():
             option = f"--{name.removeprefix('eduhub_').replace('_', '-')}"
             words += [option] if value is True else [option, str(value)]
-        return words
+        return [*words, *(["--check"] if self.check else [])]
 
     def _hosts(self) -> list[str]:
         return [word for pair in self._pairs(None) for word in pair]

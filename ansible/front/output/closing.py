@@ -69,6 +69,30 @@ def hostless_document(code: int, messages: Sequence[str], commands: Sequence[str
     return {"hosts": {}, "exit": code, "messages": list(messages), "next": [shlex.split(each) for each in commands]}
 
 
+def unforeseen(error: Exception) -> str:
+    """Return what is said of an error that no refusal foresaw, before any host was touched."""
+    return (
+        f"Nothing was touched: what the inventory or the environment sets cannot be used ({_cause(error)}); correct "
+        "it, or add --verbose to see where it fails."
+    )
+
+
+def ended_badly(error: Exception) -> str:
+    """Return what is said of such an error after hosts may have been touched."""
+    return f"The run ended by a fault of the toolkit ({_cause(error)}): look at what each host serves."
+
+
+def _cause(error: Exception) -> str:
+    text = " ".join(str(error).split()).rstrip(".")
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def no_host(request: Request, names: Sequence[str]) -> str:
+    """Return why a run came to none of the hosts `names`."""
+    group = "plone" if request.verb.startswith("plone.") else "bridge"
+    return f"No host of the group {group} was asked for, and {request.verb} plays on no other: {', '.join(names)}."
+
+
 def left_out_line(hosts: Sequence[str]) -> str:
     """Return why a run without a failure is no success: Ansible did not come to some of its hosts."""
     return (
@@ -97,9 +121,6 @@ def closing(
     `names` are all hosts that were asked for. `fleet`: the last lines of a run in waves, which knows more.
     """
     hosts = {name: outcome.hosts.get(name) for name in names}
-    if not outcome.hosts:
-        group, asked = "plone" if request.verb.startswith("plone.") else "bridge", ", ".join(names)
-        return [f"No host of the group {group} was asked for, and {request.verb} plays on no other: {asked}."]
     lines = ["", *host_table(request, hosts, width)] if is_worth_showing(hosts) else []
     for block in announcements(outcome.hosts):
         lines += ["", block]
@@ -137,8 +158,14 @@ def needs_other_command(outcome: Outcome) -> bool:
 
 def result_lines(code: int, request: Request, width: int, *, interrupted: bool = False) -> list[str]:
     """Return what a run that did not succeed leaves, and what to type next."""
+    text, commands = result(code, request, interrupted=interrupted)
+    return [*wrapped(text, width), *next_lines(commands)]
+
+
+def result(code: int, request: Request, *, interrupted: bool) -> tuple[str, list[str]]:
+    """Return what a run that did not succeed leaves, and the commands to type next."""
     text, command = _result(code, request, interrupted=interrupted)
-    return [*wrapped(text, width), *next_lines([command] if command else [])]
+    return text, [command] if command else []
 
 
 def _result(code: int, request: Request, *, interrupted: bool) -> tuple[str, str]:

@@ -84,6 +84,80 @@ def test_a_refusal_is_a_document_too(refused_with):
     assert document["messages"] == ["There is no playbook 'dploy'; did you mean deploy?"]
 
 
+UNREADABLE = {
+    "a template without quotes": ("edge_port: {{ foo }}", "all.yml, line 1 cannot be read: a mapping or a list is no"),
+    "a number for a name": ("2024: x", "inventories/local gives localhost a variable with the name 2024, which is a"),
+    "yes for a name": ("yes: 1", "with the name True, which is true or false and no text"),
+    "null for a name": ("null: x", "with the name None, which is empty and no text"),
+    "a number without an end": ("edge_port: .inf", "all.yml:1) is inf, but must be a whole number."),
+    "a name with braces": ("'edge_{x}': 5", "There is no variable edge_{x} ("),
+    "what holds itself": ("campus_x: &a [*a]", "Nothing was touched: what the inventory or the environment sets "),
+}
+
+
+@pytest.mark.parametrize(("line", "text"), UNREADABLE.values(), ids=UNREADABLE)
+def test_whatever_an_inventory_says_is_refused_in_a_sentence_and_a_document(
+    checkout, monkeypatch, capsys, line, text
+):
+    monkeypatch.setattr(main, "CHECKOUT", checkout)
+    monkeypatch.chdir(checkout)
+    (checkout / "ansible/playbooks/deploy.yml").touch()
+    (checkout / "inventories/local/group_vars").mkdir()
+    (checkout / "inventories/local/group_vars/all.yml").write_text(f"{line}\n")
+    assert main.main(["deploy", "--json"]) == 2
+    printed = capsys.readouterr()
+    (message,) = json.loads(printed.out)["messages"]
+    assert text in message
+    assert f"invoke: {message}\n" == printed.err
+
+
+def test_an_environment_that_ansible_does_not_take_is_refused_in_a_sentence(front):
+    (front.checkout / "ansible/playbooks/deploy.yml").touch()
+    front.environment["ANSIBLE_FORKS"] = "abc"
+    code, output, errors = front.run("deploy", "--json")
+    assert (code, json.loads(output)["exit"]) == (2, 2)
+    assert errors.startswith("invoke: Nothing was touched: ")
+    assert "ANSIBLE_FORKS" in errors
+    assert "Traceback" not in errors
+
+
+def test_a_fault_of_ours_once_hosts_were_asked_needs_a_person_and_is_no_revert(checkout, monkeypatch, capsys):
+    monkeypatch.setattr(main, "CHECKOUT", checkout)
+    monkeypatch.setattr(main, "check_root", lambda *_: None)
+    monkeypatch.setattr(main, "played", lambda *_: {}["fault"])
+    (checkout / "ansible/playbooks/status.yml").touch()
+    assert main.main(["status", "--json"]) == 3
+    document = json.loads(capsys.readouterr().out)
+    assert document["messages"] == [
+        "The run ended by a fault of the toolkit (KeyError: 'fault'): look at what each host serves."
+    ]
+    assert document["next"] == [["./invoke", "status"]]
+
+
+def test_a_run_without_a_host_says_why_apart_from_what_to_type(capsys):
+    request = Request("plan", "campus", values={"eduhub_python": "3.11"})
+    assert main.hostless(request, 2, ["No docker."], data=True) == 2
+    document = json.loads(capsys.readouterr().out)
+    assert document["messages"] == ["No docker.", "Refused: nothing was touched. Fix the cause, then try again."]
+    assert document["next"] == [["./invoke", "plan", "--python", "3.11", "--inventory", "campus"]]
+
+
+def test_a_run_that_came_to_no_host_says_so_in_its_document(checkout, front):
+    (checkout / "ansible/playbooks/verify.yml").write_text("- hosts: bridge\n  gather_facts: false\n  tasks: []\n")
+    hosts = checkout / "inventories/local/hosts.yml"
+    hosts.write_text(f"{hosts.read_text()}      ansible_become: true\n  children: {{bridge: {{hosts: {{other: }}}}}}\n")
+    code, output, _ = front.run("verify", "--limit", "localhost", "--json")
+    assert (code, json.loads(output)["exit"]) == (2, 2)
+    assert json.loads(output)["messages"] == [
+        "No host of the group bridge was asked for, and verify plays on no other: localhost."
+    ]
+
+
+def test_what_would_be_tried_again_changes_nothing_either(refused, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert refused("deploy", "--check").endswith("Next: sudo ./invoke deploy --check\n")
+
+
 def test_it_refuses_an_inventory_with_every_mistake_in_it(refused, checkout):
     hosts = checkout / "inventories/local/hosts.yml"
     hosts.write_text(f"{hosts.read_text()}  vars:\n    egde_port: 1\n    edge_port: eighty\n")
@@ -128,6 +202,7 @@ def somebody(monkeypatch):
 
 OPTIONS = argparse.Namespace(
     verb="deploy", inventory="campus", limit="", values={"eduhub_python": "3.9"}, asked=[], vault_password_file="",
+    check=False,
 )  # fmt: skip
 
 

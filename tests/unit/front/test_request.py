@@ -29,6 +29,15 @@ def test_a_request_survives_its_way_through_the_environment():
     assert Request.from_json(request.to_json()) == request
 
 
+def test_what_changes_nothing_is_told_as_what_changes_nothing():
+    request = Request("host.patch", "campus", "a", {"eduhub_reboot": "never", "eduhub_take_over": True}, check=True)
+    hosts = "--inventory campus --limit"
+    assert request.command == f"./invoke host.patch --reboot never --take-over --check {hosts} a"
+    assert request.limited("b").command == f"./invoke host.patch --reboot never --take-over --check {hosts} b"
+    assert request.without_recovery("--resume") == f"./invoke host.patch --reboot never --check --resume {hosts} a"
+    assert Request.from_json(request.to_json()) == request
+
+
 def test_a_run_is_dealt_with_in_one_way():
     request = Request("upgrade", "campus", values={"eduhub_resume": True, "eduhub_python": "3.11"})
     assert request.without_recovery("--take-over") == "./invoke upgrade --python 3.11 --take-over --inventory campus"
