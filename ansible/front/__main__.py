@@ -16,10 +16,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
-from front import addons, draining, images, inventory, kit, patching, planning, signing, trace
+from front import addons, choices, draining, images, inventory, kit, missing, patching, planning, signing, trace
 from front.documented import Documented, documented, read
 from front.exit_codes import DONE, NEEDS_PERSON, REFUSED, fleet_exit, partly, run_exit, waits
-from front.fleet import FLEET, FRONT, Fleet, bridges, fleet_of, in_group, played_on, policy_of
+from front.fleet import CONFIRM, FLEET, FRONT, Fleet, bridges, fleet_of, in_group, played_on, policy_of
 from front.inventory import Target
 from front.ladder import Ladder, ended_lines, ends, today
 from front.outcome import Outcome
@@ -128,7 +128,9 @@ def checked(options: argparse.Namespace) -> list[Target]:
         near = get_close_matches(options.verb, verbs, n=1)
         raise RefusalError(f"There is no playbook {options.verb!r}; {f'did you mean {near[0]}?' if near else verbs}")
     found, known = read_hosts(options)
+    choices.check(request_of(options), known.options[CONFIRM])
     hosts = played_on(options.verb, found)
+    missing.check_played(request_of(options), playbooks, hosts)
     (check_plone if options.verb == "plone.upgrade" else check_python)(options, hosts)
     check_root(options, hosts)
     if options.verb == "plone.restore" and options.values.get("eduhub_to") == "live":
@@ -136,7 +138,6 @@ def checked(options: argparse.Namespace) -> list[Target]:
     if options.verb == "trace":
         trace.check_id(options.values.get("eduhub_request"))
     if options.verb == PATCH:
-        patching.check_reboot(options.values.get("eduhub_reboot"))
         patching.check_local(hosts, request_of(options))
     upgrade = replace(request_of(options), verb="upgrade") if options.verb == "plan" else request_of(options)
     fleet, hold = fleet_of(upgrade, hosts), bool(options.values.get("eduhub_hold"))
@@ -273,11 +274,13 @@ def check_python(options: argparse.Namespace, hosts: Sequence[Target]) -> None:
     """Raise RefusalError for a Python that no image of our bridge is built for; an institution's own may have any."""
     known = ladder().pythons
     for host in hosts:
+        number = not options.values.get("eduhub_python") and isinstance(host.variables.get("bridge_python"), float)
+        quotes = ", in quotes if it has a zero at its end: bridge_python: '3.10'" if number else ""
         wanted = str(options.values.get("eduhub_python") or host.variables.get("bridge_python") or known[-1])
         if "bridge_image" not in host.variables and wanted not in known:
             raise RefusalError(
                 f"There is no bridge for Python {wanted!r}; it is built for {', '.join(known)}: "
-                f"type --python {known[-1]}, or correct bridge_python in the inventory."
+                f"type --python {known[-1]}, or correct bridge_python in the inventory{quotes}."
             )
 
 
@@ -476,7 +479,8 @@ def built(options: argparse.Namespace, hosts: Sequence[Target], live: Outcome | 
         tags = images.for_deploy(hosts, asked, live, options.defaults)
     if not tags or images.build(CHECKOUT, list(tags), options.addons, signals, options.sign_key):
         return True
-    hostless(request, REFUSED, [], data=options.json, interrupted=signals.count > 0)
+    why = ["An image that is needed could not be built on this machine; what was printed before says why."]
+    hostless(request, REFUSED, why if options.json else [], data=options.json, interrupted=signals.count > 0)
     return False
 
 

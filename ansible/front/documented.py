@@ -21,11 +21,13 @@ class Documented:
     """`options`: each name with its argument spec, range and unit. `prefixes`: what a name of ours begins with.
 
     `wired`: names that playbooks/group_vars/all.yml computes, where Ansible would quietly ignore an inventory's value.
+    `typed`: names that the command line and playbooks set, and no inventory.
     """
 
     options: Mapping[str, Mapping[str, Any]]
     prefixes: tuple[str, ...]
     wired: frozenset[str] = frozenset()
+    typed: frozenset[str] = frozenset()
 
     def claims(self, name: str) -> bool:
         """Whether `name` stands where only documented names may."""
@@ -68,10 +70,14 @@ def documented(ansible: Path) -> Documented:
     """Read the description of all settings under `ansible`/settings, and what playbooks/group_vars/all.yml wires."""
     roles = sorted(path for path in (ansible / "roles").glob("*") if path.is_dir())
     told = {name: each.told for name, each in every(described(ansible / "settings")).items() if each.role}
-    known = {name: {key: each[key] for key in (*SPEC, *MEASURE) if key in each} for name, each in told.items()}
+    known = {
+        name: {key: each[key] for key in (*SPEC, *MEASURE) if key in each}
+        for name, each in told.items() if each.get("group")
+    }  # fmt: skip
     wired = frozenset(read(ansible / "playbooks/group_vars/all.yml"))
     free = {name: option for name, option in known.items() if name not in wired}
-    return Documented(free, (STACK, FLEET, *(f"{role.name}_" for role in roles)), wired)
+    prefixes = (STACK, FLEET, *(f"{role.name}_" for role in roles))
+    return Documented(free, prefixes, wired, frozenset(told) - frozenset(known) - wired)
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -64,6 +64,8 @@ def about(setting: Setting, known: Documented) -> str | None:
     name = setting.name
     if name in known.wired:
         return f"{name} ({WHERE}) is no setting: ansible/playbooks/group_vars/all.yml computes it; remove it."
+    if name in known.typed:
+        return f"{name} ({WHERE}) is no setting of an inventory: the command line or a playbook sets it; remove it."
     if name in known.options:
         wrong = wrong_value(name, setting.value, known.options[name])
         return f"{name} ({WHERE}) {wrong}." if wrong else None

@@ -21,6 +21,7 @@ from ansible.plugins.loader import init_plugin_loader  # type: ignore[import-unt
 from ansible.utils.collection_loader import AnsibleCollectionConfig  # type: ignore[import-untyped]
 from ansible.vars.manager import VariableManager  # type: ignore[import-untyped]
 
+from front import missing
 from front.refusal import RefusalError, shown
 
 
@@ -44,6 +45,8 @@ def read(inventory: Path, limit: str, needed: tuple[str, ...]) -> Iterator[tuple
         if not manager.list_hosts("all"):
             raise RefusalError(f"The inventory {shown(inventory)} names no host; write at least one into it.")
         check_names(manager, inventory)
+        missing.check_groups(inventory, manager.groups)
+        missing.check_files(inventory, manager.groups, [host.name for host in manager.list_hosts("all")])
         check_limit(manager, limit)
         manager.subset(limit or None)
         if not manager.list_hosts("all"):
@@ -126,8 +129,30 @@ def check_limit(manager: Any, limit: str) -> None:
             f"'{','.join(single)}'."
         )
     for part in parts:
-        if part[0] not in "!&@" and not manager.list_hosts(part):
-            raise fits_none(manager, limit, part)
+        wanted = listed(part[1:]) if part[0] == "@" else [part] if part[0] not in "!&" else []
+        for each in wanted:
+            if not fits(manager, each):
+                raise fits_none(manager, limit, each)
+
+
+def fits(manager: Any, pattern: str) -> bool:
+    """Whether a pattern stands for some hosts; one with a number past the last host of its group does not."""
+    try:
+        return bool(manager.list_hosts(pattern))
+    except AnsibleError:
+        return False
+
+
+def listed(file: str) -> list[str]:
+    """Return the hosts that a file names, one a line. Raises RefusalError where there are none."""
+    try:
+        lines = Path(file).expanduser().read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        raise RefusalError(f"--limit '@{file}' names a file that cannot be read: {why}; name another.") from None
+    if not (found := [line.strip() for line in lines if line.strip()]):
+        raise RefusalError(f"--limit '@{file}' names a file without a host; write one a line into it.")
+    return found
 
 
 def fits_none(manager: Any, limit: str, part: str = "") -> RefusalError:

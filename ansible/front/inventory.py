@@ -6,7 +6,7 @@ import contextlib
 import io
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,6 +19,7 @@ from front.findings import Setting, findings
 from front.refusal import RefusalError, shown
 
 YAML = {".yml", ".yaml"}
+PARTS = ("hosts", "children", "vars")  # of a group
 # Ansible reads these too, or leaves them alone; none of them is a file of variables.
 NOT_VARIABLES = {".orig", ".bak", ".retry", ".pyc", ".swp", ".md", ".txt", ".pem", ".crt", ".whl"}
 
@@ -93,13 +94,44 @@ def unreadable(path: Path) -> str | None:
     return None
 
 
+def misshapen(inventory: Path) -> list[str]:
+    """Return what Ansible would not take of the groups in the YAML files of an inventory, or would leave out."""
+    found = []
+    for path in files(inventory):
+        if path.suffix in YAML and not {"group_vars", "host_vars"} & set(path.relative_to(inventory.parent).parts):
+            with path.open(encoding="utf-8") as stream:
+                document = yaml.load(stream, Loader=Strict)  # noqa: S506 - Strict is a SafeLoader
+            if not (isinstance(document, Mapping) and "plugin" in document):
+                found += [f"{shown(path)}: {why}" for why in wrong_groups(document)]
+    return found
+
+
+def wrong_groups(groups: Any) -> Iterator[str]:
+    """Yield what is wrong with a mapping of groups, and with the groups inside them."""
+    if groups is not None and not isinstance(groups, Mapping):
+        yield f"{groups!r} stands where groups are named; write each as a name with a colon, on a line of its own."
+    for name, group in groups.items() if isinstance(groups, Mapping) else ():
+        if group is not None and not isinstance(group, Mapping):
+            yield f"the group {name} is {group!r}, but must hold hosts, children or vars."
+            continue
+        for part, value in (group or {}).items():
+            near = [] if part in PARTS else get_close_matches(str(part), PARTS, n=1)
+            if near:
+                yield f"the group {name} holds {part!r}; did you mean {near[0]}?"
+            elif part in PARTS and value is not None and not isinstance(value, Mapping | str):
+                lines = "write each name with a colon, on a line of its own"
+                yield f"{part} of the group {name} is {value!r}, which is no mapping; {lines}."
+            elif part == "children":
+                yield from wrong_groups(value if isinstance(value, Mapping) else None)
+
+
 def load(inventory: Path, limit: str, ours: tuple[str, ...] = ()) -> list[Target]:
     """Return the hosts of an inventory that `limit` leaves (all without one). Raises RefusalError.
 
     `ours`: what the names of settings begin with; those, and Ansible's own, have to be readable if encrypted.
     """
     broken = [why for path in files(inventory) if path.suffix in YAML for why in (unreadable(path),) if why]
-    if broken:
+    if broken := broken or misshapen(inventory):
         raise RefusalError(*broken)
     os.environ["LC_ALL"] = "C.UTF-8"  # Ansible ends the process in any other
     from front import hosts  # noqa: PLC0415 - Ansible reads its settings when it is imported

@@ -4,26 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from difflib import get_close_matches
-from typing import Any
 
 from front.inventory import Target
 from front.outcome import Host
 from front.play import Played
 from front.refusal import RefusalError
 from front.request import Request
-
-REBOOTS = ("auto", "always", "never")
-
-
-def check_reboot(wanted: Any) -> None:
-    """Raise RefusalError for a value of --reboot that there is not."""
-    if wanted and wanted not in REBOOTS:
-        near = get_close_matches(str(wanted), REBOOTS, n=1) or ["auto"]
-        raise RefusalError(
-            f"--reboot is {', '.join(REBOOTS[:-1])} or {REBOOTS[-1]}, not {wanted!r}.",
-            next_commands=[f"./invoke host.patch --reboot {near[0]}"],
-        )
 
 
 def check_local(hosts: Sequence[Target], request: Request) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,7 +23,10 @@ def taken(file: str, asked: Request, checkout: Path) -> tuple[Plan, Request]:
     """Return the plan in `file`, and the upgrade that it plans. Raises RefusalError where that cannot be done."""
     again = [plan_again(replace(asked, values={}), file)]
     try:
-        plan = parsed(Path(file).read_text(encoding="utf-8"))
+        text = Path(file).read_text(encoding="utf-8")
+        if text.strip() and not is_like_a_plan(text):  # to make the plan in its place would overwrite it
+            again = [plan_again(replace(asked, values={}), str(Path(file).with_name(f"{Path(file).stem}.plan.json")))]
+        plan = parsed(text)
     except OSError as error:
         raise RefusalError(f"The plan {file} cannot be read: {error.strerror}.", next_commands=again) from None
     except UnicodeDecodeError:
@@ -69,6 +73,17 @@ def check_place(file: str) -> None:
     folder = Path(file).absolute().parent
     if Path(file).is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise RefusalError(f"--out {file!r} cannot be written: name a file in a folder that you may write to.")
+    try:
+        text = Path(file).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return
+    if text.strip() and not is_like_a_plan(text):
+        raise RefusalError(f"--out {file!r} is there already and is no plan: name another file.")
+
+
+def is_like_a_plan(text: str) -> bool:
+    """Whether `text` begins as a plan does, of this checkout or another one, even if it was cut off."""
+    return re.match(r"\s*\{\s*\"schema\"\s*:", text) is not None
 
 
 def write(plan: Plan, file: str) -> None:

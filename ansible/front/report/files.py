@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from jinja2 import TemplateError
 
-from front.outcome import Outcome
+from front.outcome import Host, Outcome
+from front.output.fleet import listed
 from front.output.layout import next_lines
 from front.refusal import RefusalError
 from front.report import page
@@ -29,6 +30,11 @@ def written(request: Request, names: Sequence[str], outcome: Outcome, checkout: 
     if data:
         return [text]
     if not page.rollouts(document):
+        silent = [name for name, host in hosts.items() if host and not isinstance(host.report, Mapping)]
+        if silent:
+            others = "" if len(silent) == len(hosts) else ", and no other host has had a rollout"
+            why = [f"{name}: {each.message}" for name in silent for each in (hosts[name] or Host()).messages]
+            raise RefusalError(f"No report was written: {listed(silent)} gave none{others}.", *why)
         raise RefusalError("No host has had a rollout yet, so no report was written.")
     where = f"{FOLDER}/{page.name(document)}"
     try:

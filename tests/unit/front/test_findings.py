@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from front.documented import Documented, documented, is_template, slips
@@ -28,6 +30,7 @@ KNOWN = Documented(
     },
     ("edge_", "bridge_", "pilot_", "eduhub_", "plone_"),
     frozenset({"edge_name"}),
+    frozenset({"eduhub_data", "pilot_may_fail"}),
 )
 
 
@@ -58,6 +61,17 @@ WRONG = {
         {"edge_wholly_new": 1},
         "There is no variable edge_wholly_new (all.yml:1); the names stand in docs/reference/settings.md.",
     ),
+    **{
+        f"{name}, which is no setting": (
+            {name: True},
+            f"{name} (all.yml:1) is no setting of an inventory: the command line or a playbook sets it; remove it.",
+        )
+        for name in ("eduhub_data", "pilot_may_fail")
+    },
+    "a number without an end": (
+        {"pilot_start_seconds": math.inf}, "pilot_start_seconds (all.yml:1) is inf, but must be a number.",
+    ),
+    "one inside": ({"edge_hosts": [math.nan]}, "edge_hosts (all.yml:1) holds nan, which is no number."),
     "a name that is computed": (
         {"edge_name": "x"},
         "edge_name (all.yml:1) is no setting: ansible/playbooks/group_vars/all.yml computes it; remove it.",
@@ -168,10 +182,10 @@ def test_a_value_with_braces_is_shown_as_it_is():
 def test_the_documented_names_are_those_of_every_entry_point_of_every_role_but_what_is_wired(tmp_path):
     told = tmp_path / "settings/edge.yml"
     told.parent.mkdir(parents=True)
-    text = "{type: str, help: x}"
+    text = "{type: str, help: x, group: public}"
     told.write_text(
         f"{{since: '1', entry_points: {{run: {{settings: {{edge_port: {text}, edge_name: {text}}}}}, "
-        f"slot: {{settings: {{edge_slot: {text}}}}}, gone: {{}}}}}}"
+        f"slot: {{settings: {{edge_slot: {text}, edge_may: {{type: str, help: x}}}}}}, gone: {{}}}}}}"
     )
     (tmp_path / "roles/edge").mkdir(parents=True)
     (tmp_path / "roles/docker_host").mkdir()
@@ -181,6 +195,7 @@ def test_the_documented_names_are_those_of_every_entry_point_of_every_role_but_w
     known = documented(tmp_path)
     assert {"edge_port", "edge_slot"} == set(known.options)
     assert {"edge_name"} == known.wired
+    assert {"edge_may"} == known.typed
     assert [known.claims(name) for name in ("edge_x", "docker_host_x", "eduhub_x", "campus_x")] == [
         True,
         True,

@@ -158,6 +158,22 @@ def test_what_would_be_tried_again_changes_nothing_either(refused, monkeypatch):
     assert refused("deploy", "--check").endswith("Next: sudo ./invoke deploy --check\n")
 
 
+def test_a_python_without_quotes_is_told_to_have_them(refused, checkout):
+    hosts = checkout / "inventories/local/hosts.yml"
+    hosts.write_text(f"{hosts.read_text()}  vars:\n    bridge_python: 3.10\n")
+    assert "no bridge for Python '3.1'" in (said := refused("deploy"))
+    assert "bridge_python in the inventory, in quotes if it has a zero at its end: bridge_python: '3.10'." in said
+
+
+def test_a_group_that_the_inventory_lacks_is_refused_before_any_host_is_asked(refused, checkout, monkeypatch):
+    monkeypatch.setattr(main, "check_root", lambda *_: None)
+    (checkout / "ansible/playbooks/inner.yml").write_text("- hosts: bridge:plone\n")
+    (checkout / "ansible/playbooks/deploy.yml").write_text("- import_playbook: inner.yml\n- hosts: front_active\n")
+    assert refused("deploy") == (
+        "invoke: No host of the group bridge was asked for, and deploy plays on no other: localhost.\n"
+    )
+
+
 def test_it_refuses_an_inventory_with_every_mistake_in_it(refused, checkout):
     hosts = checkout / "inventories/local/hosts.yml"
     hosts.write_text(f"{hosts.read_text()}  vars:\n    egde_port: 1\n    edge_port: eighty\n")

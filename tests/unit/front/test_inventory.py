@@ -116,6 +116,86 @@ def test_a_host_named_like_a_group_is_refused_for_ansible_would_play_on_it_alone
     assert sentence.endswith("give the host another name.")
 
 
+@pytest.mark.parametrize("limit", ["bridge[5]", "one,bridge[5]"])
+def test_a_number_past_the_last_host_of_a_group_fits_no_host(kept, limit):
+    (sentence,) = refused(inventory.load, kept, limit)
+    assert sentence.startswith("--limit 'bridge[5]' fits no host of this inventory")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (None, "names a file that cannot be read: No such file or directory; name another."),
+        ("\n \n", "names a file without a host; write one a line into it."),
+    ],
+)
+def test_a_file_of_hosts_that_names_none_is_refused_and_does_not_mean_all(kept, tmp_path, text, why):
+    if text is not None:
+        (tmp_path / "some").write_text(text)
+    assert [f"--limit '@{tmp_path}/some' {why}"] == refused(inventory.load, kept, f"@{tmp_path}/some")
+
+
+def test_a_file_of_hosts_leaves_those_it_names(kept, tmp_path):
+    (tmp_path / "some").write_text("two\n")
+    assert [host.name for host in inventory.load(kept, f"@{tmp_path}/some")] == ["two"]
+    (tmp_path / "some").write_text("one\ntow\n")
+    assert "--limit 'tow' fits no host of this inventory; did you mean two?" in refused(
+        inventory.load, kept, f"@{tmp_path}/some"
+    )
+
+
+MISSHAPEN = {
+    "hosts in a list": (
+        "all: {hosts: [a, b]}",
+        "hosts of the group all is ['a', 'b'], which is no mapping; write each name with a colon, on a line of its",
+    ),
+    "children in a list": ("all: {children: [bridge]}", "children of the group all is ['bridge'], which is no mapping"),
+    "a list of groups": ("- all", "['all'] stands where groups are named"),
+    "a group that is a list": ("all: {children: {bridge: [a]}}", "the group bridge is ['a'], but must hold hosts, "),
+    "a misspelt part": ("all: {hots: {a: }}", "the group all holds 'hots'; did you mean hosts?"),
+}
+
+
+@pytest.mark.parametrize(("text", "why"), MISSHAPEN.values(), ids=MISSHAPEN)
+def test_groups_of_another_form_are_named(kept, text, why):
+    (kept / "hosts.yml").write_text(text)
+    (sentence,) = refused(inventory.load, kept, "")
+    assert sentence.startswith(f"{kept}/hosts.yml: {why}")
+
+
+def test_a_misspelt_group_of_ours_is_named(kept):
+    (kept / "hosts.yml").write_text(HOSTS.replace("bridge:", "brige:"))
+    assert [f"The inventory {kept} has no group bridge; did you mean it by brige?"] == refused(inventory.load, kept, "")
+
+
+@pytest.mark.parametrize(
+    ("file", "hint"),
+    [
+        ("group_vars/bridges.yml", "is for a group 'bridges', which the inventory does not have; did you mean bridge?"),
+        ("host_vars/h9.invalid.yml", "is for a host 'h9.invalid', which the inventory does not have; rename it, or re"),
+        ("host_vars/tow/main.yml", "is for a host 'tow', which the inventory does not have; did you mean two?"),
+    ],
+)
+def test_a_file_of_variables_for_no_group_and_no_host_is_named(kept, file, hint):
+    (kept / file).parent.mkdir(parents=True, exist_ok=True)
+    (kept / file).write_text("edge_port: 1\n")
+    (sentence,) = refused(inventory.load, kept, "")
+    path = file.removesuffix("/main.yml")
+    assert sentence.startswith(f"{kept}/{path} {hint}")
+
+
+def test_files_for_what_there_is_or_may_come_and_those_of_an_inventory_beside_it_are_left_alone(kept):
+    (kept / "host_vars/one").mkdir(parents=True)
+    for file in ("group_vars/all", "group_vars/front.yml", "group_vars/README.md", "group_vars/x.yml~",
+                 "host_vars/one/main.yml", "host_vars/two.json"):  # fmt: skip
+        (kept / file).write_text("{}\n")
+    assert len(inventory.load(kept, "")) == 2
+    (kept / "group_vars/other.yml").write_text("{}\n")
+    (kept / "others.yml").write_text("other: {hosts: {three: }}\n")
+    assert len(inventory.load(kept / "hosts.yml", "")) == 2
+    assert len(inventory.load(kept, "")) == 3
+
+
 BROKEN = {
     "no YAML": ("all:\n  vars: {edge_port: 1\n  children:\n", "line 3 cannot be read: "),
     "a tab": ("all:\n\tvars: 1\n", "line 2 cannot be read: found character '\\t' that cannot start any token"),
@@ -140,7 +220,7 @@ def test_every_unreadable_file_is_named(kept):
 
 
 def test_yaml_that_is_no_inventory_is_refused(kept):
-    (kept / "hosts.yml").write_text("all:\n  hosts: [one, two]\n")
+    (kept / "hosts.yml").write_text("plugin: no.such.plugin\n")
     (sentence,) = refused(inventory.load, kept, "")
     assert sentence.startswith(f"The inventory {kept} cannot be used: ")
 

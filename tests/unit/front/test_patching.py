@@ -12,7 +12,7 @@ from front.draining import taking_none, taking_traffic
 from front.exit_codes import DONE, NEEDS_PERSON, REFUSED, REVERTED, host_exit, result_of, run_exit
 from front.inventory import Target
 from front.outcome import Host, Outcome
-from front.patching import check_local, check_reboot, with_waiting
+from front.patching import check_local, with_waiting
 from front.play import Played, Run
 from front.refusal import RefusalError
 from front.request import Request
@@ -23,15 +23,6 @@ PATCHED = Host(phases=[*LOOKED, "lock", "patch", "health"], changed=2, changed_i
                patch={"ended": True})  # fmt: skip
 LOST = Host(phases=[*LOOKED, "lock", "patch", "reboot"], failed="reboot", changed_in=["patch"], patch=WORK)
 NEXT = Host(phases=LOOKED, phase="updates", patch=WORK)
-
-
-def test_reboot_is_one_of_three_words():
-    for wanted in ("auto", "always", "never", None, ""):
-        check_reboot(wanted)
-    with pytest.raises(RefusalError) as refused:
-        check_reboot("allways")
-    assert refused.value.messages == ("--reboot is auto, always or never, not 'allways'.",)
-    assert refused.value.next_commands == ["./invoke host.patch --reboot always"]
 
 
 @pytest.mark.parametrize("reboot", [None, "auto", "always"])

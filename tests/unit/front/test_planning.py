@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from front import __main__ as main
+from front import planning
+from front.refusal import RefusalError
+from front.request import Request
 from tests.unit.front.conftest import Front
 from tests.unit.front.plans import ANSWER, planned
 
@@ -193,3 +196,19 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_hosts_are_asked(out
     assert main.main(["plan", "--out", out]) == 2
     said = f"invoke: --out {out!r} cannot be written: name a file in a folder that you may write to.\n"
     assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("text", ["all:\n  hosts:\n", '{"all": {"hosts": {}}}', "\x00"])
+def test_a_plan_is_not_written_over_another_file(tmp_path, text):
+    (tmp_path / "hosts.yml").write_text(text)
+    with pytest.raises(RefusalError, match="is there already and is no plan: name another file"):
+        planning.check_place(str(tmp_path / "hosts.yml"))
+    with pytest.raises(RefusalError) as refused:
+        planning.taken(str(tmp_path / "hosts.yml"), Request("upgrade"), tmp_path)
+    assert refused.value.next_commands == [f"./invoke plan --out {tmp_path}/hosts.plan.json"]
+
+
+@pytest.mark.parametrize("text", ["", '{\n "schema": 0, "cut', '{"schema": 1}'])
+def test_a_plan_is_written_over_an_older_one(tmp_path, text):
+    (tmp_path / "plan.json").write_text(text)
+    planning.check_place(str(tmp_path / "plan.json"))

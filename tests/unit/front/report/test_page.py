@@ -50,7 +50,18 @@ def test_json_is_the_document_alone(tmp_path, done):
 
 def test_without_a_rollout_no_file_is_written(tmp_path):
     with pytest.raises(RefusalError, match="no report was written"):
-        lines(tmp_path, a=Host(messages=[Message("host_unreachable", "no route")]))
+        lines(tmp_path, a=Host(report={"schema": 1, "rollout": None}))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_hosts_that_could_not_be_asked_are_not_told_to_have_had_no_rollout(tmp_path):
+    lost = Host(messages=[Message("host_unreachable", "no route")])
+    with pytest.raises(RefusalError) as refused:
+        lines(tmp_path, a=lost, b=lost)
+    assert refused.value.messages == ("No report was written: a, b gave none.", "a: no route", "b: no route")
+    with pytest.raises(RefusalError) as refused:
+        lines(tmp_path, a=lost, b=Host(report={"schema": 1, "rollout": None}))
+    assert refused.value.messages[0] == "No report was written: a gave none, and no other host has had a rollout."
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,0 +1,87 @@
+"""Finds groups and files of variables that Ansible would leave alone, because of their names, without a word."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+import yaml
+
+from front.documented import slips
+from front.inventory import NOT_VARIABLES, Target
+from front.output.closing import no_host
+from front.refusal import RefusalError, shown
+from front.request import Request
+
+GROUPS = ("bridge", "plone", "front")  # which playbooks play on
+MADE = ("front_standby", "front_active")  # which they make while they run
+ENDINGS = (".yml", ".yaml", ".json")
+
+
+def check_groups(inventory: Path, groups: Collection[str]) -> None:
+    """Raise RefusalError where the inventory lacks a group of ours and has one that was surely meant to be it."""
+    for wanted in GROUPS:
+        near = [name for name in groups if name not in GROUPS and is_meant(name, wanted)]
+        if wanted not in groups and near:
+            raise RefusalError(
+                f"The inventory {shown(inventory)} has no group {wanted}; did you mean it by {near[0]}?"
+            )
+
+
+def is_meant(typed: str, wanted: str) -> bool:
+    """Whether a name is one slip of the finger from another, or two behind the same first letter."""
+    return slips(typed, wanted, most=2) <= 1 + (typed[:1] == wanted[:1])
+
+
+def check_files(inventory: Path, groups: Collection[str], hosts: Collection[str]) -> None:
+    """Raise RefusalError for each file of variables that belongs to no group and to no host."""
+    if inventory.is_file() and len(list(sources(inventory.parent))) > 1:
+        return  # the files beside it may be those of another inventory
+    folder = inventory.parent if inventory.is_file() else inventory
+    found = [
+        *strangers(folder / "group_vars", [*groups, *GROUPS], "group"),
+        *strangers(folder / "host_vars", hosts, "host"),
+    ]
+    if found:
+        raise RefusalError(*found)
+
+
+def sources(folder: Path) -> Iterator[Path]:
+    """Yield the files of a folder that may be inventories."""
+    return (path for path in folder.iterdir() if path.is_file() and not is_left_alone(path))
+
+
+def strangers(folder: Path, names: Collection[str], kind: str) -> Iterator[str]:
+    """Yield what is wrong with each file, or folder of files, in `folder` that is named like none of `names`."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        stem = path.stem if path.suffix in ENDINGS and path.is_file() else path.name
+        if stem not in names and not is_left_alone(path):
+            near = get_close_matches(stem, names, n=1)
+            hint = f"did you mean {near[0]}?" if near else "rename it, or remove it."
+            yield f"{shown(path)} is for a {kind} {stem!r}, which the inventory does not have; {hint}"
+
+
+def is_left_alone(path: Path) -> bool:
+    """Whether Ansible, or a person, means nothing by a file of such a name."""
+    return path.name.startswith(".") or path.name.endswith("~") or path.suffix in NOT_VARIABLES
+
+
+def check_played(request: Request, playbooks: Path, hosts: Sequence[Target]) -> None:
+    """Raise RefusalError where the playbook of the verb plays on groups that none of `hosts` is in."""
+    wanted = set(patterns(playbooks / f"{request.verb}.yml"))
+    if not wanted or not wanted <= {*GROUPS, *MADE}:
+        return
+    if not any(wanted & set(host.variables.get("group_names") or ()) for host in hosts):
+        raise RefusalError(no_host(request, [host.name for host in hosts]))
+
+
+def patterns(playbook: Path) -> Iterator[str]:
+    """Yield the groups that a playbook, and those that it imports, play on."""
+    plays = yaml.safe_load(playbook.read_text(encoding="utf-8")) or []
+    for play in plays if isinstance(plays, list) else ():
+        imported = play.get("import_playbook") or play.get("ansible.builtin.import_playbook")
+        if imported:
+            yield from patterns(playbook.with_name(imported))
+        else:
+            yield from str(play.get("hosts", "")).split(":")
