@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -14,20 +14,22 @@ STACK = "eduhub_"
 FLEET = "rollout_"  # of what ansible/front decides for several hosts, and no role
 # Range and unit, which Ansible's specs have no place for.
 MEASURE = (*RANGE, "unit")
+FIELDS = "fields"  # what a mapping may hold, in words of our own too
 
 
 @dataclass(frozen=True)
 class Documented:
     """`options`: each name with its argument spec, range and unit. `prefixes`: what a name of ours begins with.
-
     `wired`: names that playbooks/group_vars/all.yml computes, where Ansible would quietly ignore an inventory's value.
-    `typed`: names that the command line and playbooks set, and no inventory.
+    `typed`: names that the command line and playbooks set, and no inventory. `environment`: what our bridge reads in
+    its own.
     """
 
     options: Mapping[str, Mapping[str, Any]]
     prefixes: tuple[str, ...]
     wired: frozenset[str] = frozenset()
     typed: frozenset[str] = frozenset()
+    environment: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def claims(self, name: str) -> bool:
         """Whether `name` stands where only documented names may."""
@@ -69,15 +71,17 @@ def slips(typed: str, meant: str, *, most: int) -> int:
 def documented(ansible: Path) -> Documented:
     """Read the description of all settings under `ansible`/settings, and what playbooks/group_vars/all.yml wires."""
     roles = sorted(path for path in (ansible / "roles").glob("*") if path.is_dir())
-    told = {name: each.told for name, each in every(described(ansible / "settings")).items() if each.role}
+    settings = every(described(ansible / "settings"))
+    told = {name: each.told for name, each in settings.items() if each.role}
+    environment = {name: each.told for name, each in settings.items() if not each.role}
     known = {
-        name: {key: each[key] for key in (*SPEC, *MEASURE) if key in each}
+        name: {key: each[key] for key in (*SPEC, *MEASURE, FIELDS) if key in each}
         for name, each in told.items() if each.get("group")
     }  # fmt: skip
     wired = frozenset(read(ansible / "playbooks/group_vars/all.yml"))
     free = {name: option for name, option in known.items() if name not in wired}
     prefixes = (STACK, FLEET, *(f"{role.name}_" for role in roles))
-    return Documented(free, prefixes, wired, frozenset(told) - frozenset(known) - wired)
+    return Documented(free, prefixes, wired, frozenset(told) - frozenset(known) - wired, environment)
 
 
 def read(path: Path) -> dict[str, Any]:

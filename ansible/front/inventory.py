@@ -143,7 +143,10 @@ def load(inventory: Path, limit: str, ours: tuple[str, ...] = ()) -> list[Target
 def check(inventory: Path, hosts: list[Target], known: Documented) -> None:
     """Raise RefusalError with a message for each misspelt name and each value that cannot be, in any of `hosts`."""
     sources = [(path, path.read_text(encoding="utf-8", errors="replace")) for path in files(inventory)]
-    settings = (Setting(name, value, host.name) for host in hosts for name, value in host.variables.items())
+    settings = (
+        Setting(name, value, host.name, ours="bridge_image" not in host.variables)
+        for host in hosts for name, value in host.variables.items()
+    )  # fmt: skip
     if found := findings(settings, known, lambda name, host: where(name, host, sources)):
         raise RefusalError(*found)
 

@@ -17,7 +17,8 @@ WIDTH = 120
 FROM = "Made by `./invoke settings` from ansible/settings/{name}: change it there."
 ABOUT = """\
 What an inventory may set; [the example inventory](../../inventories/example/group_vars/all.yml) shows all of it. A
-misspelt name, or a value of another type or out of its range, is refused before anything happens.
+misspelt name, a value of another type or out of its range, a variable that no operator sets, and a file of variables
+for no group and no host are refused before anything happens.
 """
 ABOUT_ENVIRONMENT = """\
 By `bridge_environment`; a change makes a new release. Each may also be given as a file: `NAME_FILE` holds the path of a

@@ -23,6 +23,12 @@ KNOWN = Documented(
         "bridge_mode": {"choices": ["tcp", "socket"]},
         "bridge_python": {"type": "str", "choices": ["3.9", "3.11"]},
         "bridge_environment": {"type": "dict"},
+        "bridge_memory": {"type": "str", "unit": "size like 512m"},
+        "front_virtual_addresses": {"type": "list", "elements": "str"},
+        "pilot_shift_steps": {"type": "list", "elements": "int"},
+        "pilot_performance_budget": {
+            "type": "dict", "fields": {"p50": {"type": "float", "unit": "times", "above": 1, "most": 10}},
+        },
         "bridge_mounts": {"type": "list", "elements": "dict", "options": {"path": {"type": "str"}}},
         "pilot_start_seconds": {"type": "float", "unit": "seconds", "least": 0.1, "most": 86400},
         "eduhub_stack": {"type": "str"},
@@ -31,11 +37,15 @@ KNOWN = Documented(
     ("edge_", "bridge_", "pilot_", "eduhub_", "plone_"),
     frozenset({"edge_name"}),
     frozenset({"eduhub_data", "pilot_may_fail"}),
+    {
+        "EDUHUB_PLONE_READS": {"type": "int", "unit": "requests", "least": 1, "most": 998},
+        "EDUHUB_PLONE_CA": {"type": "str"},
+    },
 )
 
 
 def found(**variables: object) -> list[str]:
-    settings = [Setting(name, value, "host") for name, value in variables.items()]
+    settings = [Setting(name, value, "host", ours=True) for name, value in variables.items()]
     return findings(settings, KNOWN, lambda *_: "all.yml:1")
 
 
@@ -70,6 +80,49 @@ WRONG = {
     },
     "a number without an end": (
         {"pilot_start_seconds": math.inf}, "pilot_start_seconds (all.yml:1) is inf, but must be a number.",
+    ),
+    "true for a number": ({"edge_port": True}, "edge_port (all.yml:1) is True, which is no number."),
+    "true among numbers": (
+        {"pilot_shift_steps": [1, True]}, "pilot_shift_steps (all.yml:1) holds True, which is no number.",
+    ),
+    **{
+        f"a size of {text}": (
+            {"bridge_memory": text},
+            f"bridge_memory (all.yml:1) is '{text}', but must be a size such as 512m or 2g.",
+        )
+        for text in ("lots", "1gb", "-1m", "1 g")
+    },
+    "a stack that is a path": (
+        {"eduhub_stack": "../x"},
+        "eduhub_stack (all.yml:1) is '../x', but must be a name such as eduhub, of letters, digits, _, . and -.",
+    ),
+    "an address with too high a number": (
+        {"front_virtual_addresses": ["10.0.0.300"]},
+        "front_virtual_addresses (all.yml:1) holds '10.0.0.300', but must hold addresses such as 192.0.2.10/24.",
+    ),
+    "a part out of its range": (
+        {"pilot_performance_budget": {"p50": 0.5}},
+        "pilot_performance_budget (all.yml:1) holds p50, which is 0.5, but must be above 1 to 10 times.",
+    ),
+    "a part that is no number": (
+        {"pilot_performance_budget": {"p50": "x"}},
+        "pilot_performance_budget (all.yml:1) holds p50, which is 'x', but must be a number.",
+    ),
+    "a part that there is not": (
+        {"pilot_performance_budget": {"p99": 2}},
+        "pilot_performance_budget (all.yml:1) holds 'p99', but may hold p50.",
+    ),
+    "a misspelt name in the bridge's environment": (
+        {"bridge_environment": {"EDUHUB_PLONE_READZ": 2}},
+        "Our bridge reads no EDUHUB_PLONE_READZ (all.yml:1); did you mean EDUHUB_PLONE_READS?",
+    ),
+    "an invented one": (
+        {"bridge_environment": {"EDUHUB_XYZ": 2}},
+        "Our bridge reads no EDUHUB_XYZ (all.yml:1); the names stand in docs/reference/settings.md.",
+    ),
+    "a value out of its range there": (
+        {"bridge_environment": {"EDUHUB_PLONE_READS": 2000}},
+        "EDUHUB_PLONE_READS of bridge_environment (all.yml:1) is 2000, but must be from 1 to 998 requests.",
     ),
     "one inside": ({"edge_hosts": [math.nan]}, "edge_hosts (all.yml:1) holds nan, which is no number."),
     "a name that is computed": (
@@ -144,6 +197,11 @@ def test_it_refuses(variables, sentence):
     assert [sentence] == found(**variables)
 
 
+def test_what_another_bridge_is_told_is_its_own_affair():
+    told = Setting("bridge_environment", {"EDUHUB_PLONE_READZ": 2}, "host", ours=False)
+    assert findings([told], KNOWN, lambda *_: "all.yml:1") == []
+
+
 def test_an_unknown_part_of_a_value_is_named():
     (sentence,) = found(bridge_mounts=[{"pth": "/x"}])
     assert "pth" in sentence
@@ -156,6 +214,15 @@ RIGHT = {
     },
     "a number that is a text": {"bridge_python": 3.9},
     "no value": {"edge_port": None},
+    "sizes": {"bridge_memory": "1.5G"},
+    "a size in bytes": {"bridge_memory": 536870912},
+    "addresses with a prefix": {"front_virtual_addresses": ["192.0.2.10/24", "2001:db8::10/64", "10.0.0.3"]},
+    "parts": {"pilot_performance_budget": {"p50": "1.5"}},
+    "an environment": {
+        "bridge_environment": {
+            "EDUHUB_PLONE_READS": "2", "EDUHUB_PLONE_CA_FILE": "/x", "EDUHUB_PLONE_CA": "", "GREETING": 1,
+        },
+    },
     "a template": {"edge_port": "{{ somewhere_else }}"},
     "a template deep inside": {"bridge_mounts": [{"pth": "{{ x }}"}]},
     "names of others": {"ansible_host": "a", "campus": 1, "groups": {}, "site_port": "x", "ledger_port": 3, "x": 1},
