@@ -331,11 +331,12 @@ def test_a_playbook_that_ansible_cannot_read_ends_in_its_own_words(front, checko
     assert "couldn't resolve module/action 'no.such.module'" in errors
 
 
-def test_a_playbook_for_other_hosts_is_no_success(front, checkout):
-    (checkout / "ansible/playbooks/deploy.yml").write_text("- hosts: bridge\n  tasks: []\n")
-    code, printed, _ = front.run("deploy")
-    assert code == 2
-    assert "localhost" in printed.splitlines()[-1]
+@pytest.mark.parametrize("group", ["bridge", "a_group_that_is_looked_for_by_ansible_alone"])
+def test_a_playbook_for_other_hosts_is_no_success(front, checkout, group):
+    (checkout / "ansible/playbooks/deploy.yml").write_text(f"- hosts: {group}\n  tasks: []\n")
+    code, printed, errors = front.run("deploy", "--json")
+    why = "No host of the group bridge was asked for, and deploy plays on no other: localhost."
+    assert (code, json.loads(printed)["messages"], errors) == (2, [why], f"invoke: {why}\n")
 
 
 def test_a_terminal_shows_colours_and_that_a_long_phase_is_alive(checkout, front):
