@@ -20,7 +20,7 @@ ON_DEMAND = ("rolled", "releases", "backups", "trace", "patch")
 # Answers that the same command gets again, however often it is typed: their own next commands are the ones to type.
 OTHER_COMMAND = frozenset({
     "backup_not_fresh", "backup_unknown", "consent_missing", "copy_unknown", "maintenance_unknown", "not_debian",
-    "patch_unfinished", "release_unknown", "restore_target_unknown",
+    "patch_unfinished", "release_unknown", "restore_interrupted", "restore_not_interrupted", "restore_target_unknown",
 })  # fmt: skip
 LAST_LINES = 8  # shown of what Ansible printed as its own error
 
