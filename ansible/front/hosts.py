@@ -46,7 +46,7 @@ def read(inventory: Path, limit: str, needed: tuple[str, ...]) -> Iterator[tuple
             raise RefusalError(f"The inventory {shown(inventory)} names no host; write at least one into it.")
         check_names(manager, inventory)
         missing.check_groups(inventory, manager.groups)
-        missing.check_files(inventory, manager.groups, [host.name for host in manager.list_hosts("all")])
+        missing.check_files(inventory, manager.groups)
         check_limit(manager, limit)
         manager.subset(limit or None)
         if not manager.list_hosts("all"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
@@ -15,6 +14,7 @@ from front.refusal import RefusalError, shown
 from front.request import Request
 
 GROUPS = ("bridge", "plone", "front")  # which playbooks play on
+EVERY = (*GROUPS, "all")
 MADE = ("front_standby", "front_active")  # which they make while they run
 ENDINGS = (".yml", ".yaml", ".json")
 
@@ -34,15 +34,15 @@ def is_meant(typed: str, wanted: str) -> bool:
     return slips(typed, wanted, most=2) <= 1 + (typed[:1] == wanted[:1])
 
 
-def check_files(inventory: Path, groups: Collection[str], hosts: Collection[str]) -> None:
-    """Raise RefusalError for each file of variables that belongs to no group and to no host."""
+def check_files(inventory: Path, groups: Collection[str]) -> None:
+    """Raise RefusalError for each file of variables that was surely meant for a group of ours.
+
+    Other files without a group or a host are left alone: hosts leave an inventory, and inventories share folders.
+    """
     if inventory.is_file() and len(list(sources(inventory.parent))) > 1:
         return  # the files beside it may be those of another inventory
     folder = inventory.parent if inventory.is_file() else inventory
-    found = [
-        *strangers(folder / "group_vars", [*groups, *GROUPS], "group"),
-        *strangers(folder / "host_vars", hosts, "host"),
-    ]
+    found = list(misspelt(folder / "group_vars", groups))
     if found:
         raise RefusalError(*found)
 
@@ -52,14 +52,14 @@ def sources(folder: Path) -> Iterator[Path]:
     return (path for path in folder.iterdir() if path.is_file() and not is_left_alone(path))
 
 
-def strangers(folder: Path, names: Collection[str], kind: str) -> Iterator[str]:
-    """Yield what is wrong with each file, or folder of files, in `folder` that is named like none of `names`."""
+def misspelt(folder: Path, groups: Collection[str]) -> Iterator[str]:
+    """Yield what is wrong with each file, or folder of files, in `folder` whose name is nearly that of a group."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         stem = path.stem if path.suffix in ENDINGS and path.is_file() else path.name
-        if stem not in names and not is_left_alone(path):
-            near = get_close_matches(stem, names, n=1)
-            hint = f"did you mean {near[0]}?" if near else "rename it, or remove it."
-            yield f"{shown(path)} is for a {kind} {stem!r}, which the inventory does not have; {hint}"
+        if stem in (*groups, *EVERY) or is_left_alone(path):
+            continue
+        for near in (each for each in EVERY if is_meant(stem, each)):
+            yield f"{shown(path)} is for a group {stem!r}, which the inventory does not have; did you mean {near}?"
 
 
 def is_left_alone(path: Path) -> bool:

@@ -124,7 +124,7 @@ def test_an_environment_that_ansible_does_not_take_is_refused_in_a_sentence(fron
 def test_a_fault_of_ours_once_hosts_were_asked_needs_a_person_and_is_no_revert(checkout, monkeypatch, capsys):
     monkeypatch.setattr(main, "CHECKOUT", checkout)
     monkeypatch.setattr(main, "check_root", lambda *_: None)
-    monkeypatch.setattr(main, "played", lambda *_: {}["fault"])
+    monkeypatch.setattr(main, "played", lambda *_: {"a": 0}["fault"])
     (checkout / "ansible/playbooks/status.yml").touch()
     assert main.main(["status", "--json"]) == 3
     document = json.loads(capsys.readouterr().out)

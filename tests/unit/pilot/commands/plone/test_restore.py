@@ -25,6 +25,7 @@ class Volume:
 
     def __init__(self, world: Any) -> None:
         self.world, self.data, self.kept = world, "old", None
+        self.endpoint = FakeEndpoint(world.store.root / "run", world.clock, world, 0.0)
         self.fresh, self.steps, self.fails = True, [], {}
         # Whether it was written since an interrupted restore, or after it was planned; what is put aside for that.
         self.written, self.late, self.aside, self.words = False, False, None, {}
@@ -62,7 +63,6 @@ def volume(live) -> Volume:
     live.engine.containers[PLONE] = Container(PLONE, "running", "sha256:plone", health="healthy")
     volume = Volume(live)
     live.engine.works, live.engine.health = volume.works, lambda: "healthy"
-    volume.endpoint = FakeEndpoint(live.store.root / "run", live.clock, live, 0.0)
     live.host = replace(live.host, before_plone=volume.endpoint)
     return volume
 
