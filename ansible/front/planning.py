@@ -18,6 +18,8 @@ from front.refusal import RefusalError
 from front.request import Request
 from front.waves import Policy
 
+PLAN = "plan.json"  # where a plan goes that is to be written first
+
 
 def taken(file: str, asked: Request, checkout: Path) -> tuple[Plan, Request]:
     """Return the plan in `file`, and the upgrade that it plans. Raises RefusalError where that cannot be done."""
@@ -63,7 +65,12 @@ def plan_again(asked: Request, file: str) -> str:
 
 
 def upgrade_command(asked: Request, file: str) -> str:
-    """Return the command of the upgrade that was planned, held to the plan where there is a file of it."""
+    """Return the command of the upgrade that was planned, held to the plan where there is a file of it.
+
+    An upgrade names a Python or a plan, so without both the plan has to be written first.
+    """
+    if not file and not asked.values.get("eduhub_python"):
+        return plan_again(asked, PLAN)
     upgrade = replace(asked, verb="upgrade")
     return (replace(upgrade, values={"plan": file}, limit="") if file else upgrade).command
 

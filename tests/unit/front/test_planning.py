@@ -96,6 +96,19 @@ def rolled(front: Front) -> list[str]:
     return sorted(file.read_text().splitlines()) if file.exists() else []
 
 
+@pytest.mark.parametrize(
+    ("values", "file", "typed"),
+    [
+        ({}, "", "plan --out plan.json --inventory campus"),
+        ({"eduhub_python": "3.13"}, "", "upgrade --python 3.13 --inventory campus"),
+        ({"eduhub_python": "3.13"}, "p.json", "upgrade --plan p.json --inventory campus"),
+        ({}, "p.json", "upgrade --plan p.json --inventory campus"),
+    ],
+)
+def test_what_follows_a_plan_is_an_upgrade_that_says_to_what(values, file, typed):
+    assert planning.upgrade_command(Request("plan", "campus", values=values), file) == f"./invoke {typed}"
+
+
 @pytest.mark.slow
 def test_an_upgrade_does_what_was_planned_and_holds_each_host_to_it(campus):
     code, printed, errors = campus.run("plan", "--inventory", "campus", "--out", "plan.json")
