@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from eduhub_bridge.upstream.headers import address
@@ -14,11 +12,6 @@ LOCAL = "127.0.0.1"
 PUBLIC = "198.51.100.7"
 
 
-def place(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
-
-
 @pytest.mark.parametrize(("proxies", "given", "client"), [
     (["127.0.0.0/8"], {"X_Forwarded_For": PUBLIC}, PUBLIC),
     (["127.0.0.0/8"], {"X_Forwarded_For": f"203.0.113.1, {PUBLIC}"}, PUBLIC),
@@ -27,13 +20,12 @@ def place(folder: Path) -> Path:
     ([], {"X_Forwarded_For": PUBLIC}, LOCAL),
 ], ids=["a proxy", "two proxies", "a proxy that names no address", "a proxy that says nothing",
         "no proxy"])  # fmt: skip
-def test_the_client_is_known_behind_a_front_host(tmp_path, proxies, given, client):
-    slot_place, front_place = place(tmp_path / "host"), place(tmp_path / "front")
-    host, front = Edge(slot_place), Edge(front_place)
+def test_the_client_is_known(tmp_path, proxies, given, client):
+    host, front = Edge(tmp_path), Edge(tmp_path / "f")  # the paths of sockets are limited
     fronts = {"front": ["here"], "bridge": ["behind"]}
     with host.running(edge_hosts=[NAME], groups=fronts | {"front": ["before"]},
                       hostvars={"before": {"front_host_address": LOCAL}}):  # fmt: skip
-        slot = Slot("blue", slot_place / "run/blue/bridge.sock")
+        slot = Slot("blue", tmp_path / "run/blue/bridge.sock")
         behind = {"front_host_address": LOCAL, "edge_port": host.ports["edge_port"]}
         hostvars = {"here": {"front_host_address": LOCAL}, "behind": behind}
         with front.running(edge_hosts=[NAME], edge_trusted_proxies=proxies, groups=fronts, hostvars=hostvars,
