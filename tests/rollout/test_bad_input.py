@@ -10,7 +10,7 @@ from tests.rollout.operator import CHECKOUT, LADDER, OLD, Operator, touched
 
 MISTYPED = {
     "an unknown verb": (["dploy"], ["dploy", "./invoke deploy"]),
-    "an unknown option": (["deploy", "--pyhton", OLD], ["--pyhton", "--help"]),
+    "an unknown option": (["deploy", "--pyhton", OLD], ["--pyhton", f"--python {OLD}"]),
     "an unknown Python": (["upgrade", "--python", "3.8"], ["3.8", *LADDER]),
     "an unknown release": (["rollback", "--to", "20200101T000000Z-py3.9-00000000"], ["20200101T000000Z", "--list"]),
     "an id of no request": (["trace", "no-such-request"], ["No log on", "no-such-request"]),
