@@ -25,7 +25,7 @@ from command_line.images import (
 )
 from command_line.kit import kit_engine, make_kit, verify_kit
 from command_line.plone import backup, backups, confirm_plone, lock_plone, pack, restore, rollback_plone, upgrade_plone
-from command_line.typed import CommandLine, refusal, task, typed_with, whole_seconds
+from command_line.typed import CommandLine, refusal, task, typed_with
 from lab.verbs import lab_down, lab_up
 
 ACCEPT_SLOWER = "measure a slower release and take it, as for an older Python"
@@ -64,7 +64,6 @@ def plan(
     accept_slower: bool = False, out: str = "",
 ) -> None:  # fmt: skip
     """Show what an upgrade would do to each host, and change nothing."""
-    whole_seconds("--confirm-within", confirm_within)
     values = {"python": python, "hold": hold, "confirm_within": confirm_within, "accept_slower": accept_slower}
     play(c, "plan", hosts, *(["--out", out] if out else []), **values)
 
@@ -88,7 +87,6 @@ def upgrade(
             "upgrade --plan FILE, as plan --out FILE shows it.",
             typed_with("--python", newest),
         )
-    whole_seconds("--confirm-within", confirm_within)
     values = {"python": python, "hold": hold, "confirm_within": confirm_within, "resume": resume}
     flags = ["--plan", plan] if plan else []
     play(c, "upgrade", hosts, *flags, **values, accept_slower=accept_slower, take_over=take_over)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from invoke.context import Context
 
 from command_line import Hosts, ask_for_consent, on_hosts, play
-from command_line.typed import refusal
 
 
 @on_hosts(full="copy everything, share nothing with older backups")
@@ -30,8 +29,6 @@ def restore(
     c: Context, hosts: Hosts, at: str = "", from_copy: bool = False, to: str = "", yes: bool = False
 ) -> None:
     """Restore a backup of Plone's data to scratch, which proves it, or in place of what Plone has."""
-    if to not in ("", "scratch", "live"):
-        raise refusal(f"--to is scratch or live, not {to!r}.")
     if to == "live" and not yes:
         ask_for_consent(f"This stops Plone and replaces its content on {hosts.meant}.")
     play(c, "plone.restore", hosts, at=at, from_copy=from_copy, to=to, yes=yes)

@@ -41,12 +41,6 @@ def typed_with(*words: str) -> str:
     return shlex.join(["./invoke", *sys.argv[1:], *words])
 
 
-def whole_seconds(option: str, value: str) -> None:
-    """Raise Exit unless `value` of an option is empty or a whole number of seconds."""
-    if value and not (value.isascii() and value.isdigit()):
-        raise refusal(f"{option} is a whole number of seconds, as 600, not {value!r}.")
-
-
 class CommandLine(Program):
     """Invoke, but a mistyped command line is refused with exit code 2 and the next command."""
 

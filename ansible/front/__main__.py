@@ -446,7 +446,7 @@ def played(
     # Half a removal leaves no host as it was, a confirmation may have come through, the others go on by themselves.
     elif cut_off and done.interrupted and request.verb not in NOT_TAKEN_BACK:
         return hostless(request, REFUSED, [], data=run.json, interrupted=True)
-    return closed(run, names, done, waves, [host.name for host in in_group(group_of(request.verb), hosts)])
+    return closed(run, names, done, waves, [host.name for host in in_group(request.group, hosts)])
 
 
 def check_some(request: Request, names: Sequence[str], outcome: Outcome, code: int) -> None:
@@ -459,11 +459,6 @@ def in_turn(run: Run, hosts: Sequence[Target]) -> Turns | None:
     """Return what rolls hosts back one after the other; None for another verb, and for a single host."""
     names = [host.name for host in bridges(hosts)]
     return Turns(run, names) if run.request.verb == "rollback" and len(names) > 1 and not run.check else None
-
-
-def group_of(verb: str) -> str:
-    """Return the group whose hosts each take part in a run of `verb` that succeeds."""
-    return "plone" if verb.startswith("plone.") else FLEET
 
 
 def built(options: argparse.Namespace, hosts: Sequence[Target], live: Outcome | None, signals: Signals) -> bool:

@@ -16,7 +16,7 @@ from settings.made import span
 CHOICES = {
     "host.patch": ("eduhub_reboot", "--reboot", ("auto", "always", "never", "")),
     "maintenance": ("eduhub_state", "maintenance", ("on", "off")),
-    "plone.restore": ("eduhub_to", "--to", ("scratch", "live", "")),
+    "plone.restore": ("eduhub_to", "--to", ("scratch", "live", "served", "")),
 }
 WITHIN = "eduhub_confirm_within"
 

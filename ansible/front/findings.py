@@ -96,8 +96,8 @@ def wrong_value(name: str, value: Any, option: Mapping[str, Any]) -> str | None:
     if kind in {"str", "path"} and isinstance(value, list | dict):  # Ansible would quietly turn it into text
         return f"is {shown(value)}, but must be {KINDS[kind]}"
     if (endless := next(endless_numbers(value), None)) is not None:  # Ansible's validator fails of .inf itself
-        inside = isinstance(value, list | dict)
-        return f"holds {endless}, which is no number" if inside else f"is {endless}, but must be {KINDS[kind]}"
+        part = isinstance(value, list | dict)
+        return f"holds {endless}, which is no number" if part else f"is {endless}, but must be {KINDS[kind]}"
     if option.get("elements", kind) in {"int", "float"}:  # Ansible would take true for 1
         for each in value if isinstance(value, list) else [value]:
             if isinstance(each, bool):

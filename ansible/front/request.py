@@ -50,6 +50,11 @@ class Request:
         """The command line that asks for the same again."""
         return shlex.join(["./invoke", *TYPED_AS.get(self.verb, [self.verb]), *self._options(), *self._hosts()])
 
+    @property
+    def group(self) -> str:
+        """The group whose hosts each take part in a run of this verb that succeeds."""
+        return "plone" if self.verb.startswith("plone.") else "bridge"
+
     def without_recovery(self, option: str) -> str:
         """Return the same command line with `option` (`--resume` or `--take-over`) as its only way to deal with an
         earlier run.

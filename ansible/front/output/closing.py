@@ -89,8 +89,8 @@ def _cause(error: Exception) -> str:
 
 def no_host(request: Request, names: Sequence[str]) -> str:
     """Return why a run came to none of the hosts `names`."""
-    group = "plone" if request.verb.startswith("plone.") else "bridge"
-    return f"No host of the group {group} was asked for, and {request.verb} plays on no other: {', '.join(names)}."
+    asked = ", ".join(names)
+    return f"No host of the group {request.group} was asked for, and {request.verb} plays on no other: {asked}."
 
 
 def left_out_line(hosts: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from eduhub_pilot.commands.plone.restore import TARGETS
 from front.choices import check
 from front.refusal import RefusalError
 from front.request import Request
@@ -20,7 +21,7 @@ WITHIN = {"type": "float", "unit": "seconds", "least": 10, "most": 86400, "defau
         ("host.patch", {}),
         ("maintenance", {"eduhub_state": "on"}),
         ("plone.restore", {}),
-        ("plone.restore", {"eduhub_to": "live"}),
+        *(("plone.restore", {"eduhub_to": target}) for target in TARGETS),
         ("rollback", {"eduhub_to": "20260101T000000Z-0001"}),
         ("upgrade", {"eduhub_confirm_within": "10"}),
         ("upgrade", {"eduhub_confirm_within": 86400}),
@@ -40,7 +41,10 @@ WRONG: list[tuple[str, dict[str, Any], str, list[str]]] = [
         "maintenance", {}, "maintenance is on or off, and neither was given.",
         ["maintenance --state on", "maintenance --state off"],
     ),
-    ("plone.restore", {"eduhub_to": "Live"}, "--to is scratch or live, not 'Live'.", ["plone.restore --to live"]),
+    (
+        "plone.restore", {"eduhub_to": "Live"}, "--to is scratch, live or served, not 'Live'.",
+        ["plone.restore --to live"],
+    ),
     *(
         (
             "upgrade", {"eduhub_python": "3.11", "eduhub_confirm_within": given},

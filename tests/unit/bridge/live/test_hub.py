@@ -114,7 +114,7 @@ async def test_one_user_is_not_all_credentials_that_listen(monkeypatch):
     await hub.join(Site("Bearer c.1.c"), "cora", Listener("/", None))
     with pytest.raises(CrowdedError):
         await hub.join(Site("Bearer d.1.c"), "dan", Listener("/", None))
-    await hub.join(Site(), "", Listener("/", None))  # the public is asked for once, whoever else listens
+    await hub.join(Site(), "", Listener("/", None))  # the public is asked for once, however many listen
     hub.leave(ada[0])
     await hub.join(Site("Bearer a.3.c"), "ada", ada[0])
 

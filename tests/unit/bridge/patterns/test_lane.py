@@ -116,7 +116,7 @@ def of(whose):
 
 async def entering(lane, *calls, **more):
     tasks = [asyncio.create_task(lane.enter(whose, **more)) for whose in calls]
-    for _ in range(3):  # until whoever is crowded out knows
+    for _ in range(3):  # until the one that is crowded out knows
         await asyncio.sleep(0)
     return tasks
 

@@ -24,7 +24,7 @@ class FairQueue(Generic[T]):
     """Items in the order of turns. Every item is queued for a client, or for several of them."""
 
     def __init__(self) -> None:
-        # Both levels in the order of turns: whoever has had one goes to the end.
+        # Both levels in the order of turns: one that has had its turn goes to the end.
         self._addresses: OrderedDict[str, OrderedDict[str, OrderedDict[T, None]]] = OrderedDict()
         self._lengths: Dict[str, int] = {}
 

@@ -44,7 +44,7 @@ def certificates(host: Host) -> Outcome:
     if not replaced:
         return Outcome("certificates_unchanged", "The edge serves the certificates on the disk.")
     host.note(None, "certificates", "replaced", files=replaced)
-    shown = ", ".join(file.replace(str(CONFIG), host.settings.shown_config, 1) for file in replaced)
+    shown = ", ".join(host.settings.on_host(file) for file in replaced)
     return Outcome("certificates_replaced", f"The edge now serves the new {shown}.", True)
 
 

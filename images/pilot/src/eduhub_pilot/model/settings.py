@@ -65,6 +65,10 @@ class Settings:
         """Where the host has the configuration."""
         return f"/etc/{self.stack}"
 
+    def on_host(self, file: str) -> str:
+        """Return where the host has a file that HAProxy and pilots have below /etc/eduhub."""
+        return file.replace("/etc/eduhub", self.shown_config, 1)
+
     def container(self, part: str) -> str:
         """Return the name of the container that plays `part`: edge, blue, green or plone."""
         return f"{self.stack}-{part}"

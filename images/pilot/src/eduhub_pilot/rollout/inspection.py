@@ -137,7 +137,7 @@ def certificates_ending(host: Host, patience: float) -> list[Finding]:
             days = (each.ends - now).days
             when = f"in {days} days" if days > 1 else "within two days" if each.ends > now else "already"
             verb = "ends" if each.ends > now else "has ended"
-            file = each.file.replace("/etc/eduhub", host.settings.shown_config, 1)
+            file = host.settings.on_host(each.file)
             message = f"The TLS certificate {file} {verb} {when}, at {stamp(each.ends)}. Renew its source."
             found.append(Finding("certificate_ends", message, [["./invoke", "certificates"]]))
     return found

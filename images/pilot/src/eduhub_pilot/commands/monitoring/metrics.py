@@ -33,8 +33,7 @@ def metrics(host: Host, directory: Path) -> Outcome:
     """
     certificates = {}
     with suppress(ProxyDownError):  # the metrics have a gauge for it
-        shown = host.settings.shown_config
-        certificates = {each.file.replace("/etc/eduhub", shown, 1): each.ends for each in host.proxy.certificates(0.0)}
+        certificates = {host.settings.on_host(each.file): each.ends for each in host.proxy.certificates(0.0)}
     document, failure = None, None
     try:
         document = status(host).data["status"]

@@ -14,6 +14,7 @@ from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.model.state import stamp
 from eduhub_pilot.rollout.plone import AGAIN, SERVED
 
+TARGETS = ("scratch", "live", "served")
 WAIT_SECONDS = 1.0
 LOG_LINES = 10
 # A write that was on its way has ended by then, or the database's last transaction tells.
@@ -34,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(host: Host, options: argparse.Namespace) -> Outcome:
     """Run the command."""
-    if options.to not in {"", "scratch", "live", "served"}:
-        message = f"A backup is restored to scratch or live, not to {options.to[:40]!r}. Nothing was changed."
+    if options.to and options.to not in TARGETS:
+        message = f"--to is scratch, live or served, not {options.to[:40]!r}. Nothing was changed."
         raise RefusedError("restore_target_unknown", message, ["./invoke", "plone.restore", "--to", "scratch"])
     work.plone(host)
     restore = _live if options.to == "live" else _scratch

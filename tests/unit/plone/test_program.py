@@ -1,4 +1,4 @@
-"""The container's door: secrets, and mistakes that end with one sentence."""
+"""What the container starts: secrets, and mistakes that end with one sentence."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import eduhub_plone.__main__ as door
+import eduhub_plone.__main__ as program
 from eduhub_plone.__main__ import main, secret, with_dsn
 from eduhub_plone.place import claim
 from eduhub_plone.settings import Refused, Settings, read
@@ -51,8 +51,8 @@ def test_a_dsn_may_come_from_a_file(tmp_path: Path) -> None:
 @pytest.fixture
 def volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A volume as `lay_out` leaves it."""
-    monkeypatch.setattr(door, "DATA", tmp_path)
-    monkeypatch.setattr(door, "plone_version", lambda: "6.0.13")
+    monkeypatch.setattr(program, "DATA", tmp_path)
+    monkeypatch.setattr(program, "plone_version", lambda: "6.0.13")
     (tmp_path / "filestorage").mkdir()
     return tmp_path
 
@@ -67,7 +67,7 @@ def test_a_database_that_was_there_and_is_gone_is_not_begun_anew(volume: Path, p
     """An empty site would take writes where a restore was interrupted, or the file is on another disk."""
     claim(volume, "6.0.13")
     with pytest.raises(Refused, match=r"no database filestorage/Data\.fs in .*, and Plone 6\.0\.13 has had one there"):
-        door.turn(started(volume, processes), volume)
+        program.turn(started(volume, processes), volume)
     assert sorted(each.name for each in (volume / "filestorage").iterdir()) == ["Data.fs.lock"]
 
 
@@ -77,25 +77,25 @@ def test_a_pack_that_was_interrupted_is_ended_before_that(volume: Path, processe
     claim(volume, "6.0.13")
     for name in ("Data.fs.old", "Data.fs.pack"):
         (volume / "filestorage" / name).write_text(name)
-    door.turn(started(volume, processes), volume)
+    program.turn(started(volume, processes), volume)
     assert (volume / "filestorage/Data.fs").read_text() == "Data.fs.old"
 
 
 def test_a_new_volume_gets_its_mark_once_its_database_is_there(volume: Path) -> None:
     """A first start that ended before that is repeated as if there had been none."""
-    door.turn(read({}), volume)
+    program.turn(read({}), volume)
     assert not (volume / "plone-version").exists()
     (volume / "filestorage/Data.fs").touch()
-    door.turn(read({}), volume)
+    program.turn(read({}), volume)
     assert (volume / "plone-version").read_text() == "6.0.13\n"
-    door.turn(read({}), volume)
+    program.turn(read({}), volume)
 
 
 @pytest.mark.parametrize("environ", [{"ZEO_ADDRESS": "zeo:8100"}, {"RELSTORAGE_DSN": "host=db"}])
 def test_a_database_elsewhere_needs_none_in_the_volume(volume: Path, environ: dict[str, str]) -> None:
     """What is left in the volume from before is not looked at."""
     claim(volume, "6.0.13")
-    door.turn(read(environ), volume)
+    program.turn(read(environ), volume)
 
 
 def test_an_unusable_environment_ends_with_2_and_one_line(
