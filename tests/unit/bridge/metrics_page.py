@@ -35,6 +35,8 @@ LABELS = {
     "result": "what a stored page did: `hit`, `stale` (given at once, renewed behind the reader's back), "
     "`revalidated`, `error` (given because Plone gave none), `miss`, `collapsed` (waited for another's answer), "
     "`bypass`",
+    "cache": "what a stored page did for a request: `hit` (all of the answer), `miss` (it waited for Plone), `none` "
+    "(no page is stored for such a request)",
     "kind": "of an error: `connect`, `connect_timeout`, `timeout`, `severed`, `protocol`, `cut`, `queue_full`, "
     "`queue_late`, `breaker_open`; of a transaction: `read`, `write`",
 }

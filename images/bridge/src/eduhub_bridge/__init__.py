@@ -1,3 +1,3 @@
 """EduHub bridge: an asynchronous front for a Plone site, the same source on every Python of images.yml."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"

@@ -11,21 +11,32 @@ import json
 import os
 import re
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Mapping, Optional, Union
 from urllib.parse import urlsplit
 
 DESCRIBED: Mapping[str, Mapping[str, Any]] = json.loads(Path(__file__).with_name("settings.json").read_bytes())
+# The numbers whose usual value, and range, are a matter of how many reads there are.
+_OF_READS = ("EDUHUB_PLONE_CONNECTIONS", "EDUHUB_PLONE_LOGINS")
 # The numbers that stand for themselves, by the field of Settings that has them.
 NUMBERS = {
     name[len("EDUHUB_") :].lower(): name
     for name, described in DESCRIBED.items()
-    if described["type"] in {"int", "float"} and name not in {"EDUHUB_PORT", "EDUHUB_PLONE_CONNECTIONS"}
+    if described["type"] in {"int", "float"} and name not in {"EDUHUB_PORT", *_OF_READS}
 }
 DEFAULT_STATE_DIR = "/var/lib/eduhub-bridge"
 LEAST_KEY_BYTES = 32
 _SWITCH = {"": False, "true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _COOKIE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# The fields of a request that no operator may call meaningless: readers would get each other's pages.
+TELLING_FIELDS = (
+    "host", "x-forwarded-host", "x-forwarded-proto", "authorization", "proxy-authorization", "cgi-authorization",
+    "cookie", "accept", "accept-encoding", "accept-language", "accept-charset", "range", "if-range", "if-match",
+    "if-unmodified-since", "if-none-match", "if-modified-since", "cache-control", "pragma", "connection", "referer",
+    "content-length", "content-type", "transfer-encoding", "expect", "upgrade", "x-http-method-override",
+    "x-csrf-token", "x-remote-user", "remote-user", "x-forwarded-user", "x-forwarded-client-cert",
+)  # fmt: skip
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8})*")
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?")
 _GOES_WITHOUT_SAYING = {"http": ":80", "https": ":443"}
@@ -72,6 +83,7 @@ class Settings:
     ready_path: str
     ready_seconds: float
     plone_reads: int
+    plone_logins: int
     plone_queue: int
     plone_read_wait_seconds: float
     plone_write_wait_seconds: float
@@ -85,6 +97,7 @@ class Settings:
     cache_blanket_expires: bool
     cache_cookies: tuple[str, ...]
     cache_languages: tuple[str, ...]
+    cache_ignored_fields: tuple[str, ...]
     cors_origins: tuple[str, ...]
     body_bytes: int
     upload_bytes: int
@@ -110,10 +123,12 @@ def read(environment: Mapping[str, str]) -> Settings:
         plone_path=path,
         plone_ca=_authorities(_text(environment, "EDUHUB_PLONE_CA")),
         plone_connections=_connections(environment, numbers["plone_reads"]),
+        plone_logins=_logins(environment, numbers["plone_reads"]),
         ready_path=_ready_path(_text(environment, "EDUHUB_READY_PATH") or default("EDUHUB_READY_PATH")),
         cache_blanket_expires=_switch(environment, "EDUHUB_CACHE_BLANKET_EXPIRES"),
         cache_cookies=_cookies(_text(environment, "EDUHUB_CACHE_COOKIES")),
         cache_languages=_languages(_text(environment, "EDUHUB_CACHE_LANGUAGES")),
+        cache_ignored_fields=_ignored_fields(_text(environment, "EDUHUB_CACHE_IGNORED_FIELDS")),
         cors_origins=_origins(_text(environment, "EDUHUB_CORS_ORIGINS")),
         state_dir=_state_dir(_text(environment, "EDUHUB_STATE_DIR")),
         maintenance_file=Path(_text(environment, "EDUHUB_MAINTENANCE_FILE") or default("EDUHUB_MAINTENANCE_FILE")),
@@ -195,6 +210,21 @@ def _languages(text: str) -> tuple[str, ...]:
     return codes
 
 
+def _ignored_fields(text: str) -> tuple[str, ...]:
+    names = tuple(text.replace(",", " ").lower().split())
+    for name in names:
+        if not _COOKIE.fullmatch(name) or not name.strip("*"):
+            raise SettingsError(
+                f"EDUHUB_CACHE_IGNORED_FIELDS holds {name!r}: give names of request headers, such as x-scan-id x-apm-*."
+            )
+        if telling := [each for each in TELLING_FIELDS if fnmatchcase(each, name.replace("[", "[[]"))]:
+            raise SettingsError(
+                f"EDUHUB_CACHE_IGNORED_FIELDS holds {name!r}, which covers {telling[0]}: that one may change a page, "
+                "so give longer names."
+            )
+    return names
+
+
 def _origins(text: str) -> tuple[str, ...]:
     origins = tuple(text.replace(",", " ").split())
     for origin in origins:
@@ -244,6 +274,16 @@ def _connections(environment: Mapping[str, str], reads: int) -> int:
             f"need one each, give at least {reads + 2}."
         )
     return connections
+
+
+def _logins(environment: Mapping[str, str], reads: int) -> int:
+    logins: int = _number(environment, "EDUHUB_PLONE_LOGINS", min(reads, default("EDUHUB_PLONE_LOGINS")))
+    if logins > reads:
+        raise SettingsError(
+            f"EDUHUB_PLONE_LOGINS is {logins}: logins take the same threads of Plone as reads, so give at most "
+            f"{reads}, or raise EDUHUB_PLONE_READS."
+        )
+    return logins
 
 
 def _plone(url: str) -> tuple[str, str]:

@@ -48,6 +48,62 @@ def test_a_range_of_a_field_comes_back_as_a_part(bridge, plone):
     assert plone.seen[0].field("range") == ["bytes=1-2"]
 
 
+def test_what_makes_a_part_conditional_goes_along_with_it(bridge, plone):
+    """Without `If-Range` the end of a new file would be glued to the beginning of the old one."""
+    plone.tell("GET", "a/@@download", "200 OK", b"NEWNEWNE", 'ETag: "new"')
+    answer = ask(bridge, "GET", "/files?path=/a", None, "Range: bytes=4-", 'If-Range: "old"')
+    assert (answer.status, answer.body) == (200, b"NEWNEWNE")
+    assert (plone.seen[0].field("range"), plone.seen[0].field("if-range")) == (["bytes=4-"], ['"old"'])
+
+
+CONDITIONS = {
+    "If-None-Match": '"new"', "If-Modified-Since": "Mon, 30 Nov 2026 12:00:00 GMT", "If-Match": '"new"',
+    "If-Unmodified-Since": "Mon, 30 Nov 2026 12:00:00 GMT",
+}  # fmt: skip
+
+
+NAMES = {"control": (b"a\x0bb", b"a b"), "UTF-8": ("€".encode(), "€".encode()), "Latin-1": (b"\xe9", b"\xe9")}
+
+
+@pytest.mark.parametrize("address", ["/api/v1/files?path=/a", "/plone/a/@@download"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_that_no_header_may_hold_cuts_no_answer(bridge, plone, address, name):
+    """Old add-ons copy the name of a file into the header as it is."""
+    given, expected = NAMES[name]
+    plone.tell("GET", "a/@@download", "200 OK", b"hi", f"Content-Disposition: x={given.decode('latin-1')}")
+    answer = bridge.get(address)
+    assert (answer.status, answer.body) == (200, b"hi")
+    assert [value.encode("latin-1") for value in answer.field("content-disposition")] == [b"x=" + expected]
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_a_condition_of_a_download_reaches_plone(bridge, plone, name):
+    plone.tell("GET", "a/@@download", "200 OK", b"NEW", 'ETag: "new"')
+    assert ask(bridge, "GET", "/files?path=/a", None, f"{name}: {CONDITIONS[name]}").status == 200
+    assert plone.seen[0].field(name.lower()) == [CONDITIONS[name]]
+
+
+def test_a_file_that_the_caller_has_is_not_sent_again(bridge, plone):
+    plone.tell("GET", "unchanged/@@download", "304 Not Modified", b"", 'ETag: "7"')
+    answer = ask(bridge, "GET", "/files?path=/unchanged", None, 'If-None-Match: "7"')
+    assert (answer.status, answer.body, answer.complete, answer.field("etag")) == (304, b"", True, ['"7"'])
+    assert (answer.field("content-length"), answer.field("vary")) == ([], ["authorization, accept-language"])
+
+
+@pytest.mark.parametrize("status", ["206 Partial Content", "412 Precondition Failed"])
+def test_a_file_that_has_changed_is_not_given_where_the_old_one_is_wanted(bridge, plone, status):
+    """Plone itself knows no `If-Match`; what stands before it may."""
+    plone.tell("GET", "a/@@download", status, b"EWNE", 'ETag: "new"', "Content-Range: bytes 4-7/8")
+    problem(ask(bridge, "GET", "/files?path=/a", None, "Range: bytes=4-", 'If-Match: "old"'), 412)
+
+
+def test_a_file_is_not_replaced_where_its_item_has_changed(bridge, plone):
+    plone.tell("GET", "a", "200 OK", ITEM)
+    path = "/files?path=/a&filename=a"
+    problem(ask(bridge, "PUT", path, b"new", "Content-Type: image/png", 'If-Match: "old"'), 412)
+    assert [seen.method for seen in plone.seen] == ["GET"]
+
+
 @pytest.mark.parametrize("kind", ["TypeError", "AttributeError"])
 def test_an_item_without_a_file_has_none_though_plone_fails_over_it(bridge, plone, kind):
     plone.tell("GET", "a/@@download", "500 Boom", {"type": kind, "message": ""})

@@ -506,6 +506,14 @@ def test_after_a_write_a_failing_plone_shows_no_older_page(start, own):
     assert bridge.get("/plone/count").status == 502
 
 
+def test_what_is_read_while_plone_is_still_at_a_write_is_not_shown_once_that_has_ended(start, own):
+    bridge = start(own.url, EDUHUB_PLONE_SECONDS="1", **FRESH)
+    assert bridge.get("/plone/wait", USER, "Content-Length: 0", method="POST").status == 504
+    assert [bridge.get("/plone/count").body for _ in range(2)] == [b"1"] * 2
+    own.release.set()
+    until(lambda: bridge.get("/plone/count").body == b"2")
+
+
 def test_who_reloads_after_a_write_waits_for_no_answer_that_was_begun_before_it(start, plone):
     bridge = start(plone.url, **STALE)
     bridge.get("/plone/count")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from eduhub_bridge.cache import freshness
 from eduhub_bridge.cache.freshness import Life, Limits, for_everybody, life, seconds
 from eduhub_bridge.cache.negotiation import Rules
+from eduhub_bridge.settings import TELLING_FIELDS
 
 LIMITS = Limits(fresh=1.0, stale=10.0, error=100.0)
 # As plone.app.layout writes it.
@@ -160,13 +161,30 @@ def test_what_is_no_part_of_a_page_is_not_sent_for_one_either():
     [
         b"cf-access-authenticated-user-email", b"cf-access-jwt-assertion", b"cf-cert-subject-dn", b"x-remote-user",
         b"x-amzn-oidc-identity", b"x-amzn-oidc-data", b"x-amzn-mtls-clientcert-subject", b"x-amzn-lattice-identity",
-        b"cloudfront-viewer-cert-subject",
+        b"cloudfront-viewer-cert-subject", b"cf-client-cert-der-base64", b"cf-client-cert-sha256",
+        b"x-arr-clientcert", b"x-appengine-user-email", b"x-vercel-oidc-token", b"x-forwarded-client-cert",
     ],
 )  # fmt: skip
 def test_a_field_by_which_a_network_says_who_asks_is_part_of_the_page_and_sent_for_it(name):
     key = asked(scope((name, b"ada"))).key
     assert key != asked(scope((name, b"eve"))).key != asked(scope()).key
     assert for_everybody(key, [(name, b"ada"), (b"cf-ray", b"1")]) == [(name, b"ada")]
+
+
+def test_an_operator_names_further_fields_that_are_no_part_of_a_page():
+    rules = Rules(ignored=["x-scan-id", "X-Apm-*", "cf-*"])
+    host, noise = (b"host", b"h"), [(b"x-scan-id", b"1"), (b"x-apm-span", b"1"), (b"cf-anything", b"1")]
+    plain = asked(scope(host), rules).key
+    assert asked(scope(host, *noise), rules).key == plain
+    assert for_everybody(plain, [host, *noise]) == [host]
+    for other in ((b"x-scan-id-2", b"1"), (b"x-apm", b"1"), (b"cf-access-jwt-assertion", b"1")):
+        assert asked(scope(host, other), rules).key != plain, other
+    assert asked(scope(host, noise[0])).key != plain
+
+
+def test_an_operator_may_call_no_field_meaningless_by_which_the_bridge_tells_pages_apart():
+    known = freshness._PERSONAL | freshness._OWN | freshness._NEGOTIATED
+    assert {name.decode() for name in known} <= set(TELLING_FIELDS)
 
 
 FIELDS = st.lists(

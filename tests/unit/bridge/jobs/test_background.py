@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from eduhub_bridge.jobs import models
-from tests.unit.bridge.helpers import metric, until
-from tests.unit.bridge.jobs.conftest import ASYNC, create, ended, results, titles
+from tests.unit.bridge.helpers import metric, send, until
+from tests.unit.bridge.jobs.conftest import ASYNC, create, ended, ndjson, results, titles
+from tests.unit.bridge.process import read_answer
 from tests.unit.bridge.restapi import basic, token
 
 pytestmark = pytest.mark.slow
@@ -316,6 +318,57 @@ def test_a_client_that_follows_its_job_waits_for_the_end_of_maintenance(slots, c
         *lines, last = results(answer.result())
     assert (len(lines), last["state"]) == (200, "done")
     assert sorted(titles(cms)) == sorted(f"t{number}" for number in range(200))
+
+
+@pytest.mark.parametrize("attached", [True, False])
+def test_a_client_that_follows_its_job_hears_that_it_is_still_there(slots, maintenance, attached):
+    """An edge would cut a connection on which nothing comes for two minutes."""
+    slot = slots()
+    maintenance(True)
+    until(lambda: metric(slot, "eduhub_bridge_maintenance") == 1)
+    body = ndjson([create("late")])
+    if attached:
+        length = [f"Content-Length: {len(body)}", "Content-Type: application/x-ndjson"]
+        following = send(slot, "/api/v1/bulk", f"Authorization: {basic('admin')}", *length, method="POST", body=body)
+    else:
+        job = slot.bulk([create("late")], ASYNC).json()["job"]
+        following = send(slot, f"/api/v1/jobs/{job}/results?follow=true", f"Authorization: {basic('admin')}")
+    heard = until(lambda: (data := following.recv(65536, socket.MSG_PEEK)).endswith(b"\r\n1\r\n \r\n") and data)
+    assert b'"seq"' not in heard
+    maintenance(False)
+    answer = read_answer(following)
+    assert answer.body.startswith(b' {"seq":0,')
+    lines = results(answer)
+    assert (answer.complete, len(lines), lines[0]["ok"]) == (True, 1 + attached, True)
+
+
+def test_a_repetition_is_answered_where_a_new_request_would_be_one_too_many(slots, maintenance):
+    """Jobs pile up in an outage, and that is when clients send their requests again."""
+    slot = slots()
+    done = slot.bulk([create("done")], 'Idempotency-Key: "done"')
+    maintenance(True)
+    until(lambda: metric(slot, "eduhub_bridge_maintenance") == 1)
+    jobs = [slot.bulk([create(f"t{each}")], ASYNC, f'Idempotency-Key: "{each}"').json()["job"] for each in range(20)]
+    refused = slot.bulk([create("more")], ASYNC, 'Idempotency-Key: "more"')
+    assert (refused.status, "20 unfinished jobs" in refused.json()["detail"]) == (429, True)
+    assert slot.bulk([create("more")], ASYNC).status == 429
+    assert slot.bulk([create("done")], 'Idempotency-Key: "done"').body == done.body
+    assert slot.bulk([create("t3")], ASYNC, 'Idempotency-Key: "3"').json()["job"] == jobs[3]
+    slot.api("DELETE", f"/jobs/{jobs[3]}")
+    assert slot.bulk([create("more")], ASYNC, 'Idempotency-Key: "more"').status == 202  # refused, it was not kept
+
+
+def test_what_has_ended_is_told_again_by_a_slot_that_has_no_room(slots, cms):
+    slot = slots()
+    done = slot.bulk([create("done")], 'Idempotency-Key: "done"')
+    cms.delay = 0.5
+    with ThreadPoolExecutor(8) as threads:
+        going = [threads.submit(slot.bulk, [create(f"{each} {n}") for n in range(8)]) for each in range(8)]
+        until(lambda: metric(slot, "eduhub_bridge_jobs") == 8)
+        assert slot.bulk([create("more")], 'Idempotency-Key: "more"').status == 503
+        assert slot.bulk([create("done")], 'Idempotency-Key: "done"').body == done.body
+        cms.delay = 0.0
+        assert [each.result().status for each in going] == [200] * 8
 
 
 def test_what_only_reads_goes_on_during_maintenance(slots, cms, maintenance):

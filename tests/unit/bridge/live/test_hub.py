@@ -191,3 +191,25 @@ async def test_neither_a_user_nor_an_address_has_all_audiences(monkeypatch):
         await join("another", "", "198.51.100.9")
     await join("another", "", "203.0.113.7")
     await join("an operator", "", "")
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_the_last_who_leaves_as_news_come_takes_the_polls_with_him(monkeypatch, turns):
+    async def deliver(_):
+        return False
+
+    async def poll(*_):
+        return
+
+    monkeypatch.setattr(Audience, "deliver", deliver)
+    monkeypatch.setattr(Audience, "poll", poll)
+    hub, listener = Hub(None, None, 60.0, lambda: None), Listener("/", None)
+    await hub.join(Site(), "", listener)
+    (room,) = hub._rooms.values()
+    await asyncio.sleep(0.01)
+    room.news.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    hub.leave(listener)
+    await asyncio.wait(room.task, timeout=1.0)
+    assert room.task[0].done()

@@ -288,6 +288,14 @@ def test_a_page_of_another_site_listens_in_nobodys_name(slots, origin, user):
         assert heard(socket, "hello")["user"] == "editor"  # who gives it himself may
 
 
+@pytest.mark.parametrize("scheme", ["https", "http", "wss", "ws"])
+def test_a_websocket_is_let_in_however_a_proxy_names_its_scheme(slots, scheme):
+    fields = {"X-Forwarded-Proto": scheme, "Authorization": basic("editor")}
+    uri = "ws://bridge.test/api/v1/live"
+    with unix_connect(str(slots().socket), uri=uri, additional_headers=fields) as socket:
+        assert heard(socket, "hello")["user"] == "editor"
+
+
 @pytest.mark.parametrize(
     ("target", "status"), [("/nothing", 404), ("/plone/x", 404), ("/api/v1/live?path=../x", 422)]
 )

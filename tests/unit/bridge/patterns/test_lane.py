@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from eduhub_bridge.patterns.lane import BACKGROUND_TURN, Lane, LaneBusyError, Together
+from eduhub_bridge.patterns.lane import BACKGROUND_TURN, TOGETHER_TIMES, Lane, LaneBusyError, Together
 
 
 async def test_no_more_than_its_places_are_inside_and_who_waits_comes_in_in_order():
@@ -276,3 +276,91 @@ async def test_no_place_is_lost_and_no_share_passed_whatever_happens(seed):
     assert (lane.busy, lane.waiting, lane.waiting_in_background, lane._held) == (0, 0, 0, set())
     assert not any(lane._queues)
     assert {type(end) for end in ended} <= {type(None), LaneBusyError, asyncio.CancelledError}
+
+
+@pytest.fixture
+async def later(monkeypatch):
+    """Lets seconds pass on the clock of the loop."""
+    loop = asyncio.get_running_loop()
+    real, passed = loop.time, 0.0
+    monkeypatch.setattr(loop, "time", lambda: real() + passed)
+
+    async def _later(seconds):
+        nonlocal passed
+        passed += seconds
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    return _later
+
+
+async def shared_turn(lane):
+    """Return a call that waits with others, and who these are."""
+    together = Together("first")
+    task = asyncio.create_task(lane.enter("first", together=together))
+    await asyncio.sleep(0)
+    return task, together
+
+
+async def test_calls_together_wait_as_long_as_the_last_to_come_may_and_keep_their_turn(later):
+    lane = Lane(1, 10, 1000.0)
+    place = await lane.enter()
+    task, together = await shared_turn(lane)
+    alone = asyncio.create_task(lane.enter("alone"))
+    await asyncio.sleep(0)
+    await later(900)
+    together.join("second")
+    await later(200)
+    assert (task.done(), alone.done(), lane.waiting) == (False, True, 1)
+    assert isinstance(alone.exception(), LaneBusyError)
+    last = asyncio.create_task(lane.enter("last"))
+    await asyncio.sleep(0)
+    place.free()
+    (await task).free()
+    assert await last is not None
+
+
+async def test_calls_together_are_refused_when_the_last_has_waited_its_time_or_where_it_would_be_in_vain(later):
+    lane = Lane(1, 10, 1000.0)
+    await lane.enter()
+    task, together = await shared_turn(lane)
+    await later(900)
+    together.join("first")  # another client at the same address
+    await later(900)
+    assert not task.done()
+    await later(200)
+    assert (task.exception().full, lane.waiting) == (False, 0)
+    lane = Lane(1, 10, 1000.0, hopeless=lambda: True)
+    await lane.enter()
+    task, together = await shared_turn(lane)
+    together.join("second")
+    await later(900)
+    together.join("third")
+    await later(200)
+    assert isinstance(task.exception(), LaneBusyError)
+
+
+async def test_calls_together_do_not_wait_for_ever_although_more_and_more_come(later):
+    lane, waited = Lane(1, 10, 1000.0), 0
+    await lane.enter()
+    task, together = await shared_turn(lane)
+    while not task.done() and waited < 10_000:
+        waited += 500
+        await later(500)
+        together.join("next")
+    assert (isinstance(task.exception(), LaneBusyError), waited) == (True, TOGETHER_TIMES * 1000)
+
+
+@pytest.mark.parametrize("older", ["first", "next"])
+async def test_calls_that_waited_elsewhere_before_have_the_rest_of_their_time_together(later, older):
+    lane, since = Lane(1, 10, 1000.0), asyncio.get_running_loop().time() - 900
+    await lane.enter()
+    together, waited = Together("first", since if older == "first" else None), 0
+    task = asyncio.create_task(lane.enter("first", together=together))
+    await asyncio.sleep(0)
+    together.join("next", since if older == "next" else None)
+    while not task.done() and waited < 10_000:
+        waited += 500
+        await later(500)
+        together.join("next")
+    assert (isinstance(task.exception(), LaneBusyError), waited) == (True, 2500)

@@ -13,6 +13,7 @@ from contextlib import closing
 
 import pytest
 
+from eduhub_bridge import settings
 from tests.unit.bridge.helpers import until
 from tests.unit.bridge.process import INTERPRETER, Process, environment, fork_server, read_answer
 
@@ -73,10 +74,15 @@ def test_a_socket_in_use_is_left_alone(bridge):
         ("EDUHUB_PLONE_CONNECTIONS", "1", "give a number from 3 to 1000"),
         ("EDUHUB_PLONE_CONNECTIONS", "5", "give at least 6"),
         ("EDUHUB_PLONE_READS", "0", "give a number from 1 to 998"),
+        ("EDUHUB_PLONE_LOGINS", "0", "give a number from 1 to 998"),
+        ("EDUHUB_PLONE_LOGINS", "5", "give at most 4, or raise EDUHUB_PLONE_READS"),
         ("EDUHUB_PLONE_QUEUE", "-1", "give a number from 0 to 100000"),
         ("EDUHUB_PLONE_READ_WAIT_SECONDS", "0", "give a number from 0.1 to 600 (seconds)"),
         ("EDUHUB_CACHE_SECONDS", "-1", "give a number from 0 to 3600 (seconds)"),
         ("EDUHUB_CACHE_MB", "0", "give a number from 1 to 65536"),
+        ("EDUHUB_CACHE_IGNORED_FIELDS", "x-scan: id", "give names of request headers"),
+        ("EDUHUB_CACHE_IGNORED_FIELDS", "*", "give names of request headers"),
+        ("EDUHUB_CACHE_IGNORED_FIELDS", "x-scan-id X-F*", "covers x-forwarded-host: that one may change a page"),
         ("EDUHUB_PORT", "http", "give a number from 1 to 65535"),
         ("EDUHUB_SOCKET", "bridge.sock", "absolute path"),
         ("EDUHUB_SOCKET", "/nowhere/bridge.sock", "no such file or directory"),
@@ -94,6 +100,11 @@ def test_a_bad_setting_is_one_sentence(refused, name, value, words):
     assert (code, printed.count("\n")) == (2, 1)
     assert words in printed
     assert "planted" not in printed
+
+
+@pytest.mark.parametrize(("reads", "logins"), [("1", 1), ("2", 2), ("3", 2), ("4", 2), ("8", 2), ("32", 2)])
+def test_two_logins_at_a_time_leave_our_plone_a_thread_for_readers_however_many_reads_there_are(reads, logins):
+    assert settings.read({"PLONE_URL": "http://plone/Plone", "EDUHUB_PLONE_READS": reads}).plone_logins == logins
 
 
 def test_a_refusal_goes_to_standard_error():

@@ -6,7 +6,10 @@ import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from eduhub_bridge import __version__
+from tests.unit.bridge.helpers import USER
 from tests.unit.bridge.process import PYTHON_VERSION
 
 
@@ -15,6 +18,13 @@ def test_the_index_says_where_to_go(bridge):
     links = {"plone": "/plone/", "api": "/api/v1/openapi.json", "health": "/health"}
     assert (answer.status, answer.json()["links"]) == (200, links)
     assert bridge.get("/", method="HEAD").status == 200
+
+
+@pytest.mark.parametrize("path", ["/robots.txt", "/favicon.ico"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_what_clients_look_for_at_the_top_only_is_found_below_the_site(bridge, path, method):
+    answer = bridge.get(path, method=method)
+    assert (answer.status, answer.field("location")) == (307, [f"/plone{path}"])
 
 
 def test_liveness_does_not_depend_on_plone_and_readiness_says_why_not(start):
@@ -51,6 +61,22 @@ def test_a_plone_that_hangs_is_not_ready(start):
         assert all("within 0.2 s" in answer.json()["detail"] for answer in answers)
 
 
+def test_a_scrape_asks_for_what_the_next_one_tells(start, plone):
+    """The gauge is of Plone as it is, though nobody asks /health/ready."""
+    bridge = start(plone.url)
+
+    def becomes(value):
+        deadline = time.monotonic() + 20
+        while f"\neduhub_bridge_ready {value}\n" not in bridge.get("/metrics").body.decode():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    becomes("1.0")
+    plone.ok = 503
+    becomes("0.0")
+    plone.ok = 200
+
+
 def test_the_summary_says_what_runs_here(bridge):
     summary = bridge.get("/health").json()
     assert (summary["version"], summary["python"]) == (__version__, PYTHON_VERSION)
@@ -73,14 +99,19 @@ def test_metrics_count_by_template_method_and_status(start, plone):
         return float(line.rpartition(" ")[2])
 
     requests = "eduhub_bridge_request_seconds_count"
-    assert value(requests, route="/plone/{path}", method="GET", status="200") == 2
+    assert value(requests, route="/plone/{path}", method="GET", status="200", cache="miss") == 2
+    bridge.get("/plone/a")
+    bridge.get("/plone/a", USER)
+    lines = bridge.get("/metrics").body.decode().splitlines()
+    for cache, count in {"miss": 2, "hit": 1, "none": 1}.items():
+        assert value(requests, route="/plone/{path}", method="GET", status="200", cache=cache) == count
     assert value(requests, route="/plone/{path}", method="GET", status="204") == 1
     assert value(requests, route="/plone/{path}", method="GET", status="400") == 1
     assert value(requests, route="/plone/{path}", method="GET", status="502") == 1
     assert value(requests, route="/plone/{path}", method="other", status="200") == 1
     assert value(requests, route="unknown", method="GET", status="404") == 1
-    assert value(requests, route="/health/ready", method="GET", status="200") == 1
-    assert value("eduhub_bridge_plone_seconds_count", method="GET", status="200") == 2
+    assert value(requests, route="/health/ready", method="GET", status="200", cache="none") == 1
+    assert value("eduhub_bridge_plone_seconds_count", method="GET", status="200", feature="pages") == 2
     assert value("eduhub_bridge_plone_errors_total", kind="severed") == 1
     assert value("eduhub_bridge_plone_retries_total") == 1
     assert [value("eduhub_bridge_plone_in_flight", lane=lane) for lane in ("reads", "writes", "transfers")] == [0, 0, 0]

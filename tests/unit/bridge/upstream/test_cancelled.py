@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 
 import pytest
 
 from eduhub_bridge import settings
 from eduhub_bridge.telemetry.metrics import Metrics
-from eduhub_bridge.upstream.limits import Upstream
+from eduhub_bridge.upstream.limits import Upstream, UpstreamError
+from tests.unit.bridge.fake_plone import Plone
 from tests.unit.bridge.helpers import until
+
+
+@asynccontextmanager
+async def opened(plone, **told):
+    upstream = Upstream(settings.read({"PLONE_URL": plone.url, "EDUHUB_PORT": "1", **told}), Metrics())
+    await upstream.open()
+    yield upstream
+    await upstream.close()
 
 
 @pytest.fixture
 async def upstream(plone):
-    told = settings.read({"PLONE_URL": plone.url, "EDUHUB_PORT": "1", "EDUHUB_PLONE_READS": "1"})
-    upstream = Upstream(told, Metrics())
-    await upstream.open()
-    yield upstream
-    await upstream.close()
+    async with opened(plone, EDUHUB_PLONE_READS="1") as upstream:
+        yield upstream
 
 
 def place(below):
@@ -76,3 +83,64 @@ async def test_closing_waits_for_nobody(upstream, plone):
     asking.cancel()
     await asyncio.wait_for(upstream.close(), 30)
     plone.release.set()
+
+
+@pytest.fixture
+async def hasty(plone):
+    """An upstream that waits for a moment only."""
+    async with opened(plone, EDUHUB_PLONE_SECONDS="0.2") as upstream:
+        yield upstream
+
+
+async def outlasted(upstream, plone, method="POST"):
+    """Let a request take longer than the bridge waits for it; return what Upstream.writes is then."""
+    with pytest.raises(UpstreamError) as late:
+        await upstream.fetch(method, place("wait"), [], None)
+    assert (late.value.kind, len(plone.seen)) == ("timeout", 1)
+    return upstream.writes
+
+
+@pytest.mark.parametrize("body", [None, b"x", b"x" * 100_000])
+async def test_what_is_read_while_plone_is_still_at_a_write_is_old_when_it_ends(hasty, plone, body):
+    before = hasty.writes
+    with pytest.raises(UpstreamError):
+        await hasty.fetch("POST", place("wait"), [("content-length", str(len(body or b"")))], body)
+    during = hasty.writes
+    answer = await hasty.fetch("POST", place("refused"), [], b"")  # the next one does not wait for it
+    await answer.read()
+    await asyncio.sleep(0.3)
+    assert (hasty.writes, during != before) == (during, True)
+    plone.release.set()
+    await asyncio.to_thread(until, lambda: hasty.writes != during)
+
+
+async def test_a_plone_that_ends_with_the_write_that_it_was_at_is_noticed(plone_of_its_own):
+    plone, upstream = plone_of_its_own
+    during = await outlasted(upstream, plone)
+    plone.stop()
+    await asyncio.to_thread(until, lambda: upstream.writes != during)
+
+
+async def test_a_read_that_took_too_long_ends_no_page(hasty, plone):
+    during = await outlasted(hasty, plone, "GET")
+    plone.release.set()
+    await asyncio.sleep(0.1)
+    assert hasty.writes == during
+
+
+async def test_a_write_that_is_still_going_on_keeps_nothing_from_closing(hasty, plone):
+    during = await outlasted(hasty, plone)
+    await asyncio.wait_for(hasty.close(), 30)
+    assert hasty.writes != during
+
+
+@pytest.fixture
+async def plone_of_its_own():
+    plone = Plone().start()
+    told = settings.read({"PLONE_URL": plone.url, "EDUHUB_PORT": "1", "EDUHUB_PLONE_SECONDS": "0.2"})
+    upstream = Upstream(told, Metrics())
+    await upstream.open()
+    yield plone, upstream
+    await upstream.close()
+    if plone.running:
+        plone.stop()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
 from eduhub_bridge import settings
+from eduhub_bridge.cache.anonymous import AnonymousReads, Target
+from eduhub_bridge.patterns.lane import TOGETHER_TIMES
 from eduhub_bridge.telemetry.metrics import Metrics
 from eduhub_bridge.upstream import fairness, limits
 from tests.unit.bridge.helpers import USER, is_problem, metric, send, until
@@ -91,6 +94,24 @@ def test_a_reader_is_not_refused_for_who_asked_first_and_has_too_many_in_the_que
 
 
 @pytest.mark.slow
+def test_a_reader_is_not_refused_because_who_asked_first_has_waited_its_time(start, plone):
+    bridge = start(plone.url, EDUHUB_PLONE_READS="1", EDUHUB_PLONE_READ_WAIT_SECONDS="4")
+    send(bridge, "/plone/wait", HOG)
+    until(lambda: plone.seen)
+    send(bridge, "/plone/page", HOG)
+    until(lambda: waiting(bridge) == 1)
+    began = time.monotonic()
+    time.sleep(2.5)
+    # Plone answers others meanwhile: it does not hang.
+    assert bridge.get("/plone/@login", "Content-Length: 0", method="POST").status == 200
+    late = send(bridge, "/plone/page", OTHER)
+    until(lambda: metric(bridge, "eduhub_bridge_cache_total", result="collapsed") == 1)
+    time.sleep(max(0.0, began + 4.3 - time.monotonic()))
+    plone.release.set()
+    assert read_answer(late).status == 200
+
+
+@pytest.mark.slow
 def test_who_reads_long_answers_slowly_leaves_some_of_their_places_to_others(start, plone):
     bridge = start(plone.url, EDUHUB_PLONE_READS="1", EDUHUB_PLONE_CONNECTIONS="6")
     slow = [send(bridge, "/plone/endless", USER, HOG) for _ in range(3)]
@@ -145,6 +166,32 @@ async def lines_up(upstream, waiting, *request, **more):
 async def told(*answers):
     for answer in answers:
         await (await asyncio.wait_for(answer, 60)).read()
+
+
+async def test_readers_of_one_page_wait_three_times_as_long_as_one_at_most_also_where_they_ask_anew(
+    upstream, monkeypatch
+):
+    loop, now, waits = asyncio.get_running_loop(), asyncio.get_running_loop().time(), []
+    monkeypatch.setattr(loop, "time", lambda: now)
+    reads = AnonymousReads(upstream._settings, upstream, Metrics(), lambda _: Target(place("page"), []))
+    scope = {"query_string": b"", "raw_path": b"/plone/page", "scheme": "http", "headers": []}
+
+    async def read():
+        begun = now
+        with pytest.raises(limits.UpstreamError):
+            await reads.fetch(reads.asked(scope), scope)
+        waits.append(now - begun)
+
+    busy, sent = await upstream._reads.enter(), []
+    while len(waits) < len(sent) or not sent:
+        if len(sent) < 100:
+            sent.append(asyncio.create_task(read()))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        now += upstream._settings.plone_read_wait_seconds / 20
+    busy.free()
+    longest = max(waits) / upstream._settings.plone_read_wait_seconds
+    assert 2 < longest < TOGETHER_TIMES + 0.01
 
 
 async def test_a_read_of_a_job_comes_after_those_of_people(upstream, plone):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from eduhub_bridge.upstream.addresses import RefusedError
@@ -62,6 +64,24 @@ PLAIN = [
 @pytest.mark.parametrize(("body", "content_type"), PLAIN)
 def test_the_forms_of_plone_pass(body: bytes, content_type: str, size: int) -> None:
     read(body, content_type, size=size)
+
+
+def test_a_header_section_of_nothing_but_space_is_read_as_fast_as_one_of_letters() -> None:
+    def seconds(padding: str) -> float:
+        body = part("title", more=f"; filename=a{padding * 15_000}")
+        began = time.process_time()
+        for _ in range(20):
+            read(body, MULTIPART, size=32_000)
+        return time.process_time() - began
+
+    # Once it took the length squared: some thousand times as long, in which nothing else was served.
+    assert min(seconds(" ") / seconds("x") for _ in range(3)) < 50
+
+
+@pytest.mark.parametrize("size", [1000, 100_000])
+def test_a_header_section_that_is_too_long_is_refused_wherever_it_ends(size: int) -> None:
+    with pytest.raises(RefusedError, match="header fields"):
+        read(part("title", more="; filename=" + "x" * 17_000), MULTIPART, size=size)
 
 
 @pytest.mark.parametrize(

@@ -44,3 +44,16 @@ def test_a_page_of_another_site_is_told_by_its_origin(fields, expected):
 )
 def test_the_client_is_whom_the_edge_or_its_proxy_names(told, client):
     assert headers.client([(b"x-forwarded-for", value) for value in told]) == client
+
+
+@pytest.mark.parametrize(
+    ("told", "scheme", "expected"),
+    [
+        (None, "http", "http"), (None, "ws", "http"), (None, "wss", "https"), (b"https", "http", "https"),
+        # As Traefik tells it of a WebSocket.
+        (b"wss", "ws", "https"), (b"ws", "ws", "http"), (b"WSS", "http", "https"), (b"ftp", "http", "ftp"),
+    ],
+)  # fmt: skip
+def test_a_websocket_comes_by_the_scheme_of_http_however_a_proxy_names_it(told, scheme, expected):
+    fields = [(b"host", b"hub.example"), *([(b"x-forwarded-proto", told)] if told else [])]
+    assert headers.request(fields, scheme).scheme == expected

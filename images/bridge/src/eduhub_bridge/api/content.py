@@ -82,7 +82,7 @@ def router(plone: PloneClient, routes: type[APIRoute]) -> APIRouter:
         changes, so a change made in Plone at that very moment is not seen.
         """
         caller, at = plone.caller(request), content_path(path)
-        await _unchanged(plone, caller, at, if_match)
+        await unchanged(plone, caller, at, if_match)
         values = {**what.fields, **what.model_dump(include=_NAMED, exclude_none=True)}
         fields = [("prefer", "return=representation"), *_lock(lock_token)]
         said = await _taken(plone.call(caller, "PATCH", at, query=_ALONE, json=values, fields=fields), what.fields)
@@ -95,7 +95,7 @@ def router(plone: PloneClient, routes: type[APIRoute]) -> APIRouter:
     ) -> Response:
         """Delete an item and everything that it holds."""
         caller, at = plone.caller(request), item_path(path)
-        await _unchanged(plone, caller, at, if_match)
+        await unchanged(plone, caller, at, if_match)
         await plone.call(caller, "DELETE", at, fields=_lock(lock_token))
         return Response(status_code=204)
 
@@ -124,7 +124,8 @@ async def _read(plone: PloneClient, caller: Caller, path: str) -> Content:
     return content(mapping(await plone.call(caller, "GET", path, query=_ALONE)))
 
 
-async def _unchanged(plone: PloneClient, caller: Caller, path: str, if_match: Optional[str]) -> None:
+async def unchanged(plone: PloneClient, caller: Caller, path: str, if_match: Optional[str]) -> None:
+    """Raise PloneError 412 unless the content has the `ETag` that the caller names, if any."""
     if if_match is not None and not matches(if_match, etag(await _read(plone, caller, path)), weak=False):
         raise PloneError(412, "The content has changed since this ETag was given.")
 

@@ -13,13 +13,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from eduhub_bridge.api.answers import HEADERS, answer, content, mapping
-from eduhub_bridge.api.content import ETAG, created
-from eduhub_bridge.api.etags import etag
+from eduhub_bridge.api.content import ETAG, IfMatch, created, unchanged
+from eduhub_bridge.api.etags import etag, matches
 from eduhub_bridge.api.models.content import Content
 from eduhub_bridge.api.parameters import LONGEST, At
 from eduhub_bridge.plone.answers import PloneError
 from eduhub_bridge.plone.client import Caller, PloneClient
 from eduhub_bridge.plone.content_paths import content_path, item_path, quoted_name
+from eduhub_bridge.upstream import headers
 from eduhub_bridge.upstream.addresses import path_of
 from eduhub_bridge.upstream.limits import Body
 from eduhub_bridge.web.models import NAME, SHAPE
@@ -51,7 +52,10 @@ Filename = Annotated[
 def router(plone: PloneClient, routes: type[APIRoute], longest: int) -> APIRouter:
     """Return the routes; an uploaded file has at most `longest` bytes."""
     api = router_of("files", routes, "/files")
-    good = answers(None, 307, says="The file.", Content_Disposition="Its name")
+    good = answers(
+        None, 304, 307, 412, says="The file.",
+        Content_Disposition="Its name", ETag="Changes with the file, where Plone gives one",
+    )  # fmt: skip
     good["responses"][200]["content"] = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
     good["responses"][206] = {**good["responses"][200], "description": "The part of it."}
 
@@ -59,18 +63,37 @@ def router(plone: PloneClient, routes: type[APIRoute], longest: int) -> APIRoute
     async def download(
         request: Request, path: At, field: Field = None,
         range: Annotated[Optional[str], Header(description="One part, as in `bytes=0-1023`.")] = None,  # noqa: A002
+        if_range: Annotated[Optional[str], Header(description="The part only of the file with this `ETag`.")] = None,
+        if_match: Annotated[Optional[str], Header(description="Only the file with this `ETag`.")] = None,
+        if_none_match: Annotated[Optional[str], Header(description="An `ETag` that the caller has.")] = None,
+        if_modified_since: Annotated[Optional[str], Header(description="Of when the caller's copy is.")] = None,
+        if_unmodified_since: Annotated[Optional[str], Header(description="Only a file not changed since.")] = None,
     ) -> Response:  # fmt: skip
         """Download the file or image that an item holds.
 
-        Plone 6.0 gives the whole file for a range that it cannot satisfy, for several at once and with `If-Range`.
+        Plone 6.0 gives the whole file for a range that it cannot satisfy, for several at once and with `If-Range`. It
+        gives no `ETag` of a file by itself, so that a condition holds only where its caching, or a proxy, gives one.
         """
         caller, service = plone.caller(request), "/@@download" + (f"/{field}" if field else "")
-        wanted = [("accept", "application/json")] + ([("range", range)] if range else [])
+        asked = {
+            "range": range, "if-range": if_range if range else None, "if-match": if_match,
+            "if-none-match": if_none_match, "if-modified-since": if_modified_since,
+            "if-unmodified-since": if_unmodified_since,
+        }  # fmt: skip
+        wanted = [("accept", "application/json"), *((name, value) for name, value in asked.items() if value)]
         said = await plone.send(caller, "GET", item_path(path), service, (), wanted, None)
-        if said.status not in (200, 206):
+        other = if_match and said.status < 300 and not matches(if_match, said.headers.get("etag", ""), weak=False)
+        if other or said.status == 412:
+            said.close()
+            raise PloneError(412, "The file has changed since, or Plone gives nothing by which to tell.")
+        if said.status not in (200, 206, 304):
             raise _no_file(await plone.refusal(said, service))
-        fields = {name: said.headers[name] for name in _FOR_CALLER if name in said.headers}
+        passed = headers.response(said.raw_headers, said.status)
+        fields = {name.decode(): value.decode("latin-1") for name, value in passed if name.decode() in _FOR_CALLER}
         fields.update({**HEADERS, "x-content-type-options": "nosniff"})
+        if said.status == 304:
+            said.close()
+            return Response(status_code=304, headers=fields)
         return Relay(said, fields)
 
     @api.post(
@@ -96,10 +119,15 @@ def router(plone: PloneClient, routes: type[APIRoute], longest: int) -> APIRoute
         path = await _send(plone, request, caller, content_path(parent), "/@tus-upload", longest, metadata)
         return created(caller, await _item(plone, caller, path))
 
-    @api.put("", openapi_extra=binary(_BODY), **answers(Content, 307, 411, says="The item that holds it.", ETag=ETAG))
-    async def replace(request: Request, path: At, filename: Filename, field: Field = None) -> Response:
+    @api.put(
+        "", openapi_extra=binary(_BODY), **answers(Content, 307, 411, 412, says="The item that holds it.", ETag=ETAG)
+    )
+    async def replace(
+        request: Request, path: At, filename: Filename, field: Field = None, if_match: IfMatch = None
+    ) -> Response:
         """Replace the file that an item holds."""
         caller = plone.caller(request)
+        await unchanged(plone, caller, item_path(path), if_match)
         metadata = {"filename": filename, **({"fieldname": field} if field else {})}
         item = await _item(
             plone, caller, await _send(plone, request, caller, item_path(path), "/@tus-replace", longest, metadata)

@@ -40,6 +40,9 @@ _REFRESHES = 1
 # For so long it is remembered that an address has answers for one client only, so that no client waits for another's.
 _SOLITARY_SECONDS = 10.0
 
+# Refusals that say nothing of those who wait with the one who is refused.
+_OF_THE_FIRST = frozenset({"queue_full", "queue_late"})
+
 # Who has an old page hears only whether there is a better one: nothing for those who have none.
 _FROM_NOTHING, _FROM_OLD = "from nothing", "from an old one"
 
@@ -117,8 +120,9 @@ class AnonymousReads:
             settings.cache_seconds, settings.cache_stale_seconds, settings.cache_error_seconds,
             settings.cache_blanket_expires,
         )  # fmt: skip
-        self._rules = Rules(settings.cache_cookies, settings.cache_languages)
+        self._rules = Rules(settings.cache_cookies, settings.cache_languages, settings.cache_ignored_fields)
         self._upstream, self._target = upstream, target
+        self._wait_seconds = settings.plone_read_wait_seconds
         self._cut = metrics.plone_errors.labels("cut")
         self._pages = Pages(settings.cache_pages, settings.cache_mb * 1024 * 1024)
         self._flights: SingleFlight[Union[Page, Alone]] = SingleFlight()
@@ -182,13 +186,18 @@ class AnonymousReads:
         flight = (asked.key, self._upstream.writes, _FROM_NOTHING)
         joined = flight in self._flights
         self._count["collapsed" if joined else "miss"].inc()
-        try:
-            got = await self._flown(flight, scope, None)
-        except UpstreamError as error:
-            if not joined or error.kind != "queue_full":
-                raise
-            # The client that asked first has too much in the queue, which is not the fault of this one.
-            got = await self._flown(flight, scope, None)
+        loop = asyncio.get_running_loop()
+        since = loop.time()
+        while True:
+            try:
+                got = await self._flown(flight, scope, None, since)
+                break
+            except UpstreamError as error:
+                # The client that asked first has too much in the queue, or has waited its time, which is not the fault
+                # of this one. All that it waits is counted from the beginning.
+                if not joined or error.kind not in _OF_THE_FIRST or loop.time() >= since + self._wait_seconds:
+                    raise
+            joined = flight in self._flights
         if isinstance(got, Alone):
             if got.suits(scope):
                 return got
@@ -250,22 +259,24 @@ class AnonymousReads:
             got.close()
         return got
 
-    async def _flown(self, flight: _Flight, scope: Scope, page: Optional[Page]) -> Union[Page, Alone]:
+    async def _flown(
+        self, flight: _Flight, scope: Scope, page: Optional[Page], since: Optional[float] = None
+    ) -> Union[Page, Alone]:
         """Return what Plone answers to all who ask for this at a time; raise UpstreamError or _FailedError."""
         target = self._target(_everybodys(flight[0], scope))
-        self._join(flight, scope)
-        return await self._flights.run(flight, partial(self._lead, flight, scope, target, page))
+        self._join(flight, scope, since)
+        return await self._flights.run(flight, partial(self._lead, flight, scope, target, page, since))
 
-    def _join(self, flight: _Flight, scope: Scope) -> None:
+    def _join(self, flight: _Flight, scope: Scope, since: Optional[float] = None) -> None:
         """Let the one request to Plone have this client's turn, too, if it still waits."""
         together = self._together.get(flight)
         if together is not None:
-            together.join(headers.forwarded(scope["headers"]))
+            together.join(headers.forwarded(scope["headers"]), since)
 
     async def _lead(
-        self, flight: _Flight, scope: Scope, target: Target, page: Optional[Page]
+        self, flight: _Flight, scope: Scope, target: Target, page: Optional[Page], since: Optional[float]
     ) -> Union[Page, Alone]:
-        together = self._together[flight] = Together(headers.forwarded(scope["headers"]))
+        together = self._together[flight] = Together(headers.forwarded(scope["headers"]), since)
         try:
             return await self._ask(flight[0], target, page, together)
         finally:

@@ -40,16 +40,25 @@ _MEANINGLESS = frozenset(
     | {b"x-real-ip", b"true-client-ip", b"client-ip", b"x-client-ip", b"x-cluster-client-ip", b"fastly-client-ip"}
     | {b"x-request-id", b"x-correlation-id", b"x-trace-id", b"request-id", b"traceparent", b"tracestate", b"baggage"}
     | {b"x-cloud-trace-context", b"b3", b"uber-trace-id", b"x-varnish", b"cdn-loop", b"x-unique-id"}
+    | {b"sentry-trace", b"newrelic", b"x-honeycomb-trace", b"grpc-trace-bin", b"jaeger-baggage", b"x-ot-span-context"}
+    | {b"x-trace", b"correlation-context", b"request-context", b"x-edge-request-id", b"x-request-start"}
+    | {b"x-queue-start", b"x-middleware-start", b"x-timer", b"x-arr-log-id", b"x-appengine-request-log-id"}
+    | {b"x-vercel-id", b"x-vercel-forwarded-for", b"x-vercel-proxied-for", b"x-nf-request-id", b"fly-request-id"}
+    | {b"fastly-ff", b"fastly-ssl", b"fastly-client", b"fastly-temp-xff", b"fastly-orig-accept-encoding"}
+    | {b"incap-client-ip", b"x-sucuri-clientip", b"fly-client-ip", b"do-connecting-ip", b"x-appengine-user-ip"}
+    | {b"x-nf-client-connection-ip", b"x-client-port", b"x-real-port", b"true-client-port"}
     | {b"device-memory", b"dpr", b"viewport-width", b"width", b"downlink", b"ect", b"rtt"}
 )
 # The same, by how their names begin: browsers' hints and what networks in front of a site add.
 _MEANINGLESS_BEGINNINGS = (
     b"sec-", b"cf-", b"x-amzn-", b"x-amz-cf-", b"x-azure-", b"x-b3-", b"x-datadog-", b"x-envoy-", b"akamai-",
-    b"x-akamai-", b"cloudfront-", b"cdn-", b"ot-tracer-",
+    b"x-akamai-", b"cloudfront-", b"cdn-", b"ot-tracer-", b"elastic-apm-", b"x-newrelic-", b"x-instana-",
+    b"x-dynatrace", b"uberctx-", b"x-ms-request-", b"x-vercel-ip-",
 )  # fmt: skip
-# Not these: a network that signs users on, or checks their certificates, says by them who asks.
+# Not these: a network that signs users on, or checks their certificates, says by them who asks. So do X-ARR-ClientCert
+# and X-AppEngine-User-Email, whose neighbours are therefore listed above by their whole names.
 _IDENTITIES = (
-    b"cf-access-", b"cf-cert-", b"cloudfront-viewer-cert-", b"x-amzn-oidc-", b"x-amzn-mtls-",
+    b"cf-access-", b"cf-cert-", b"cf-client-cert-", b"cloudfront-viewer-cert-", b"x-amzn-oidc-", b"x-amzn-mtls-",
     b"x-amzn-lattice-identity",
 )  # fmt: skip
 # A longer name is taken to mean something: it is nobody's, and what it means is not to be remembered.
@@ -116,6 +125,7 @@ class Life:
 
 @lru_cache(maxsize=4096)
 def _meaningless(name: bytes) -> bool:
+    """Return whether a field is no part of any site's page."""
     return name in _MEANINGLESS or (name.startswith(_MEANINGLESS_BEGINNINGS) and not name.startswith(_IDENTITIES))
 
 
@@ -125,9 +135,12 @@ def asked(scope: Scope, rules: Rules) -> Optional[Asked]:
         return None
     telling: list[tuple[bytes, bytes]] = []
     own: dict[bytes, bytes] = {}
+    ignored = rules.ignored
     for field in scope["headers"]:
         name, value = field
         if len(name) <= _LONGEST_NAME and _meaningless(name):
+            continue
+        if ignored is not None and ignored.fullmatch(name) and not name.startswith(_IDENTITIES):
             continue
         if name in _PERSONAL:
             return None

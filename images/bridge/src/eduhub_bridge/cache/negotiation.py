@@ -37,11 +37,18 @@ _MOST_TAGS = 9
 
 
 class Rules:
-    """What an operator says of anonymous readers: further personal cookies, and the languages that pages come in."""
+    """What an operator says of anonymous readers: further personal cookies, the languages that pages come in, and
+    further fields that are no part of a page.
+    """
 
-    def __init__(self, cookies: Iterable[str] = (), languages: Iterable[str] = ()) -> None:
+    def __init__(
+        self, cookies: Iterable[str] = (), languages: Iterable[str] = (), ignored: Iterable[str] = ()
+    ) -> None:
         self.languages = frozenset(each.lower().replace("_", "-").encode() for each in languages)
         """Empty if any language may be one."""
+        names = [re.escape(each.lower().encode()).replace(rb"\*", rb"[!-~]*") for each in ignored]
+        self.ignored: Optional[re.Pattern[bytes]] = re.compile(b"|".join(names)) if names else None
+        """None if there are no such fields."""
         patterns = [_pattern(each) for each in (*PLONES_COOKIES, *cookies)]
         self._personal = re.compile(
             b"(?:^|" + _BREAKS + b")(?:" + b"|".join(patterns) + b")(?=" + _BREAKS + b"|$)", re.IGNORECASE

@@ -13,7 +13,7 @@ from eduhub_bridge.jobs.operations import (
     child,
     chosen_id,
 )
-from eduhub_bridge.jobs.perform import Outcome, refusal
+from eduhub_bridge.jobs.perform import Outcome, refusal, tells
 from eduhub_bridge.plone.answers import Reply, complaint
 from eduhub_bridge.plone.client import Site
 
@@ -56,7 +56,8 @@ async def _create(site: Site, operation: CreateOperation, scope: str, planned: P
             return refusal(403, f"{wanted!r} cannot be added to {operation.path}.", path)
         reply = await site.ask("GET", path, query="include_items=false")
         if reply.status != 404:
-            return refusal(409, f"There is an item {path} already.", path)
+            there = refusal(409, f"There is an item {path} already.", path)
+            return there if tells(reply) else _as(reply, path)
     return Outcome(200, path, more={"would": "create"})
 
 

@@ -40,6 +40,8 @@ Keep = Callable[[Mapping[str, Any]], Awaitable[None]]
 _ATTEMPTS = 5
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 2.0
+# Those before Plone answer with statuses that no standard knows, as 499 and 520.
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 # A Plone that restarts is back by then; one that is not is waited for outside of the operation.
 SITE_DOWN_SECONDS = 90.0
 
@@ -68,7 +70,18 @@ class Outcome:
 
 def refusal(status: int, detail: str, path: str = "", doubt: bool = False, **more: Any) -> Outcome:
     """Return the outcome of an operation that failed, with a problem's members."""
-    return Outcome(status, path, doubt, {"title": HTTPStatus(status).phrase, "detail": detail, **more})
+    title = _PHRASES.get(status, "Refused")
+    return Outcome(status, path, doubt, {"title": title, "detail": detail, **more})
+
+
+def tells(reply: Reply) -> bool:
+    """Return whether an answer about an item says something about it: that it is there, or not, or not for this user.
+
+    Any other is of what stands before Plone, or of a Plone that has failed: a rate limit, a login, a page of errors.
+    """
+    if reply.status in (401, 403):
+        return "type" in complaint(reply.document())
+    return reply.status in (200, 404)
 
 
 class _Step:
@@ -100,8 +113,14 @@ class _Step:
 
     async def _get(self, path: str, service: str = "", query: str = "") -> Reply:
         reply = await self.site.ask("GET", path, service, query=query)
-        if reply.status >= 500:
-            raise UpstreamError("refused", reply.status, "Plone failed.")
+        if reply.status == 301:  # it has moved, unless a proxy has another spelling of the address in mind
+            place = path_of(reply.fields.get("location", ""))
+            if place and place.rstrip("/") != path.rstrip("/"):
+                return Reply(404, reply.fields, b"")
+        if not tells(reply):
+            status = reply.status if reply.status >= 400 else 502
+            said = "failed" if reply.status >= 500 else f"answered {reply.status} when it was asked for the item"
+            raise UpstreamError("refused", status, f"Plone {said}.")
         return reply
 
 

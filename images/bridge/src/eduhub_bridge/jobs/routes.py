@@ -20,7 +20,7 @@ from eduhub_bridge.jobs.receive import TooLargeError, receive
 from eduhub_bridge.jobs.service import OTHERS_SECONDS, RECEIVE_SECONDS, Service
 from eduhub_bridge.store import jobs as states
 from eduhub_bridge.store.database import StoreError, StoreFullError
-from eduhub_bridge.store.jobs import Job, NotReceivingError
+from eduhub_bridge.store.jobs import Job, NotReceivingError, TooManyError
 from eduhub_bridge.web.clients import Clients, ProblemError
 from eduhub_bridge.web.disconnect import ClientDisconnect, body
 from eduhub_bridge.web.openapi import only_users
@@ -38,6 +38,8 @@ _CONTEXT = frozenset({"scheme", "host", "fields"})
 _MOST_UNFINISHED = 20
 _MOST_LISTED = 100
 _EXPORT_BYTES = 65536
+# Before a value, where JSON allows it: an empty line would end those clients that read each line as JSON.
+_HEARTBEAT = b" "
 _ID = re.compile(r"[0-9a-f]{32}")
 _Id = Annotated[str, Path(alias="job", description="The job's id.", json_schema_extra=openapi.ID)]
 
@@ -73,7 +75,8 @@ def router(service: Service, clients: Clients, most_bytes: int) -> APIRouter:
         """Carry out many operations.
 
         Nothing is done before the whole request is here; a failed operation does not stop the rest. The last line is
-        the job itself: an answer without it was cut, and the same request with its `Idempotency-Key` goes on.
+        the job itself: an answer without it was cut, and the same request with its `Idempotency-Key` goes on. While no
+        operation ends, a space comes every 15 seconds, before the next line.
         """
         options = {"dry_run": dry_run, "stop_on_error": stop_on_error, "concurrency": concurrency}
         return await _answered(endpoints.bulk(request, options))
@@ -170,16 +173,18 @@ class _Endpoints:
         owner = await self._clients.user(site)
         authorization = site.authorization or ""
         background = bool(_ASYNC.search(", ".join(request.headers.getlist("prefer"))))
-        if not background and self._service.full():
+        key = _key(request)
+        if not background and self._service.full() and not await self._has_ended(owner, key):
             wait = {"retry-after": "5"}
             raise ProblemError(problem(503, "Too much is going on: come back, or send Prefer: respond-async.", wait))
-        if await self._store.unfinished(owner) >= _MOST_UNFINISHED:
-            words = f"There are {_MOST_UNFINISHED} unfinished jobs of this user: resume or cancel some of /api/v1/jobs."
-            raise ProblemError(problem(429, words))
         salt = orjson.dumps([kind, options], option=orjson.OPT_SORT_KEYS)
         options = {**options, **site.caller.context()}
-        job = self._service.new(kind, owner, _key(request), options, authorization, attached=not background)
-        kept = await self._store.create(job)
+        job = self._service.new(kind, owner, key, options, authorization, attached=not background)
+        try:
+            kept = await self._store.create(job, _MOST_UNFINISHED)
+        except TooManyError:
+            words = f"There are {_MOST_UNFINISHED} unfinished jobs of this user: resume or cancel some of /api/v1/jobs."
+            raise ProblemError(problem(429, words)) from None
         if kept.id == job.id:
             await self._receive(job, chunks, salt)
         else:
@@ -191,6 +196,11 @@ class _Endpoints:
         if background:
             return await self._told(kept.id, 202, {"location": _address(kept.id), **applied})
         return self._stream(kept.id, 0, authorization)
+
+    async def _has_ended(self, owner: str, key: Optional[str]) -> bool:
+        """Return whether the request was carried out before: to tell that again takes no room."""
+        found = await self._store.with_key(owner, key) if key else None
+        return found is not None and found.state in states.ENDED
 
     async def _receive(self, job: Job, chunks: Optional[AsyncIterator[bytes]], salt: bytes) -> None:
         async def keep(lines: "list[tuple[int, bytes]]") -> None:
@@ -230,7 +240,7 @@ class _Endpoints:
             following = self._service.follow(job, after, attached)
             try:
                 async for line in following:
-                    yield line + b"\n"
+                    yield _HEARTBEAT if line is None else line + b"\n"
             finally:
                 await following.aclose()  # at once: left() asks who still follows
             if attached:

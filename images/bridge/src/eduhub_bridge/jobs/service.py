@@ -18,6 +18,8 @@ from eduhub_bridge.store import jobs as states
 from eduhub_bridge.store.database import StoreError
 from eduhub_bridge.store.jobs import Job, Jobs, LeaseLostError
 from eduhub_bridge.telemetry.logs import say
+from eduhub_bridge.web.disconnect import at_most
+from eduhub_bridge.web.streams import HEARTBEAT_SECONDS
 
 _LOOK_SECONDS = 1.0
 _TIDY_SECONDS = 60.0
@@ -112,7 +114,7 @@ class Service:
             except Exception as error:  # a fault of ours must not end the loop
                 say("jobs_failed", level="error", detail=repr(error))
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), _LOOK_SECONDS)
+                await at_most(_LOOK_SECONDS, self._wake.wait())
             self._wake.clear()
 
     def _background(self) -> int:
@@ -181,12 +183,15 @@ class Service:
 
     # For those who ask
 
-    async def follow(self, job: str, after: int, attached: Optional[str] = None) -> AsyncGenerator[bytes, None]:
-        """Yield the job's results from `after` on, as they come, until it ends or waits.
+    async def follow(
+        self, job: str, after: int, attached: Optional[str] = None
+    ) -> AsyncGenerator[Optional[bytes], None]:
+        """Yield the job's results from `after` on, as they come, until it ends or waits; None while none comes.
 
         With `attached`, a credential, the job is carried out as long as somebody follows.
         """
         self._followers[job] = self._followers.get(job, 0) + (attached is not None)
+        told = time.monotonic()
         try:
             while True:
                 run = self._runs.get(job)
@@ -196,8 +201,13 @@ class Service:
                 for line in lines:
                     yield line
                 after += len(lines)
-                if not lines and not await self._goes_on(job, after, attached, run):
+                if lines:
+                    told = time.monotonic()
+                elif not await self._goes_on(job, after, attached, run):
                     return
+                elif time.monotonic() - told >= HEARTBEAT_SECONDS:
+                    yield None
+                    told = time.monotonic()
         finally:
             if attached is not None:
                 self._followers[job] -= 1
@@ -215,7 +225,7 @@ class Service:
             await self._take(job)
         if run:
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(run.progress.wait(), _FOLLOW_SECONDS)
+                await at_most(_FOLLOW_SECONDS, run.progress.wait())
         else:
             await asyncio.sleep(0.02 if job in self._runs else _FOLLOW_SECONDS / 2)
         return True

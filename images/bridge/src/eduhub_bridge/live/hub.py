@@ -19,6 +19,7 @@ from eduhub_bridge.store.database import StoreError
 from eduhub_bridge.store.events import Events
 from eduhub_bridge.telemetry.logs import Seldom
 from eduhub_bridge.upstream.limits import UpstreamError
+from eduhub_bridge.web.disconnect import at_most
 
 MOST_LISTENERS = 1000
 # From one address: a school may be behind it, but it must not be all who listen.
@@ -200,7 +201,7 @@ class Hub:
 
     async def _serve(self, digest: bytes, room: _Room) -> None:
         audience, pause = room.audience, _TICK_SECONDS
-        while True:
+        while self._rooms.get(digest) is room:  # else none of them listens any more
             try:
                 await self._told(room)
                 pause = _TICK_SECONDS
@@ -219,7 +220,7 @@ class Hub:
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
                 continue
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(room.news.wait(), self._interval())
+                await at_most(self._interval(), room.news.wait())
 
     async def _told(self, room: _Room) -> None:
         audience = room.audience

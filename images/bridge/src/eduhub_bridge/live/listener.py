@@ -9,6 +9,7 @@ from typing import Any, Callable, Optional
 import orjson
 
 from eduhub_bridge.live.changes import DELETED, MOVED
+from eduhub_bridge.web.disconnect import at_most
 
 QUEUE = 256
 # For a listener that was told it is too slow to read that and leave, before its connection is cut.
@@ -72,7 +73,7 @@ class Listener:
     async def get(self, seconds: float) -> Optional[Message]:
         """Return the next message; None at the end, or when there was none for `seconds` (then `ended` is empty)."""
         try:
-            return await asyncio.wait_for(self._queue.get(), seconds)
+            return await at_most(seconds, self._queue.get())
         except asyncio.TimeoutError:
             return None
 

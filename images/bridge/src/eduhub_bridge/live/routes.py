@@ -29,10 +29,9 @@ from eduhub_bridge.web.models import Place, is_path
 from eduhub_bridge.web.openapi import answers, header, lines
 from eduhub_bridge.web.problems import problem
 from eduhub_bridge.web.routers import router_of
-from eduhub_bridge.web.streams import Stream
+from eduhub_bridge.web.streams import HEARTBEAT_SECONDS, Stream
 from eduhub_bridge.web.strict import route_class
 
-HEARTBEAT_SECONDS = 15.0
 _ID = re.compile(r"[0-9]{1,18}")
 # RFC 6455, section 7.4.1, and IANA's registry of close codes.
 _CODES = {"stopping": 1012, "moved": 1012, "slow": 1013, "unknown user": 1008}

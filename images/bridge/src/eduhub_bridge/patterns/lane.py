@@ -28,6 +28,8 @@ from eduhub_bridge.patterns.fair_queue import Client, FairQueue
 # While both kinds wait, so many of their turns make one for the background. A job gets on, if slowly: a deadline alone
 # would let it pass only after it has waited in vain, and all that wait so at once.
 BACKGROUND_TURN = 8
+# Calls for one and the same thing wait together as long as the last to come may, at most so many times as long as one.
+TOGETHER_TIMES = 3
 # Whose the places of the background are: one client's, so that its share is bounded like that of any other.
 _BACKGROUND = "background"
 
@@ -66,19 +68,27 @@ class Place:
 class Together:
     """Calls that wait for one and the same thing: the first turn of any of them is taken for all.
 
-    Without it, the page that everybody wants would wait behind all else that the first one to ask for it has queued.
+    Without it, the page that everybody wants would wait behind all else that the first one to ask for it has queued,
+    and all would be refused with the first one, however lately they came. `since` is when a call began to wait, on the
+    clock of the loop, if that was earlier, as of one that waited with others before; they wait together no longer than
+    the one that waits longest may.
     """
 
-    __slots__ = ("_lane", "_turn", "whose")
+    __slots__ = ("_lane", "_turn", "since", "whose")
 
-    def __init__(self, whose: Any) -> None:
+    def __init__(self, whose: Any, since: Optional[float] = None) -> None:
         self.whose = [whose]
+        self.since = asyncio.get_running_loop().time() if since is None else since
         self._lane: Optional[Lane] = None
         self._turn: Optional[_Turn] = None
 
-    def join(self, whose: Any) -> None:
+    def join(self, whose: Any, since: Optional[float] = None) -> None:
         """Let one more wait for the same."""
         self.whose.append(whose)
+        if since is not None and since < self.since:
+            self.since = since
+            if self._lane is not None and self._turn is not None:
+                self._turn.latest = self._lane.latest(since)
         if self._lane is not None and self._turn is not None:
             self._lane._also(self._turn, whose)
 
@@ -89,12 +99,14 @@ class Together:
 
 
 class _Turn:
-    """One call that waits; `place` becomes its place, or why there is none."""
+    """One call that waits; `place` becomes its place, or why there is none, which it is at `until` or at `latest`."""
 
-    __slots__ = ("background", "clients", "place", "whose")
+    __slots__ = ("background", "clients", "deadline", "latest", "place", "until", "whose")
 
     def __init__(self, whose: Any, client: Client, background: bool, place: asyncio.Future[Union[Place, str]]) -> None:
         self.whose, self.clients, self.background, self.place = whose, [client], background, place
+        self.until = self.latest = 0.0
+        self.deadline: Optional[asyncio.TimerHandle] = None
 
 
 class Lane:
@@ -102,14 +114,16 @@ class Lane:
 
     `client` returns the client of what enter() is given; an empty address stands for all whose address is not known,
     and has no `share`. `waited` is told, in seconds, how long each one waited that had to, whether or not it got in.
+    Calls `together` wait no longer than the first of them where `hopeless` says that it would be in vain.
     """
 
     def __init__(
         self, places: int, queue: int, seconds: float, waited: Callable[[float], None] = lambda _: None,
         client: Callable[[Any], Client] = lambda _: ("", ""), share: Optional[int] = None,
+        hopeless: Callable[[], bool] = lambda: False,
     ) -> None:  # fmt: skip
         self.places, self.queue, self.seconds = places, queue, seconds
-        self._waited, self._client = waited, client
+        self._waited, self._client, self._hopeless = waited, client, hopeless
         self._share = places if share is None else min(share, places)
         self._busy = 0
         # Who has the places; of interest only where there are shares.
@@ -151,6 +165,10 @@ class Lane:
             self._make_room(client, background)
         return await self._wait(_Turn(whose, client, background, asyncio.get_running_loop().create_future()), together)
 
+    def latest(self, since: float) -> float:
+        """Return until when those may wait together of whom one has waited `since` then."""
+        return since + TOGETHER_TIMES * self.seconds
+
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
         """Hold a place for the length of the block; raise LaneBusyError."""
@@ -164,10 +182,12 @@ class Lane:
         loop = asyncio.get_running_loop()
         self._queues[turn.background].add(turn.clients[0], turn)
         self._waiting[turn.background] += 1
+        begun = loop.time()
+        turn.latest = self.latest(begun if together is None else together.since)
+        turn.until = min(begun + self.seconds, turn.latest)
+        turn.deadline = loop.call_at(turn.until, self._due, turn)
         if together is not None:
             together._waits(self, turn)
-        begun = loop.time()
-        deadline = loop.call_later(self.seconds, self._end, turn, _LATE)
         try:
             got = await turn.place
         except asyncio.CancelledError:
@@ -177,7 +197,7 @@ class Lane:
                 came.free()  # in the very moment its taker was called off
             raise
         finally:
-            deadline.cancel()
+            turn.deadline.cancel()
             self._waited(loop.time() - begun)
         if isinstance(got, Place):
             return got
@@ -185,11 +205,22 @@ class Lane:
         raise LaneBusyError(full=crowded_out, retry_seconds=self.seconds, crowded_out=crowded_out)
 
     def _also(self, turn: _Turn, whose: Any) -> None:
-        """Let a call have its turn whenever another client has one, too."""
+        """Let a call have its turn whenever another client has one, too, and wait as long as that one may."""
+        if not turn.clients:
+            return
+        turn.until = min(asyncio.get_running_loop().time() + self.seconds, turn.latest)
         client = self._client(whose)
-        if turn.clients and client not in turn.clients:
+        if client not in turn.clients:
             turn.clients.append(client)
             self._queues[turn.background].add(client, turn)
+
+    def _due(self, turn: _Turn) -> None:
+        """End a call's waiting, unless another one that waits for the same has come since."""
+        loop = asyncio.get_running_loop()
+        if turn.until > loop.time() and not self._hopeless():
+            turn.deadline = loop.call_at(turn.until, self._due, turn)
+        else:
+            self._end(turn, _LATE)
 
     def _end(self, turn: _Turn, how: Union[Place, str]) -> None:
         """Take a call out of the queue, unless it is out already."""

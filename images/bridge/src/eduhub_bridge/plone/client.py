@@ -123,8 +123,7 @@ class PloneClient:
         With `authorization`, that is the credential; a WebSocket that a page of another site opened has none else.
         """
         scope = connection.scope if isinstance(connection, HTTPConnection) else connection
-        scheme = str({"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"]))
-        said = headers.request(scope["headers"], scheme)
+        said = headers.request(scope["headers"], scope["scheme"])
         prefix = addresses.prefix(said.scheme, said.host, self._site_path)
         taken = _FROM_CLIENT | ({"x-forwarded-for"} if feature.relays else set())
         if authorization is not None or (scope["type"] == "websocket" and headers.foreign(scope["headers"])):

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from eduhub_bridge import __version__, api
+from eduhub_bridge.cache.anonymous import BY_METHOD, BYPASS
 from eduhub_bridge.live.changes import says_where
 from eduhub_bridge.passthrough import ROUTE, PassThrough
 from eduhub_bridge.plone.client import PloneClient
@@ -29,6 +30,8 @@ from eduhub_bridge.web.cors import Cors
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 # In the Cache-Status of an answer that took nothing of Plone's time (RFC 9211).
 _STORED = "; hit"
+# In that of one that was given once Plone had not answered.
+_WAITED = "stale-if-error"
 # What a move of thousands of items says at most; of a longer answer only the folder is told.
 _BODY_BYTES = 1024 * 1024
 _CLOSE = (b"connection", b"close")
@@ -94,7 +97,7 @@ class Bridge:
             self._metrics.in_flight.dec()
             route = ROUTE if passes else getattr(scope.get("route"), "path", "unknown")
             seconds = time.perf_counter() - started
-            self._metrics.answered(route, scope["method"], status, seconds)
+            self._metrics.answered(route, scope["method"], status, _stored(cache), seconds)
             self._log(scope, route, status, cache, seconds)
 
     def _log(self, scope: Scope, route: str, status: int, cache: str, seconds: float) -> None:
@@ -141,6 +144,13 @@ class _Write:
             self._services.passed(self._scope, head["status"], location, bytes(self._body or b""))
 
 
+def _stored(cache: str) -> str:
+    """Return what a stored page did for a request, by its Cache-Status: `none` where none could do anything."""
+    if _STORED in cache and _WAITED not in cache:
+        return "hit"
+    return "none" if not cache or cache.encode() in {BYPASS, BY_METHOD} else "miss"
+
+
 def _field(said: MutableMapping[str, Any], wanted: bytes) -> str:
     return next((value.decode("latin-1") for name, value in said["headers"] if name == wanted), "")
 
@@ -159,6 +169,7 @@ def create_app(settings: Settings) -> Bridge:
     plone = PloneClient(settings, upstream, metrics, pass_through.anonymous)
     services = Services(settings, plone, metrics)
     plone.wrote, plone.says_where = services.wrote, says_where
+    readiness = Readiness(upstream.probe, metrics.ready.set)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -167,6 +178,7 @@ def create_app(settings: Settings) -> Bridge:
         try:
             yield
         finally:
+            readiness.stop()
             await services.stop()
             await pass_through.close()
             await upstream.close()
@@ -176,7 +188,7 @@ def create_app(settings: Settings) -> Bridge:
         openapi_url=None, docs_url=None, redoc_url=None,
     )  # fmt: skip
     problems.install(app)
-    routers.add(app, status.router(Readiness(upstream.probe, metrics.ready.set), metrics, services.works))
+    routers.add(app, status.router(readiness, metrics, services.works))
     api.install(app, plone, settings, services.streamed)
     services.install(app)
     return Bridge(app, pass_through, metrics, services, settings.cors_origins)

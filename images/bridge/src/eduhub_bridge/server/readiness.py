@@ -13,6 +13,8 @@ from eduhub_bridge.telemetry.logs import say
 FRESH_SECONDS = 1.0
 # One slow page of a busy Plone is not yet an outage; one good page is enough to come back.
 FAILURES_TO_DOUBT = 2
+# Where the look before is older than this, nobody has asked meanwhile, and a failure is looked into at once.
+OLD_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -37,16 +39,30 @@ class Readiness:
         self._failures = 0
         self._asked: Optional[float] = None
         self._one_at_a_time: Optional[asyncio.Lock] = None
+        self._look: Optional[asyncio.Task[Verdict]] = None
 
     async def verdict(self) -> Verdict:
         """Return the verdict, at most FRESH_SECONDS old."""
         if self._one_at_a_time is None:  # on Python 3.9 a lock belongs to the loop in which it is made
             self._one_at_a_time = asyncio.Lock()
         async with self._one_at_a_time:
-            if self._asked is None or self._clock() - self._asked >= FRESH_SECONDS:
+            age = float("inf") if self._asked is None else self._clock() - self._asked
+            if age >= FRESH_SECONDS:
                 self._learn(await self._probe())
+                if age > OLD_SECONDS and self._failures and self._verdict.ready:
+                    self._learn(await self._probe())
                 self._asked = self._clock()
         return self._verdict
+
+    def look(self) -> None:
+        """Ask without waiting for the answer: a reader of metrics must not hang because Plone does."""
+        if self._look is None or self._look.done():
+            self._look = asyncio.get_running_loop().create_task(self.verdict())
+
+    def stop(self) -> None:
+        """End a look that is under way."""
+        if self._look is not None:
+            self._look.cancel()
 
     def _learn(self, why: Optional[str]) -> None:
         before = self._verdict

@@ -29,6 +29,7 @@ from eduhub_bridge.upstream import headers
 from eduhub_bridge.upstream.limits import UpstreamError
 from eduhub_bridge.web import routers
 from eduhub_bridge.web.clients import Clients
+from eduhub_bridge.web.disconnect import at_most
 
 # An event waits no longer for Plone to say whose it is.
 _WHOSE_SECONDS = 5.0
@@ -91,7 +92,7 @@ class Services:
         """
         site = Site(self._plone, self._plone.again(caller.context(), caller.authorization, LIVE))
         try:
-            return await asyncio.wait_for(self._identities.user(site), _WHOSE_SECONDS)
+            return await at_most(_WHOSE_SECONDS, self._identities.user(site))
         except (UnknownUserError, UpstreamError, asyncio.TimeoutError):
             return ""
 

@@ -1,4 +1,4 @@
-"""The bridge's own pages: index, health and metrics."""
+"""The bridge's own pages: index, what clients look for at the top of a site, health and metrics."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Callable
 
 import orjson
 from fastapi import APIRouter, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from eduhub_bridge import __version__
 from eduhub_bridge.server.readiness import Readiness
@@ -38,6 +38,12 @@ def router(readiness: Readiness, metrics: Metrics, store_works: Callable[[], boo
         links = {"plone": f"{addresses.MOUNT}/", "api": openapi.URL, "health": "/health"}
         return _json({"name": "EduHub bridge", "version": __version__, "links": links})
 
+    # Clients ask for them at the top only (RFC 9309: and follow a redirect), and Plone has them below its site.
+    @routes.api_route("/robots.txt", methods=_READ)
+    @routes.api_route("/favicon.ico", methods=_READ)
+    async def of_the_site(request: Request) -> Response:
+        return RedirectResponse(addresses.MOUNT + request.url.path, headers={"cache-control": "max-age=3600"})
+
     @routes.api_route("/health/live", methods=_READ)
     async def live() -> Response:
         return _json({"status": "live"})
@@ -66,6 +72,7 @@ def router(readiness: Readiness, metrics: Metrics, store_works: Callable[[], boo
 
     @routes.api_route("/metrics", methods=_READ)
     async def prometheus(request: Request) -> Response:
+        readiness.look()  # else the gauge would stay what it was when somebody last asked /health/ready
         text, content_type = metrics.text(request.headers.get("accept", ""))
         return Response(text, headers={"content-type": content_type})
 

@@ -29,6 +29,10 @@ class NotReceivingError(Exception):
     """The job was cancelled, or forgotten, before all of it was here."""
 
 
+class TooManyError(Exception):
+    """The owner has as many unfinished jobs as one may have."""
+
+
 class LeaseLostError(Exception):
     """Another process works on this job now: whatever this one still does must not count."""
 
@@ -86,14 +90,30 @@ class Jobs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def create(self, job: Job) -> Job:
-        """Keep a new job in state `receiving`; return the one that has its key already, if any."""
+    async def with_key(self, owner: str, key: str) -> Optional[Job]:
+        """Return the job of this owner that has this key, if any."""
+
+        def work(do: Transaction) -> Optional[Job]:
+            row = do.one(f"SELECT {_COLUMNS} FROM jobs WHERE owner=? AND idempotency_key=?", owner, key)
+            return _job(row) if row else None
+
+        return await self._database.read(work)
+
+    async def create(self, job: Job, most: Optional[int] = None) -> Job:
+        """Keep a new job in state `receiving`; return the one that has its key already, if any.
+
+        Raise TooManyError for a new one where its owner has `most` unfinished ones.
+        """
 
         def work(do: Transaction) -> Job:
             row = do.one(f"SELECT {_COLUMNS} FROM jobs WHERE owner=? AND idempotency_key=?", job.owner, job.key)
             if row is not None and not (row[5] == RECEIVING and row[17] < job.created):
                 return _job(row)
             _remove(do, [row[0]] if row else [])  # it was cut while it was being received
+            unfinished = f"SELECT count(*) FROM jobs WHERE owner=? AND state NOT IN {_in(ENDED)}"
+            count = do.one(unfinished, job.owner)
+            if most is not None and count and int(count[0]) >= most:
+                raise TooManyError
             do.change(
                 f"INSERT INTO jobs ({_COLUMNS}) VALUES ({', '.join('?' * 20)})", job.id, job.kind, job.owner, job.key,
                 job.fingerprint, RECEIVING, "", json.dumps(dict(job.options)), job.place, job.sealed, job.seal,
@@ -108,15 +128,6 @@ class Jobs:
 
         def work(do: Transaction) -> int:
             row = do.one("SELECT count(*) FROM jobs WHERE state=?", QUEUED)
-            return int(row[0]) if row else 0
-
-        return await self._database.read(work)
-
-    async def unfinished(self, owner: str) -> int:
-        """Return how many jobs of this owner have not ended."""
-
-        def work(do: Transaction) -> int:
-            row = do.one(f"SELECT count(*) FROM jobs WHERE owner=? AND state NOT IN {_in(ENDED)}", owner)
             return int(row[0]) if row else 0
 
         return await self._database.read(work)

@@ -85,10 +85,12 @@ class Metrics:
             "eduhub_bridge_listeners_lost", "Listeners that took messages too slowly and were cut",
             registry=self.registry,
         )  # fmt: skip
-        self.ready = Gauge("eduhub_bridge_ready", "1 while /health/ready answers 200", registry=self.registry)
+        self.ready = Gauge(
+            "eduhub_bridge_ready", "1 while Plone answers, as of the scrape before", registry=self.registry
+        )
         self._requests = Histogram(
-            "eduhub_bridge_request_seconds", "First byte asked to last byte answered", ["route", "method", "status"],
-            buckets=SECONDS, registry=self.registry,
+            "eduhub_bridge_request_seconds", "First byte asked to last byte answered",
+            ["route", "method", "status", "cache"], buckets=SECONDS, registry=self.registry,
         )  # fmt: skip
         self._plone = Histogram(
             "eduhub_bridge_plone_seconds", "Time until Plone's answer begins, by what of the bridge asked",
@@ -99,9 +101,9 @@ class Metrics:
         self._request_child = lru_cache(maxsize=2048)(self._requests.labels)
         self._plone_child = lru_cache(maxsize=512)(self._plone.labels)
 
-    def answered(self, route: str, method: str, status: int, seconds: float) -> None:
-        """Count a request; `route` is a template, never a path."""
-        self._request_child(route, method if method in _METHODS else "other", status).observe(seconds)
+    def answered(self, route: str, method: str, status: int, cache: str, seconds: float) -> None:
+        """Count a request; `route` is a template, never a path, and `cache` what a stored page did for it."""
+        self._request_child(route, method if method in _METHODS else "other", status, cache).observe(seconds)
 
     def plone_answered(self, feature: str, method: str, status: int, seconds: float) -> None:
         """Count an answer of Plone, whatever its status; `feature` is one of few, named in the code."""

@@ -21,8 +21,9 @@ _PLAIN_CHARSETS = re.compile(
     re.IGNORECASE,
 )
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
-# Zope's parser joins what stands on further lines, without the space around.
-_FOLDED = re.compile(rb"[\s\x1c-\x1f\x85\xa0]*[\r\n][\s\x1c-\x1f\x85\xa0]+")
+# Runs of space, each looked at once: a pattern that begins at every character of a run takes its length squared.
+_SPACE = re.compile(rb"[\s\x1c-\x1f\x85\xa0]+")
+_LINE_END = re.compile(rb"[\r\n]")
 # What Zope is to append to a path is shorter, and so is a part's header section.
 _LONGEST = 16 * 1024
 
@@ -66,9 +67,9 @@ class Form:
         """Take a part's header section or body from what is pending; return whether it was there to its end."""
         if self._in_head:
             end = _HEAD_END.search(self._pending)
+            if (end.start() if end else len(self._pending)) > _LONGEST:
+                raise RefusedError(f"A part of the form has more than {_LONGEST} bytes of header fields.")
             if not end:
-                if len(self._pending) > _LONGEST:
-                    raise RefusedError(f"A part of the form has more than {_LONGEST} bytes of header fields.")
                 return False
             self._check_head(bytes(self._pending[: end.start()]))
             del self._pending[: end.end() - 1]  # the delimiter has a line of its own
@@ -89,7 +90,7 @@ class Form:
         return True
 
     def _check_head(self, head: bytes) -> None:
-        head += b"\n" + _FOLDED.sub(b"", head)
+        head += b"\n" + _SPACE.sub(_unfolded, head)
         if not directives.in_head(head):
             return
         self._in_value = directives.by_value(head)
@@ -99,6 +100,11 @@ class Form:
     def _check_value(self, value: bytes) -> None:
         if directives.value_leaves(value.strip()):
             raise RefusedError(directives.REASON)
+
+
+def _unfolded(space: re.Match[bytes]) -> bytes:
+    """Return what Zope's parser makes of a run of space: it joins what stands on further lines, without the space."""
+    return b"" if _LINE_END.search(space[0], 0, len(space[0]) - 1) else space[0]
 
 
 def form(method: str, content_type: str, *, plain: bool) -> Optional[Form]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Iterable, Optional
@@ -21,8 +22,12 @@ _NOT_DROPPABLE = frozenset(
 # Host is set for Plone's own address, Expect is answered by our own server, proxy credentials end here.
 _NOT_FOR_PLONE = HOP_BY_HOP | {b"host", b"expect", b"proxy-authorization"}
 _FORWARDED_FOR = b"x-forwarded-for"
+# A WebSocket begins as a request of HTTP. Traefik names its scheme by what it becomes.
+_OF_WEBSOCKETS = {"ws": "http", "wss": "https"}
 # What a provider gives one customer at least (RFC 6177), who may use a new address for each request.
 _CLIENT_BITS = 64
+# What our own server sends in no value: it would cut the connection (uvicorn).
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 # What we say of ourselves.
 VIA = ("via", "1.1 eduhub-bridge")
 
@@ -63,8 +68,8 @@ def request(raw: Raw, scheme: str) -> Request:
         fields = [field for field in fields if field[0].encode() not in named]
     fields.append(VIA)
     host = single.get(b"x-forwarded-host") or single.get(b"host", b"")
-    scheme = single.get(b"x-forwarded-proto", b"").decode("latin-1") or scheme
-    return Request(fields, scheme.lower(), host.decode("latin-1"), has_body)
+    scheme = (single.get(b"x-forwarded-proto", b"").decode("latin-1") or scheme).lower()
+    return Request(fields, _OF_WEBSOCKETS.get(scheme, scheme), host.decode("latin-1"), has_body)
 
 
 def request_id(raw: Raw) -> Optional[str]:
@@ -143,8 +148,11 @@ def _place(authority: bytes) -> bytes:
 
 
 def response(raw: Raw, status: int) -> list[tuple[bytes, bytes]]:
-    """Return the fields for the client, in Plone's order, names in lower case, repeated ones kept."""
-    fields = [(name.lower(), value) for name, value in raw]
+    """Return the fields for the client, in Plone's order, names in lower case, repeated ones kept.
+
+    A control character in a value, as of a file's name, is a space (RFC 9110, section 5.5).
+    """
+    fields = [(name.lower(), _CONTROL.sub(b" ", value)) for name, value in raw]
     drop = HOP_BY_HOP
     for name, value in fields:
         if name == b"connection":

@@ -7,11 +7,13 @@
         answer.close()
 
 Plone computes a few reads at a time and one write, so that is all it is given (the write by both slots of a host
-together, see writes), and beside them one login, which waits for no write; the others wait, each client for its turn
+together, see writes), and beside them a few logins, which wait for no write; the others wait, each client for its turn
 (see fairness), and those who would wait too long are told so at once. People come before jobs and live changes, which
 moreover begin no write while people wait to read. A place is held for as long as Plone is busy, which is neither when
 the client is there nor when it is gone:
 
+- A write that Plone takes longer for than the timeout has its place no more: one that hangs would end all writing. What
+  is read before its end is as old then as what was read before it: see Transport.
 - A read has its place until Plone's answer is whole. A client that leaves before leaves it to the bridge to wait:
   Plone computes on, and the next read would be one too many.
 - An answer too long to be buffered here moves to a lane of its own. Zope hands all of a page to its server before
@@ -73,13 +75,18 @@ class Upstream:
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings, self._metrics = settings, metrics
-        self._transport = Transport(settings)
+        self._written = Written(settings.state_dir)
+        # What was read while Plone was still at a write is old when that ends, too.
+        self._transport = Transport(settings, self._written.anew)
         queue, late = settings.plone_queue, settings.plone_write_wait_seconds
         whose = fairness.client
         places, wait = settings.plone_reads, settings.plone_read_wait_seconds
-        self._reads = Lane(places, queue, wait, metrics.waited("reads"), whose, _share(places, places - 1))
+        share = _share(places, places - 1)
+        self._reads = Lane(places, queue, wait, metrics.waited("reads"), whose, share, lambda: self._silent(wait))
         self._writes = WriteLane(settings.state_dir, queue, late, metrics.waited("writes"), whose)
-        self._sessions = Lane(1, queue, late, metrics.waited("sessions"), whose)
+        logins = settings.plone_logins
+        share = _share(logins, logins - 1)
+        self._sessions = Lane(logins, queue, late, metrics.waited("sessions"), whose, share)
         others = settings.plone_connections - places - 1
         share = _share(others, others * 3 // 4)
         self._transfers = Lane(others, queue, late, metrics.waited("transfers"), whose, share)
@@ -96,7 +103,6 @@ class Upstream:
         metrics.watch_budget(lambda: self._budget.left)
         self._last_answer = 0.0
         self._abandoned: set[asyncio.Task[ClientResponse]] = set()
-        self._written = Written(settings.state_dir)
 
     async def open(self) -> None:
         """Make the connections' pools, in the loop that will use them."""
@@ -184,6 +190,9 @@ class Upstream:
         exchange = self._exchange(method, path, fields, body, kind, seconds, held, feature)
         return await (self._shielded(exchange, held) if begins is None else exchange)
 
+    def _silent(self, seconds: float) -> bool:
+        return time.monotonic() - self._last_answer >= seconds
+
     def _admit(self) -> None:
         try:
             self._breaker.admit()
@@ -202,9 +211,9 @@ class Upstream:
         try:
             return await lane.enter(held.whose, background=held.background, together=held.together)
         except LaneBusyError as busy:
-            silence = time.monotonic() - self._last_answer
-            if lane is self._reads and not busy.full and silence >= lane.seconds:
+            if lane is self._reads and not busy.full and self._silent(lane.seconds):
                 # Every place was taken all that time and not one answer came: Plone hangs.
+                silence = time.monotonic() - self._last_answer
                 self._breaker.trip(f"Plone has answered nothing for {silence:.0f} s.")
             kind = "queue_full" if busy.full else "queue_late"
             if busy.crowded_out:
@@ -324,15 +333,20 @@ class Upstream:
         kept = body is None and kind is Kind.READ and method != "HEAD" and not request_kind.may_write(fields)
         try:
             try:
-                answer = await self._transport.ask(method, path, fields, body, kept=kept, seconds=seconds)
+                answer = await self._transport.ask(
+                    method, path, fields, body, kept=kept, seconds=seconds, writes=kind is Kind.WRITE
+                )
             except UpstreamError as error:
-                # A kept connection may die at the very moment it is used again: that is no failure yet.
-                if not kept or error.kind != "severed" or not self._budget.spend():
+                # A kept connection may die at the very moment it is used again: that is no failure yet. A fresh one
+                # takes an answer that its server has framed wrongly, too.
+                if not kept or error.kind not in ("severed", "protocol") or not self._budget.spend():
                     raise
                 self._metrics.plone_retries.inc()
                 answer = await self._transport.ask(method, path, fields, None, kept=False, seconds=seconds)
         except UpstreamError as error:
-            if held.error is None:
+            if error.kind == "protocol":  # an answer, and its view's own mistake
+                self._breaker.succeeded()
+            elif held.error is None:
                 self._breaker.failed(str(error))
             raise
         away = request_kind.turned_away(answer.status, answer.headers)

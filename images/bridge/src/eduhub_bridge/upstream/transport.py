@@ -7,14 +7,16 @@ import math
 import os
 import ssl
 import sys
-from typing import Any, AsyncIterator, Optional, Union
+from functools import partial
+from typing import Any, AsyncIterator, Callable, Optional, Union
 
 import aiohttp
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, ClientSession
 from yarl import URL
 
 from eduhub_bridge.settings import Settings
-from eduhub_bridge.upstream.heads import HeadConnector
+from eduhub_bridge.upstream.heads import FreshConnector, HeadConnector, WriteConnector
+from eduhub_bridge.upstream.trust import trusting
 
 if sys.version_info >= (3, 11):
     from asyncio import timeout as within
@@ -24,6 +26,8 @@ else:
 Body = Union[bytes, AsyncIterator[bytes], None]
 # Shorter than the idle time of any common server (waitress: 120 s), so that it is we who close.
 _IDLE_SECONDS = 30.0
+# How long, and for how many writes at a time, it is listened for their end after their clients were answered.
+_LATE_SECONDS, _MOST_LATE = 3600.0, 64
 # What Plone may send; the edge in front of us has its own, lower limits.
 _HEADER_BYTES = 65536
 # After these no byte of a request has left: Plone cannot have changed anything.
@@ -66,40 +70,83 @@ async def _no_hidden_retry(request: ClientRequest, send: ClientHandlerType) -> C
         raise _Severed(str(error) or type(error).__name__) from error
 
 
+class _Late(asyncio.Protocol):
+    """The connection of a write that took too long, until Plone answers it or is gone; then it calls `ended`, once."""
+
+    def __init__(self, transport: asyncio.Transport, ended: Callable[[_Late], None]) -> None:
+        self._transport, self._ended = transport, ended
+        self._over = False
+        transport.set_protocol(self)
+        self._deadline = asyncio.get_running_loop().call_later(_LATE_SECONDS, self.leave)
+
+    def data_received(self, _: bytes) -> None:
+        """Plone answers, so it is done."""
+        self.leave()
+
+    def connection_lost(self, _: Optional[Exception]) -> None:
+        """Plone is gone, or nothing listens any more."""
+        self.leave()
+
+    def leave(self) -> None:
+        """Listen no longer."""
+        if not self._over:
+            self._over = True
+            self._deadline.cancel()
+            self._transport.abort()
+            self._ended(self)
+
+
 class Transport:
-    """Two pools: kept-alive connections for what may be repeated, fresh ones for what may not and for HEAD.
+    """Pools: kept-alive connections for what may be repeated, fresh ones for what may not and for HEAD.
 
     A kept-alive connection can break at the very moment it is used again. A request that may be repeated is then
     sent once more, on a fresh connection; any other never travels on a used one, so it cannot meet that fate.
+
+    Plone goes on with a write that took too long: `wrote_late` is called when it has ended, however it did.
     """
 
     _kept: ClientSession
     _fresh: ClientSession
+    _writing: ClientSession
     _heads: ClientSession
     _probe: ClientSession
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, wrote_late: Callable[[], None]) -> None:
+        self._settings, self._wrote_late = settings, wrote_late
+        self._late: set[_Late] = set()
         self._timeout = self._timeouts(settings.plone_seconds)
         ca = settings.plone_ca
         # True: the public authorities.
-        self._trust: Union[ssl.SSLContext, bool] = ssl.create_default_context(cadata=ca) if ca else True
+        self._trust: Union[ssl.SSLContext, bool] = trusting(ca) if ca else True
 
     async def open(self) -> None:
         """Make the sessions, in the loop that will use them; nothing is connected yet."""
         limit = self._settings.plone_connections  # a second limit: the lanes are lower
         self._kept = self._session(aiohttp.TCPConnector, limit, keepalive_timeout=_IDLE_SECONDS)
-        self._fresh = self._session(aiohttp.TCPConnector, limit, force_close=True)
+        self._fresh = self._session(FreshConnector, limit)
+        self._writing = self._session(partial(WriteConnector, self._outlast), limit)
         self._heads = self._session(HeadConnector, limit)
         # Readiness must not queue behind the requests whose fate it judges.
         self._probe = self._session(aiohttp.TCPConnector, 1, keepalive_timeout=_IDLE_SECONDS)
 
     async def close(self) -> None:
         """Close every connection."""
-        for session in (self._kept, self._fresh, self._heads, self._probe):
+        for session in (self._kept, self._fresh, self._writing, self._heads, self._probe):
             await session.close()
+        for late in list(self._late):
+            late.leave()
 
-    def _session(self, kind: type[aiohttp.TCPConnector], limit: int, **more: Any) -> ClientSession:
+    def _outlast(self, transport: asyncio.Transport) -> None:
+        if len(self._late) < _MOST_LATE:
+            self._late.add(_Late(transport, self._ended_late))
+        else:
+            transport.abort()
+
+    def _ended_late(self, late: _Late) -> None:
+        self._late.discard(late)
+        self._wrote_late()
+
+    def _session(self, kind: Callable[..., aiohttp.TCPConnector], limit: int, **more: Any) -> ClientSession:
         return ClientSession(
             connector=kind(limit=limit, ssl=self._trust, **more),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -116,15 +163,18 @@ class Transport:
         )
 
     async def ask(
-        self, method: str, path: str, fields: list[tuple[str, str]], body: Body, *, kept: bool, seconds: float
-    ) -> ClientResponse:
+        self, method: str, path: str, fields: list[tuple[str, str]], body: Body, *, kept: bool, seconds: float,
+        writes: bool = False,
+    ) -> ClientResponse:  # fmt: skip
         """Return Plone's answer, its body not read yet; raise UpstreamError.
 
-        `path` goes out as it is, after the origin. `seconds` is the longest silence, `kept` allows a kept connection.
+        `path` goes out as it is, after the origin. `seconds` is the longest silence, `kept` allows a kept connection,
+        `writes` lets the end of a request be noticed even if it comes after a longer silence.
         A head that drips in is no silence: it has to be whole within as long, unless a body is on its way meanwhile.
         """
         url = URL(self._settings.plone_origin + path, encoded=True)
-        session = self._heads if method == "HEAD" else self._kept if kept else self._fresh
+        fresh = self._writing if writes else self._fresh
+        session = self._heads if method == "HEAD" else self._kept if kept else fresh
         timeout = self._timeout if seconds == self._settings.plone_seconds else self._timeouts(seconds)
         try:
             whole = seconds + self._settings.plone_connect_seconds

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, AsyncIterator, Coroutine, Optional, Tuple
+from typing import Any, AsyncIterator, Awaitable, Coroutine, Optional, Tuple, TypeVar
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-__all__ = ["ClientDisconnect", "ClientWatch", "body", "gone", "while_connected"]
+__all__ = ["ClientDisconnect", "ClientWatch", "at_most", "body", "gone", "while_connected"]
+
+T = TypeVar("T")
 
 # Before this, no request is watched: most are over by then.
 _UNWATCHED_SECONDS = 0.25
@@ -51,6 +53,22 @@ async def while_connected(work: Coroutine[Any, Any, None], receive: Receive) -> 
         for task in (working, leaving):
             task.cancel()
         await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def at_most(seconds: float, work: Awaitable[T]) -> T:
+    """Return what `work` gives; raise asyncio.TimeoutError, and cancel it, when that takes longer.
+
+    Before Python 3.12, asyncio.wait_for loses a cancellation that comes when `work` has just ended, and async_timeout
+    one that comes with the timeout: who has left would go on for ever. Here a cancellation is raised always.
+    """
+    working = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({working}, timeout=seconds)
+        if working.done():
+            return working.result()
+        raise asyncio.TimeoutError
+    finally:
+        working.cancel()
 
 
 class ClientWatch:

@@ -12,6 +12,8 @@ from starlette.types import Receive, Scope, Send
 from eduhub_bridge.web.disconnect import while_connected
 
 NDJSON = "application/x-ndjson"
+# No stream is silent for longer: the edge, and other proxies on the way, cut what is.
+HEARTBEAT_SECONDS = 15.0
 
 
 class AnswerCutError(Exception):
