@@ -42,17 +42,18 @@ class Stage(Protocol):
 
 
 ASKED: dict[str, Callable[[Proxy, float], object]] = {
-    "move": lambda proxy, patience: proxy.move(25, patience),
-    "version": lambda proxy, patience: proxy.version(patience),
-    "now": lambda proxy, patience: proxy.now(patience),
-    "name": lambda proxy, patience: proxy.name("green", "r-1", patience),
-    "reach": lambda proxy, patience: proxy.reach("green", "tcp", patience),
-    "set_writes": lambda proxy, patience: proxy.set_writes("closed:an+upgrade", patience),
-    "counts": lambda proxy, patience: proxy.counts("green", patience),
-    "left": lambda proxy, patience: proxy.left("green", patience),
-    "public": lambda proxy, patience: proxy.public(patience),
-    "set_draining": lambda proxy, patience: proxy.set_draining(True, patience),
-    "cut": lambda proxy, patience: proxy.cut("green", patience),
+    "move": lambda proxy, timeout: proxy.move(25, timeout),
+    "version": lambda proxy, timeout: proxy.version(timeout),
+    "now": lambda proxy, timeout: proxy.now(timeout),
+    "name": lambda proxy, timeout: proxy.name("green", "r-1", timeout),
+    "reach": lambda proxy, timeout: proxy.reach("green", "tcp", timeout),
+    "set_writes": lambda proxy, timeout: proxy.set_writes("closed:an+upgrade", timeout),
+    "counts": lambda proxy, timeout: proxy.counts("green", timeout),
+    "left": lambda proxy, timeout: proxy.left("green", timeout),
+    "unanswered": lambda proxy, timeout: proxy.unanswered("green", 0, timeout),
+    "public": lambda proxy, timeout: proxy.public(timeout),
+    "set_draining": lambda proxy, timeout: proxy.set_draining(True, timeout),
+    "cut": lambda proxy, timeout: proxy.cut("green", timeout),
 }
 
 
@@ -95,6 +96,7 @@ class ProxyContract:
             found = stage.proxy.left(slot, PATIENCE)
             assert sorted(each.path or "" for each in found) == ["/plone/0", "/plone/1"]
             assert {each.kind for each in found} == {"request"}
+            assert stage.proxy.unanswered(slot, 0, PATIENCE) == 2
             assert stage.proxy.counts(slot, PATIENCE).sessions == 2
             assert stage.proxy.left(other(slot), PATIENCE) == []
             assert len(stage.proxy.cut(other(slot), PATIENCE)) == 0
@@ -125,13 +127,13 @@ class ProxyContract:
         assert stage.proxy.move(50, PATIENCE).process == after.process
         assert stage.proxy.counts("blue", PATIENCE).requests == 0
 
-    @pytest.mark.parametrize("patience", [0.0, 0.3])
+    @pytest.mark.parametrize("timeout", [0.0, 0.3])
     @pytest.mark.parametrize("asked", ASKED)
     def test_a_haproxy_that_is_down_is_one_error_whatever_it_is_asked(
-        self, stage: Stage, asked: str, patience: float
+        self, stage: Stage, asked: str, timeout: float
     ) -> None:
         with pytest.raises(ProxyDownError, match="does not answer on its admin socket"):
-            ASKED[asked](stage.nobody(), patience)
+            ASKED[asked](stage.nobody(), timeout)
 
     @pytest.mark.parametrize("asked", ["move", "now", "name", "reach", "set_draining"])
     def test_a_map_that_haproxy_does_not_have_is_an_error(self, stage: Stage, asked: str) -> None:

@@ -319,8 +319,15 @@ def written_meanwhile(site: Site, directory: Path, backup: Backup) -> dict[str, 
     """Return what came of what was written after a restore was planned, and after one was interrupted."""
     found: dict[str, Any] = {}
     planned = restore.plan(site, backup, backups(directory), "test", None)["transaction"]
+    scale_in(site, "400")
+    found["fresh but for a scale"] = restore.plan(site, backup, backups(directory), "test", None)["fresh"]
+    found["scaled stage"] = refusal(lambda: restore.stage(site, backup, directory, "scaled", planned))
+    scale_in(site, "800")
+    found["scaled swap"] = refusal(lambda: restore.swap(site, "scaled", planned))
+    restore.undo(site)
     restore.stage(site, backup, directory, "late", planned)
     add_to(site)
+    found["fresh with an item more"] = restore.plan(site, backup, backups(directory), "test", None)["fresh"]
     found["late stage"] = refusal(lambda: restore.stage(site, backup, directory, "late", planned))
     found["late swap"] = refusal(lambda: restore.swap(site, "late", planned))
     found["copy of the late"] = (site.data / "restore-late").exists()
@@ -336,6 +343,15 @@ def written_meanwhile(site: Site, directory: Path, backup: Backup) -> dict[str, 
     found["settled half"] = refusal(lambda: restore.settle(site))
     restore.undo(site)
     return found
+
+
+def scale_in(site: Site, uid: str) -> None:
+    """Keep one more scale in a site that is closed, as a reader lets Plone do."""
+    database = DB(FileStorage(str(site.database), blob_dir=str(site.blobs)))
+    with database.transaction() as connection:
+        annotations = connection.root()["item-1"]
+        annotations["plone.scale"] = {**annotations.get("plone.scale", {}), uid: "small"}
+    database.close()
 
 
 def add_to(site: Site) -> None:

@@ -6,6 +6,7 @@ Prints one JSON object: after each step which databases there are, with their la
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from plone.scale.storage import ScalesDict
 from ZODB.DB import DB
 from ZODB.FileStorage import FileStorage
 
@@ -42,6 +44,12 @@ def write(database: DB, what: str) -> None:
         connection.root()["what"] = what
 
 
+def scale(database: DB) -> None:
+    """Keep a scale, as Plone does for a reader."""
+    with database.transaction() as connection:
+        connection.root()["scales"]["image-400"] = {"uid": "image-400"}
+
+
 def said(data: Path) -> str:
     """Return what was written last."""
     with zodb.opened(data / DATA_FS) as storage, zodb.connected(storage) as connection:
@@ -57,6 +65,31 @@ def refusal(work: Callable[[], object]) -> str | None:
     except Refused as error:
         return str(error).partition(":")[0]
     return None
+
+
+def left(*writes: Callable[[DB], None], marked: bool = True) -> list[Any]:
+    """Let a new version be written, and leave it twice; return what that answered, and what is there then.
+
+    `marked`: whether the release that migrated it notes with which transaction it began.
+    """
+    volume = Path(tempfile.mkdtemp())
+    old = opened(volume)
+    with old.transaction() as connection:
+        connection.root()["scales"] = ScalesDict()
+    write(old, "first")
+    old.close()
+    new = volume / upgrade.VERSIONS / "6.1"
+    for part in (Path(DATA_FS).parts[0], BLOBS):
+        shutil.copytree(volume / part, new / part)
+    if marked:
+        upgrade.note_migrated(new)
+    served = opened(new)
+    for each in writes:
+        each(served)
+    served.close()
+    answers = [upgrade.leave(volume, "6.1", "run-1") for _ in range(2)]
+    files = sorted(volume.rglob("Data.fs"))
+    return [*answers, {str(path.parent.parent.relative_to(volume)): said(path.parent.parent) for path in files}]
 
 
 def main() -> dict[str, Any]:
@@ -77,6 +110,8 @@ def main() -> dict[str, Any]:
 
     old = opened(volume)
     claim(volume, "6.0")
+    with old.transaction() as connection:
+        connection.root()["scales"] = ScalesDict()
     write(old, "first")
     # What the image's label says is not what it has: its database is neither the one that serves nor one to remove.
     found["other label"] = refusal(lambda: staged("1.2", "run-0"))
@@ -87,7 +122,10 @@ def main() -> dict[str, Any]:
     transaction = staged("6.0", "run-2")
     write(old, "second")
     found["written meanwhile"] = refusal(lambda: upgrade.enter(volume, "6.0", "6.1", "run-2", transaction))
-    upgrade.enter(volume, "6.0", "6.1", "run-3", staged("6.0", "run-3"))
+    transaction = staged("6.0", "run-3")
+    scale(old)
+    upgrade.enter(volume, "6.0", "6.1", "run-3", transaction)
+    found["after a scale"] = refusal(lambda: upgrade.unwritten(volume, "6.0", transaction))
     (volume / upgrade.VERSIONS / "1.2").mkdir()
     found["stage while the first is open"] = refusal(lambda: staged("1.2", "run-0", plone="1.2", of="6.0"))
     (volume / upgrade.VERSIONS / "1.2").rmdir()
@@ -105,6 +143,10 @@ def main() -> dict[str, Any]:
     upgrade.confirm(volume, "6.1", "6.2")
     new.close()
     found["second"] = there()
+    found["leaving"] = {
+        "nothing": left(), "scale": left(scale), "written": left(scale, lambda database: write(database, "by a read")),
+        "earlier release": left(lambda database: write(database, "by a read"), marked=False),
+    }  # fmt: skip
     found["versions"] = {each: refusal(partial(claim, place(volume, each), each)) for each in VERSIONS}
     return found
 

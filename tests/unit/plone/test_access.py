@@ -34,5 +34,11 @@ def test_what_is_no_id_is_not_logged(caplog, given):
     assert said.endswith(" ms -")
 
 
+@pytest.mark.parametrize("path", ["/Plone/passwordreset/planted", "/Plone/PasswordReset/planted/x"])
+def test_the_token_of_a_password_reset_is_not_logged(caplog, path):
+    (said,) = line(caplog, PATH_INFO=path)
+    assert path.replace("planted", "-") in said
+
+
 def test_the_health_check_is_not_logged(caplog):
     assert line(caplog, PATH_INFO="/ok") == []

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from eduhub_plone.backup.pages import answers, asked, chosen, told
+from eduhub_plone.backup.pages import MOST, answers, asked, chosen, mixed, told
 
 
 def test_of_each_type_the_first_items_are_chosen_the_shallow_ones_first() -> None:
@@ -16,6 +16,12 @@ def test_of_each_type_the_first_items_are_chosen_the_shallow_ones_first() -> Non
     items = [("Event", "/P/e"), ("Document", "/P/a/a"), *(("Document", f"/P/{name}") for name in "dcbz")]
     assert chosen(items) == ["/P/b", "/P/c", "/P/d", "/P/e"]
     assert chosen(reversed(items)) == chosen(items)
+
+
+def test_a_large_site_leaves_out_no_other() -> None:
+    large, small = [f"/P/{number}" for number in range(2 * MOST)], ["/departments/physics", "/departments/physics/a"]
+    assert set(small) < set(mixed([large, small])[:MOST])
+    assert mixed([large]) == large
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from eduhub_plone.backup.repository import (
     chosen,
     clean,
     of_version,
+    paused,
     refuse_later,
     remove,
     superfluous,
@@ -142,6 +143,28 @@ def test_old_backups_go_but_for_the_newest_that_are_proven(tmp_path: Path) -> No
     assert not list(tmp_path.glob(".unfinished*"))
 
 
+@pytest.mark.parametrize("ahead", [11, 35, 400, 9000])
+@pytest.mark.parametrize("keep", [1, 14])
+def test_a_clock_that_is_ahead_for_one_backup_makes_none_of_the_others_old(
+    tmp_path: Path, keep: int, ahead: int
+) -> None:
+    made(tmp_path, *range(1, 30))
+    made(tmp_path, -ahead)
+    found = backups(tmp_path)
+    assert superfluous(found, keep=keep, days=30, now=NOW + timedelta(days=ahead)) == []
+    assert (paused(found, 30) is None) == (ahead == 11)
+
+
+def test_after_a_pause_the_second_backup_removes_what_is_old(tmp_path: Path) -> None:
+    old, last = made(tmp_path, 100, 90)
+    made(tmp_path, 1)
+    assert superfluous(backups(tmp_path), keep=1, days=30, now=NOW) == []
+    assert f"the backup before it, {last}, is older than 30 days" in (paused(backups(tmp_path), 30) or "")
+    made(tmp_path, 0)
+    assert [each.id for each in superfluous(backups(tmp_path), keep=1, days=30, now=NOW)] == [old, last]
+    assert [paused(backups(tmp_path)[:count], 30) for count in (0, 1)] == [None, None]
+
+
 @pytest.mark.parametrize("part", ["2027-01-01-00-00-00.fsz", "2027-01-01-00-00-00.deltafsz"])
 def test_a_time_that_is_yet_to_come_is_refused_with_all_that_would_have_to_go(tmp_path: Path, part: str) -> None:
     """Behind a clock that was ahead, repozo goes on from what is ahead of all that comes."""
@@ -174,13 +197,28 @@ def test_a_part_of_the_database_goes_with_the_last_backup_that_needs_it(tmp_path
     (old,) = made(tmp_path, 50)
     shared = "2026-10-09-12-00-00.fsz"
     made(tmp_path, 40, 1, parts=(shared,))
-    (tmp_path / "database" / "2030-01-01-00-00-00.fsz").touch()  # of a run that was killed: the next goes on from it
+    for name in ("2030-01-01-00-00-00.fsz", "tmp.tmp", "lost+found"):  # of runs that were killed, and another's
+        (tmp_path / "database" / name).touch()
     remove(tmp_path, [each for each in backups(tmp_path) if each.id <= "20261120T000000Z"])
     names = {path.name for path in (tmp_path / "database").iterdir()}
     assert (old[:8], shared in names) == ("20261010", True)
-    assert sorted(name for name in names if name.endswith(".fsz")) == [
-        shared, "2026-11-28-12-00-00.fsz", "2030-01-01-00-00-00.fsz",
+    assert sorted(name for name in names if not name.endswith(".index")) == [
+        shared, "2026-11-28-12-00-00.fsz", "lost+found",
     ]  # fmt: skip
+
+
+def test_the_parts_of_a_backup_that_was_removed_by_hand_go_with_the_next(tmp_path: Path) -> None:
+    old, _ = made(tmp_path, 50, 0)
+    shutil.rmtree(tmp_path / old)
+    remove(tmp_path, [])
+    assert [path.stem for path in (tmp_path / "database").iterdir()] == ["2026-11-29-12-00-00"] * 2
+
+
+def test_parts_stay_where_all_backups_are_moved_away(tmp_path: Path) -> None:
+    (only,) = made(tmp_path, 0)
+    (tmp_path / only).rename(tmp_path / "aside")
+    remove(tmp_path, [])
+    assert len(list((tmp_path / "database").iterdir())) == 2
 
 
 def test_nothing_of_the_database_goes_while_a_manifest_cannot_be_read(tmp_path: Path) -> None:

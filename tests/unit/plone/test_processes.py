@@ -31,8 +31,8 @@ def note(number, what):
     with (folder / "notes").open("a") as notes:
         notes.write(f"{number} {what} {processes.os.getpid()}\\n")
 def live(number):
-    note(number, "begins")
     try:
+        note(number, "begins")  # the signal may come right after it
         while True:
             time.sleep(60)
     finally:
@@ -44,6 +44,9 @@ def database(ready):
     live(0)
 these = processes.Processes(count, database)
 these.divide()
+if sys.argv[7]:
+    threading.Thread(target=time.sleep, args=(60,), name=sys.argv[7], daemon=True).start()
+these.tell_threads()
 if these.number == 1:
     time.sleep(0.3)  # the others must not come meanwhile
     if ends == "1":
@@ -52,7 +55,7 @@ if these.number == 1:
     these.ready()
 live(these.number)
 """
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 SOURCE = Path(processes.__file__).parents[1]
 
 
@@ -61,10 +64,10 @@ class Parent:
 
     def __init__(
         self, folder: Path, count: int = 3, ends: str = "", shortest_life: float = 0, stop_seconds: int = 15,
-        thread: str = "",
+        thread: str = "", opened: str = "",
     ) -> None:  # fmt: skip
         self.folder = folder
-        given = (folder, count, ends, shortest_life, stop_seconds, thread)
+        given = (folder, count, ends, shortest_life, stop_seconds, thread, opened)
         words = [sys.executable, "-c", PROGRAM, *(str(each) for each in given)]
         path = {**os.environ, "PYTHONPATH": str(SOURCE)}
         self.process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=path)
@@ -77,7 +80,7 @@ class Parent:
         return [f"{number} {what}" for number, what, _ in self.notes()]
 
     def until(self, done: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while not done():
             assert time.monotonic() < deadline, self.notes()
             time.sleep(0.01)
@@ -87,7 +90,7 @@ class Parent:
         return int([pid for each, what, pid in self.notes() if (each, what) == (str(number), "begins")][-1])
 
     def ended(self) -> tuple[int, str]:
-        _, said = self.process.communicate(timeout=PATIENCE_SECONDS)
+        _, said = self.process.communicate(timeout=TIMEOUT_SECONDS)
         return self.process.returncode, said
 
 
@@ -180,6 +183,20 @@ def test_a_thread_that_began_before_the_fork_is_named(begin: Callable[..., Paren
     parent.until(lambda: running(parent, 4))
     parent.process.terminate()
     assert "(queue) are in none of its processes" in parent.ended()[1]
+
+
+@pytest.mark.parametrize(
+    ("opened", "count", "told"),
+    [("mails", 3, True), ("mails", 1, False), ("/data/client/zeo.sock zeo client networking thread", 3, False)],
+)
+def test_a_thread_that_each_process_begins_is_named_once(
+    begin: Callable[..., Parent], opened: str, count: int, told: bool
+) -> None:
+    parent = begin(opened=opened, count=count)
+    parent.until(lambda: running(parent, count + 1))
+    parent.process.terminate()
+    words = f"when the database was opened ({opened}) run in each of the {count} processes"
+    assert parent.ended()[1].count(words) == int(told)
 
 
 @pytest.mark.parametrize(("ends", "name"), [("0", "The process of the database"), ("1", "Process 1 of Plone")])

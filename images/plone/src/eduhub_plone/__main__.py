@@ -15,7 +15,7 @@ from typing import NoReturn
 from .backup.files import BLOBS, DATA_FS, ZEO_SOCKET
 from .instance import DATA, lay_out
 from .place import claim, place, plone_version, refuse_missing, refuse_other_version
-from .processes import FIRST, Processes, caches_in_memory, listens, serve_database
+from .processes import FIRST, NUMBER, Processes, caches_in_memory, listens, serve_database
 from .settings import Refused, Settings, read
 from .turn import end_pack, free, hold_turn, wait_for_turn
 
@@ -68,9 +68,11 @@ def run(command: str, environ: dict[str, str]) -> int:
         turn(settings, data)
         if settings.processes > 1:
             processes.divide()
+        os.environ[NUMBER] = str(processes.number)
 
     with caches_in_memory() if settings.processes > 1 else nullcontext():
         application = zope.start(str(conf), before_the_database)
+    processes.tell_threads()
     number = processes.number
     if number == FIRST:
         claimed(settings, data)

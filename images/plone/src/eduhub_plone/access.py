@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import quote
 
+# Its token, in the link of a mail, is valid for a week.
+PASSWORD_RESET = re.compile(r"(/passwordreset/)[^/]+", re.IGNORECASE)
 # As the edge gives it, and takes it from a trusted proxy.
 REQUEST_ID = re.compile(r"[A-Za-z0-9._=+/-]{8,128}")
 log = logging.getLogger("access")
 
 
 class AccessLog:
-    """WSGI middleware: one line a request, without the query, which may carry a token. /ok is left out.
+    """WSGI middleware: one line a request, without query and password reset, which may hold tokens. /ok is left out.
 
     Its last word is the request's id, by which the edge and the bridge log the same request; `-` without one.
     """
@@ -38,8 +40,13 @@ class AccessLog:
             return self.application(environ, note)
         finally:
             spent = (time.perf_counter() - begun) * 1000
-            words = (environ["REMOTE_ADDR"], environ["REQUEST_METHOD"], quote(path, safe="/@+:"), statuses[-1], spent)
+            words = (environ["REMOTE_ADDR"], environ["REQUEST_METHOD"], shown(path), statuses[-1], spent)
             log.info("%s %s %s %s %.0f ms %s", *words, request_id(environ))
+
+
+def shown(path: str) -> str:
+    """Return a path as the log has it."""
+    return quote(PASSWORD_RESET.sub(r"\1-", path), safe="/@+:")
 
 
 def request_id(environ: dict[str, Any]) -> str:

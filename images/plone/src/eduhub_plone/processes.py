@@ -26,6 +26,10 @@ DATABASE = 0
 SHORTEST_LIFE_SECONDS = 30.0
 # Processes finish what they have begun, for 8 seconds.
 STOP_SECONDS = 15
+# ZEO's own thread in each process.
+ZEO_THREAD = "zeo client networking thread"
+# Which process of Plone this is, from 1 on, for an add-on that is to do something once.
+NUMBER = "EDUHUB_PROCESS"
 log = logging.getLogger("plone")
 
 
@@ -49,7 +53,7 @@ class Processes:
         """Return in each process of Plone, with its `number` from 1 on. The parent ends by SystemExit."""
         for chatty in ("ZEO", "ZODB.blob"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
-        if started := [each.name for each in threading.enumerate()[1:]]:
+        if started := own_threads():
             words = "Threads that began while Plone was loaded (%s) are in none of its processes; who needs them "
             log.warning(words + "runs one process (PROCESSES=1).", ", ".join(started))
         # What was loaded until now lives as long as the processes: a collector that walks through it would copy it.
@@ -62,6 +66,13 @@ class Processes:
                 self._take_up()
                 return
         self._watch()
+
+    def tell_threads(self) -> None:
+        """Log once which threads began when this process opened the database: each process has its own."""
+        if self.count > 1 and self.number == FIRST and (started := own_threads()):
+            words = "Threads that began when the database was opened (%s) run in each of the %d processes, so what "
+            words += "they do may be done as often; who needs it once runs one process (PROCESSES=1)."
+            log.warning(words, ", ".join(started), self.count)
 
     def ready(self) -> None:
         """Let the processes come that wait for this one; there are none where it was started anew."""
@@ -142,6 +153,12 @@ class Processes:
             if number != DATABASE:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+
+
+def own_threads() -> list[str]:
+    """Return the names of threads of this process that are neither its first one nor ZEO's."""
+    others = (each for each in threading.enumerate() if each is not threading.main_thread())
+    return [each.name for each in others if not each.name.endswith(ZEO_THREAD)]
 
 
 def named(number: int) -> str:

@@ -19,10 +19,10 @@ from Products.PluggableAuthService.interfaces.authservice import IPluggableAuthS
 from Testing.makerequest import makerequest
 from zope.component.hooks import setSite
 
+from .administrator import ADMIN, ensure_admin
 from .sample import ensure_sample
 from .settings import Refused, Site, told_to_factory
 
-ADMIN = "admin"
 log = logging.getLogger("plone")
 
 
@@ -30,7 +30,7 @@ def prepare(password: str, site: Site | None) -> None:
     """Bring the database to what is asked for. Writes nothing when nothing is missing."""
     app = makerequest(Zope2.app())
     try:
-        if once(lambda: ensure_admin(app, password)):
+        if once(lambda: ensure_admin(app, password, IPluggableAuthService.providedBy(app.acl_users))):
             log.info("The password of %s was set from its file.", ADMIN)
         if site:
             if site.delete_existing and site.id in app.objectIds():
@@ -73,28 +73,6 @@ def enter(site: Any) -> Any:
     """Return the site, made the current one."""
     setSite(site)
     return site
-
-
-def ensure_admin(app: Any, password: str) -> bool:
-    """Give the administrator this password; return False if it is the one already."""
-    folder = app.acl_users
-    if not IPluggableAuthService.providedBy(folder):  # a database without a Plone site yet
-        user = folder.getUser(ADMIN)
-        if user is None:
-            folder._doAddUser(ADMIN, password, ["Manager"], [])
-        elif not user.authenticate(password, app.REQUEST):
-            folder._doChangeUser(ADMIN, password, user.getRoles(), user.getDomains())
-        else:
-            return False
-        return True
-    if ADMIN not in folder.users.listUserIds():
-        folder.users.addUser(ADMIN, ADMIN, password)
-        folder.roles.assignRoleToPrincipal("Manager", ADMIN)
-    elif folder.users.authenticateCredentials({"login": ADMIN, "password": password}) is None:
-        folder.users.updateUserPassword(ADMIN, password)
-    else:
-        return False
-    return True
 
 
 def ensure_site(app: Any, site: Site) -> bool:

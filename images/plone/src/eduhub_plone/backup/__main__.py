@@ -25,7 +25,7 @@ from .make import Site, Timer, make, usable
 from .pack import pack, told
 from .pages import rendered
 from .prove import prove, restored
-from .repository import FETCHED, SCRATCH, Backup, backups, chosen, of_version, remove, superfluous
+from .repository import FETCHED, SCRATCH, Backup, backups, chosen, of_version, paused, remove, superfluous
 
 VOLUME = Path("/data")
 DATA = place(VOLUME, plone_version())
@@ -36,7 +36,7 @@ UPGRADE = {
     "upgrade-migrate": "bring it to this image's version of Plone",
     "upgrade-enter": "make it the database of this version",
     "upgrade-check": "say whether the database of before was written since",
-    "upgrade-leave": "remove it",
+    "upgrade-leave": "remove it, or put it aside where it was written",
     "upgrade-confirm": "let no Plone open the database of before",
 }
 # The steps of a restore in place of the site's data.
@@ -111,11 +111,19 @@ def made(options: argparse.Namespace) -> dict[str, Any]:
     restore.refuse_interrupted(site)
     about = {"stack": options.stack, "image": options.image}
     about |= {"python": platform.python_version(), "plone": plone_version()}
-    backup = prove(make(site, DIRECTORY, about, options.full, options.full_days), DIRECTORY, by_maker=True)
+    gone: list[Backup] = []
+
+    def thin() -> list[Backup]:
+        found = superfluous(backups(DIRECTORY), options.keep, options.days, datetime.now(timezone.utc))
+        remove(DIRECTORY, found)
+        gone.extend(found)
+        return found
+
+    made_now = make(site, DIRECTORY, about, options.full, options.full_days, thin)
+    backup = prove(made_now, DIRECTORY, by_maker=True)
     raise_damaged(backup)
+    thin()
     found = backups(DIRECTORY)
-    gone = superfluous(found, options.keep, options.days, datetime.now(timezone.utc))
-    remove(DIRECTORY, gone)
     document = backup.document()
     seconds = sum(document["seconds"].values())
     kind = "everything" if document["full"] else "what was new"
@@ -126,6 +134,8 @@ def made(options: argparse.Namespace) -> dict[str, Any]:
     )
     message += f" {document['note']}" if document["note"] else ""
     message += f" {len(gone)} older ones were removed." if gone else ""
+    if (pause := paused(found, options.days)) and len(found) > max(options.keep, 1):
+        message += f" {pause}"
     return {"code": "backup_proven", "message": message, "backup": document, "removed": [each.id for each in gone]}
 
 
@@ -174,17 +184,22 @@ def stepped(options: argparse.Namespace) -> dict[str, Any]:
     elif options.command == "swap":
         restore.swap(site, options.run, options.transaction)
     elif options.command == "undo":
-        kept = restore.undo(site)
+        kept = in_volume(restore.undo(site))
     elif options.command == "settle":
-        before = restore.settle(site)
+        before = in_volume(restore.settle(site))
     message = f"The step {options.command} of the restore was taken."
     return {"code": "restore_stepped", "message": message, "before": before, "interrupted": run, "written": written,
             "kept": kept}  # fmt: skip
 
 
+def in_volume(name: str | None) -> str | None:
+    """Return the path below the volume of what is in the database's directory, which may be that of a version."""
+    return name and str((DATA / name).relative_to(VOLUME))
+
+
 def upgraded(options: argparse.Namespace) -> dict[str, Any]:
     """Take one step of an upgrade to this image's version of Plone."""
-    version, migration = plone_version() or "", None
+    version, migration, kept = plone_version() or "", None, None
     if options.command == "upgrade-stage":
         backup = chosen(backups(DIRECTORY), options.at)
         upgrade.stage(VOLUME, options.serves, backup, DIRECTORY, options.run)
@@ -197,9 +212,9 @@ def upgraded(options: argparse.Namespace) -> dict[str, Any]:
     elif options.command == "upgrade-confirm":
         upgrade.confirm(VOLUME, options.serves, version)
     else:
-        upgrade.leave(VOLUME, options.version)
+        kept = upgrade.leave(VOLUME, options.version, options.run)
     message = f"The step {options.command} was taken."
-    return {"code": "plone_upgrade_stepped", "message": message, "migration": migration}
+    return {"code": "plone_upgrade_stepped", "message": message, "migration": migration, "kept": kept}
 
 
 def raise_damaged(backup: Backup) -> None:
@@ -220,7 +235,8 @@ def listed(_: argparse.Namespace) -> dict[str, Any]:
     """List the backups, newest first."""
     found = [each.document() for each in reversed(backups(DIRECTORY))]
     rows = [row(each) for each in found]
-    message = "\n".join(["Backups of this site, newest first:", *rows]) if rows else "There is no backup of this site."
+    lines = ["Backups of this site, newest first, by times in UTC:", *rows]
+    message = "\n".join(lines) if rows else "There is no backup of this site."
     return {"code": "backups_listed", "message": message, "backups": found}
 
 

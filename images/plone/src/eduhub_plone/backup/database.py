@@ -21,6 +21,8 @@ from ZODB.serialize import referencesf
 from ZODB.TimeStamp import TimeStamp
 from ZODB.utils import oid_repr, p64, u64
 
+from .sites import sites_in
+
 # A Data.fs begins with one of these; each transaction with its id, its length without the last 8 bytes, and its status.
 MAGIC, HEADER, UNFINISHED = b"FS21", struct.Struct(">8sQc"), b"c"
 # Objects that stay in memory while all are loaded.
@@ -155,15 +157,12 @@ def sites(storage: FileStorage) -> dict[str, str]:
 
 
 def _sites(application: Any, found: Contents) -> None:
-    for each in getattr(application, "_objects", ()):
-        if each.get("meta_type") != "Plone Site":
-            continue
-        site = application._getOb(each["id"])
+    for path, site in sites_in(application):
         site._p_activate()
-        found.sites[each["id"]] = str(site.__dict__.get("_plone.uuid") or "")
+        found.sites[path] = str(site.__dict__.get("_plone.uuid") or "")
         catalog = site._getOb("portal_catalog", None)
         if catalog is not None:
-            found.items[each["id"]] = len(catalog._catalog.uids)
+            found.items[path] = len(catalog._catalog.uids)
 
 
 def unreadable(storage: FileStorage) -> dict[str, str]:

@@ -20,6 +20,8 @@ ZEO_SOCKET = "client/zeo.sock"
 LAYOUT = ".layout"
 # Of the bytes that a command needs, this many more must be free: directories, indexes, what the site writes meanwhile.
 SPARE_BYTES = 64 << 20
+# What stat counts as a block.
+BLOCK = 512
 
 
 def digest(stream: BinaryIO, most: int | None = None) -> tuple[str, int]:
@@ -61,14 +63,23 @@ def linked(source: Path, target: Path, names: Iterable[str]) -> None:
         os.link(source / name, target / name)
 
 
-def need_space(folder: Path, needed: int, what: str) -> None:
-    """Raise RefusedError unless `needed` bytes and some more are free where `folder` is."""
-    free = shutil.disk_usage(folder).free
+def need_space(
+    folder: Path, needed: int, what: str, frees: Iterable[Path] = (), ending: str = "Nothing was changed."
+) -> None:
+    """Raise RefusedError unless `needed` bytes and some more are free where `folder` is, once `frees` are removed."""
+    free = shutil.disk_usage(folder).free + sum(map(taken, frees))
     if free < needed + SPARE_BYTES:
         raise RefusedError(
             "backup_space_short",
-            f"{what} needs {shown(needed + SPARE_BYTES)}, and {shown(free)} are free there. Nothing was changed.",
+            f"{what} needs {shown(needed + SPARE_BYTES)}, and {shown(free)} are free there. {ending}",
         )
+
+
+def taken(path: Path) -> int:
+    """Return how many bytes are free once a file or a directory is removed: a file with further names frees none."""
+    inside = (Path(place) / name for place, _, names in os.walk(path) for name in names)
+    found = [each.lstat() for each in (inside if path.is_dir() else [path])]
+    return sum(min(each.st_size, each.st_blocks * BLOCK) for each in found if each.st_nlink == 1)
 
 
 def shown(size: int) -> str:

@@ -24,10 +24,11 @@ from ZODB.scripts import repozo
 from . import database as zodb
 from .errors import BackupError, RefusedError
 from .files import BLOBS, DATA_FS, LAYOUT, blobs_in, digest, digest_of, linked, need_space, sync
-from .repository import ID_FORMAT, PART_FORMAT, UNFINISHED, Backup, backups, clean, refuse_later, write_manifest
+from .repository import ID_FORMAT, PART_FORMAT, UNFINISHED, Backup, backups, clean, prune, refuse_later, write_manifest
 
 SUMS = "blobs.sha256"
 ALL_TIME = "9999"
+UNCHANGED = "Nothing was changed."
 # The names under which Plone is told of a database that is not files.
 ELSEWHERE = ("ZEO_ADDRESS", "RELSTORAGE_DSN", "RELSTORAGE_DSN_FILE")
 
@@ -85,30 +86,83 @@ def usable(directory: Path) -> None:
         )
 
 
-def make(site: Site, directory: Path, about: Mapping[str, Any], full: bool, full_days: float) -> Backup:
-    """Make a backup and return it; BackupError leaves the backups that were there."""
+@dataclass(frozen=True)
+class Plan:
+    """What a backup begins with: those that were `found`, and the newest `sound` one, with which it shares blobs."""
+
+    found: Sequence[Backup]
+    full: bool
+    sound: Backup | None
+    bytes: int
+
+    @classmethod
+    def of(cls, site: Site, directory: Path, full: bool, due: datetime) -> Plan:
+        """Return the plan of a backup that is a full one where the newest full copy is from before `due`."""
+        found = [each for each in backups(directory) if each.manifest is not None]
+        full = full or not found or began(found) < due
+        sound = None if full else next((each for each in reversed(found) if each.state != "damaged"), None)
+        before = dict(blobs_in(sound.folder / "blobs")) if sound else {}
+        added = sum(size for name, size in blobs_in(site.blobs) if before.get(name) != size)
+        return cls(found, full, sound, 2 * site.database.stat().st_size + added)
+
+    def fit(self, directory: Path, removed: int = 0) -> None:
+        """Raise RefusedError unless there is room for it, by now without the `removed` backups."""
+        ending = f"{removed} that are no longer kept were removed, the site is untouched." if removed else UNCHANGED
+        need_space(directory, self.bytes, "The backup, with the copy that proves it,", ending=ending)
+
+
+def make(
+    site: Site, directory: Path, about: Mapping[str, Any], full: bool, full_days: float,
+    thin: Callable[[], Sequence[Backup]] = tuple,
+) -> Backup:  # fmt: skip
+    """Make a backup and return it; BackupError, and any other failure, leaves the backups that were there.
+
+    Where there is no room for it, `thin` first removes those that are no longer kept, and returns them.
+    """
     usable(directory)
     clean(directory)
     found = [each for each in backups(directory) if each.manifest is not None]
     foreign(found, about)
     now = datetime.now(timezone.utc)
     refuse_later(backups(directory), directory / "database", now)
-    full = full or not found or began(found) < now - timedelta(days=full_days)
-    sound = None if full else next((each for each in reversed(found) if each.state != "damaged"), None)
-    before = dict(blobs_in(sound.folder / "blobs")) if sound else {}
-    size = site.database.stat().st_size
-    added = sum(size for name, size in blobs_in(site.blobs) if before.get(name) != size)
-    need_space(directory, 2 * size + added, "The backup, with the copy that proves it,")
+    prune(directory)
+    due = now - timedelta(days=full_days)
+    plan = Plan.of(site, directory, full, due)
+    try:
+        plan.fit(directory)
+    except RefusedError:
+        gone = thin()
+        plan = Plan.of(site, directory, full, due)
+        plan.fit(directory, len(gone))
+    there = names(directory / "database")
+    try:
+        write(site, directory, about, plan, now)
+    except BaseException:
+        if not (directory / now.strftime(ID_FORMAT)).exists():
+            shutil.rmtree(directory / f"{UNFINISHED}{now.strftime(ID_FORMAT)}", ignore_errors=True)
+            for name in names(directory / "database") - there:
+                (directory / "database" / name).unlink()
+        raise
+    return next(each for each in backups(directory) if each.id == now.strftime(ID_FORMAT))
+
+
+def names(folder: Path) -> set[str]:
+    """Return the names in a directory; none where it is not there."""
+    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+
+
+def write(site: Site, directory: Path, about: Mapping[str, Any], plan: Plan, now: datetime) -> None:
+    """Write the backup of `now`, which is there whole or not at all."""
     unfinished = directory / f"{UNFINISHED}{now.strftime(ID_FORMAT)}"
     (unfinished / "blobs").mkdir(parents=True)
     timer = Timer()
     with timer.step("database"):
-        older = {file["name"] for each in found for file in each.whole()["database"]}
+        older = {file["name"] for each in plan.found for file in each.whole()["database"]}
         least = zodb.last_transaction(site.database, zodb.complete(site.database))
-        files = save_database(site.database, directory / "database", full)
+        files = save_database(site.database, directory / "database", plan.full)
         new = [each for each in files if each.name not in older]
     with timer.step("blobs"):
-        copied = save_blobs(site.blobs, unfinished, sound)
+        copied = save_blobs(site.blobs, unfinished, plan.sound)
     with timer.step("check"):
         fields = compared(site, files, least)
     manifest = {
@@ -116,17 +170,11 @@ def make(site: Site, directory: Path, about: Mapping[str, Any], full: bool, full
         "full": files == new and not copied["blob_files_linked"], **copied, "seconds": timer.seconds,
         "added": sum(each.stat().st_size for each in new) + copied["blob_bytes_copied"],
     }  # fmt: skip
-    try:
-        same_site(found, manifest)
-    except RefusedError:
-        for path in (path for each in new for path in each.parent.glob(f"{each.stem}.*")):
-            path.unlink()
-        raise
-    write_manifest(unfinished / "manifest.json", {**manifest, "note": note(found, manifest)})
+    same_site(plan.found, manifest)
+    write_manifest(unfinished / "manifest.json", {**manifest, "note": note(plan.found, manifest)})
     os.sync()
     unfinished.rename(directory / manifest["id"])
     sync(directory)
-    return next(each for each in backups(directory) if each.id == manifest["id"])
 
 
 def foreign(found: Sequence[Backup], about: Mapping[str, Any]) -> None:

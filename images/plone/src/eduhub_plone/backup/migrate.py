@@ -8,6 +8,7 @@ from typing import Any
 
 from ..place import plone_version
 from .errors import BackupError
+from .sites import sites_in
 
 MOST_TOLD = 200
 
@@ -15,16 +16,15 @@ MOST_TOLD = 200
 def migrate() -> dict[str, Any]:
     """Migrate every site of Zope's database, all in one transaction, and return what was done.
 
-    `seconds`; `sites`: of each its profile version before and after; `add_ons`: those that offer an upgrade of their
-    own; `version`: that of this image's Plone, whatever its label says. BackupError where a step raises, or the site is
-    not of this version after all of them.
+    `seconds`; `sites`: of each, by its path, its profile version before and after; `add_ons`: those that offer an
+    upgrade of their own; `version`: that of this image's Plone, whatever its label says. BackupError where a step
+    raises, or a site is not of this version after all of them.
     """
     # Imported late, as all of Plone: it takes seconds.
     import transaction  # noqa: PLC0415
     import Zope2  # noqa: PLC0415
     from AccessControl.SecurityManagement import newSecurityManager, noSecurityManager  # noqa: PLC0415
     from AccessControl.users import system  # noqa: PLC0415
-    from plone.base.interfaces import IPloneSiteRoot  # noqa: PLC0415
     from Testing.makerequest import makerequest  # noqa: PLC0415
     from zope.component.hooks import setSite  # noqa: PLC0415
 
@@ -32,9 +32,9 @@ def migrate() -> dict[str, Any]:
     app = makerequest(Zope2.app())
     try:
         newSecurityManager(None, system.__of__(app.acl_users))
-        for site in filter(IPloneSiteRoot.providedBy, app.objectValues()):
+        for path, site in sites_in(app):
             setSite(site)
-            done[site.getId()] = moved(site.portal_migration)
+            done[path] = moved(site.portal_migration)
             add_ons += offered(site)
         transaction.commit()
     except Exception as error:  # whatever a step or an add-on raises

@@ -9,10 +9,12 @@ import base64
 import hashlib
 import json
 import logging
+import secrets
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 from wsgiref.util import setup_testing_defaults
@@ -22,6 +24,7 @@ from ..settings import read
 from .errors import BackupError
 from .files import BLOBS, DATA_FS
 from .migrate import migrate
+from .sites import sites_in
 
 Application = Callable[..., Iterable[bytes]]
 # Of each type of content so many, and so many in all.
@@ -45,15 +48,18 @@ def rendered(scratch: Path, environ: Mapping[str, str], *, migrates: bool = Fals
     (data / DATA_FS).parent.mkdir(parents=True)
     (scratch / "Data.fs").rename(data / DATA_FS)
     (scratch / BLOBS).rename(data / BLOBS)
-    with served(data, environ) as (application, password):
+    with served(data, environ) as application:
         migration = migrate() if migrates else None
+        # The administrator's own may have been changed in Plone: the scratch copy gets one of this run.
+        password = secrets.token_urlsafe()
+        administrator(password)
         pages = {request: answer for path in sample() for request, answer in answers(application, path, password)}
     return {"pages": pages, "migration": migration}
 
 
 @contextmanager
-def served(data: Path, environ: Mapping[str, str]) -> Iterator[tuple[Application, str]]:
-    """Yield this image's Plone on the database in `data`, in this process, and its administrator's password.
+def served(data: Path, environ: Mapping[str, str]) -> Iterator[Application]:
+    """Yield this image's Plone on the database in `data`, in this process.
 
     BackupError where Plone does not start.
     """
@@ -69,29 +75,44 @@ def served(data: Path, environ: Mapping[str, str]) -> Iterator[tuple[Application
         why = f"Plone cannot be started on the restored backup: {type(error).__name__}: {error}."
         raise BackupError("plone_standby_failed", why) from error
     try:
-        yield application, Path(settings.password_file).read_text("utf-8").strip("\r\n")
+        yield application
     finally:
         logging.disable(logging.NOTSET)
         zope.stop()
 
 
+def administrator(password: str) -> None:
+    """Give the administrator of the open database this password."""
+    from .. import zope  # noqa: PLC0415
+
+    zope.prepare(password, None)
+
+
 def sample() -> list[str]:
-    """Return the paths of the sites, and of the first items of each type of content, by their order."""
+    """Return the paths of the sites, and of the first items of each type of content, by their order.
+
+    Of several sites in turn, so that a large one does not leave out the others.
+    """
     import Zope2  # noqa: PLC0415
-    from plone.base.interfaces import IPloneSiteRoot  # noqa: PLC0415
     from zope.component.hooks import setSite  # noqa: PLC0415
 
-    found: list[str] = []
+    found: list[list[str]] = []
     app = Zope2.app()
     try:
-        for site in filter(IPloneSiteRoot.providedBy, app.objectValues()):
+        for _, site in sites_in(app):
             setSite(site)
             brains = site.portal_catalog.getAllBrains()
-            found += ["/".join(site.getPhysicalPath()), *chosen((each.portal_type, each.getPath()) for each in brains)]
+            items = chosen((each.portal_type, each.getPath()) for each in brains)
+            found.append(["/".join(site.getPhysicalPath()), *items])
     finally:
         setSite(None)
         app._p_jar.close()
-    return list(dict.fromkeys(found))[:MOST]
+    return mixed(found)[:MOST]
+
+
+def mixed(lists: Sequence[Sequence[str]]) -> list[str]:
+    """Return all that is in lists, each once: first the first of each, then the second of each."""
+    return list(dict.fromkeys(each for row in zip_longest(*lists) for each in row if each is not None))
 
 
 def chosen(items: Iterable[tuple[str, str]]) -> list[str]:

@@ -157,6 +157,8 @@ def check_contents(path: Path, blobs: Path, manifest: Mapping[str, Any]) -> dict
         raise DamagedError(f"Backup {backup} lacks the blobs of {len(lost)} objects: {zodb.told(lost)}.")
     for name, value in {**found.counts, "last_transaction": found.last_transaction, "sites": found.sites}.items():
         expected = {**manifest["counts"], **manifest}[name]
+        if isinstance(value, dict):  # by site: a backup of an earlier release names none below a folder
+            value = {site: of for site, of in value.items() if site in expected or "/" not in site}  # noqa: PLW2901
         if value != expected:
             raise DamagedError(f"Backup {backup} restores {name} {value}, and the site had {expected}.")
     return wrong

@@ -27,6 +27,8 @@ ID = re.compile(r"\d{8}T\d{6}Z")
 ID_FORMAT = "%Y%m%dT%H%M%SZ"
 # How repozo names the files of a backup, but for their ends.
 PART = re.compile(r"\d{4}(-\d\d){5}")
+# A file that it had not written whole.
+HALF = "tmp.tmp"
 PART_FORMAT = "%Y-%m-%d-%H-%M-%S"
 UNFINISHED = ".unfinished-"
 SCRATCH = ".scratch"
@@ -187,12 +189,23 @@ def parsed(at: str) -> datetime:
 def superfluous(found: Sequence[Backup], keep: int, days: float, now: datetime) -> list[Backup]:
     """Return the backups that are no longer kept: older than `days`, and not among the newest `keep` that are proven.
 
-    A damaged one is kept no longer than `days`; of those that are only made, the newest stays.
+    A damaged one is kept no longer than `days`; of those that are only made, the newest stays. Their age counts up
+    to the backup before the newest: a clock that is ahead for the newest makes no other old.
     """
     proven = [each.id for each in found if each.state == "proven"]
     kept = {*proven[-max(keep, 1) :], *(each.id for each in found[-1:])}
-    old = now - timedelta(days=days)
+    old = min([now, *(each.time for each in found[-2:-1])]) - timedelta(days=days)
     return [each for each in found if each.id not in kept and each.time < old]
+
+
+def paused(found: Sequence[Backup], days: float) -> str | None:
+    """Return in words that no backup was made for `days` before the newest, by its time; None where one was."""
+    if len(found) < 2 or found[-1].time - found[-2].time <= timedelta(days=days):
+        return None
+    return (
+        f"By this host's clock the backup before it, {found[-2].id}, is older than {days:g} days: those that are no "
+        "longer kept go with the next one, should the clock be wrong."
+    )
 
 
 def remove(directory: Path, gone: Sequence[Backup]) -> None:
@@ -202,13 +215,17 @@ def remove(directory: Path, gone: Sequence[Backup]) -> None:
         shutil.rmtree(aside, ignore_errors=True)
         each.folder.rename(aside)  # so that half a backup is never taken for one
         shutil.rmtree(aside)
-    left = backups(directory)
-    if not gone or any(each.manifest is None for each in left):
-        return  # what an unreadable manifest needs is not known
-    needed = {Path(file["name"]).stem for each in left for file in each.whole()["database"]}
-    newest = max(needed, default="")
-    for path in (directory / "database").iterdir():
-        if path.stem not in needed and path.stem < newest:
+    prune(directory)
+
+
+def prune(directory: Path) -> None:
+    """Remove what of repozo's repository no backup needs: what only removed ones did, or a run left that failed."""
+    left, repository = backups(directory), directory / "database"
+    if not left or not repository.is_dir() or any(each.manifest is None for each in left):
+        return  # what an unreadable manifest needs, or a backup that is moved away for a time, is not known
+    needed = {stem for each in left for stem in each.stems()}
+    for path in repository.iterdir():
+        if path.name == HALF or (PART.fullmatch(path.stem) and path.stem not in needed):
             path.unlink()
 
 

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from zc.lockfile import LockError, LockFile
+from ZODB.FileStorage import FileStorage
 
 from . import database as zodb
+from . import scales
 from .errors import DamagedError, RefusedError
 from .files import BLOBS, DATA_FS, digest_of, need_space, sync, write_json
 from .make import SUMS, Site, identities, sums
@@ -57,9 +59,18 @@ def last(database: Path) -> str:
 
 
 def refuse_written(site: Site, transaction: str) -> None:
-    """Raise RefusedError where the site was written after `transaction`; an empty one is any."""
+    """Raise RefusedError where the site was written after `transaction`, but for scales; an empty one is any.
+
+    The database is opened only where its end is another: Plone may be stopped for this.
+    """
     now = last(site.database)
-    if transaction and now != transaction:
+    if not transaction or now == transaction:
+        return
+    try:
+        late = scales.written(site.database, transaction) is not None
+    except Exception:  # a damaged database; what it holds is not known
+        late = True
+    if late:
         raise RefusedError(
             "plone_written_meanwhile",
             f"Plone's data was written after it was compared with its backups (its last transaction is "
@@ -72,7 +83,8 @@ def plan(
 ) -> dict[str, Any]:
     """Return what a restore would do. Raises RefusedError where it must not be tried.
 
-    `fresh`: whether a proven backup holds the site as it is now. A backup of another site is one for `any_site`.
+    `fresh`: whether a proven backup holds the site as it is now, but for scales. A backup of another site is one for
+    `any_site`.
     """
     refuse_interrupted(site)
     if backup.state != "proven":
@@ -92,6 +104,7 @@ def plan(
     with zodb.opened(site.database) as storage:
         now = storage.lastTransaction().hex()
         here = zodb.sites(storage)
+        fresh = holds_all(storage, found)
     there = identities({"sites": here}) if here else set()
     if there and not identities(manifest) & there and not any_site:
         raise RefusedError(
@@ -99,9 +112,19 @@ def plan(
             f"Backup {backup.id} is of another site: it has none of those in this database. Nothing was changed.",
         )
     needed = manifest["size"] + manifest["blob_bytes"]
-    need_space(site.data, needed, "The restored copy, beside the data that stays,")
-    fresh = any(each.state == "proven" and each.whole()["last_transaction"] == now for each in found)
+    need_space(site.data, needed, "The restored copy, beside the data that stays,", replaced(site))
     return {"fresh": fresh, "now": zodb.when(bytes.fromhex(now)), "transaction": now, "bytes": needed}
+
+
+def holds_all(storage: FileStorage, found: Sequence[Backup]) -> bool:
+    """Return whether a proven backup holds all that a site has, but for scales, which Plone makes again.
+
+    Only the newest is compared: what was written since that one was written since each older one too.
+    """
+    now = str(storage.lastTransaction().hex())
+    proven = [str(each.whole()["last_transaction"]) for each in found if each.state == "proven"]
+    newest = max((each for each in proven if each <= now), default=None)
+    return newest is not None and (newest == now or scales.only_scales(storage, bytes.fromhex(newest)))
 
 
 def stage(site: Site, backup: Backup, directory: Path, run: str, transaction: str = "") -> None:
@@ -110,9 +133,14 @@ def stage(site: Site, backup: Backup, directory: Path, run: str, transaction: st
     RefusedError where the site was written after `transaction`.
     """
     refuse_written(site, transaction)
-    for path in (*site.data.glob(f"{STAGED}*"), *site.data.glob(f"{BEFORE}*")):
+    for path in replaced(site):
         shutil.rmtree(path)
     write_copy(backup, directory, site.data / f"{STAGED}{run}")
+
+
+def replaced(site: Site) -> list[Path]:
+    """Return what the next restore removes before it writes its copy: what restores left, killed ones too."""
+    return [*site.data.glob(f"{STAGED}*"), *site.data.glob(f"{BEFORE}*")]
 
 
 def write_copy(backup: Backup, directory: Path, target: Path) -> None:

@@ -1,8 +1,8 @@
 """Prepares the database of another version of Plone beside the one that is served, in steps that the pilot takes.
 
 `stage` writes a backup's data into the volume; `migrate` brings it to this image's version; `enter` makes it the
-database of that version, unless the served one was written meanwhile; `leave` removes it. The served one is untouched,
-until `confirm` notes in it that it is no longer.
+database of that version, unless the served one was written meanwhile; `leave` removes it, or puts it aside. The served
+one is untouched, until `confirm` notes in it that it is no longer.
 """
 
 from __future__ import annotations
@@ -15,16 +15,21 @@ from typing import Any
 
 from ..place import VERSIONS, claim, leave_for, place
 from ..turn import free
-from . import database as zodb
 from .errors import RefusedError
-from .files import BLOBS, DATA_FS, need_space, sync
+from .files import BLOBS, DATA_FS, need_space, sync, write_json
 from .make import Site
 from .migrate import migrate
 from .pages import served
-from .repository import Backup
-from .restore import closed, write_copy
+from .repository import Backup, read
+from .restore import closed, last, write_copy
+from .restore import free as untaken
+from .scales import written
 
 STAGED = "upgrade-"
+# What was written to a new version that did not stay.
+UNDONE = "undone-upgrade-"
+# In the directory of a migrated database: its last transaction, before any request.
+MIGRATED = "migrated.json"
 
 
 def stage(volume: Path, serves: str, backup: Backup, directory: Path, run: str) -> None:
@@ -37,16 +42,22 @@ def stage(volume: Path, serves: str, backup: Backup, directory: Path, run: str) 
     refuse_open(volume, serves)
     for path in volume.glob(f"{STAGED}*"):
         shutil.rmtree(path)
-    need_space(volume, manifest["size"] + manifest["blob_bytes"], "The copy that is upgraded")
-    for path in volume.glob(f"{VERSIONS}/*"):
-        if path.name != serves:
-            shutil.rmtree(path)
-    if place(volume, serves) != volume:  # the first database is not the one that is served: all but its lock and marks
-        shutil.rmtree(volume / BLOBS, ignore_errors=True)
-        for path in volume.glob(f"{DATA_FS}*"):
-            if path.suffix != ".lock":
-                path.unlink()
+    older = replaced(volume, serves)
+    need_space(volume, manifest["size"] + manifest["blob_bytes"], "The copy that is upgraded", older)
+    for path in older:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     write_copy(backup, directory, volume / f"{STAGED}{run}")
+
+
+def replaced(volume: Path, serves: str) -> list[Path]:
+    """Return what an upgrade removes before it writes its copy: every database but that of `serves`.
+
+    Where the first one is not the one that is served, all of that but its lock and marks.
+    """
+    first = place(volume, serves) != volume
+    parts = [path for path in (volume / BLOBS, *volume.glob(f"{DATA_FS}*")) if path.exists() and path.suffix != ".lock"]
+    others = [path for path in volume.glob(f"{VERSIONS}/*") if path.name != serves]
+    return [*others, *(parts if first else [])]
 
 
 def refuse_other_label(label: str, plone: str | None) -> None:
@@ -87,8 +98,14 @@ def upgrade(volume: Path, run: str, environ: Mapping[str, str], version: str | N
     with served(data, environ):
         done = migrate()
     claim(data, version)
+    note_migrated(data)
     os.sync()
     return done
+
+
+def note_migrated(data: Path) -> None:
+    """Note with which transaction a migrated database begins to be served."""
+    write_json(data / MIGRATED, {"last_transaction": last(Site(data).database)})
 
 
 def enter(volume: Path, serves: str, version: str, run: str, transaction: str) -> None:
@@ -101,10 +118,11 @@ def enter(volume: Path, serves: str, version: str, run: str, transaction: str) -
 
 
 def unwritten(volume: Path, serves: str, transaction: str) -> None:
-    """Raise RefusedError where the database of `serves` was written after `transaction`."""
-    with zodb.opened(Site(place(volume, serves)).database) as storage:
-        now = storage.lastTransaction().hex()
-    if now != transaction:
+    """Raise RefusedError where the database of `serves` was written after `transaction`, but for scales of images.
+
+    Reads go on, and those that make a scale write; the new version makes it again.
+    """
+    if now := written(Site(place(volume, serves)).database, transaction):
         raise RefusedError(
             "plone_written_meanwhile",
             f"Plone's database was written after the backup of which the new version has a copy (transaction {now} "
@@ -122,14 +140,31 @@ def confirm(volume: Path, origin: str, version: str) -> None:
         sync(data)
 
 
-def leave(volume: Path, version: str) -> None:
-    """Remove the database of `version`, which nobody has open, and copies that were not finished. Repeatable."""
-    data = place(volume, version)
+def leave(volume: Path, version: str, run: str = "") -> str | None:
+    """Remove the database of `version`, which no process has open, and copies that were not finished. Repeatable.
+
+    What was written to that database since it was migrated, as by a link that writes by GET, is put aside: return where
+    in the volume that of the upgrade `run` is, None where nothing was written.
+    """
+    data, undone = place(volume, version), volume / f"{UNDONE}{run}"
     if data != volume:
         closed(Site(data))
-        aside = volume / f"{STAGED}left"
-        shutil.rmtree(aside, ignore_errors=True)
+        aside = untaken(undone) if served_writes(data) else volume / f"{STAGED}left"
+        shutil.rmtree(volume / f"{STAGED}left", ignore_errors=True)
         data.rename(aside)
         sync(volume / VERSIONS)
+        sync(volume)
     for path in volume.glob(f"{STAGED}*"):
         shutil.rmtree(path)
+    return undone.name if undone.is_dir() else None
+
+
+def served_writes(data: Path) -> bool:
+    """Return whether a migrated database was written once it was served, or may have been."""
+    marker = read(data / MIGRATED, sealed=False)
+    if marker is None or not Site(data).database.exists():  # of an earlier release, or never finished
+        return False
+    try:
+        return written(Site(data).database, str(marker["last_transaction"])) is not None
+    except Exception:  # a damaged database or marker; what it holds is not known
+        return True

@@ -1,0 +1,170 @@
+"""Tells whether all that was written to a database since a transaction are scales of images.
+
+Plone makes a scale when a reader first asks for it, in a request that only reads, and keeps it below the annotation
+`plone.scale` of the item (plone.scale.storage). One that is lost is made again when it is asked for again. So are the
+empty settings of a portlet, which Plone keeps when it first shows the portlet.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from ZODB.FileStorage import FileStorage
+from ZODB.POSException import POSKeyError
+from ZODB.utils import p64, u64
+from zodbpickle.pickle import Unpickler
+
+from . import database as zodb
+
+SCALES, ANNOTATIONS = "plone.scale", "__annotations__"
+# Made when a portlet is first shown (plone.portlets.settings).
+PORTLET, SETTINGS = "plone.portlets.assignmentsettings", ("plone.portlets.settings", "PortletAssignmentSettings")
+SCALES_DICT, TREE = ("plone.scale.storage", "ScalesDict"), ("BTrees.OOBTree", "OOBTree")
+# Of a transaction that a pack has gone through: what was there before it may be gone.
+PACKED = "p"
+
+
+def written(database: Path, transaction: str) -> str | None:
+    """Return the last transaction of a database that was written after `transaction`, but for scales; None else."""
+    with zodb.opened(database) as storage:
+        now = str(storage.lastTransaction().hex())
+        return None if now == transaction or only_scales(storage, bytes.fromhex(transaction)) else now
+
+
+def only_scales(storage: FileStorage, since: bytes) -> bool:
+    """Return whether what differs from the content as of transaction `since` are scales; False where that is not known.
+
+    Objects that are new are not looked at: only one that was there can lead to them, and that one has changed then.
+    """
+    after = p64(u64(since) + 1)
+    transactions = iter(storage.iterator(since))
+    first = next(transactions, None)
+    if first is None or first.tid != since:
+        return False
+    changed: set[bytes] = set()
+    for transaction in transactions:
+        if transaction.status == PACKED:
+            return False
+        changed.update(record.oid for record in transaction)
+    return all(_keeps_content(storage, oid, after) for oid in changed)
+
+
+def _keeps_content(storage: FileStorage, oid: bytes, after: bytes) -> bool:
+    """Return whether an object differs by no more than scales from what it was before transaction `after`."""
+    then, now = _record(storage, oid, after), _record(storage, oid)
+    if then is None or now is None:
+        return then is None
+    try:
+        (kind, was), (kind_now, has) = _read(then), _read(now)
+        if kind != kind_now:
+            return False
+        if kind == TREE:
+            was, has = _without_scales(storage, was, after), _without_scales(storage, has)
+        elif isinstance(has, dict) and ANNOTATIONS in has and ANNOTATIONS not in was:
+            return _has_only_scales(storage, has.pop(ANNOTATIONS), after) and bool(was == has)
+        return bool(kind == SCALES_DICT or was == has)
+    except Exception:  # an unusual pickle may raise anything; what it holds is not known
+        return False
+
+
+def _has_only_scales(storage: FileStorage, oid: Any, after: bytes) -> bool:
+    """Return whether an object is a new tree of annotations with nothing but scales."""
+    now = _record(storage, oid) if isinstance(oid, bytes) and _record(storage, oid, after) is None else None
+    if now is None:
+        return False
+    kind, state = _read(now)
+    return kind == TREE and _without_scales(storage, state) == {}
+
+
+def _without_scales(storage: FileStorage, state: Any, before: bytes | None = None) -> Any:
+    """Return the state of a tree of annotations as a dictionary without scales; as it is where it has several buckets.
+
+    Nor with a portlet's settings that are empty.
+
+    One bucket is within the tree's own record, as ((((key, value, ...),),),).
+    """
+    if state is None:
+        return {}
+    try:
+        (((pairs,),),) = state
+    except ValueError:
+        return state
+    found = {pairs[at]: pairs[at + 1] for at in range(0, len(pairs), 2) if pairs[at] != SCALES}
+    if PORTLET in found and _empty(storage, found[PORTLET], before):
+        del found[PORTLET]
+    return found
+
+
+def _empty(storage: FileStorage, settings: Any, before: bytes | None) -> bool:
+    """Return whether settings of a portlet are as Plone makes them: one dictionary with nothing in it."""
+    if not isinstance(settings, _StandIn) or settings.of != SETTINGS:
+        return False
+    states = [each for each in settings.told if each != ()]
+    if len(states) != 1 or not isinstance(states[0], dict) or set(states[0]) != {"data"}:
+        return False
+    record = _record(storage, states[0]["data"], before)
+    return record is not None and bool(_read(record)[1] == {"data": {}})
+
+
+def _record(storage: FileStorage, oid: bytes, before: bytes | None = None) -> bytes | None:
+    """Return an object's record, as it was before a transaction if one is given; None where it was not there."""
+    try:
+        found = storage.loadBefore(oid, before) if before else storage.load(oid)
+    except POSKeyError:  # its creation was undone
+        return None
+    return found[0] if found else None
+
+
+def _read(record: bytes) -> tuple[tuple[str, str], Any]:
+    """Return the class of an object, by module and name, and its state. No class is imported."""
+    pickles = _Reader(BytesIO(record))
+    kind = pickles.load()
+    return (kind[0] if isinstance(kind, tuple) else kind).of, pickles.load()
+
+
+class _Reader(Unpickler):  # type: ignore[misc]
+    """Reads a record with stand-ins for all classes, and the id of an object where one is referred to."""
+
+    def find_class(self, module: str, name: str) -> type[_StandIn]:
+        return _stand_in(module, name)
+
+    def persistent_load(self, reference: Any) -> Any:
+        return reference[0] if isinstance(reference, tuple) else reference
+
+
+class _StandIn:
+    """An instance of any class, equal to one of the same class that was made and filled alike."""
+
+    of = ("", "")
+
+    def __new__(cls, *arguments: Any) -> _StandIn:
+        made = super().__new__(cls)
+        made.told = [arguments]
+        return made
+
+    told: list[Any]
+
+    def __setstate__(self, state: Any) -> None:
+        self.told.append(state)
+
+    append = __setstate__
+
+    def extend(self, items: Any) -> None:
+        self.told.extend(items)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.told.append((key, value))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _StandIn) and self.of == other.of and self.told == other.told
+
+    def __hash__(self) -> int:
+        return hash(self.of)
+
+
+@cache
+def _stand_in(module: str, name: str) -> type[_StandIn]:
+    return type(name, (_StandIn,), {"of": (module, name)})
