@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from eduhub_pilot.commands.prove import prove
+from eduhub_pilot.model.errors import PilotError
+from eduhub_pilot.model.outcome import Finding, Outcome
+from tests.typed import refusal
 from tests.unit.pilot.world import World
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -17,6 +21,27 @@ if TYPE_CHECKING:
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of a test need not survive a power cut, and waiting for the disk is most of its time."""
     monkeypatch.setattr("os.fsync", lambda _: None)
+
+
+@pytest.fixture(autouse=True)
+def _typable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each command that the pilot told to type next, in whatever a test let happen, is one that can be typed."""
+    told: set[tuple[str, ...]] = set()
+
+    def heard(kind: type, name: str) -> None:
+        made = getattr(kind, name)
+
+        def listening(self: Any, *words: Any, **options: Any) -> None:
+            made(self, *words, **options)
+            told.update(map(tuple, self.next))
+
+        monkeypatch.setattr(kind, name, listening)
+
+    heard(PilotError, "__init__")
+    heard(Finding, "__init__")
+    heard(Outcome, "__init__")
+    yield
+    assert [(words, why) for words in sorted(told) if (why := refusal(words))] == []
 
 
 @pytest.fixture

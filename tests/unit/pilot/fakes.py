@@ -88,6 +88,7 @@ class Haproxy:
     waiting: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SLOTS, 0))
     ended: int = 0  # requests that are over and not forgotten
     unanswered: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SLOTS, 0))
+    aborts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SLOTS, 0))  # of them, whose client gave up
     started: float = 0.0
 
     def start(self) -> None:
@@ -151,7 +152,7 @@ class Haproxy:
             f"{slot},slot,0,{self.sessions[slot]},{total},0,0,0,3,0,{counts['2xx']},0,0,{counts['5xx']},0,\n"
             f"{slot},wait,0,{self.waiting[slot]},0,0,0,0,0,0,0,0,0,0,0,\n"
             f"{slot},BACKEND,0,{self.sessions[slot]},{total},{self.faults[slot]},0,0,3,"
-            f"0,{counts['2xx']},0,0,{counts['5xx']},0,\n\n"
+            f"0,{counts['2xx']},0,0,{counts['5xx']},{self.aborts[slot]},\n\n"
         )
 
     def _session(self, slot: str, number: int) -> str:
@@ -258,7 +259,8 @@ class FakeEngine:
             self._refuse(f"conflict: unable to remove repository reference {name}: a container uses it")
         self.images.pop(name, None)
 
-    def container(self, name: str) -> Container | None:
+    def container(self, name: str, seconds: int = 10) -> Container | None:
+        assert seconds > 0
         self._asked()
         return self.containers.get(name)
 

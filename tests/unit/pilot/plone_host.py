@@ -34,25 +34,30 @@ class FakeEndpoint(Endpoint):
     held: list[bool] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)  # images of a Plone that answers its site with 500
     counted: list[Counts] = field(default_factory=lambda: [Counts()])  # the last one lasts
+    written_until: list[float] = field(default_factory=lambda: [0.0])  # when a request that writes ends
     knows: bool = True  # whether HAProxy has the map of writes
     refusals: list[str | None] = field(default_factory=lambda: [None])  # why writes were refused; the last one holds
 
-    def hold(self, wanted: bool, patience: float) -> None:
-        assert patience > 0
+    def hold(self, wanted: bool, timeout: float) -> None:
+        assert timeout > 0
         self.world._before("hold")
         self.held.append(wanted)
 
-    def refuse_writes(self, reason: str | None, patience: float) -> None:
-        assert patience > 0
+    def refuse_writes(self, reason: str | None, timeout: float) -> None:
+        assert timeout > 0
         self.world._before("refuse_writes")
         self.refusals.append(reason)
 
-    def refuses_writes(self, patience: float) -> bool:
-        assert patience > 0
+    def refuses_writes(self, timeout: float) -> bool:
+        assert timeout > 0
         return self.knows
 
-    def counts(self, patience: float) -> Counts:
-        assert patience > 0
+    def busy(self, timeout: float) -> bool:
+        assert timeout > 0
+        return bool(self.world.clock.passed < self.written_until[0])
+
+    def counts(self, timeout: float) -> Counts:
+        assert timeout > 0
         return self.counted.pop(0) if len(self.counted) > 1 else self.counted[0]
 
     def owner(self) -> Container | None:
@@ -85,7 +90,8 @@ def go(plone: FakeEndpoint, command: Any, **more: Any) -> Any:
         assert lock is None or lock.run != "run-9"
 
 
-MIGRATION = {"seconds": 2.1, "sites": {"Plone": ["6018", "6112"]}, "add_ons": ["collective.easyform"]}
+SITES = {"Plone": ["6018", "6112"], "departments/physics": ["6018", "6112"]}
+MIGRATION = {"seconds": 2.1, "sites": SITES, "add_ons": ["collective.easyform"]}
 PAGES = {"/Plone as JSON for admin": "200 application/json 3fa9c1 content 77aa01", "/Plone as HTML": "200 text/html"}
 BACKUP = {
     "id": "b2", "time": "2026-01-01T00:00:00Z", "state": "proven", "recovery_point": "", "seconds": {},
@@ -99,6 +105,7 @@ class Images:
     def __init__(self, plone: FakeEndpoint) -> None:
         self.plone, self.steps, self.fails, self.data = plone, [], {}, set()
         self.before, self.now = dict(PAGES), dict(PAGES)
+        self.kept: str | None = None  # where what was written to the new version is put aside
         self.version: str | None = "6.1.4"  # of the Plone that migrates, whatever the label says
 
     @classmethod
@@ -112,6 +119,8 @@ class Images:
 
     def works(self, command: tuple[str, ...]) -> Look:
         step, closed = command[3], self.plone.refusals[-1] is not None
+        if step == "list":
+            return Look(0, json.dumps({"code": "backups_listed", "exit": 0, "message": "", "backups": [BACKUP]}))
         self.steps.append(step)
         if step in self.fails:
             code = self.fails.pop(step)
@@ -127,7 +136,7 @@ class Images:
             "pages": {"code": "pages_rendered", "pages": self.before},
             "make": {"code": "backup_proven", "backup": BACKUP, "removed": []},
         }
-        answer = answers.get(step, {"code": "plone_upgrade_stepped"})
+        answer = answers.get(step, {"code": "plone_upgrade_stepped", "kept": self.kept})
         return Look(0, json.dumps({"exit": 0, "message": "", **answer}))
 
 

@@ -153,7 +153,7 @@ class World:
             return Answer(None, 0.0, "refused")
         container = self.engine.containers.get(self.name(slot))
         if not container or not container.runs:
-            return Answer(503, 0.0, "nobody")
+            return Answer(503, 0.0, "no_listener")
         answer = self.behaviour.get(slot, lambda _: Answer(200, 0.01))(path)
         if answer.trouble == "timeout":
             self.clock.sleep(seconds)
@@ -179,14 +179,18 @@ class World:
 
     def shift(self, run: str, rehearse: bool = False) -> Outcome:
         """Start it, and await what becomes of it: it waits for a confirmation then, or has ended."""
+        self.start_shift(run, rehearse)
+        self.watches()
+        return await_shift(self.host, run)
+
+    def start_shift(self, run: str, rehearse: bool = False) -> None:
+        """Start its container, whose pilot has no turn yet."""
         name = self.settings.container(SHIFT)
         if self.lives() and self.watching != run:
             raise RefusedError("engine_down", f"The container name {name} is already in use.")
         self.engine.containers[name] = Container(name, "running", "sha256:pilot")
         self.engine.lasting.discard(name)
         self.watching, self.rehearses = run, rehearse
-        self._watches()
-        return await_shift(self.host, run)
 
     def lives(self) -> bool:
         """Whether the shift's container runs, or the engine will start it again."""
@@ -197,9 +201,10 @@ class World:
         """Let the shift's container have its turn, started again by the engine if it was killed, until it waits."""
         if self.lives() and not self.engine.down:
             with suppress(PilotError):
-                self._watches()
+                self.watches()
 
-    def _watches(self) -> None:
+    def watches(self) -> None:
+        """Let the shift's pilot have its turn."""
         self.clock.park = self._waits
         try:
             shift(self.host, self.watching or "", self.rehearses)

@@ -81,7 +81,7 @@ ROOT = Path("/var/lib/eduhub")
 CONFIG = Path("/etc/eduhub")
 
 REFUSED = 2
-# The longest that a pilot keeps other pilots from the state of the host, draining excluded.
+# The longest that a pilot keeps other pilots from the state of the host, draining and starting excluded.
 GUARD_SECONDS = 90.0
 
 
@@ -133,8 +133,9 @@ def make_host(given: Mapping[str, Any] | None, run: str | None) -> Host:
         given = kept_settings(ROOT, run) if run else {}
     settings = parse_settings(given, ROOT, CONFIG)
     proxy = Proxy(settings.root / "run/edge/admin.sock", f"{settings.root}/edge")
-    # Undoing a run drains and stops its slot while it holds the guard; other pilots wait that long.
-    store = Store(settings.root, settings.shown, GUARD_SECONDS + settings.drain_seconds)
+    # Undoing a run drains and stops its slot while it holds the guard, and may start the live one; other pilots wait.
+    timeout = GUARD_SECONDS + settings.drain_seconds + settings.start_seconds
+    store = Store(settings.root, settings.shown, timeout)
     return Host(settings, store, proxy, DockerEngine(), ask, Clock())
 
 

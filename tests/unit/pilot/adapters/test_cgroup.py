@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from eduhub_pilot.adapters.cgroup import meter
+from eduhub_pilot.adapters.cgroup import memory, meter
 
 ID = "ab" * 32
 PLACES = {
@@ -41,3 +41,21 @@ def test_one_that_has_ended_is_an_error_and_no_number(tmp_path):
     file.unlink()
     with pytest.raises(OSError, match="No such file"):
         read()
+
+
+@pytest.mark.parametrize(
+    ("place", "text"),
+    [
+        (f"memory/docker/{ID}/memory.stat", "cache 9\nrss 1\ntotal_rss 4096\n"),
+        (f"system.slice/docker-{ID}.scope/memory.stat", "anon 4096\nfile 9\n"),
+    ],
+)
+def test_memory_is_what_the_end_of_a_container_frees(tmp_path, place, text):
+    file = tmp_path / place
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    assert memory(ID, tmp_path) == 4096
+    assert memory("cd" * 32, tmp_path) is None
+    assert memory("", tmp_path) is None
+    file.write_text("slab 1\n")
+    assert memory(ID, tmp_path) is None

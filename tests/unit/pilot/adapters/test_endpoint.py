@@ -58,6 +58,18 @@ def test_the_answers_of_plone_are_counted_by_its_endpoint(
     assert asked == ["show stat -1 6 -1"]
 
 
+IDLE = STATISTICS.replace("plone,plone,0,1", "plone,plone,0,0").replace("plone,wait,0,2", "plone,wait,0,0")
+
+
+@pytest.mark.parametrize(
+    ("row", "busy"),
+    [("plone,BACKEND,0,0", False), ("plone,BACKEND,0,3", True), ("plone,BACKEND,1,0", True)],
+)
+def test_plone_is_busy_with_what_may_write_and_not_with_what_only_reads(tmp_path: Path, row: str, busy: bool) -> None:
+    with told(tmp_path, IDLE.replace("plone,BACKEND,0,3", row).replace("waited", f"{READS}waited")):
+        assert endpoint(tmp_path).busy(30) is busy
+
+
 @contextmanager
 def told(run: Path, answer: str) -> Iterator[list[str]]:
     """Let HAProxy answer one command with `answer`; yield what it was asked."""

@@ -98,7 +98,7 @@ def test_an_address_that_refuses_is_told():
     assert ask(f"http://127.0.0.1:{port}", "/", 60).trouble == "refused"
 
 
-@pytest.mark.parametrize(("status", "trouble"), [(502, "closed"), (503, "nobody"), (504, "timeout"), (404, None)])
+@pytest.mark.parametrize(("status", "trouble"), [(502, "closed"), (503, "no_listener"), (504, "timeout"), (404, None)])
 def test_haproxys_own_errors_are_told_from_the_applications(status, trouble):
     assert replied(status, [], b"", 0).trouble == trouble
     assert replied(status, [("X-EduHub-Slot", "green")], b"", 0).trouble is None

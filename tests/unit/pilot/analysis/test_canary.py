@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eduhub_pilot.analysis.canary import Sample, Side, judge, misbehaves, row, side, wilson
-from eduhub_pilot.analysis.histogram import Histogram, parse_histogram, totals
+from eduhub_pilot.analysis.canary import Sample, Side, judge, misbehaves, row, side, slowed, wilson
+from eduhub_pilot.analysis.histogram import Histogram, alike, parse_histogram, summed, totals
 from eduhub_pilot.model.facts import Counts
 from eduhub_pilot.model.shift_plan import Limits
 
@@ -74,7 +74,7 @@ def test_two_equal_slots_never_fail(seed):
 
 def test_a_slot_that_is_slow_on_few_requests_is_not_judged():
     word, reason = judge(*slow(50, 99), LIMITS)
-    assert (word, "99 and 99, 100 each are needed" in reason) == ("inconclusive", True)
+    assert (word, "99 and 99 of one kind, 100 each are needed" in reason) == ("inconclusive", True)
 
 
 def test_milliseconds_are_no_slowness():
@@ -94,6 +94,51 @@ def test_without_histograms_a_mean_is_compared_once_it_is_of_this_window():
     assert judge(few, replace(GOOD, mean_seconds=0.1), LIMITS)[0] == "inconclusive"
 
 
+def series(**seconds: list[float]) -> Histogram:
+    """A bridge's requests by what a stored page did for them."""
+    return summed({frozenset({("cache", each)}): replace(histogram(took), seconds=sum(took))
+                   for each, took in seconds.items()})  # fmt: skip
+
+
+def test_two_slots_are_compared_in_the_same_mix():
+    """One asks Plone five times as often, and each kind of its requests takes as long as at the other."""
+    new, old = series(hit=[0.002] * 100, miss=[0.2] * 500), series(hit=[0.002] * 500, miss=[0.2] * 100)
+    mine, other = alike(new, old)
+    assert mine.buckets == other.buckets
+    assert mine.mean() == pytest.approx(other.mean())
+    assert 100 <= mine.count <= 600
+
+
+def test_what_only_one_side_has_is_not_compared():
+    mine, other = alike(series(hit=[0.002] * 100, none=[5.0] * 100), series(hit=[0.002] * 100, miss=[9.0] * 100))
+    assert (mine.count, other.count, mine.mean()) == (100, 100, other.mean())
+    assert [each.count for each in alike(series(hit=[1.0] * 9), series(miss=[1.0] * 9))] == [0, 0]
+
+
+def test_a_bridge_that_tells_no_stored_pages_is_not_compared_with_one_that_does():
+    new = replace(GOOD, requests=series(miss=[0.2] * 500))
+    untold = {frozenset({("route", "/plone")}): histogram([0.002] * 500)}
+    word, reason = judge(new, replace(GOOD, requests=summed(untold)), LIMITS)
+    assert (word, "0 and 0 of one kind" in reason) == ("inconclusive", True)
+
+
+def test_a_mean_shows_what_no_bucket_does():
+    new, old = (replace(GOOD, requests=series(miss=[each] * 200)) for each in (0.24, 0.12))
+    assert judge(new, old, LIMITS) == ("fail", "mean latency is 0.24 s (baseline 0.12 s)")
+
+
+def test_more_clients_that_download_slowly_than_before_make_no_slow_release():
+    new = replace(GOOD, requests=series(miss=[0.12] * 970 + [8.0] * 30), plone=series(miss=[0.1] * 1000))
+    old = replace(GOOD, requests=series(miss=[0.12] * 995 + [8.0] * 5), plone=series(miss=[0.1] * 1000))
+    assert slowed(new, old, LIMITS) is None
+    assert slowed(replace(new, requests=series(miss=[1.0] * 1000)), old, LIMITS) is not None
+
+
+def test_one_very_slow_answer_makes_no_slow_release():
+    new, old = (replace(GOOD, requests=series(miss=[0.12] * 199 + [last])) for last in (25.0, 0.12))
+    assert judge(new, old, LIMITS)[0] == "pass"
+
+
 # new, old, what is said of the new one (None: nothing)
 BESIDE = {
     "both as bad": (Side(100, 30), Side(100, 30), None),
@@ -103,6 +148,9 @@ BESIDE = {
     "much worse": (Side(200, 20), Side(1000, 0), "answered 20 of 200 requests with errors (5xx) (baseline 0 of 1000"),
     "ten in a row": (replace(GOOD, row=10), GOOD, "answered 10 requests in a row with errors"),
     "both in a row, as when Plone is down": (replace(GOOD, row=12), replace(GOOD, row=12), None),
+    "both in a row, and the new one first": (replace(GOOD, row=10), replace(GOOD, row=1), None),
+    "both bad, and the old one with too few answers yet": (Side(20, 20), Side(16, 16), None),
+    "bad beside few good answers": (Side(40, 35), Side(10, 0), "answered 35 of 40 requests with errors"),
     "connections that fail": (replace(GOOD, faults=5), GOOD, "failed 5 connections (baseline 0)"),
     "both fail connections": (replace(GOOD, faults=9), replace(GOOD, faults=6), None),
     "a queue": (replace(GOOD, queued=50), GOOD, "has 50 requests queued"),
@@ -149,6 +197,15 @@ eduhub_bridge_request_seconds_count{method="GET",route="/plone/{path}",status="4
 def test_a_bridges_histograms_are_summed_without_health_checks():
     found = parse_histogram(TEXT, "eduhub_bridge_request_seconds", without=("/health",))
     assert found == Histogram(((0.1, 4.0), (math.inf, 6.0)))
+
+
+def test_the_series_of_a_family_are_known_apart_with_their_sums():
+    text = 'a_bucket{le="1",cache="hit"} 2\na_bucket{le="+Inf",cache="hit"} 2\na_sum{cache="hit"} 0.5\n'
+    text += 'a_bucket{le="1",cache="miss"} 1\na_bucket{le="+Inf",cache="miss"} 1\na_sum{cache="miss"} 0.25\n'
+    found = parse_histogram(text, "a")
+    assert (found.count, found.seconds) == (3, 0.75)
+    later = parse_histogram(text.replace("0.5", "1.5").replace("} 2", "} 4"), "a").since(found)
+    assert (later.count, later.seconds, later.only(lambda labels: labels["cache"] == "miss").count) == (2, 1.0, 0)
 
 
 def test_a_family_without_a_request_yet_is_empty_and_one_that_is_not_there_is_none():

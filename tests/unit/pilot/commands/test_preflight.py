@@ -68,8 +68,33 @@ def test_a_lock_stops_everybody_but_its_run_and_whoever_takes_it_over(live):
 def test_whoever_comes_while_a_release_waits_is_told_how_it_is_kept(held):
     (finding,) = preflight(held.host, "next", "deploy").findings
     assert (finding.code, finding.next) == (
-        "lock_held", [["./invoke", "confirm"], ["./invoke", "rollback"], ["./invoke", "upgrade", "--take-over"]]
+        "lock_held", [["./invoke", "confirm"], ["./invoke", "rollback"], ["./invoke", "deploy", "--take-over"]]
     )  # fmt: skip
+    (finding,) = preflight(held.host, "next", "upgrade").findings
+    assert finding.next == [["./invoke", "confirm"], ["./invoke", "rollback"], ["./invoke", "rollback", "--take-over"]]
+
+
+def test_an_update_of_packages_that_may_have_died_is_gone_on_with_and_not_rolled_back(live):
+    now = live.clock.now()
+    live.store.take(Lock("ana@desk", "run-9", "host.patch", "drain", now, now, 900))
+    (finding,) = preflight(live.host, "next", "upgrade").findings
+    assert finding.next == [["./invoke", "status"], ["./invoke", "host.patch", "--take-over"]]
+    assert "undoes" not in finding.message
+
+
+@pytest.mark.parametrize(
+    ("state", "health", "expected"),
+    [
+        ("running", "healthy", []), ("running", "starting", []),
+        ("running", "unhealthy", [["docker", "restart", "eduhub-plone"]]), ("exited", None, [["./invoke", "deploy"]]),
+    ],
+)  # fmt: skip
+def test_a_plone_that_is_down_is_named_with_what_brings_it_back(live, state, health, expected):
+    live.engine.containers["eduhub-plone"] = Container("eduhub-plone", state, "sha256:plone", health=health)
+    stops = preflight(live.host, "next", "upgrade").findings
+    assert [each.next[1:] for each in stops] == [expected] * bool(expected)
+    noted = [each for each in status(live.host).data["status"]["notes"] if each["code"] == "plone_container_down"]
+    assert noted == [each.document() for each in stops]
 
 
 @pytest.mark.parametrize("percent", [3, 97])
@@ -124,3 +149,24 @@ def test_a_backup_that_holds_the_lock_is_waited_for_not_taken_over(live):
     live.store.take(Lock("ana@desk", "run-9", "plone.backup", "begin", now, now, 900))
     (finding,) = preflight(live.host, "next").findings
     assert (finding.code, finding.next) == ("lock_held", [["./invoke", "status"]])
+
+
+@pytest.mark.parametrize(("mebibytes", "state", "expected"), [
+    (80, "running", []), (60, "running", ["memory_short"]), (80, "exited", ["memory_short"]),
+])  # fmt: skip
+def test_memory_that_the_rollout_frees_is_counted(live, monkeypatch, tmp_path, mebibytes, state, expected):
+    live.roll("run-2", "upgrade", python="3.11")
+    container = "ab" * 32
+    idle = live.engine.containers["eduhub-blue"]
+    live.engine.containers["eduhub-blue"] = replace(idle, id=container, state=state)
+    file = tmp_path / f"cgroup/docker/{container}/memory.stat"
+    file.parent.mkdir(parents=True)
+    file.write_text(f"anon {mebibytes << 20}\n")
+    monkeypatch.setattr("eduhub_pilot.adapters.cgroup.ROOT", tmp_path / "cgroup")
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text(f"MemAvailable: {440 << 10} kB\n")
+    monkeypatch.setattr(module, "MEMORY", meminfo)
+    answer = preflight(live.host, "next", "upgrade")
+    assert found(answer) == expected
+    if expected and state == "running":
+        assert "440 MiB of memory are available, 60 MiB more once" in answer.findings[0].message

@@ -27,7 +27,7 @@ def started(live) -> World:
 
 BROKEN = {
     "never listens": (
-        Answer(503, 0, "nobody"), "no process listens on its socket or port", "503 by HAProxy, no process listens",
+        Answer(503, 0, "no_listener"), "no process listens on its socket or port", "503 by HAProxy, no process listens",
         "Check bridge_port and bridge_command",
     ),
     "closes": (
@@ -99,7 +99,7 @@ def test_a_slot_that_exits_is_given_up_at_once(started, change, words):
 
     def crash(_: str) -> Answer:
         started.engine.containers["eduhub-green"] = crashed
-        return Answer(503, 0, "nobody")
+        return Answer(503, 0, "no_listener")
 
     started.behaviour["green"] = crash
     with pytest.raises(FailedError, match=words) as failed:
@@ -166,8 +166,17 @@ def test_a_slot_whose_pages_fail_does_not_pass_and_its_verdict_is_told(started):
 
 
 def test_a_candidate_that_is_slower_can_be_taken_on_purpose(started, monkeypatch):
-    slower = Verdict("performance", "fail", "CPU of the candidate is 1.36x of the baseline.", {}, {}, 1.0)
+    why = "CPU of the candidate is 1.36x of the baseline."
+    slower = Verdict("performance", "fail", why, {"findings": [why]}, {}, 1.0)
     monkeypatch.setattr("eduhub_pilot.commands.prove.ask", lambda _: iter([Asked(slower, "enforce")]))
     with ends("gate_failed") as failed:
         prove(started.host, "run-2")
     assert failed.value.next == [["./invoke", "upgrade", "--python", "3.11", "--accept-slower"]]
+
+
+def test_a_candidate_that_fails_while_it_is_measured_is_not_proposed_as_slower(started, monkeypatch):
+    broken = Verdict("performance", "fail", "/ is answered otherwise by the candidate.", {"findings": []}, {}, 1.0)
+    monkeypatch.setattr("eduhub_pilot.commands.prove.ask", lambda _: iter([Asked(broken, "enforce")]))
+    with ends("gate_failed") as failed:
+        prove(started.host, "run-2")
+    assert failed.value.next == []

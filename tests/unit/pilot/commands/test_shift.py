@@ -113,7 +113,7 @@ def test_a_haproxy_that_stays_away_ends_the_shift(proven):
 
 
 def test_traffic_moved_by_hand_ends_the_shift(proven):
-    at(proven, 0.5, lambda: proven.host.proxy.move(0, patience=0))
+    at(proven, 0.5, lambda: proven.host.proxy.move(0, timeout=0))
     with ends("traffic_mismatch"):
         proven.shift("run-2")
     assert given_back(proven)

@@ -136,6 +136,7 @@ def test_the_processes_of_plone_are_counted_and_a_silent_one_is_named(live, proc
     live.engine.containers["eduhub-plone"] = Container("eduhub-plone", "running", "sha256:plone", labels=labels)
     live.host = replace(live.host, before_plone=Answering(live.store.root / "run", live.clock, processes))
     assert [note["code"] for note in host(live)["notes"]] == codes
+    assert [note["next"][-1] for note in host(live)["notes"]] == [["docker", "restart", "eduhub-plone"]] * len(codes)
     assert host(live)["plone"]["processes"] == processes
     assert words in status(live.host).message
 
@@ -146,8 +147,8 @@ class Answering(Endpoint):
 
     found: dict[str, bool]
 
-    def processes(self, patience: float) -> dict[str, bool]:
-        assert patience == 0.0
+    def processes(self, timeout: float) -> dict[str, bool]:
+        assert timeout == 0.0
         return self.found
 
 
@@ -165,7 +166,7 @@ def test_a_state_that_is_older_than_the_containers_is_told(live):
 
 def test_traffic_moved_by_hand_is_told(live):
     live.roll("run-2", "upgrade", python="3.11")
-    live.host.proxy.move(0, patience=0)
+    live.host.proxy.move(0, timeout=0)
     seen = host(live)
     assert (seen["live"], seen["confirmed"]) == ("blue", False)
     assert seen["notes"][0]["code"] == "traffic_uncommitted"
@@ -177,7 +178,10 @@ def test_a_stale_lock_and_an_unreadable_one_are_told(live):
     assert host(live)["lock"]["expired"] is True
     said = status(live.host).message
     assert "(upgrade, step begin). The lock expired" in said
-    assert host(live)["notes"][-1]["code"] == "run_interrupted"
+    interrupted = host(live)["notes"][-1]
+    assert (interrupted["code"], interrupted["next"]) == (
+        "run_interrupted", [["./invoke", "upgrade", "--resume"], ["./invoke", "rollback"]]
+    )  # fmt: skip
     (live.settings.root / "lock.json").write_text("{")
     assert host(live)["lock"] is None
     assert host(live)["notes"][0]["code"] == "lock_unreadable"

@@ -42,7 +42,7 @@ FAULTS = {
     "fails": (lambda: repeat(BAD), "/health/ready answered 500"),
     "flaps": (lambda: cycle([GOOD, GOOD, BAD]), "/health/ready answered 500"),
     "hangs": (lambda: repeat(Answer(None, 2, "timeout")), "/health/ready did not answer before the timeout"),
-    "vanishes": (lambda: repeat(Answer(503, 0, "nobody")), "/health/ready has no process listening"),
+    "vanishes": (lambda: repeat(Answer(503, 0, "no_listener")), "/health/ready has no process listening"),
     "is cut": (lambda: repeat(Answer(502, 0, "closed")), "/health/ready closed the connection"),
     "redirects": (lambda: repeat(Answer(302, 0)), "/health/ready answered 302"),
 }
@@ -64,7 +64,7 @@ def test_one_bad_answer_at_first_is_forgiven(started):
 
 
 def test_another_release_behind_the_private_endpoint_fails(started):
-    started.host.proxy.name("green", "none", patience=0)
+    started.host.proxy.name("green", "none", timeout=0)
     assert "was answered by green with release none, not by green with 2026" in verdict(started).reason
 
 

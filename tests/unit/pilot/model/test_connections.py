@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eduhub_pilot.model.connections import LISTED, Connection, connections, pages, words
+from eduhub_pilot.model.connections import LISTED, Connection, connections, pages, unanswered, words
 
 # As HAProxy 2.6.12 sent it for `show sess all`, without the lines about buffers and file descriptors.
 SESSIONS = """\
@@ -53,6 +53,13 @@ def test_path_age_and_kind_of_a_slots_connections_oldest_first():
 def test_the_other_slots_connections_and_the_pilots_own_are_not_among_them():
     assert connections(SESSIONS, TABLE, "green") == [POSTED]
     assert connections("", TABLE, "green") == []
+
+
+def test_only_a_request_that_came_whole_waits_for_its_answer():
+    assert unanswered(SESSIONS, "green", 3) == 1
+    assert unanswered(SESSIONS, "green", 3.5) == 0
+    # An upload that is being sent, an answer that is, and a WebSocket.
+    assert unanswered(SESSIONS, "blue", 0) == 0
 
 
 def test_of_requests_over_one_connection_none_is_called_by_the_path_that_never_ends():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -88,6 +89,37 @@ def test_a_run_is_kept_out_and_told_by_whom_since_when_at_which_step_and_what_to
     assert (resume in refused.value.next) is (wished.owner == LOCK.owner)
 
 
+BACKUP = replace(LOCK, run="backup-1", verb="plone.backup", step="begin")
+TAKE_OVER = [["./invoke", "upgrade", "--python", "3.11", "--take-over"]]
+PATCH_ON = [["./invoke", "host.patch", "--take-over"]]
+EXPIRES = "repeat the command when it has ended. Where it died, its lock expires at 2026-01-01T12:14:57Z."
+WITHOUT_ROLLOUT = {
+    "a backup": (request(), BACKUP, EXPIRES, TAKE_OVER),
+    "a backup, before a rollback": (request(verb="rollback", python=None), BACKUP, EXPIRES, []),
+    "a run that was confirmed": (request(), LOCK, EXPIRES, TAKE_OVER),
+    "an update of packages": (request(), replace(BACKUP, verb="host.patch"), "--take-over of host.patch", PATCH_ON),
+    "an update, before a rollback": (
+        request(verb="rollback", python=None), replace(BACKUP, verb="host.patch"), "--take-over of host.patch", PATCH_ON
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("wished", "lock", "words", "more"), WITHOUT_ROLLOUT.values(), ids=WITHOUT_ROLLOUT)
+def test_a_lock_without_a_rollout_is_not_said_to_be_undone(wished, lock, words, more):
+    with pytest.raises(RefusedError) as refused:
+        admit(wished, lock, None, NOW)
+    assert "undoes" not in refused.value.message
+    assert words in refused.value.message
+    assert refused.value.next == [["./invoke", "status"], *more]
+
+
+def test_who_resumes_without_a_python_takes_over_without_one():
+    with pytest.raises(RefusedError) as refused:
+        admit(request(resume=True, python=None), LOCK, ROLLOUT, NOW)
+    assert refused.value.message.endswith("Taking the lock over resumes that run.")
+    assert refused.value.next == [["./invoke", "upgrade", "--resume", "--take-over"]]
+
+
 PYTHONS = {
     "the one asked for": (request(), OLD, SPEC, "3.11"),
     "else the live one": (request(python=None), OLD, SPEC, "3.9"),
@@ -164,10 +196,15 @@ def test_a_rollback_without_a_target_is_refused_with_the_releases_that_there_are
     assert (refused.value.code, words in refused.value.message) == (code, True)
 
 
-def test_resuming_to_another_target_is_refused():
-    admission.same_target(request(resume=True), ROLLOUT, NEW)
-    with ends("resume_target_differs"):
-        admission.same_target(request(resume=True, python="3.9"), ROLLOUT, NEW)
+@pytest.mark.parametrize("verb", ["deploy", "upgrade", "rollback"])
+def test_resuming_to_another_target_is_refused(verb):
+    begun = replace(ROLLOUT, verb=verb)
+    admission.same_target(request(resume=True), begun, NEW)
+    with pytest.raises(RefusedError) as refused:
+        admission.same_target(request(resume=True, python="3.9"), begun, NEW)
+    assert (refused.value.code, refused.value.next) == (
+        "resume_target_differs", [["./invoke", "upgrade", "--resume"], ["./invoke", "upgrade", "--python", "3.9"]],
+    )  # fmt: skip
 
 
 def test_the_newest_five_are_kept_and_whatever_serves_or_is_the_way_back():

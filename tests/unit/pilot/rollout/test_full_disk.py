@@ -2,47 +2,62 @@
 
 from __future__ import annotations
 
-import errno
-import os
-
 import pytest
 
-from eduhub_pilot.adapters.store import Store
 from eduhub_pilot.commands.shift import shift
+from tests.unit.pilot.answers import ends
+from tests.unit.pilot.fakes import Killed
 from tests.unit.pilot.world import World, at, given_back
 
 
-def test_traffic_goes_back_while_nothing_can_be_written_and_the_shift_goes_on_afterwards(
-    live: World, monkeypatch: pytest.MonkeyPatch
-):
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    begun = live.begin("run-2", "upgrade", python="3.11")
-    live.role_bridge(begun.data["slot"], begun.data["record"])
-    live.steps("run-2")[0]()
+def test_traffic_goes_back_while_nothing_can_be_written_and_the_shift_goes_on_afterwards(proven: World):
     shares: list[int] = []
 
     def fill() -> None:
-        shares.append(live.haproxy.weight)
-        monkeypatch.setattr(Store, "_temporary", full)
-        monkeypatch.setattr(Store, "append", full)
+        shares.append(proven.haproxy.weight)
+        proven.store.full = True
 
-    at(live, 0.5, fill)
+    at(proven, 0.5, fill)
+    at(proven, 25, lambda: shares.append(proven.haproxy.weight))
+    at(proven, 35, lambda: setattr(proven.store, "full", False))
     with pytest.raises(OSError, match="No space"):
-        live.shift("run-2")
-    assert (shares, live.haproxy.weight, live.store.weight()) == ([25], 0, 0)
-    began = live.clock.monotonic()
-    with pytest.raises(OSError, match="No space"):
-        live.goes_on()  # the engine starts it again, to no avail
-    assert live.haproxy.weight == 0
-    # So long, that the engine does not wait longer and longer before it starts it once more.
-    assert live.clock.monotonic() - began >= 10
+        proven.shift("run-2")
+    assert (shares, proven.haproxy.weight, proven.store.weight()) == ([25, 0], 0, 0)
+    proven.goes_on()
+    assert (proven.haproxy.weight, proven.store.state().rollout.step) == (100, "shifted")
+    assert proven.steps("run-2")[2]().code == "confirmed"
 
-    monkeypatch.undo()
-    live.goes_on()
-    assert (live.haproxy.weight, live.store.state().rollout.step) == (100, "shifted")
-    assert live.steps("run-2")[2]().code == "confirmed"
+
+def test_a_verdict_outlives_a_disk_that_is_full_when_it_comes(proven: World):
+    def fails() -> None:
+        proven.haproxy.answers.update(green={"2xx": 0, "5xx": 50})
+        proven.store.full = True
+
+    at(proven, 0.5, fails)
+    at(proven, 35, lambda: setattr(proven.store, "full", False))
+    with ends("slot_errors"):
+        proven.shift("run-2")
+    assert given_back(proven)
+    assert "in a row with errors" in proven.store.state().last.why
+    assert [line["percent"] for line in proven.noted("moved")] == [25]
+
+
+def test_a_pilot_killed_on_a_full_disk_after_its_verdict_leaves_a_run_that_is_only_undone(proven: World):
+    def fails() -> None:
+        proven.haproxy.answers.update(green={"2xx": 0, "5xx": 50})
+        proven.store.full = True
+
+    def dies() -> None:
+        raise Killed
+
+    at(proven, 0.5, fails)
+    at(proven, 15, dies)
+    with pytest.raises(Killed):
+        proven.shift("run-2")
+    proven.store.full = False
+    proven.goes_on()
+    assert given_back(proven)
+    assert [line["percent"] for line in proven.noted("moved")] == [25]
 
 
 def test_a_disk_that_was_full_while_all_traffic_waited_for_its_confirmation_ends_the_run(held: World):

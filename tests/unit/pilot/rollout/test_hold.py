@@ -78,6 +78,37 @@ def test_nobody_confirms_and_the_host_goes_back_by_itself(held):
     assert status(held.host).data["status"]["last"]["result"] == "reverted"
 
 
+def one_a_second(world, errors_in_ten: int) -> None:
+    """Let green answer one request a second, so many of ten with an error, and no ten in a row."""
+    sleep, passed = world.clock.sleep, [0.0]
+
+    def passing(pause: float) -> None:
+        sleep(pause)
+        before, passed[0] = int(passed[0]), passed[0] + pause
+        for number in range(before, int(passed[0])):
+            kind = "5xx" if number * errors_in_ten % 10 < errors_in_ten else "2xx"
+            world.haproxy.answers["green"][kind] += 1
+
+    world.clock.sleep = passing
+    world.clock.park = lambda: False
+
+
+def test_a_release_that_fails_under_little_traffic_goes_back_before_the_deadline(held):
+    held.haproxy.answers["blue"] = {"2xx": 5000, "5xx": 5}
+    one_a_second(held, errors_in_ten=4)
+    with ends("slot_errors") as failed:
+        shift(held.host, "run-2")
+    assert "answered 8 of 20 requests with errors (5xx) (baseline 5 of 5005)" in failed.value.message
+    assert given_back(held)
+
+
+def test_few_errors_under_little_traffic_are_not_more_than_before(held):
+    held.haproxy.answers["blue"] = {"2xx": 4500, "5xx": 500}
+    one_a_second(held, errors_in_ten=1)
+    with ends("confirmation_expired"):
+        shift(held.host, "run-2")
+
+
 def test_a_person_confirms_in_time_without_naming_the_run(held):
     outcome = pending(held.host)
     assert (outcome.code, held.store.lock(), held.store.weight()) == ("confirmed", None, 100)

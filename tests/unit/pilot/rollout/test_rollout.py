@@ -350,7 +350,7 @@ def test_a_step_out_of_order_is_refused(live, step):
 
 def test_traffic_that_somebody_moved_by_hand_is_given_back_before_its_slot_is_replaced(live):
     live.roll("run-2", "upgrade", python="3.11")
-    live.host.proxy.move(0, patience=0)
+    live.host.proxy.move(0, timeout=0)
     live.haproxy.sessions["blue"] = 2
     live.begin("run-3", spec=live.spec(environment={"A": "1"}))
     assert live.haproxy.weight == 100

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import random
+from collections import Counter, defaultdict
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
-from eduhub_pilot.model.errors import FailedError
+from eduhub_pilot.analysis import samples
+from eduhub_pilot.commands.prove import prove
+from eduhub_pilot.commands.shift import shift
+from eduhub_pilot.model.errors import EngineDownError, FailedError
 from eduhub_pilot.model.facts import Answer
 from eduhub_pilot.model.shift_plan import Limits, Plan
 from tests.unit.pilot.answers import ends
@@ -23,31 +30,39 @@ def stepping(proven) -> World:
     return proven
 
 
-def busy(world: World, green_seconds: float = 0.04, plone_seconds: float = 0.04) -> None:
-    """Let 100 requests a second come, as many to each slot as its weight says, and the bridges count them."""
+def busy(world: World, green_seconds: float = 0.04, plone_seconds: float = 0.04) -> dict[str, float]:
+    """Let 100 requests a second come, as many to each slot as its weight says, and the bridges count them.
+
+    Return the seconds that green takes from now on, by family, to be changed.
+    """
     sleep = world.clock.sleep
     counts = {"blue": 0.0, "green": 0.0}
+    seconds = {"requests": green_seconds, "plone": plone_seconds}
+    taken: dict[tuple[str, str], Counter[float]] = defaultdict(Counter)
 
     def passing(pause: float) -> None:
         sleep(pause)
         weight = world.haproxy.weight if world.haproxy.up else 0
         for slot, part in (("green", weight), ("blue", 100 - weight)):
             counts[slot] += pause * part
+            for family, took in seconds.items():
+                taken[slot, family][took if slot == "green" else 0.04] += pause * part  # type: ignore[assignment]
             errors = world.haproxy.answers[slot]["5xx"]
             world.haproxy.answers[slot] = {"2xx": int(counts[slot]), "5xx": errors}
 
-    def metrics(slot: str, seconds: float) -> str:
-        def family(name: str, took: float) -> str:
-            bounds = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
-            pairs = [*((bound, counts[slot] * (took <= bound)) for bound in bounds), ("+Inf", counts[slot])]
-            lines = [f'{name}_bucket{{le="{bound}",route="/plone"}} {count}' for bound, count in pairs]
-            return "\n".join([f"# TYPE {name} histogram", *lines])
+    def metrics(slot: str) -> str:
+        def family(name: str, found: Counter[float]) -> str:
+            bounds = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, math.inf)
+            pairs = [(bound, sum(count for took, count in found.items() if took <= bound)) for bound in bounds]
+            lines = [f'{name}_bucket{{le="{bound:g}",route="/plone"}} {count}' for bound, count in pairs]
+            return "\n".join([f"# TYPE {name} histogram", *lines]).replace('"inf"', '"+Inf"')
 
-        plone = plone_seconds if slot == "green" else 0.04
-        return family("eduhub_bridge_request_seconds", seconds) + "\n" + family("eduhub_bridge_plone_seconds", plone)
+        names = {"requests": "eduhub_bridge_request_seconds", "plone": "eduhub_bridge_plone_seconds"}
+        return "\n".join(family(name, taken[slot, each]) for each, name in names.items())
 
     world.clock.sleep = passing
-    world.metrics = {"blue": lambda: metrics("blue", 0.04), "green": lambda: metrics("green", green_seconds)}
+    world.metrics = {"blue": lambda: metrics("blue"), "green": lambda: metrics("green")}
+    return seconds
 
 
 def test_each_step_moves_a_share_and_is_watched_for_its_time(stepping):
@@ -97,6 +112,42 @@ def test_a_slow_green_goes_back_at_the_first_step_that_shows_it(stepping, slow, 
     assert given_back(stepping)
 
 
+def silent(world: World, waiting: int, gone: int = 0) -> None:
+    """Let green get requests that it does not answer: so many wait for a minute, of so many the client gave up."""
+    world.haproxy.unanswered["green"] += waiting + gone
+    world.haproxy.sessions["green"], world.haproxy.aborts["green"] = waiting, gone
+
+
+@pytest.mark.parametrize(
+    ("at_green", "at_plone", "code"),
+    [(2.0, 0.04, "canary_failed"), (2.0, 2.0, "confirmation_expired"), (0.04, 0.04, "confirmation_expired")],
+)
+def test_a_green_that_becomes_slow_before_it_is_confirmed_goes_back_unless_plone_did(
+    stepping, at_green, at_plone, code
+):
+    seconds = busy(stepping)
+    at(stepping, 30, lambda: seconds.update(requests=at_green, plone=at_plone))
+    with ends(code):
+        shift(stepping.host, "run-2")
+    assert len(stepping.noted("shifted")) == 1
+
+
+def test_a_green_that_becomes_slow_after_hours_goes_back_though_samples_are_rarer_by_then(stepping, monkeypatch):
+    seconds = busy(stepping)
+    monkeypatch.setattr(samples, "interval", lambda _: 32.0)
+    at(stepping, 60, lambda: seconds.update(requests=2.0))
+    with ends("canary_failed"):
+        shift(stepping.host, "run-2")
+
+
+def test_a_green_that_is_slow_for_half_a_minute_keeps_its_traffic(stepping):
+    seconds = busy(stepping)
+    at(stepping, 60, lambda: seconds.update(requests=2.0))
+    at(stepping, 90, lambda: seconds.update(requests=0.04))
+    with ends("confirmation_expired"):
+        shift(stepping.host, "run-2")
+
+
 FAULTS = {
     "errors in a row": (
         lambda world: world.haproxy.answers.update(green={"2xx": 0, "5xx": 10}), "answered 10 requests in a row",
@@ -109,7 +160,10 @@ FAULTS = {
         ),
         "eduhub-green is paused",
     ),
-    "silence": (lambda world: world.haproxy.unanswered.update(green=20), "answered none of 20 requests within"),
+    "silence": (lambda world: silent(world, waiting=20), "answered none of 20 requests within"),
+    "silence, and clients that do not wait for its end": (
+        lambda world: silent(world, waiting=0, gone=20), r"none of 20 requests .* s \(20 of their clients gave up",
+    ),
 }  # fmt: skip
 
 
@@ -128,10 +182,81 @@ def test_a_plone_that_fails_both_slots_is_not_held_against_green(stepping):
     assert stepping.shift("run-2").code == "shifted"
 
 
+def test_listeners_whose_answers_do_not_end_are_no_silence(stepping):
+    """As at night, when dashboards alone are open: HAProxy counts an answer when it is over."""
+    stepping.haproxy.status = 200
+    at(stepping, 6, lambda: silent(stepping, waiting=25))
+    assert stepping.shift("run-2").code == "shifted"
+
+
+def test_requests_that_come_together_after_a_quiet_while_are_not_taken_for_silence(stepping):
+    at(stepping, 8, lambda: stepping.haproxy.unanswered.update(green=25))
+    at(stepping, 8.5, lambda: stepping.haproxy.answers.update(green={"2xx": 25, "5xx": 0}))
+    at(stepping, 8.5, lambda: stepping.haproxy.unanswered.update(green=0))
+    assert stepping.shift("run-2").code == "shifted"
+    assert stepping.haproxy.answers["green"]["2xx"] == 25
+
+
+def test_clients_that_give_up_end_no_row_of_errors(stepping):
+    sleep, errors = stepping.clock.sleep, [0.0]
+
+    def passing(pause: float) -> None:
+        sleep(pause)
+        if stepping.haproxy.weight >= 25:
+            errors[0] += pause * 10
+            stepping.haproxy.answers["green"]["5xx"] = int(errors[0])
+            stepping.haproxy.aborts["green"] = stepping.haproxy.unanswered["green"] = int(errors[0])
+
+    stepping.clock.sleep = passing
+    with pytest.raises(FailedError, match="requests in a row with errors"):
+        stepping.shift("run-2")
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_plone_that_fails_while_both_have_traffic_is_not_held_against_green(stepping, seed):
+    """Which of two slots that fail is the first with ten errors is chance."""
+    dice, sleep = random.Random(seed), stepping.clock.sleep  # noqa: S311 - an order, no secret
+    counts = {slot: {"2xx": 0, "5xx": 0} for slot in ("blue", "green")}
+
+    def passing(pause: float) -> None:
+        """20 requests a second; once 50% have moved, all are answered with errors for a while."""
+        sleep(pause)
+        fails = stepping.haproxy.weight == 50 and len(stepping.noted("judged")) == 2
+        for _ in range(int(pause * 20)):
+            slot = "green" if dice.random() * 100 < stepping.haproxy.weight else "blue"
+            counts[slot]["5xx" if fails else "2xx"] += 1
+        stepping.haproxy.answers = {slot: dict(each) for slot, each in counts.items()}
+
+    stepping.clock.sleep = passing
+    assert stepping.shift("run-2").code == "shifted"
+
+
 def test_an_engine_that_is_down_says_nothing_about_green(stepping):
     at(stepping, 6, lambda: setattr(stepping.engine, "down", True))
     at(stepping, 12, lambda: setattr(stepping.engine, "down", False))
     assert stepping.shift("run-2").code == "shifted"
+
+
+def test_an_engine_that_hangs_delays_no_verdict(stepping):
+    """As while it loads an image for another host: each call takes as long as it may."""
+    container, failing = stepping.engine.container, []
+
+    def hanging(name: str, seconds: float = 10) -> object:
+        if stepping.haproxy.weight < 25:
+            return container(name)
+        stepping.clock.sleep(seconds)
+        raise EngineDownError("Read timed out.")
+
+    def fail() -> None:
+        failing.append(stepping.clock.now())
+        stepping.haproxy.answers.update(green={"2xx": 0, "5xx": 10})
+
+    stepping.engine.container = hanging
+    at(stepping, 8, fail)
+    with pytest.raises(FailedError, match="in a row"):
+        stepping.shift("run-2")
+    (back,) = stepping.noted("traffic_restored")
+    assert (datetime.fromisoformat(back["time"]) - failing[0]).total_seconds() < 1.5
 
 
 def test_a_haproxy_restarted_between_two_steps_ends_the_shift(stepping):
@@ -157,7 +282,9 @@ CONTRADICTIONS = {
     "another slot": (lambda answer: replace(answer, slot="blue"), "was answered by blue"),
     "another Python": (lambda answer: replace(answer, body='{"python": "3.9.2"}'), "was answered by Python 3.9.2, but"),
     "no Python": (lambda answer: replace(answer, body="{}"), "no longer named its Python"),
-    "nobody": (lambda answer: replace(answer, slot=None, trouble="nobody", status=503), "has no process listening"),
+    "no listener": (
+        lambda answer: replace(answer, slot=None, trouble="no_listener", status=503), "has no process listening",
+    ),
 }
 
 
@@ -248,6 +375,16 @@ def test_no_traffic_is_rehearsed_back_to_a_slot_that_does_not_answer(stepping):
     with ends("rehearsal_failed"):
         stepping.shift("run-2", rehearse=True)
     assert [line["weight"] for line in stepping.noted("moved")] == list(STEPS)
+
+
+def test_a_rehearsal_asks_the_old_slot_for_its_own_page(live):
+    spec = live.spec(health_path="/healthz", live_path="/livez")
+    begun = live.begin("run-2", "upgrade", python="3.11", spec=spec)
+    live.role_bridge(begun.data["slot"], begun.data["record"])
+    prove(live.host, "run-2")
+    live.behaviour["blue"] = lambda path: Answer(404 if path.endswith("z") else 200, 0.01)
+    assert live.shift("run-2", rehearse=True).code == "shifted"
+    assert live.noted("rolled_back")[0]["slot"] == "blue"
 
 
 def test_an_old_slot_that_is_just_being_started_again_is_waited_for(stepping):

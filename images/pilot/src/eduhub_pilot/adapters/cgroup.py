@@ -1,4 +1,4 @@
-"""CPU time of a container, as the kernel counts it: in nanoseconds (cgroup v1) or microseconds (v2).
+"""CPU time and memory of a container, as the kernel counts them: in nanoseconds (cgroup v1) or microseconds (v2).
 
 An engine's own statistics are renewed once a second, and hold nothing at all where a host mounts both versions.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +30,21 @@ def meter(container: str, root: Path = ROOT) -> Meter | None:
             for name, read in (("cpuacct.usage", _nanoseconds), ("cpu.stat", _microseconds)):
                 if (folder / name).is_file():
                     return partial(_read, folder / name, read)
+    return None
+
+
+def memory(container: str, root: Path | None = None) -> int | None:
+    """Return the bytes that the end of the container of that id would free; None where they cannot be read.
+
+    Its page cache is not among them: /proc/meminfo counts that as available already.
+    """
+    root = root or ROOT
+    for base, name in ((root / "memory", "total_rss"), (root, "anon")):
+        for folder in _folders(base, container) if container else ():
+            with suppress(OSError, ValueError):
+                lines = map(str.split, (folder / "memory.stat").read_text().splitlines())
+                if found := [int(line[1]) for line in lines if line[0] == name]:
+                    return found[0]
     return None
 
 

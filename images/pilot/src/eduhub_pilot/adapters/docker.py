@@ -27,6 +27,8 @@ LOOK_PAUSE_SECONDS = 0.2
 ELSEWHERE = ("ZEO_ADDRESS=", "RELSTORAGE_DSN=", "RELSTORAGE_DSN_FILE=")
 # So long may somebody else's removal of the same container take.
 REMOVAL_SECONDS = 10.0
+# How long an engine may take for what it does at once.
+ANSWER_SECONDS = 10
 
 
 class Engine(Protocol):
@@ -47,8 +49,8 @@ class Engine(Protocol):
     def untag(self, name: str) -> None:
         """Take a name away; fine when there is none."""
 
-    def container(self, name: str) -> Container | None:
-        """Return the container of that name, or None."""
+    def container(self, name: str, seconds: int = ANSWER_SECONDS) -> Container | None:
+        """Return the container of that name, or None; an engine that takes longer than `seconds` is down."""
 
     def run(self, wanted: SlotContainer) -> None:
         """Make and start a container; there is none of its name yet."""
@@ -127,7 +129,7 @@ class DockerEngine:
         from docker.utils import kwargs_from_env  # noqa: PLC0415
 
         # Stopping a container answers once it has stopped, so the client waits longer than any stop_seconds.
-        return APIClient(version="auto", timeout=10, **kwargs_from_env())
+        return APIClient(version="auto", timeout=ANSWER_SECONDS, **kwargs_from_env())
 
     @contextmanager
     def _asking(self) -> Iterator[APIClient]:
@@ -165,9 +167,13 @@ class DockerEngine:
         with self._asking() as client:
             _or_none(client.remove_image, name, noprune=True)
 
-    def container(self, name: str) -> Container | None:
+    def container(self, name: str, seconds: int = ANSWER_SECONDS) -> Container | None:
         with self._asking() as client:
-            found = _or_none(client.inspect_container, name)
+            client.timeout = seconds
+            try:
+                found = _or_none(client.inspect_container, name)
+            finally:
+                client.timeout = ANSWER_SECONDS
         if found is None:
             return None
         state = found["State"]

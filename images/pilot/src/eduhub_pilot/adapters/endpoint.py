@@ -24,31 +24,35 @@ class Endpoint:
     run: Path
     clock: Clock
 
-    def hold(self, wanted: bool, patience: float) -> None:
+    def hold(self, wanted: bool, timeout: float) -> None:
         """Let requests that find no Plone wait for one, or fail at once. ProxyDownError where HAProxy does not answer.
 
         HAProxy starts with `wanted` False.
         """
-        self._proxy.set_wait(wanted, patience)
+        self._proxy.set_wait(wanted, timeout)
 
-    def refuse_writes(self, reason: str | None, patience: float) -> None:
+    def refuse_writes(self, reason: str | None, timeout: float) -> None:
         """Answer writes with 503 and `reason`, or take them where it is None. ProxyDownError without HAProxy."""
-        self._proxy.set_plone_writes(maintenance_value(reason), patience)
+        self._proxy.set_plone_writes(maintenance_value(reason), timeout)
 
-    def refuses_writes(self, patience: float) -> bool:
+    def refuses_writes(self, timeout: float) -> bool:
         """Return whether HAProxy can refuse writes: it has its map since the deployment that wrote it."""
-        return self._proxy.knows_plone_writes(patience)
+        return self._proxy.knows_plone_writes(timeout)
 
-    def counts(self, patience: float) -> Counts:
+    def counts(self, timeout: float) -> Counts:
         """Return what HAProxy has counted of Plone's answers. ProxyDownError where it does not answer."""
-        return self._proxy.counts_of_plone(patience)
+        return self._proxy.counts_of_plone(timeout)
 
-    def processes(self, patience: float) -> dict[str, bool]:
+    def busy(self, timeout: float) -> bool:
+        """Return whether Plone has a request that may write: of one process, any. ProxyDownError without HAProxy."""
+        return self._proxy.busy_plone(timeout)
+
+    def processes(self, timeout: float) -> dict[str, bool]:
         """Return whether each process of Plone answers; empty where there is one. ProxyDownError without HAProxy.
 
         After a rollback HAProxy may know more of them than there are: one that never was has no socket.
         """
-        asked = self._proxy.processes_of_plone(patience)
+        asked = self._proxy.processes_of_plone(timeout)
         there = {name: answers for name, answers in asked.items() if (self.run / f"plone/{name}.sock").exists()}
         return there if len(there) > 1 else {}
 

@@ -1,7 +1,7 @@
 """HAProxy's runtime API on its admin socket. Formats as HAProxy 2.6 speaks them (management guide, chapter 9.3).
 
 A connection sends `command;command` and a newline; each answer ends with an empty line, then HAProxy closes. A killed
-HAProxy restarts within a second or two, so every call is repeated for up to `patience` seconds. All calls are
+HAProxy restarts within a second or two, so every call is repeated for up to `timeout` seconds. All calls are
 idempotent: they set values.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from eduhub_pilot.adapters.clock import Clock
-from eduhub_pilot.model.connections import Connection, connections, ended
+from eduhub_pilot.model.connections import Connection, connections, ended, unanswered
 from eduhub_pilot.model.errors import ProxyDownError
 from eduhub_pilot.model.facts import SLOTS, Counts, Process, Slot, Transport
 
@@ -75,7 +75,7 @@ class Proxy:
     def _releases(self) -> str:
         return f"{self.maps}/releases.map"
 
-    def move(self, weight: int, patience: float) -> Moved:
+    def move(self, weight: int, timeout: float) -> Moved:
         """Set green's traffic weight, in percent, and return the state of HAProxy after that."""
         set_it = f"set map {self._traffic} green {weight}"
 
@@ -84,60 +84,60 @@ class Proxy:
             self._silent(said, set_it)
             return Moved(self._weight(shown), _process(info))
 
-        return self._insist(once, patience)
+        return self._insist(once, timeout)
 
-    def now(self, patience: float) -> Moved:
+    def now(self, timeout: float) -> Moved:
         """Return green's traffic weight now, and the process."""
 
         def once() -> Moved:
             shown, info = self._ask(f"show map {self._traffic}", "show info")
             return Moved(self._weight(shown), _process(info))
 
-        return self._insist(once, patience)
+        return self._insist(once, timeout)
 
-    def version(self, patience: float) -> str:
+    def version(self, timeout: float) -> str:
         """Return HAProxy's version, with that of its package."""
 
         def once() -> str:
             return _fields(self._ask("show info")[0]).get("Version") or _nameless("version")
 
-        return self._insist(once, patience)
+        return self._insist(once, timeout)
 
-    def name(self, slot: Slot, release: str, patience: float) -> None:
+    def name(self, slot: Slot, release: str, timeout: float) -> None:
         """Let the answers of `slot` carry `release` in X-EduHub-Release."""
         command = f"set map {self._releases} {slot} {release}"
-        self._insist(lambda: self._silent(self._ask(command)[0], command), patience)
+        self._insist(lambda: self._silent(self._ask(command)[0], command), timeout)
 
-    def reach(self, slot: Slot, transport: Transport, patience: float) -> None:
+    def reach(self, slot: Slot, transport: Transport, timeout: float) -> None:
         """Let the bridge in `slot` be reached by its socket or its published port."""
         command = f"set map {self.maps}/transport.map {slot} {transport}"
-        self._insist(lambda: self._silent(self._ask(command)[0], command), patience)
+        self._insist(lambda: self._silent(self._ask(command)[0], command), timeout)
 
-    def set_writes(self, value: str, patience: float) -> None:
+    def set_writes(self, value: str, timeout: float) -> None:
         """Let the edge take or refuse writes, as `maintenance_value` says it."""
         command = f"set map {self.maps}/maintenance.map writes {value}"
-        self._insist(lambda: self._silent(self._ask(command)[0], command), patience)
+        self._insist(lambda: self._silent(self._ask(command)[0], command), timeout)
 
-    def set_draining(self, wanted: bool, patience: float) -> None:
+    def set_draining(self, wanted: bool, timeout: float) -> None:
         """Let a balancer that asks for this host's health be told to go elsewhere, or to come."""
         command = f"set map {self.maps}/drain.map draining {int(wanted)}"
-        self._insist(lambda: self._silent(self._ask(command)[0], command), patience)
+        self._insist(lambda: self._silent(self._ask(command)[0], command), timeout)
 
-    def set_wait(self, wanted: bool, patience: float) -> None:
+    def set_wait(self, wanted: bool, timeout: float) -> None:
         """Let requests at Plone's endpoint wait while Plone does not listen, or fail at once."""
         command = f"set map {self.maps}/waits.map plone {'yes' if wanted else 'no'}"
-        self._insist(lambda: self._silent(self._ask(command)[0], command), patience)
+        self._insist(lambda: self._silent(self._ask(command)[0], command), timeout)
 
-    def set_plone_writes(self, value: str, patience: float) -> None:
+    def set_plone_writes(self, value: str, timeout: float) -> None:
         """Let Plone's endpoint take or refuse writes, as `maintenance_value` says it."""
         command = f"set map {WRITES} writes {value}"
-        self._insist(lambda: self._silent(self._ask(command)[0], command), patience)
+        self._insist(lambda: self._silent(self._ask(command)[0], command), timeout)
 
-    def knows_plone_writes(self, patience: float) -> bool:
+    def knows_plone_writes(self, timeout: float) -> bool:
         """Return whether Plone's endpoint can refuse writes."""
-        return self._insist(lambda: " writes " in self._ask(f"show map {WRITES}")[0], patience)
+        return self._insist(lambda: " writes " in self._ask(f"show map {WRITES}")[0], timeout)
 
-    def certificates(self, patience: float) -> list[Certificate]:
+    def certificates(self, timeout: float) -> list[Certificate]:
         """Return the certificates that HAProxy has loaded, in the order of their files."""
 
         def once() -> list[Certificate]:
@@ -146,9 +146,9 @@ class Proxy:
             shown = self._ask(*(f"show ssl cert {file}" for file in files)) if files else []
             return [_certificate(file, text) for file, text in zip(files, shown, strict=True)]
 
-        return self._insist(once, patience)
+        return self._insist(once, timeout)
 
-    def replace_certificate(self, file: str, pem: str, patience: float) -> None:
+    def replace_certificate(self, file: str, pem: str, timeout: float) -> None:
         """Let HAProxy serve the certificate, chain and key in `pem` as `file` from the next handshake on.
 
         No connection is cut. ProxyDownError where HAProxy refuses them; it then serves what it served before.
@@ -169,13 +169,13 @@ class Proxy:
                 self._ask(f"abort ssl cert {file}")
                 raise ProxyDownError(f"HAProxy did not take {file}: {' '.join(said.split())[:200]}")
 
-        self._insist(once, patience)
+        self._insist(once, timeout)
 
-    def counts(self, slot: Slot, patience: float) -> Counts:
+    def counts(self, slot: Slot, timeout: float) -> Counts:
         """Return the counters of the public backend of `slot`."""
-        return self._insist(lambda: _counts(self._ask(f"show stat {slot} 6 -1")[0], slot), patience)
+        return self._insist(lambda: _counts(self._ask(f"show stat {slot} 6 -1")[0], slot), timeout)
 
-    def counts_of_plone(self, patience: float) -> Counts:
+    def counts_of_plone(self, timeout: float) -> Counts:
         """Return the counters of Plone's backends at its endpoint: several processes have a second one for reads."""
 
         def once() -> Counts:
@@ -184,9 +184,18 @@ class Proxy:
             found = _counts(table, "plone")
             return found + _counts(table, READS) if f"\n{READS},BACKEND," in table else found
 
-        return self._insist(once, patience)
+        return self._insist(once, timeout)
 
-    def processes_of_plone(self, patience: float) -> dict[str, bool]:
+    def busy_plone(self, timeout: float) -> bool:
+        """Return whether Plone has a request; where it has several processes, one that does more than read."""
+
+        def once() -> bool:
+            found = _counts(self._ask("show stat -1 6 -1")[0], "plone")
+            return bool(found.sessions or found.queued)
+
+        return self._insist(once, timeout)
+
+    def processes_of_plone(self, timeout: float) -> dict[str, bool]:
         """Return whether each process of Plone answers, by the names of its sockets; empty where one has no others."""
 
         def once() -> dict[str, bool]:
@@ -194,9 +203,9 @@ class Proxy:
             ours = (row for row in rows if row["pxname"] == READS and row["svname"] != WAITS)
             return {row["svname"]: row["status"].startswith("UP") for row in ours}
 
-        return self._insist(once, patience)
+        return self._insist(once, timeout)
 
-    def public(self, patience: float) -> Public:
+    def public(self, timeout: float) -> Public:
         """Return the public's requests at both slots: those that are not over, and how many ended a moment ago."""
 
         def once() -> Public:
@@ -204,18 +213,22 @@ class Proxy:
             found = [each for slot in SLOTS for each in connections(sessions, table, slot)]
             return Public(ended(table), sorted(found, key=lambda each: -each.seconds))
 
-        return self._insist(once, patience)
+        return self._insist(once, timeout)
 
-    def left(self, slot: Slot, patience: float) -> list[Connection]:
+    def left(self, slot: Slot, timeout: float) -> list[Connection]:
         """Return the public connections at `slot`, oldest first."""
 
         def once() -> list[Connection]:
             sessions, table = self._ask(*SESSIONS)
             return connections(sessions, table, slot)
 
-        return self._insist(once, patience)
+        return self._insist(once, timeout)
 
-    def cut(self, slot: Slot, patience: float) -> list[Connection]:
+    def unanswered(self, slot: Slot, seconds: float, timeout: float) -> int:
+        """Return how many of the public's requests have waited for `seconds` until `slot` begins to answer."""
+        return self._insist(lambda: unanswered(self._ask(SESSIONS[0])[0], slot, seconds), timeout)
+
+    def cut(self, slot: Slot, timeout: float) -> list[Connection]:
         """Cut the public connections at `slot`, and return those that there were."""
         cuts = [f"shutdown sessions server {slot}/{server}" for server in SERVERS]
 
@@ -225,7 +238,7 @@ class Proxy:
                 self._silent(words, command)
             return connections(sessions, table, slot)
 
-        return self._insist(once, patience)
+        return self._insist(once, timeout)
 
     def _weight(self, shown: str) -> int:
         # "0x55bff3c3e6c0 green 100": a reference, the key, the value
@@ -240,8 +253,8 @@ class Proxy:
         if said.strip():
             raise ProxyDownError(f"HAProxy answered '{command}' with {said.strip()[:100]!r}.")
 
-    def _insist(self, once: Callable[[], T], patience: float) -> T:
-        deadline = self.clock.monotonic() + patience
+    def _insist(self, once: Callable[[], T], timeout: float) -> T:
+        deadline = self.clock.monotonic() + timeout
         while True:
             try:
                 return once()
@@ -315,7 +328,8 @@ def _counts(table: str, backend: str) -> Counts:
     if "BACKEND" not in rows:
         raise ProxyDownError(f"HAProxy has no backend {backend}.")
     row, waits = rows["BACKEND"], rows.get(WAITS, {})
-    classes = {name: int(row[f"hrsp_{name}"] or 0) for name in ("1xx", "2xx", "3xx", "4xx", "5xx", "other")}
+    # Not `hrsp_other`: a client that gave up, which says nothing about the slot.
+    classes = {name: int(row[f"hrsp_{name}"] or 0) for name in ("1xx", "2xx", "3xx", "4xx", "5xx")}
     return Counts(
         sessions=int(row["scur"] or 0),
         answers=sum(classes.values()),
@@ -324,4 +338,5 @@ def _counts(table: str, backend: str) -> Counts:
         faults=sum(int(row[name] or 0) for name in ("econ", "eresp", "wretr")),
         mean_seconds=int(row["rtime"] or 0) / 1000,
         requests=int(row["stot"] or 0),
+        aborts=int(row["hrsp_other"] or 0),
     )

@@ -27,7 +27,7 @@ from eduhub_pilot.model.settings import Settings
 from eduhub_pilot.model.state import HostState, Lock
 
 # A killed HAProxy restarts within a second or two; a host under load may need longer.
-PATIENCE_SECONDS = 15.0
+TIMEOUT_SECONDS = 15.0
 # The lock is refreshed this often in commands that wait.
 HEARTBEAT_SECONDS = 5.0
 

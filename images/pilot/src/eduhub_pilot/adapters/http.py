@@ -97,7 +97,7 @@ def replied(status: int, pairs: Iterable[tuple[str, str]], body: bytes, seconds:
     for name, value in pairs:
         key = name.lower()
         headers[key] = f"{headers[key]}, {value}" if key in headers else value
-    own: dict[int, Trouble] = {502: "closed", 503: "nobody", 504: "timeout"}
+    own: dict[int, Trouble] = {502: "closed", 503: "no_listener", 504: "timeout"}
     trouble = own.get(status) if "x-eduhub-slot" not in headers else None
     return Reply(status, seconds, trouble, headers, body)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eduhub_pilot.adapters.host import PATIENCE_SECONDS, Host
+from eduhub_pilot.adapters.host import TIMEOUT_SECONDS, Host
 from eduhub_pilot.analysis.canary import Sample
 from eduhub_pilot.analysis.histogram import parse_histogram
 from eduhub_pilot.model.facts import Counts, Slot
@@ -17,7 +17,7 @@ METRICS_SECONDS = 2.0
 
 def sample(host: Host, slot: Slot) -> Sample:
     """Return the slot's counters and histograms now; ProxyDownError when HAProxy has no counters."""
-    counts = host.proxy.counts(slot, PATIENCE_SECONDS)
+    counts = host.proxy.counts(slot, TIMEOUT_SECONDS)
     return with_latencies(host, slot, counts, min(METRICS_SECONDS, host.settings.probe_seconds))
 
 

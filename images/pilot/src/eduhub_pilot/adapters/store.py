@@ -36,9 +36,10 @@ RUNS = 10
 MOST_EXAMINED = 20
 NOW = "now.json"
 SETTINGS = "settings.json"
-BACKUP, COPY, FAILED = "plone-backup.json", "plone-copy.json", "failed"
+BACKUP, COPY, FAILED, BEGUN = "plone-backup.json", "plone-copy.json", "failed", "begun"
 COPIER = "plone-copier.json"
 PLONE_UPGRADE, PLONE_RESTORE = "plone-upgrade.json", "plone-restore.json"
+PLONE_ROLLBACK = "plone-rollback.json"
 LIST = ["./invoke", "rollback", "--list"]
 RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}")
 # The end of the journal that is searched for a truncated last line; lines are far shorter.
@@ -262,23 +263,36 @@ class Store:
     def backup(self) -> dict[str, Any] | None:
         """Return what `save_backup` kept; None where there is none, or none that can be read."""
         found = self._backup_file()
-        return {name: value for name, value in found.items() if name != FAILED} if "id" in found else None
+        return {name: value for name, value in found.items() if name not in (FAILED, BEGUN)} if "id" in found else None
 
     def backup_failure(self) -> dict[str, Any] | None:
         """Return what `save_backup_failure` kept of the last backup; None where that one did not fail."""
         failed = self._backup_file().get(FAILED)
         return failed if isinstance(failed, dict) else None
 
+    def backup_begun(self) -> dict[str, Any] | None:
+        """Return what `save_backup_begun` kept; None where the last backup has ended."""
+        begun = self._backup_file().get(BEGUN)
+        return begun if isinstance(begun, dict) else None
+
+    def save_backup_begun(self, begun: Mapping[str, Any]) -> None:
+        """Keep which run makes a backup, and since when, until it is proven or has failed."""
+        with self.guard():
+            self._write_backup({**self._backup_file(), BEGUN: begun})
+
     def save_backup(self, backup: Mapping[str, Any]) -> None:
         """Keep which backup of Plone's data was the last to be proven."""
         with self.guard():
-            self._write(self.root / BACKUP, json.dumps({"schema": SCHEMA, **backup}, indent=1) + "\n")
+            self._write_backup(backup)
 
     def save_backup_failure(self, failure: Mapping[str, Any]) -> None:
         """Keep when and why the last backup failed, until one is proven."""
         with self.guard():
-            kept = {"schema": SCHEMA, **self._backup_file(), FAILED: failure}
-            self._write(self.root / BACKUP, json.dumps(kept, indent=1) + "\n")
+            known = {name: value for name, value in self._backup_file().items() if name != BEGUN}
+            self._write_backup({**known, FAILED: failure})
+
+    def _write_backup(self, known: Mapping[str, Any]) -> None:
+        self._write(self.root / BACKUP, json.dumps({"schema": SCHEMA, **known}, indent=1) + "\n")
 
     def copy(self) -> dict[str, Any]:
         """Return what `save_copy` kept of the repository of copies; empty where there is none, or none to be read.
@@ -357,6 +371,19 @@ class Store:
                 (self.root / PLONE_RESTORE).unlink(missing_ok=True)
             else:
                 self._write(self.root / PLONE_RESTORE, json.dumps({"schema": SCHEMA, **restore}, indent=1) + "\n")
+
+    def plone_rollback(self) -> str | None:
+        """Return the id of the container to which a rollback of Plone returns that has not ended; None without one."""
+        return self._json_of(PLONE_ROLLBACK).get("container")
+
+    def save_plone_rollback(self, container: str | None) -> None:
+        """Keep the id of the container to which Plone is rolled back, or that no rollback is at work any more."""
+        with self.guard():
+            if container is None:
+                (self.root / PLONE_ROLLBACK).unlink(missing_ok=True)
+            else:
+                document = {"schema": SCHEMA, "container": container}
+                self._write(self.root / PLONE_ROLLBACK, json.dumps(document, indent=1) + "\n")
 
     def save_plone_writes(self, reason: str | None) -> None:
         """Keep for Plone's endpoint, which reads it as it starts, why it refuses writes; None where it takes them."""

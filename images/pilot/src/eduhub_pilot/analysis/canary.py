@@ -1,21 +1,26 @@
 """The canary analysis: judges the candidate against the baseline in the same window. Pure.
 
-The candidate is slower only where the *lower* bound of its p95 exceeds the *upper* bound of the baseline's, bucket
-bounds and rank uncertainty included: slowdowns below about a factor of 2.5 are left to the performance gate.
+The candidate is slower where the *lower* bound of its p95 exceeds the *upper* bound of the baseline's, bucket bounds
+and rank uncertainty included, or its mean exceeds the baseline's beyond chance, both in the same mix of requests.
+Slowdowns below about a factor of 2 are left to the performance gate.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from eduhub_pilot.analysis.histogram import Histogram, Z
+from eduhub_pilot.analysis.histogram import Histogram, Z, alike
 from eduhub_pilot.model.facts import Counts
 from eduhub_pilot.model.shift_plan import Limits
 from eduhub_pilot.model.verdict import Word
 
 QUANTILE = 0.95
+PLONES = "Plone's "
+# As our bridge calls, in the label `cache`, what a stored page answered.
+HIT = "hit"
 # HAProxy's mean is over its last 1024 answers: it belongs to this window only once there were as many.
 MEAN_ANSWERS = 1024
 
@@ -81,7 +86,9 @@ def row(so_far: int, before: Counts, now: Counts) -> int:
 
 def misbehaves(new: Side, old: Side, limits: Limits) -> str | None:
     """Return why traffic has to move back at once, or None; evaluated at every check."""
-    if new.row >= limits.errors_in_a_row > old.row:
+    # Where both fail, as when Plone does, one of them is the first to reach the limit: the other has to have answered
+    # well at its end.
+    if new.row >= limits.errors_in_a_row and not old.row:
         return f"answered {new.row} requests in a row with errors (5xx)"
     if new.faults - old.faults >= limits.connection_errors:
         return f"failed {new.faults} connections (baseline {old.faults})"
@@ -90,8 +97,10 @@ def misbehaves(new: Side, old: Side, limits: Limits) -> str | None:
     if new.answers < limits.answers:
         return None
     allowed = limits.alone_errors_percent / 100
-    if old.answers >= limits.answers:
-        allowed = wilson(old.errors, old.answers)[1] + limits.errors_percent / 100
+    if old.answers:
+        bound = wilson(old.errors, old.answers)[1] + limits.errors_percent / 100
+        # Few answers of the baseline never count against the candidate: where both fail, one has enough of them first.
+        allowed = bound if old.answers >= limits.answers else max(allowed, bound)
     if wilson(new.errors, new.answers)[0] > allowed:
         beside = f" (baseline {old.errors} of {old.answers})" if old.answers else ""
         return f"answered {new.errors} of {new.answers} requests with errors (5xx){beside}"
@@ -113,31 +122,67 @@ def judge(new: Side, old: Side, limits: Limits, reference: bool = False) -> tupl
     """
     if why := misbehaves(new, old, limits):
         return "fail", why
-    judged = []
-    for what, mine, other in (("p95", new.requests, old.requests), ("Plone's p95", new.plone, old.plone)):
+    judged, counts = [], []
+    for what, mine, other in _compared(new, old):
         word, why = _slower(what, mine, other, limits)
         if word == "fail":
             return word, why + (" before the step" if reference else "")
         judged += [why] if word == "pass" else []
-    if not judged and new.mean_seconds is not None and old.mean_seconds is not None:
+        counts.append((mine.count, other.count))
+    if not counts and new.mean_seconds is not None and old.mean_seconds is not None:
         if new.mean_seconds > max(old.mean_seconds * limits.slower, old.mean_seconds + limits.slower_seconds):
             return "fail", f"mean latency is {new.mean_seconds:g} s (baseline {old.mean_seconds:g} s)"
         judged.append("mean latency is within its limit")
     if judged:
         return "pass", "; ".join(judged)
+    most, beside = max(counts, key=min, default=(0, 0))
     return "inconclusive", (
         f"no errors beyond the limits in {new.answers} answers (baseline {old.answers}); too few were timed to compare "
-        f"latencies ({_count(new.requests)} and {_count(old.requests)}, {limits.latencies:g} each are needed)"
+        f"latencies ({most} and {beside} of one kind, {limits.latencies:g} each are needed)"
     )
 
 
-def _count(histogram: Histogram | None) -> int:
-    return histogram.count if histogram else 0
+def slowed(new: Side, old: Side, limits: Limits) -> str | None:
+    """Return why the candidate has become slower than the baseline was before, or None.
+
+    `old` is of another time, so only where Plone answers as fast as then: else the cause cannot be told apart. And by
+    p95 alone: clients that download slowly, a few more of them than then, make a mean another one.
+    """
+    found = {whose: _by_quantile(whose, mine, other, limits) for whose, mine, other in _compared(new, old)}
+    if found.pop(PLONES, ("inconclusive", ""))[0] != "pass":
+        return None
+    return next((why for word, why in found.values() if word == "fail"), None)
 
 
-def _slower(what: str, new: Histogram | None, old: Histogram | None, limits: Limits) -> tuple[Word, str]:
-    if not new or not old or min(new.count, old.count) < limits.latencies:
+def _compared(new: Side, old: Side) -> list[tuple[str, Histogram, Histogram]]:
+    """Return what is compared, by name: all requests, those that no stored page answered, and what Plone was asked.
+
+    Each in the same mix on both sides: a new slot's store of pages is empty, and it asks Plone more often for a while.
+    """
+    found = []
+    if new.requests and old.requests:
+        found.append(("", *alike(new.requests, old.requests)))
+        if any(("cache", HIT) in labels for labels in new.requests.parts):
+            found.append(("without stored pages ", *alike(new.requests.only(_asked), old.requests.only(_asked))))
+    if new.plone and old.plone:
+        found.append((PLONES, *alike(new.plone, old.plone)))
+    return found
+
+
+def _asked(labels: Mapping[str, str]) -> bool:
+    return labels.get("cache") != HIT
+
+
+def _slower(whose: str, new: Histogram, old: Histogram, limits: Limits) -> tuple[Word, str]:
+    if min(new.count, old.count) >= limits.latencies and (why := _mean(whose, new, old, limits)):
+        return "fail", why
+    return _by_quantile(whose, new, old, limits)
+
+
+def _by_quantile(whose: str, new: Histogram, old: Histogram, limits: Limits) -> tuple[Word, str]:
+    if min(new.count, old.count) < limits.latencies:
         return "inconclusive", ""
+    what = f"{whose}p95"
     (least, most), (_, bound) = new.quantile(QUANTILE), old.quantile(QUANTILE)
     if bound == math.inf:
         return "inconclusive", ""
@@ -145,3 +190,18 @@ def _slower(what: str, new: Histogram | None, old: Histogram | None, limits: Lim
         return "fail", f"{what} is above {least:g} s (baseline below {bound:g} s)"
     shown = f"below {most:g} s" if most < math.inf else f"above {least:g} s"
     return "pass", f"{what} is {shown} (baseline below {bound:g} s)"
+
+
+def _mean(whose: str, new: Histogram, old: Histogram, limits: Limits) -> str | None:
+    """Return why the mean is slower beyond chance (one-sided 99%), or None.
+
+    A mean is known exactly, and shows a factor of two, which no bucket does; one very slow request makes it uncertain.
+    """
+    mine, other = new.mean(), old.mean()
+    if mine is None or other is None:
+        return None
+    (mean, error), (beside, beside_error) = mine, other
+    margin = Z * math.sqrt(error + limits.slower**2 * beside_error)
+    if mean - limits.slower * beside <= margin or mean - beside <= limits.slower_seconds:
+        return None
+    return f"{whose}mean latency is {mean:.3g} s (baseline {beside:.3g} s)"

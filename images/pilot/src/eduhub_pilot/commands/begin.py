@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +13,7 @@ from eduhub_pilot.commands.hold import hold
 from eduhub_pilot.gates.criteria import for_verb
 from eduhub_pilot.model.errors import EngineDownError, FailedError, PilotError, ProxyDownError, RefusedError
 from eduhub_pilot.model.facts import SHIFT, Image, Slot, other
-from eduhub_pilot.model.outcome import Outcome
+from eduhub_pilot.model.outcome import Next, Outcome
 from eduhub_pilot.model.release import Record, Spec, kept, make_record, parse_spec
 from eduhub_pilot.model.shift_plan import confirm_seconds
 from eduhub_pilot.model.state import HostState, Lock, Rollout
@@ -75,13 +75,34 @@ def begin(host: Host, request: RunRequest, spec: Spec | None) -> Outcome:
     with host.store.guard():
         if waiting := _waiting(host, request):
             return waiting
-        opening = _open(host, request, spec)
+        done: list[str] = []
         try:
-            return _decide(host, request, spec, opening)
-        except RefusedError as error:
-            if opening.lock and opening.admission.way != "resume":
-                host.store.free()
-            raise RefusedError(error.code, f"{opening.admission.why} {error.message}".strip(), *error.next) from None
+            opening = _open(host, request, spec, done)
+            try:
+                return _decide(host, request, spec, opening, done)
+            except RefusedError as error:
+                if opening.lock and opening.admission.way != "resume":
+                    host.store.free()
+                if opening.changed:
+                    raise
+                message = f"{opening.admission.why} {error.message}".strip()
+                raise RefusedError(error.code, message, *error.next) from None
+        except (EngineDownError, RefusedError) as error:
+            if not done:
+                raise
+            raise _begun_in_part(host, done, error.message, error.code, error.next) from None
+        except OSError as error:
+            if not done:
+                raise
+            message = f"The pilot could not read or write a file: {error.strerror or error}."
+            raise _begun_in_part(host, done, message, "disk_error", [["df", "-h"]]) from None
+
+
+def _begun_in_part(host: Host, done: Sequence[str], message: str, cause: str, following: Next) -> FailedError:
+    """Return the end of a run that had changed something, `done`, before an error whose code says nothing of it."""
+    serves = serving(host.store.state())
+    message = message.replace(" Nothing was changed.", "")
+    return FailedError("begin_failed", f"{' '.join(done)} {message} {serves}", *following, cause=cause)
 
 
 def _waiting(host: Host, request: RunRequest) -> Outcome | None:
@@ -105,7 +126,8 @@ def _waiting(host: Host, request: RunRequest) -> Outcome | None:
     return None
 
 
-def _open(host: Host, request: RunRequest, spec: Spec | None) -> Opening:
+def _open(host: Host, request: RunRequest, spec: Spec | None, done: list[str]) -> Opening:
+    """Return how the run starts, with an interrupted one undone; `done` gets what was changed, before it is."""
     lock, state = _lock(host, request), host.settled(host.store.state())
     rollout = state.rollout
     found = admission.admit(request, lock, rollout, host.clock.now(), _watched(host, lock, rollout))
@@ -113,9 +135,12 @@ def _open(host: Host, request: RunRequest, spec: Spec | None) -> Opening:
         _refuse(host, request, spec, state, rollout if found.way == "resume" else None)
     changed = False
     if found.way == "undo" and rollout:
+        done.append(f"The undo of run {rollout.run} began.")
         state = undo(host, state, rollout, f"run {request.run} of {request.owner} began").state
+        done[:] = [found.why or f"Run {rollout.run} was undone."]
         changed = True
     elif found.way == "resume" and rollout and rollout.moving:
+        done.append(f"Traffic of run {rollout.run} was moved back, for it starts again at the gates.")
         # Traffic may be on an unconfirmed slot only while a shift monitors it, and the next shift is some steps away.
         give_back(host, state)
         # The previous shift finds no traffic to continue with from here on, even if this pilot is killed.
@@ -170,11 +195,11 @@ def _lock(host: Host, request: RunRequest) -> Lock | None:
         return None
 
 
-def _decide(host: Host, request: RunRequest, spec: Spec | None, opening: Opening) -> Outcome:
+def _decide(host: Host, request: RunRequest, spec: Spec | None, opening: Opening, done: list[str]) -> Outcome:
     state, why = opening.state, opening.admission.why
     if opening.admission.way == "resume" and state.rollout:
         record = resumed_record(host, request, state.rollout)
-        return _claim(host, request, opening, record, state.rollout.slot)
+        return _claim(host, request, opening, record, state.rollout.slot, done)
     if opening.back and state.live:
         message = f"{why} {serving(state)}"
         return _nothing(host, opening, "interrupted_run_undone", message, state.live.slot, state.live.release)
@@ -187,7 +212,7 @@ def _decide(host: Host, request: RunRequest, spec: Spec | None, opening: Opening
             message = f"{why} {record.named()} is live, and has all traffic again: {BY_HAND}.".strip()
             opening = replace(opening, changed=True)
         return _nothing(host, opening, "nothing_to_change", message, other(admission.idle(state)), record.id)
-    return _claim(host, request, opening, record, slot)
+    return _claim(host, request, opening, record, slot, done)
 
 
 def _nothing(host: Host, opening: Opening, code: str, message: str, slot: Slot, release: str) -> Outcome:
@@ -256,7 +281,9 @@ def _keep_good(host: Host, state: HostState) -> None:
             host.engine.tag(known.image_id, known.kept)
 
 
-def _claim(host: Host, request: RunRequest, opening: Opening, record: Record, slot: Slot) -> Outcome:
+def _claim(
+    host: Host, request: RunRequest, opening: Opening, record: Record, slot: Slot, done: list[str]
+) -> Outcome:
     """Take the lock, then record the release and the rollout. A pilot may be killed after any line."""
     state, now = opening.state, host.clock.now()
     lock = Lock(request.owner, request.run, request.verb, "begin", now, now, host.settings.lock_seconds)
@@ -264,6 +291,7 @@ def _claim(host: Host, request: RunRequest, opening: Opening, record: Record, sl
         host.store.renew(replace(lock, since=opening.lock.since) if opening.lock.run == request.run else lock)
     else:
         host.store.take(lock)
+    done.append(f"Run {request.run} holds the lock.")
     origin = state.live.release if state.live else None
     resumed = opening.admission.way == "resume"
     verb = state.rollout.verb if resumed and state.rollout else request.verb
@@ -271,7 +299,7 @@ def _claim(host: Host, request: RunRequest, opening: Opening, record: Record, sl
     if not resumed and reset(host, state):
         if drained(host, slot, host.settings.drain_seconds, lambda: None):
             with suppress(ProxyDownError):
-                host.note_connections(request.run, "begin", "cut", slot, host.proxy.left(slot, patience=2))
+                host.note_connections(request.run, "begin", "cut", slot, host.proxy.left(slot, timeout=2))
         host.note(request.run, "begin", "traffic_restored", slot=other(slot), why=BY_HAND)
     if record.id not in host.store.releases():
         host.store.save_record(record)

@@ -10,7 +10,7 @@ import hashlib
 import ssl
 from pathlib import Path
 
-from eduhub_pilot.adapters.host import PATIENCE_SECONDS, Host
+from eduhub_pilot.adapters.host import TIMEOUT_SECONDS, Host
 from eduhub_pilot.model.errors import RefusedError
 from eduhub_pilot.model.outcome import Outcome
 
@@ -31,7 +31,7 @@ def run(host: Host, _: argparse.Namespace) -> Outcome:
 def certificates(host: Host) -> Outcome:
     """Return which certificates were replaced; HAProxy has each file where this container has it."""
     replaced = []
-    for served in host.proxy.certificates(PATIENCE_SECONDS):
+    for served in host.proxy.certificates(TIMEOUT_SECONDS):
         path = host.settings.config / Path(served.file).relative_to(CONFIG)
         try:
             chain, key = path.read_text(), path.with_name(f"{path.name}.key").read_text()

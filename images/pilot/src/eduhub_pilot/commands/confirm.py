@@ -6,13 +6,13 @@ import argparse
 from contextlib import suppress
 from dataclasses import replace
 
-from eduhub_pilot.adapters.host import PATIENCE_SECONDS, Host
+from eduhub_pilot.adapters.host import TIMEOUT_SECONDS, Host
 from eduhub_pilot.model.connections import Connection, pages, words
 from eduhub_pilot.model.errors import FailedError, PilotError, ProxyDownError, RefusedError, SupersededError
 from eduhub_pilot.model.facts import Slot, other, slot_of, weight_of
 from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.model.state import HostState
-from eduhub_pilot.rollout.messages import ended, serving
+from eduhub_pilot.rollout.messages import being_undone, ended, serving
 from eduhub_pilot.rollout.revert import failed
 from eduhub_pilot.rollout.status import status
 from eduhub_pilot.rollout.summary import summed
@@ -47,6 +47,8 @@ def pending(host: Host, owner: str | None = None) -> Outcome:
         rollout = state.rollout
         if rollout is None or rollout.step not in {"shifted", "confirm"}:
             at = f" Run {rollout.run} is at step {rollout.step}." if rollout else ""
+            if rollout and rollout.undoing:
+                at = f" Run {rollout.run} is being undone: {being_undone(rollout).message}"
             last = f" {ended(state.last)}" if state.last and not rollout else ""
             raise RefusedError(
                 "not_awaiting_confirmation", f"No run awaits a confirmation. {serving(state)}{at}{last}"
@@ -97,12 +99,14 @@ def _confirmed(state: HostState, run: str) -> bool:
 
 def _commit(host: Host, run: str, state: HostState, owner: str | None) -> Outcome:
     rollout = state.rollout
+    if rollout and rollout.undoing:
+        raise being_undone(rollout)
     if rollout is None or rollout.step not in {"shifted", "confirm"}:
         at = f"step {rollout.step}" if rollout else "no rollout"
         raise FailedError("no_finished_shift", f"Run {run} has no finished shift to confirm ({at}).")
     weight = weight_of(rollout.slot)
     try:
-        now = host.proxy.now(PATIENCE_SECONDS)
+        now = host.proxy.now(TIMEOUT_SECONDS)
     except ProxyDownError as error:
         raise FailedError(
             "traffic_unknown", f"{rollout.release} was not confirmed: its traffic weight is unknown. {error.message}"
@@ -121,7 +125,7 @@ def _commit(host: Host, run: str, state: HostState, owner: str | None) -> Outcom
         host.store.save_state(state.at(rollout, "confirm"))
     host.store.save_weight(weight)  # from here on a restarted HAProxy returns with the candidate
     with suppress(ProxyDownError):
-        host.proxy.move(weight, PATIENCE_SECONDS)
+        host.proxy.move(weight, TIMEOUT_SECONDS)
     by = {"owner": owner} if owner else {}
     # Before release.json: a pilot killed in between writes this line twice, never not at all.
     host.note(run, "confirm", "confirmed", slot=rollout.slot, release=rollout.release, origin=rollout.origin, **by)
@@ -139,10 +143,10 @@ def _cut(host: Host, run: str, slot: Slot) -> list[Connection]:
     The container stays warm, but no client should use it for hours and be cut, unlisted, by the next rollout.
     """
     with suppress(ProxyDownError):
-        if host.proxy.counts(slot, patience=1).sessions == 0:
+        if host.proxy.counts(slot, timeout=1).sessions == 0:
             return []
-        host.note_connections(run, "confirm", "cutting", slot, host.proxy.left(slot, patience=1))
-        found = host.proxy.cut(slot, patience=1)
+        host.note_connections(run, "confirm", "cutting", slot, host.proxy.left(slot, timeout=1))
+        found = host.proxy.cut(slot, timeout=1)
         host.note_connections(run, "confirm", "cut", slot, found)
         return found
     return []

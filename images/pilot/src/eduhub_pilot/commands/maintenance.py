@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from contextlib import suppress
 
-from eduhub_pilot.adapters.host import PATIENCE_SECONDS, Host
+from eduhub_pilot.adapters.host import TIMEOUT_SECONDS, Host
 from eduhub_pilot.adapters.sampling import METRICS_BYTES, METRICS_SECONDS
 from eduhub_pilot.adapters.store import maintenance_value
 from eduhub_pilot.model.errors import RefusedError
@@ -44,7 +44,7 @@ def maintenance(host: Host, reason: str | None) -> Outcome:
         if changed:
             host.store.save_maintenance(reason)
         # Said again even where the disk has it: a pilot may have died between the two.
-        host.proxy.set_writes(maintenance_value(reason), PATIENCE_SECONDS)
+        host.proxy.set_writes(maintenance_value(reason), TIMEOUT_SECONDS)
         if changed:
             host.note(None, "maintenance", "off" if reason is None else "on", why=reason)
     if reason is None:

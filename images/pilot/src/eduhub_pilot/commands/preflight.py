@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
+from eduhub_pilot.adapters import cgroup
 from eduhub_pilot.adapters.host import Host
 from eduhub_pilot.adapters.memory import MEMORY, SLOT_MEMORY, available, size
 from eduhub_pilot.commands.plone.backup import foreign, recent
@@ -16,8 +17,9 @@ from eduhub_pilot.model.errors import EngineDownError, ProxyDownError, RefusedEr
 from eduhub_pilot.model.facts import answered
 from eduhub_pilot.model.outcome import Finding, Outcome, finding_of
 from eduhub_pilot.model.release import Record, Spec, parse_spec
-from eduhub_pilot.model.state import HostState, stamp
-from eduhub_pilot.rollout.plone import unconfirmed
+from eduhub_pilot.model.state import HostState, Lock, stamp
+from eduhub_pilot.rollout.admission import idle, idle_lock
+from eduhub_pilot.rollout.plone import container_down, unconfirmed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +51,7 @@ def preflight(
     starts what is stopped, an edge, a live slot or a Plone of ours that does not answer. The institution's own Plone is
     asked by the module host_readiness.
     """
-    findings = [*_gates(host, spec), *_files(host), *(() if take_over else _lock(host, run))]
+    findings = [*_gates(host, spec), *_files(host), *(() if take_over else _lock(host, run, verb))]
     findings += [*_backup(host, backup_days), *_plone_upgrade(host)]
     python = None
     try:
@@ -60,7 +62,7 @@ def preflight(
         record = host.known(state.live.release if state.live else None)
         if verb != "deploy":
             findings += [*_map(host, state), *_engine(host, state), *_edge(host, state), *_live(host, state, record)]
-        findings += _memory(MEMORY.read_text(), record)
+        findings += _memory(MEMORY.read_text(), record, _freed(host, state))
         python = record.python if record else None
     return _judged(findings, python)
 
@@ -114,23 +116,34 @@ def _map(host: Host, state: HostState) -> Iterator[Finding]:
             yield finding
 
 
-def _lock(host: Host, run: str | None) -> Iterator[Finding]:
+def _lock(host: Host, run: str | None, verb: str | None) -> Iterator[Finding]:
     try:
         lock = host.store.lock()
     except RefusedError as error:
         yield finding_of(error)
         return
     if lock and lock.run != run and not lock.expired(host.clock.now()):
-        dot = "." in lock.verb  # plone.backup and the like have no --take-over
-        following = [["./invoke", "status"]] if dot else [["./invoke", lock.verb, "--take-over"]]
-        if lock.step == "shifted":
-            following = [["./invoke", "confirm"], ["./invoke", "rollback"], *following]
+        after, following = _ending(host, lock, verb)
         yield Finding(
             "lock_held",
             f"{lock.owner} holds the lock of this host since {stamp(lock.since)}: run {lock.run}, verb {lock.verb}, "
-            f"step {lock.step}.{'' if dot else ' Taking it over undoes that run.'}",
+            f"step {lock.step}. {after}",
             following,
         )
+
+
+def _ending(host: Host, lock: Lock, verb: str | None) -> tuple[str, list[list[str]]]:
+    """Return what is true of a valid lock, and what to type."""
+    state = HostState()
+    with suppress(RefusedError):  # which is a finding of its own
+        state = host.store.state()
+    if not state.rollout:
+        return idle_lock(lock)
+    waits = state.rollout.hold and state.rollout.step == "shifted"
+    # A rollback undoes that run and no more, but there has to be a release that is live then.
+    undo = "rollback" if state.live and verb != "deploy" else "deploy"
+    following = [["./invoke", "confirm"], ["./invoke", "rollback"]] if waits else []
+    return "Taking it over undoes that run.", [*following, ["./invoke", undo, "--take-over"]]
 
 
 def _plone_upgrade(host: Host) -> Iterator[Finding]:
@@ -152,12 +165,8 @@ def _engine(host: Host, state: HostState) -> Iterator[Finding]:
             f"The container of the live slot {state.live.slot} is {live.state if live else 'absent'}.",
             [["docker", "logs", host.settings.container(state.live.slot)], ["./invoke", "deploy"]],
         )
-    if plone and (not plone.runs or plone.health == "unhealthy"):
-        yield Finding(
-            "plone_container_down",
-            f"Plone's container {plone.name} is {plone.health if plone.runs else plone.state}.",
-            [["docker", "logs", plone.name]],
-        )
+    if plone and (finding := container_down(plone)):
+        yield finding
 
 
 def _edge(host: Host, state: HostState) -> Iterator[Finding]:
@@ -166,7 +175,7 @@ def _edge(host: Host, state: HostState) -> Iterator[Finding]:
     if finding := host.edited_configuration():
         yield finding
     try:
-        weight = host.proxy.now(patience=2).weight
+        weight = host.proxy.now(timeout=2).weight
     except ProxyDownError as error:
         yield Finding(
             error.code, error.message, [["docker", "logs", host.settings.container("edge")], ["./invoke", "deploy"]]
@@ -211,13 +220,23 @@ def _backup(host: Host, days: float) -> Iterator[Finding]:
         yield Finding("backup_old", message, [["./invoke", "plone.backup"]])
 
 
-def _memory(meminfo: str, record: Record | None) -> Iterator[Finding]:
+def _freed(host: Host, state: HostState) -> int:
+    """Return the bytes that a rollout frees before it starts its slot: those of the container that is there."""
+    with suppress(EngineDownError):
+        container = host.engine.container(host.settings.container(idle(state)))
+        return (container and container.runs and cgroup.memory(container.id)) or 0
+    return 0
+
+
+def _memory(meminfo: str, record: Record | None, freed: int = 0) -> Iterator[Finding]:
+    """Return whether a slot has room beside the live one; `freed` bytes are of the slot that it replaces."""
     needed = str((record.spec.fields.get("memory") if record else None) or SLOT_MEMORY)
     free, want = available(meminfo), size(needed)
-    if free is not None and want and free < want:
+    if free is not None and want and free + freed < want:
+        idle_slot = f", {freed >> 20} MiB more once the idle slot is removed" if freed else ""
         yield Finding(
             "memory_short",
-            f"{free >> 20} MiB of memory are available, and a second slot may need {needed}. Stop other programs, add "
-            "memory, or lower bridge_memory.",
+            f"{free >> 20} MiB of memory are available{idle_slot}, and a second slot may need {needed}. Stop other "
+            "programs, add memory, or lower bridge_memory.",
             [["free", "-h"]],
         )

@@ -16,6 +16,7 @@ from eduhub_pilot.model.facts import other
 from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.model.state import HostState, Rollout
 from eduhub_pilot.model.verdict import Verdict
+from eduhub_pilot.rollout.messages import being_undone
 from eduhub_pilot.rollout.slot import start
 from eduhub_pilot.rollout.slot_readiness import log_tail, readiness_of
 from eduhub_pilot.rollout.undo import LOG_LINES, rename
@@ -45,11 +46,13 @@ def prove(host: Host, run: str) -> Outcome:
         rollout = state.rollout
         if rollout is None:
             raise FailedError("not_begun", f"Run {run} has no rollout to prove: `begin` has to come first.")
+        if rollout.undoing:
+            raise being_undone(rollout)
         record = host.store.record(rollout.release)
         judged_by = for_verb(host.settings.gates, rollout.verb, record.spec)
         if rollout.step == "begin":
             host.store.save_state(state.at(rollout, "prove"))
-        container, ran = start(host, rollout, record)
+        container, ran = start(host, rollout.slot, record)
         # A container that a killed pilot has just started is waited for as one that starts.
         warm = ran and rollout.step == "begin"
         rename(host, rollout.slot, rollout.release)
@@ -93,18 +96,20 @@ def _stopped(
     name = host.settings.container(rollout.slot)
     # Only the answers that the smoke gate judges are explained by the log.
     log = log_tail(host, name) if found.gate == smoke.GATE else ""
+    # Findings of this gate are budgets that are exceeded; without one it failed for answers, which are no slowness.
+    slower = found.gate == performance.GATE and not error and bool(last.details)
     raise FailedError(
         "gate_error" if error else "gate_failed",
         f"Gate {found.gate} {'could not be evaluated, twice' if error else 'failed'} on the candidate "
         f"({rollout.slot}): {found.reason}{details}{before}{log}",
-        *([accepting(rollout, python)] if python and not error and found.gate == performance.GATE else []),
+        *([accepting(rollout, python)] if python and slower else []),
         **data, log=host.engine.log(name, LOG_LINES),
     )  # fmt: skip
 
 
 def accepting(rollout: Rollout, python: str) -> list[str]:
     """Return the command that takes a slower release on purpose, such as an older Python."""
-    return ["./invoke", rollout.verb, "--python", python, "--accept-slower"]
+    return ["./invoke", "deploy" if rollout.verb == "deploy" else "upgrade", "--python", python, "--accept-slower"]
 
 
 def _leave(host: Host, run: str) -> None:

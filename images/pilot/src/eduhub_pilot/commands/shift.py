@@ -10,21 +10,24 @@ that restarts returns to it.
   because the candidate may have caused the restart.
 - On any failure, SIGTERM and an expired confirmation included, it undoes its run, lock included; `revert` of the same
   run then repeats the result. A superseded run changes nothing.
+- A run that has failed is only ever undone. The disk keeps why, or where it is full, this process until it has room; a
+  candidate that lost its traffic and is not known to be shifted further was given up by a pilot that was killed then.
 """
 
 from __future__ import annotations
 
 import argparse
 from contextlib import suppress
+from dataclasses import replace
 
-from eduhub_pilot.adapters.host import PATIENCE_SECONDS, Host
+from eduhub_pilot.adapters.host import TIMEOUT_SECONDS, Host
 from eduhub_pilot.commands.prove import prove
-from eduhub_pilot.model.errors import FailedError, PilotError, RefusedError, SupersededError
-from eduhub_pilot.model.facts import SHIFT, other
+from eduhub_pilot.model.errors import FailedError, PilotError, ProxyDownError, RefusedError, SupersededError
+from eduhub_pilot.model.facts import SHIFT, other, weight_of
 from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.model.shift_plan import Plan
 from eduhub_pilot.model.state import HostState, Rollout
-from eduhub_pilot.rollout.messages import moved, serving
+from eduhub_pilot.rollout.messages import being_undone, moved, serving
 from eduhub_pilot.rollout.recorder import ended
 from eduhub_pilot.rollout.revert import failed
 from eduhub_pilot.rollout.traffic_shift import TrafficShift
@@ -61,8 +64,7 @@ def shift(host: Host, run: str, rehearse: bool = False) -> Outcome:
         _give_back_unread(host, run)
         raise
     except OSError:
-        _give_back(host, run)
-        host.clock.sleep(FULL_DISK_SECONDS)
+        _wait_for_room(host, run)
         raise
     except PilotError:
         _give_back_unread(host, run)
@@ -72,15 +74,39 @@ def shift(host: Host, run: str, rehearse: bool = False) -> Outcome:
     return over
 
 
-def _give_back(host: Host, run: str) -> None:
+def _wait_for_room(host: Host, run: str) -> None:
     """Return traffic to the live release where the disk cannot be written: monitor and undo both need it.
 
-    The engine restarts the pilot meanwhile; once the disk has room, the pilot continues.
+    Return once the disk knows of it. The engine restarts the pilot then, and it continues.
     """
+    took = _give_back(host, run)
+    while True:
+        host.clock.sleep(FULL_DISK_SECONDS)
+        with suppress(OSError):
+            return _keep_returned(host, run) if took else None
+
+
+def _give_back(host: Host, run: str) -> bool:
+    """Return traffic to the live release; return whether the candidate had any."""
     with suppress(PilotError, OSError), host.store.guard():
         state = host.store.state()
-        if state.rollout and state.rollout.run == run and state.rollout.moving:
+        if state.live and state.rollout and state.rollout.run == run and state.rollout.moving:
+            had = True
+            with suppress(ProxyDownError):
+                had = host.proxy.now(TIMEOUT_SECONDS).weight != weight_of(state.live.slot)
             give_back(host, state)
+            return had
+    return False
+
+
+def _keep_returned(host: Host, run: str) -> None:
+    """Write that the shift itself took its traffic back, so that the next pilot takes it for no undo."""
+    with suppress(PilotError), host.store.guard():
+        state = host.store.state()
+        rollout = state.rollout
+        if rollout and rollout.run == run and rollout.step == "shift" and rollout.traffic:
+            traffic = replace(rollout.traffic, returned=True)
+            host.store.save_state(replace(state, rollout=replace(rollout, traffic=traffic)))
 
 
 def without_settings(host: Host, run: str) -> None:
@@ -89,14 +115,16 @@ def without_settings(host: Host, run: str) -> None:
     The shift cannot be monitored without them. `host` has the default settings. The engine restarts the pilot until a
     person reverts the run.
     """
-    _give_back(host, run)
+    if _give_back(host, run):
+        with suppress(OSError):
+            _keep_returned(host, run)
 
 
 def _give_back_unread(host: Host, run: str) -> None:
     """Return traffic to the live release where a state file no longer says that this run moved it.
 
     release.json or lock.json cannot be read, or release.json was removed. A person has to fix that; until then the
-    engine restarts the pilot, and this is all it does.
+    engine restarts the pilot, and this is all it does. Then it undoes the run, which went unmonitored.
     """
     with suppress(PilotError, OSError), host.store.guard():
         lock, readable = None, False
@@ -107,7 +135,7 @@ def _give_back_unread(host: Host, run: str) -> None:
             state = host.store.state()
         except RefusedError:
             if ours or not readable:
-                host.proxy.move(host.store.weight(), PATIENCE_SECONDS)
+                host.proxy.move(host.store.weight(), TIMEOUT_SECONDS)
             return
         rollout = state.rollout
         forgotten = ours and rollout is None and not (state.last and state.last.run == run)
@@ -124,7 +152,7 @@ def _entered(host: Host, run: str) -> Rollout:
         rollout = state.rollout
         if rollout is None or (rollout.step == "begin" and rollout.verb != "rollback"):
             raise FailedError("not_proven", f"Run {run} has no proven candidate: `prove` has to come first.")
-        if _unproven(rollout):
+        if _unproven(rollout) or rollout.undoing:
             return rollout
         with host.step(run, "shifted" if rollout.step in {"shifted", "confirm"} else "shift"):
             return rollout
@@ -132,10 +160,13 @@ def _entered(host: Host, run: str) -> Rollout:
 
 def _live(host: Host, run: str, rollout: Rollout, rehearse: bool) -> Outcome:
     try:
+        if rollout.undoing:
+            raise being_undone(rollout)
         if _unproven(rollout):
             prove(host, run)
         traffic_shift = TrafficShift(host, run, rollout, _plan(host, rollout))
         if rollout.step not in {"shifted", "confirm"}:
+            _refuse_given_up(rollout, traffic_shift.monitor.percent)
             traffic_shift.go(rehearse and rollout.verb == "upgrade")
         elif traffic_shift.monitor.percent != 100:
             raise FailedError(
@@ -154,7 +185,26 @@ def _live(host: Host, run: str, rollout: Rollout, rehearse: bool) -> Outcome:
             raise failed(host, run, error) from None
         raise
     except PilotError as error:
-        raise failed(host, run, error) from None
+        raise _failed(host, run, error) from None
+
+
+def _refuse_given_up(rollout: Rollout, percent: int) -> None:
+    """Raise FailedError where the candidate had traffic and has none, which its shift did not take back for a while."""
+    if rollout.traffic and not rollout.traffic.returned and percent == 0:
+        raise FailedError(
+            "traffic_mismatch",
+            f"The candidate ({rollout.slot}) had traffic and has none now: the run was given up by a pilot that was "
+            "killed before it could write why, or traffic was moved by hand while no shift monitored it.",
+        )
+
+
+def _failed(host: Host, run: str, error: PilotError) -> PilotError:
+    """Undo `run` because of `error`, as soon as the disk can be written: until then only this process knows why."""
+    while True:
+        try:
+            return failed(host, run, error)
+        except OSError:
+            host.clock.sleep(FULL_DISK_SECONDS)
 
 
 def _tell(host: Host, run: str, traffic_shift: TrafficShift) -> None:
@@ -185,6 +235,8 @@ def _until_decided(host: Host, run: str, traffic_shift: TrafficShift) -> Outcome
         rollout = state.rollout
         if rollout is None or rollout.run != run or rollout.traffic is None:
             return _ended(state, run)
+        if rollout.undoing:
+            raise being_undone(rollout)
         traffic_shift.check()
         by = rollout.traffic.confirm_by
         if by is None or host.clock.monotonic() >= by:

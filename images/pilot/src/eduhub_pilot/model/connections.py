@@ -45,16 +45,34 @@ def connections(sessions: str, table: str, slot: Slot) -> list[Connection]:
     """Return the connections at the public backend of `slot`, oldest first."""
     paths = _paths(table)
     found = []
-    for text in re.split(r"^(?=0x[0-9a-f]+: )", sessions, flags=re.MULTILINE):
-        if not re.search(rf"^  backend={slot} \(", text, re.MULTILINE):
-            continue
+    for text in _at(sessions, slot):
         source = re.search(r" source=(\S+)", text)
-        age = re.search(r" age=(\S+?)\)", text)
-        status = re.search(r" status=(-?\d+) ", text)
-        path = paths.get(source[1] if source else "")
-        kind: Kind = {"-1": "request", "101": "websocket"}.get(status[1] if status else "-1", "stream")  # type: ignore[assignment]
-        found.append(Connection(path, _seconds(age[1] if age else ""), kind))
+        found.append(Connection(paths.get(source[1] if source else ""), _age(text), _kind(text)))
     return sorted(found, key=lambda each: (-each.seconds, each.path or ""))
+
+
+def unanswered(sessions: str, slot: Slot, seconds: float) -> int:
+    """Return how many requests at `slot` have waited so long for their answer to begin.
+
+    One whose body is still being sent does not wait for the slot: a slow upload is no silence.
+    """
+    texts = [text for text in _at(sessions, slot) if _kind(text) == "request" and " req.st=MSG_DATA " not in text]
+    return sum(_age(text) >= seconds for text in texts)
+
+
+def _at(sessions: str, slot: Slot) -> list[str]:
+    texts = re.split(r"^(?=0x[0-9a-f]+: )", sessions, flags=re.MULTILINE)
+    return [text for text in texts if re.search(rf"^  backend={slot} \(", text, re.MULTILINE)]
+
+
+def _kind(text: str) -> Kind:
+    status = re.search(r" status=(-?\d+) ", text)
+    return {"-1": "request", "101": "websocket"}.get(status[1] if status else "-1", "stream")  # type: ignore[return-value]
+
+
+def _age(text: str) -> int:
+    age = re.search(r" age=(\S+?)\)", text)
+    return _seconds(age[1] if age else "")
 
 
 def ended(table: str) -> int:

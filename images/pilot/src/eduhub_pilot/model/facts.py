@@ -9,7 +9,7 @@ from typing import Literal
 Slot = Literal["blue", "green"]
 # How the edge reaches the bridge in a slot: by the socket in their shared directory, or by a published port.
 Transport = Literal["socket", "tcp"]
-Trouble = Literal["refused", "nobody", "closed", "timeout"]
+Trouble = Literal["refused", "no_listener", "closed", "timeout"]
 # The name of the part that the shift's container plays.
 SHIFT = "shift"
 # Our Plone, the container that is to take over from it, and the one that it took over from.
@@ -116,7 +116,8 @@ class Counts:
 
     `sessions` and `queued` are those of now: requests at the slot, and requests that wait for it, in HAProxy's queue or
     its waiting room. The rest is since HAProxy started: `requests`, `answers` of any status, `errors` (5xx) among them,
-    `faults` (connections that failed, answers that broke off, retries). `mean_seconds` is over the last 1024 answers.
+    `faults` (connections that failed, answers that broke off, retries), and `aborts`: requests whose client gave up
+    before an answer began, which are no answers. `mean_seconds` is over the last 1024 answers.
     """
 
     sessions: int = 0
@@ -126,6 +127,7 @@ class Counts:
     faults: int = 0
     mean_seconds: float = 0.0
     requests: int = 0
+    aborts: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         """Return what both counted; the mean weighs their answers."""
@@ -134,6 +136,7 @@ class Counts:
         return Counts(
             self.sessions + other.sessions, answers, self.errors + other.errors, self.queued + other.queued,
             self.faults + other.faults, spent / answers if answers else 0.0, self.requests + other.requests,
+            self.aborts + other.aborts,
         )  # fmt: skip
 
 
@@ -141,9 +144,9 @@ class Counts:
 class Answer:
     """One answer, or why there was none. Times in seconds.
 
-    `trouble` is None for an HTTP answer, else `refused` (the edge refused the connection), `nobody` (no process listens
-    in the slot), `closed` (connection closed without an answer) or `timeout`. `slot` and `release` are the edge's
-    headers, absent where HAProxy answered by itself.
+    `trouble` is None for an HTTP answer, else `refused` (the edge refused the connection), `no_listener` (no process
+    listens in the slot), `closed` (connection closed without an answer) or `timeout`. `slot` and `release` are the
+    edge's headers, absent where HAProxy answered by itself.
     """
 
     status: int | None
@@ -160,7 +163,7 @@ class Answer:
 
 
 SILENT: Mapping[Trouble, str] = {
-    "refused": "refused the connection", "nobody": "has no process listening", "closed": "closed the connection",
+    "refused": "refused the connection", "no_listener": "has no process listening", "closed": "closed the connection",
     "timeout": "did not answer before the timeout",
 }  # fmt: skip
 

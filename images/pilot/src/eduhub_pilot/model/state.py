@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from eduhub_pilot.model.document import RELEASE_ID, SCHEMA, Document, Source
@@ -12,8 +12,12 @@ from eduhub_pilot.model.facts import SLOTS, Process, Slot
 
 CONFIRM_SECONDS = 600.0
 RESULTS: tuple[Literal["confirmed"], Literal["reverted"]] = ("confirmed", "reverted")
-# At these steps traffic may be on the candidate, and a shift must monitor it.
-MOVING = ("shift", "shifted", "confirm")
+# A run that is being undone: it has failed, or was ended. It is never continued.
+REVERT = "revert"
+# At these steps traffic may be on the candidate, and a shift must monitor it or finish the undo.
+MOVING = ("shift", "shifted", "confirm", REVERT)
+# The verb of a lock that the same verb alone takes over: packages are updated under it, and the host is rebooted.
+PATCH = "host.patch"
 
 
 def stamp(when: datetime) -> str:
@@ -45,20 +49,23 @@ class Traffic:
 
     `process` is the HAProxy in which traffic first moved: another one does not know of the move. `confirm_by` is in the
     monotonic clock of this boot, None until all traffic has moved. `drained_seconds` and `left` are the duration of the
-    previous slot's drain and the connections it had left then.
+    previous slot's drain and the connections it had left then. `returned`: the shift itself took all traffic back for a
+    while, for the rehearsal or because the disk was full. Without it, a candidate whose traffic is gone was given up.
     """
 
     process: Process
     confirm_by: float | None = None
     drained_seconds: float | None = None
     left: int = 0
+    returned: bool = False
 
 
 @dataclass(frozen=True)
 class Rollout:
     """A run that has begun and is neither confirmed nor reverted; `origin` is the release that was live then.
 
-    Once all traffic has moved, the run, or with `hold` a person, confirms it within `confirm_seconds`.
+    Once all traffic has moved, the run, or with `hold` a person, confirms it within `confirm_seconds`. `why` is why it
+    is being undone.
     """
 
     run: str
@@ -70,6 +77,12 @@ class Rollout:
     hold: bool = False
     confirm_seconds: float = CONFIRM_SECONDS
     traffic: Traffic | None = None
+    why: str | None = None
+
+    @property
+    def undoing(self) -> bool:
+        """Whether the run is being undone."""
+        return self.step == REVERT
 
     @property
     def moving(self) -> bool:
@@ -123,6 +136,10 @@ class HostState:
         """Return the state with `rollout` at `step`; traffic may be on the candidate from `shift` on."""
         confirmed = self.confirmed and step not in MOVING
         return replace(self, rollout=replace(rollout, step=step), confirmed=confirmed)
+
+    def undoing(self, rollout: Rollout, why: str) -> HostState:
+        """Return the state with `rollout` being undone; the first reason stays."""
+        return self.at(rollout if rollout.undoing else replace(rollout, why=why or None), REVERT)
 
     def committed(self, rollout: Rollout, now: datetime) -> HostState:
         """Return the state once `rollout`'s release is the live one.
@@ -201,7 +218,7 @@ def parse_rollout(part: Document) -> Rollout:
         part.text("run"), part.slot("slot"), part.release("release"), part.maybe_release("from"),
         part.text("step"), part.text("verb"), part.flag("hold") if "hold" in part.fields else False,
         part.number("confirm_seconds") if "confirm_seconds" in part.fields else CONFIRM_SECONDS,
-        parse_traffic(traffic) if traffic else None,
+        parse_traffic(traffic) if traffic else None, part.maybe_text("why"),
     )  # fmt: skip
 
 
@@ -210,6 +227,7 @@ def parse_traffic(part: Document) -> Traffic:
     return Traffic(
         Process(int(process.number("pid")), int(process.number("started"))),
         part.maybe_number("confirm_by"), part.maybe_number("drained_seconds"), int(part.number("left")),
+        part.flag("returned") if "returned" in part.fields else False,
     )  # fmt: skip
 
 
@@ -242,6 +260,11 @@ class Lock:
         A heartbeat far in the future is expired too: the clock jumped back, and waiting for it could take years.
         """
         return abs((now - self.heartbeat).total_seconds()) > self.ttl_seconds
+
+    @property
+    def expires(self) -> datetime:
+        """When it expires, unless its run is heard of again."""
+        return self.heartbeat + timedelta(seconds=self.ttl_seconds)
 
     def document(self) -> dict[str, Any]:
         """Return the file's fields."""

@@ -6,17 +6,18 @@ import difflib
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
 from eduhub_pilot.model.errors import RefusedError
 from eduhub_pilot.model.facts import Slot, other
 from eduhub_pilot.model.release import Record, Spec
-from eduhub_pilot.model.state import HostState, Lock, Rollout, stamp
+from eduhub_pilot.model.state import PATCH, HostState, Lock, Rollout, stamp
 
 KEPT_RELEASES = 5
 LIST = ["./invoke", "rollback", "--list"]
+STATUS, PATCH_ON = ["./invoke", "status"], ["./invoke", "host.patch", "--take-over"]
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,15 @@ class RunRequest:
 
     @property
     def command(self) -> list[str]:
-        """The argument list that repeats the request."""
+        """The argument list that repeats the request, less its --resume or --take-over."""
         python, to = ["--python", self.python] if self.python else [], ["--to", self.to] if self.to else []
         return ["./invoke", self.verb, *python, *to]
+
+    @property
+    def taking_over(self) -> list[str]:
+        """The same with --take-over. What names no Python but that of the interrupted run resumes it."""
+        resume = ["--resume"] if self.resume and not self.python else []
+        return [*self.command, *resume, "--take-over"]
 
 
 @dataclass(frozen=True)
@@ -63,10 +70,13 @@ def admit(
 
     A valid lock is respected unless its own run asks again (a begin that was killed), its owner resumes, or the
     operator takes it over. A run with an expired lock, or without one, is undone, or resumed with --resume. While the
-    lock's shift monitors traffic (`watched`) the lock is valid, whatever the clock says: the clock was set.
+    lock's shift monitors traffic (`watched`) the lock is valid, whatever the clock says: the clock was set. A run that
+    is being undone is never resumed.
     """
+    undoing = rollout is not None and rollout.undoing
     if lock and lock.run == request.run:
-        return Admission("resume" if rollout and rollout.run == request.run else "undo" if rollout else "enter")
+        resumed = rollout and rollout.run == request.run and not undoing
+        return Admission("resume" if resumed else "undo" if rollout else "enter")
     found = ""
     if lock:
         if lock.expired(now) and not watched:
@@ -79,10 +89,18 @@ def admit(
         elif request.take_over or (request.resume and rollout and lock.owner == request.owner):
             found = f"Run {lock.run} of {lock.owner} was at step {lock.step}"
         else:
-            waits = bool(rollout and rollout.hold and rollout.step == "shifted")
-            raise held(request, lock, now, waits)
+            raise held(request, lock, now, rollout)
     if not rollout:
         return Admission("enter", f"{found}. The lock was taken over." if found else "")
+    if undoing:
+        why = f": {rollout.why.rstrip('.')}" if rollout.why else ""
+        if request.resume:
+            raise RefusedError(
+                "resume_refused_undoing",
+                f"Run {rollout.run} cannot be resumed: it is being undone{why}. Nothing was changed.",
+                request.command,
+            )
+        return Admission("undo", f"Run {rollout.run} was being undone{why}. That is completed.")
     found = found or f"Run {rollout.run} was interrupted at step {rollout.step}"
     if not request.resume:
         return Admission("undo", f"{found}. It was undone.")
@@ -107,22 +125,42 @@ def has_no_target(request: RunRequest, state: HostState) -> bool:
     return request.verb == "rollback" and request.to is None and state.live is not None and state.last_good is None
 
 
-def held(request: RunRequest, lock: Lock, now: datetime, waits: bool) -> RefusedError:
-    """Return the refusal because of a valid lock: its holder, since when, its step, and what to type.
-
-    `waits`: its run has moved all traffic and awaits its confirmation.
-    """
+def held(request: RunRequest, lock: Lock, now: datetime, rollout: Rollout | None) -> RefusedError:
+    """Return the refusal because of a valid lock: its holder, since when, its step, and what to type."""
     silent = max(0, round((now - lock.heartbeat).total_seconds()))
-    following = [["./invoke", "confirm"], ["./invoke", "rollback"]] if waits else []
-    if lock.owner == request.owner and request.verb == "upgrade":
-        following.append([*request.command, "--resume"])
-    following.append([*request.command, "--take-over"])
+    if rollout:
+        request = replace(request, resume=request.resume and not rollout.undoing)
+        waits = rollout.hold and rollout.step == "shifted"
+        following = [["./invoke", "confirm"], ["./invoke", "rollback"]] if waits else []
+        if lock.owner == request.owner and request.verb == "upgrade" and not rollout.undoing:
+            following.append([*request.command, "--resume"])
+        following.append(request.taking_over)
+        resumes = "--resume" in request.taking_over
+        after = f"Taking the lock over {'resumes' if resumes else 'undoes'} that run."
+    else:
+        after, following = idle_lock(lock)
+        # A rollback over it would not undo that run: it would leave a release that is in order.
+        if request.verb != "rollback" and lock.verb != PATCH:
+            following.append(request.taking_over)
     return RefusedError(
         "lock_held",
         f"{lock.owner} holds the lock of this host since {stamp(lock.since)}: run {lock.run}, verb {lock.verb}, "
-        f"step {lock.step}, last heartbeat {silent} s ago. Nothing was changed. Taking the lock over undoes that run.",
+        f"step {lock.step}, last heartbeat {silent} s ago. Nothing was changed. {after}",
         *following,
     )
+
+
+def idle_lock(lock: Lock) -> tuple[str, list[list[str]]]:
+    """Return what is true of a valid lock without a rollout, and what to type: nothing of its run is to be undone."""
+    after = f"That run has no rollout to undo: repeat the command when it has ended.{died(lock)}"
+    return after, [STATUS, *([PATCH_ON] if lock.verb == PATCH else [])]
+
+
+def died(lock: Lock) -> str:
+    """Return what ends a run that is no rollout, and that may have died, as a sentence after another."""
+    if lock.verb == PATCH:
+        return " Where that update died, --take-over of host.patch goes on from there, and undrains the host."
+    return f" Where it died, its lock expires at {stamp(lock.expires)}."
 
 
 def python_of(request: RunRequest, live: Record | None, spec: Spec) -> str | None:
@@ -276,7 +314,7 @@ def same_target(request: RunRequest, rollout: Rollout, record: Record) -> None:
             "resume_target_differs",
             f"The interrupted run {rollout.run} has the target {record.named()}, not {asked}. With --resume alone that "
             "run continues; without --resume it is undone first.",
-            ["./invoke", rollout.verb, "--resume"], request.command,
+            ["./invoke", "upgrade", "--resume"], request.command,
         )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from eduhub_pilot.adapters.host import Host
 from eduhub_pilot.model.errors import RefusedError
-from eduhub_pilot.model.state import Lock, stamp
+from eduhub_pilot.model.state import PATCH, Lock, stamp
+from eduhub_pilot.rollout.admission import PATCH_ON, STATUS, died
 
-STATUS = ["./invoke", "status"]
 BEGIN, DRAIN = "begin", "drain"  # steps: with the second, the host was drained under the lock
 
 
@@ -20,8 +20,9 @@ def refuse_claimed(host: Host, run: str, replaced: str = "") -> None:
         raise RefusedError(
             "lock_held",
             f"{lock.owner} holds the lock of this host since {stamp(lock.since)}: run {lock.run}, verb "
-            f"{lock.verb}, step {lock.step}. Nothing was changed. Repeat the command when that run has ended.",
-            STATUS,
+            f"{lock.verb}, step {lock.step}. Nothing was changed. Repeat the command when that run has "
+            f"ended.{died(lock)}",
+            STATUS, *([PATCH_ON] if lock.verb == PATCH else []),
         )
     if rollout:
         raise RefusedError(

@@ -54,11 +54,11 @@ def _until(
 
 def _sessions(host: Host, slot: Slot) -> int:
     with suppress(ProxyDownError):
-        return host.proxy.counts(slot, patience=1).sessions
+        return host.proxy.counts(slot, timeout=1).sessions
     return 0
 
 
 def _streams(host: Host, slot: Slot) -> int:
     with suppress(ProxyDownError):
-        return sum(each.kind != "request" for each in host.proxy.left(slot, patience=1))
+        return sum(each.kind != "request" for each in host.proxy.left(slot, timeout=1))
     return 0

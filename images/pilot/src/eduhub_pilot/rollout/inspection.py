@@ -11,14 +11,14 @@ from typing import Any
 from eduhub_pilot.adapters.host import Host
 from eduhub_pilot.adapters.memory import MEMORY, available
 from eduhub_pilot.model.errors import EngineDownError, ProxyDownError, RefusedError
-from eduhub_pilot.model.facts import PLONE, SHIFT, SLOTS, Container, Image, Slot, slot_of, weight_of
+from eduhub_pilot.model.facts import PLONE, SHIFT, SLOTS, STANDBY_PLONE, Container, Image, Slot, slot_of, weight_of
 from eduhub_pilot.model.outcome import Finding, finding_of
 from eduhub_pilot.model.release import Record
 from eduhub_pilot.model.state import HostState, Lock, stamp
-from eduhub_pilot.rollout.plone import interrupted, plone, unconfirmed
+from eduhub_pilot.rollout.plone import container_down, interrupted, plone, unconfirmed
 
 # A status is urgent, but has to survive a HAProxy that is being restarted.
-PATIENCE_SECONDS = 1.0
+TIMEOUT_SECONDS = 1.0
 # Where a Plone that is behind an endpoint has its socket.
 SOCKETS = "/run/eduhub/plone"
 # A certificate that ends within this time is noted.
@@ -62,7 +62,7 @@ def inspect(host: Host) -> Inspection:
     except RefusedError as error:
         notes.append(finding_of(error))
     try:
-        weight = host.proxy.now(PATIENCE_SECONDS).weight
+        weight = host.proxy.now(TIMEOUT_SECONDS).weight
     except ProxyDownError as error:
         notes.append(finding_of(error, "The live slot shown is the one HAProxy will start with."))
     if (reason := host.store.maintenance()) is not None:
@@ -98,9 +98,15 @@ def inspect(host: Host) -> Inspection:
 def plone_notes(host: Host, ours: dict[str, Any] | None) -> list[Finding]:
     """Return what an operator should know of our Plone. EngineDownError."""
     return [
-        *plone_endpoint(host), *filter(None, (unconfirmed(host), interrupted(host))),
+        *plone_endpoint(host), *filter(None, (_plone_down(host), unconfirmed(host), interrupted(host))),
         *(silent_processes(host, ours["processes"]) if ours else []),
     ]  # fmt: skip
+
+
+def _plone_down(host: Host) -> Finding | None:
+    """Return that our Plone is down; None also while a standby serves in its place. EngineDownError."""
+    plone, standby = (host.engine.container(host.settings.container(part)) for part in (PLONE, STANDBY_PLONE))
+    return container_down(plone) if plone and not (standby and standby.runs) else None
 
 
 def plone_endpoint(host: Host) -> list[Finding]:
@@ -124,15 +130,19 @@ def silent_processes(host: Host, processes: Mapping[str, bool]) -> list[Finding]
     silent = [name for name, answers in processes.items() if not answers]
     if not silent or len(silent) == len(processes):  # then all of Plone is down
         return []
-    message = f"Of {len(processes)} processes of Plone {len(silent)} do not answer: {', '.join(silent)}."
-    logs = ["docker", "logs", "--tail", "50", host.settings.container(PLONE)]
-    return [Finding("plone_process_silent", message, [logs])]
+    name = host.settings.container(PLONE)
+    message = (
+        f"Of {len(processes)} processes of Plone {len(silent)} do not answer: {', '.join(silent)}. Where that lasts, "
+        "restart Plone on the host: all its processes start again."
+    )
+    following = [["docker", "logs", "--tail", "50", name], ["docker", "restart", name]]
+    return [Finding("plone_process_silent", message, following)]
 
 
-def certificates_ending(host: Host, patience: float) -> list[Finding]:
+def certificates_ending(host: Host, timeout: float) -> list[Finding]:
     """Return a note for each certificate that the edge serves and that ends soon, or has ended."""
     now, found = host.clock.now(), []
-    for each in host.proxy.certificates(patience):
+    for each in host.proxy.certificates(timeout):
         if each.ends - now < ENDING:
             days = (each.ends - now).days
             when = f"in {days} days" if days > 1 else "within two days" if each.ends > now else "already"
@@ -158,7 +168,7 @@ def _deadline(host: Host, state: HostState, weight: int | None) -> str | None:
     rollout = state.rollout
     if rollout is None or rollout.traffic is None or rollout.traffic.confirm_by is None:
         return None
-    if weight not in {None, weight_of(rollout.slot)}:
+    if rollout.undoing or weight not in {None, weight_of(rollout.slot)}:
         return None  # traffic has returned, or is about to: HAProxy was restarted
     # The monotonic time of an earlier boot means nothing.
     left = min(rollout.traffic.confirm_by - host.clock.monotonic(), rollout.confirm_seconds)

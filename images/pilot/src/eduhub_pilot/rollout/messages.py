@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from eduhub_pilot.model.errors import FailedError
 from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.model.state import HostState, Last, Rollout
 
@@ -11,6 +12,11 @@ def serving(state: HostState) -> str:
     if not state.live:
         return "This host has no live release."
     return f"Live release: {state.live.release} ({state.live.slot})."
+
+
+def being_undone(rollout: Rollout) -> FailedError:
+    """Return why `rollout` is being undone, as the error that ends whatever would continue it."""
+    return FailedError("reverted", rollout.why or f"Run {rollout.run} was ended before it was confirmed.")
 
 
 def ended(last: Last) -> str:

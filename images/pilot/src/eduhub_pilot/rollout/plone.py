@@ -43,6 +43,19 @@ def plone(host: Host) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
+def container_down(container: Container) -> Finding | None:
+    """Return that the container of our Plone does not run, or hangs; None where it is in order."""
+    name, logs = container.name, ["docker", "logs", "--tail", "50", container.name]
+    if not container.runs:
+        message = f"Plone's container {name} is {container.state}."
+        return Finding("plone_container_down", message, [logs, ["./invoke", "deploy"]])
+    if container.health != "unhealthy":
+        return None
+    # The engine starts what ends, and leaves what hangs; so does a deployment.
+    message = f"Plone's container {name} is unhealthy: it runs, and does not answer. Restart it on the host."
+    return Finding("plone_container_down", message, [logs, ["docker", "restart", name]])
+
+
 def _processes(host: Host) -> dict[str, bool]:
     """Return whether each process of Plone answers; empty where there is one, or the endpoint cannot be asked."""
     with suppress(PilotError, OSError):

@@ -19,10 +19,15 @@ SECONDS = 5.0
 PAUSE_SECONDS = 0.01
 
 
+def _path(host: Host, rollout: Rollout) -> str:
+    """Return the page of the previous release to request: the candidate's may be one that it does not have."""
+    return path_of(host.store.record(rollout.origin or rollout.release))
+
+
 def ready(host: Host, rollout: Rollout) -> None:
     """Return once the previous slot answers at its private endpoint; FailedError where it does not."""
     old = other(rollout.slot)
-    path = path_of(host.store.record(rollout.release))
+    path = _path(host, rollout)
     began = host.clock.monotonic()
     while not host.ask(host.settings.private_endpoints[old], path, host.settings.probe_seconds).good:
         if host.clock.monotonic() - began > SECONDS:
@@ -40,7 +45,7 @@ def back(host: Host, run: str, rollout: Rollout, began: float) -> float:
     FailedError where the previous slot does not answer the public address: then no rollback time can be promised.
     """
     old = other(rollout.slot)
-    path = path_of(host.store.record(rollout.release))
+    path = _path(host, rollout)
     row, asked, last = 0, 0, ""
     while row < IN_A_ROW:
         if host.clock.monotonic() - began > SECONDS:

@@ -38,7 +38,9 @@ def revert(host: Host, run: str, why: str) -> Outcome:
         rollout = state.rollout
         undone = undo(host, state, rollout, why)
         host.store.free()
-    message = f"Reverted run {run}: {why.rstrip('.') or 'no reason given'}. {serving(undone.state)}"
+    # The first reason, where the run was being undone already.
+    why = (undone.state.last.why if undone.state.last else None) or "no reason given"
+    message = f"Reverted run {run}: {why.rstrip('.')}. {serving(undone.state)}"
     return Outcome("reverted", message, True, _data(host, undone.state, undone.log))
 
 
@@ -73,8 +75,12 @@ def failed(host: Host, run: str, error: PilotError) -> PilotError:
         return FailedError(code, f"{error.message} {lost.message}", *error.next, **data)
     with suppress(KeyError):
         data.setdefault("log", outcome.data["log"])
-    confirmed = outcome.code == "revert_refused_confirmed"
-    shown = outcome.message if confirmed else f"Reverted. {serving(host.store.state())}"
+    state = host.store.state()
+    shown = f"Reverted. {serving(state)}"
+    if outcome.code == "revert_refused_confirmed":
+        shown = outcome.message
+    elif state.last and state.last.run == run and state.last.why not in {None, error.message}:
+        shown = f"The run was being undone before: {(state.last.why or '').rstrip('.')}. {shown}"
     return FailedError(code, f"{error.message} {shown}", *error.next, **{**outcome.data, **data})
 
 

@@ -110,7 +110,7 @@ def silence(trouble: Trouble, slot: str, probe_seconds: float) -> tuple[str, str
     """Return the same for a slot that gave no answer."""
     compare = "Check bridge_port and bridge_command."
     known: dict[Trouble, tuple[str, str]] = {
-        "nobody": ("no process listens on its socket or port", compare),
+        "no_listener": ("no process listens on its socket or port", compare),
         "closed": ("it closes connections without an answer, as a published port without a listener does", compare),
         "timeout": (
             f"it accepts connections and does not answer within {probe_seconds:g} s",
@@ -124,7 +124,7 @@ def silence(trouble: Trouble, slot: str, probe_seconds: float) -> tuple[str, str
 def last_answer(last: Answer | None) -> str:
     """Return one answer in words."""
     words = {
-        "nobody": "503 by HAProxy, no process listens", "closed": "connection closed", "timeout": "none, timeout",
+        "no_listener": "503 by HAProxy, no process listens", "closed": "connection closed", "timeout": "none, timeout",
         "refused": "connection refused",
     }  # fmt: skip
     if last is None:

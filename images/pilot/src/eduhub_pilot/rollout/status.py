@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
 from eduhub_pilot.adapters.host import Host
+from eduhub_pilot.model.errors import RefusedError
 from eduhub_pilot.model.facts import SLOTS, Slot
 from eduhub_pilot.model.outcome import Finding, Outcome
 from eduhub_pilot.model.state import Last
 from eduhub_pilot.rollout.inspection import Inspection, inspect, live_slot
-from eduhub_pilot.rollout.messages import ended
+from eduhub_pilot.rollout.messages import being_undone, ended
 from eduhub_pilot.rollout.rollback_readiness import rollback
 
 # So long may a copy take before it is told.
@@ -28,6 +30,7 @@ def status(host: Host) -> Outcome:
     if slot and state.live:
         release = state.live.release if slot == state.live.slot else state.slots[slot]
     record = inspection.records.get(release or "")
+    notes = (*inspection.notes, *disagreements(inspection, slot), *_backup(host))
     document = {
         "live": slot,
         "confirmed": bool(state.live) and slot == (state.live.slot if state.live else None),
@@ -46,7 +49,7 @@ def status(host: Host) -> Outcome:
         "plone": inspection.plone,
         "backup": host.store.backup(),
         "copy": host.store.copy() or None,
-        "notes": [each.document() for each in (*inspection.notes, *disagreements(inspection, slot), *_backup(host))],
+        "notes": [each.document() for each in notes],
     }
     return Outcome("status_reported", message_of(document), False, {"status": document})
 
@@ -67,8 +70,27 @@ def _slot(inspection: Inspection, slot: Slot) -> dict[str, Any]:
     }
 
 
+def _killed_backup(host: Host) -> dict[str, Any] | None:
+    """Return what a backup noted as it began that was killed; None where none was.
+
+    One that is at work has the lock before it notes that, and until it has noted its end: only a note that is the same
+    before and after the lock was read is of one without it. The inspection may have read the lock before it began.
+    """
+    begun, lock = host.store.backup_begun(), None
+    with suppress(RefusedError):  # noted by the inspection
+        lock = host.store.lock()
+    at_work = lock.run if lock and not lock.expired(host.clock.now()) else None
+    return begun if begun and begun.get("run") != at_work and host.store.backup_begun() == begun else None
+
+
 def _backup(host: Host) -> Iterator[Finding]:
-    if failed := host.store.backup_failure():
+    if begun := _killed_backup(host):
+        message = (
+            f"The backup of Plone that run {begun.get('run')} began at {begun.get('time')} was killed, as by a reboot: "
+            "it is not made up for before the next one."
+        )
+        yield Finding("last_backup_failed", message, [["./invoke", "plone.backup"]])
+    elif failed := host.store.backup_failure():
         message = f"The backup of Plone at {failed.get('time')} (run {failed.get('run')}) failed: {failed.get('why')}"
         yield Finding("last_backup_failed", message, [["./invoke", "plone.backup"]])
     if failed := host.store.copy().get("failed"):
@@ -127,10 +149,16 @@ def disagreements(inspection: Inspection, slot: Slot | None) -> list[Finding]:
             "hand. A deployment starts a release in the other slot, and moves the traffic there.",
             [["./invoke", "deploy"]],
         ))  # fmt: skip
-    if state.rollout and (not inspection.lock or (inspection.expired and not state.rollout.moving)):
+    if (rollout := state.rollout) and rollout.undoing:
+        why = being_undone(rollout).message.rstrip(".")
+        message = f"Run {rollout.run} is being undone: {why}. Its shift or the next run completes that."
+        notes.append(Finding("run_undoing", message, [[*rollback, "--take-over"]]))
+    elif state.rollout and (not inspection.lock or (inspection.expired and not state.rollout.moving)):
         at = f"Run {state.rollout.run} was interrupted at step {state.rollout.step}."
         message = f"{at} The next run undoes or resumes it."
-        notes.append(Finding("run_interrupted", message, [["./invoke", "upgrade", "--resume"]]))
+        # To undo is all that a rollback does then, unless the run was one itself.
+        undo = [rollback] if state.live and state.rollout.verb != "rollback" else []
+        notes.append(Finding("run_interrupted", message, [["./invoke", "upgrade", "--resume"], *undo]))
     return notes
 
 
@@ -155,7 +183,7 @@ def message_of(document: dict[str, Any]) -> str:
         lines.append(f"{lock['owner']} holds the lock since {lock['since']} ({doing}).{expired}")
     back = document["rollback"]
     if back["ready"]:
-        took = f" ({back['seconds']:g} s when last measured)" if back["seconds"] is not None else ""
+        took = f" (its switch took {back['seconds']:g} s when last measured)" if back["seconds"] is not None else ""
         lines.append(f"Rollback to {back['to']} is ready{took}.")
     elif live:
         lines.append(f"Rollback is blocked: {back['why']}.")

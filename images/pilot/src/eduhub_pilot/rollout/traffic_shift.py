@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from eduhub_pilot.adapters.host import PATIENCE_SECONDS, Host
+from eduhub_pilot.adapters.host import TIMEOUT_SECONDS, Host
 from eduhub_pilot.model import connections
 from eduhub_pilot.model.errors import FailedError, SupersededError
 from eduhub_pilot.model.shift_plan import Plan, weight_at
 from eduhub_pilot.model.state import Rollout, Traffic
 from eduhub_pilot.rollout import public_check, rehearsal
 from eduhub_pilot.rollout.drain import drained
+from eduhub_pilot.rollout.messages import being_undone
 from eduhub_pilot.rollout.monitor import TrafficMonitor
 
 POLL_SECONDS = 0.2
@@ -24,7 +25,8 @@ class TrafficShift:
         name = host.settings.container(rollout.slot)
         container = host.engine.container(name)
         if container is None or not container.runs:
-            raise FailedError("candidate_not_running", f"{name} does not run. No traffic was moved to it.")
+            untouched = "" if rollout.traffic else " No traffic was moved to it."
+            raise FailedError("candidate_not_running", f"{name} does not run.{untouched}")
         self.monitor = TrafficMonitor(host, run, rollout, plan, container)
         self.check = self.monitor.check
 
@@ -54,14 +56,18 @@ class TrafficShift:
         with host.step(self.run, "shift") as (_, state):
             if state.rollout is None or state.rollout.run != self.run or state.rollout.release != self.rollout.release:
                 raise self._superseded("its rollout changed")
-            host.store.save_state(state.at(state.rollout, "shift"))
+            if state.rollout.undoing:
+                raise being_undone(state.rollout)
+            rollout, traffic = state.rollout, state.rollout.traffic
+            if traffic and not percent:  # before, so that a pilot killed right after takes it for no undo
+                rollout = replace(rollout, traffic=replace(traffic, returned=True))
+            host.store.save_state(state.at(rollout, "shift"))
             monitor.moves(percent)
-            moved = host.proxy.move(weight_at(monitor.slot, percent), PATIENCE_SECONDS)
+            moved = host.proxy.move(weight_at(monitor.slot, percent), TIMEOUT_SECONDS)
             seconds = round(host.clock.monotonic() - monitor.moved_at, 3)
-            if monitor.process is None:
-                monitor.process = moved.process
-                rollout = replace(state.rollout, traffic=Traffic(moved.process))
-                host.store.save_state(state.at(rollout, "shift"))
+            monitor.process = monitor.process or moved.process
+            if percent and (traffic is None or traffic.returned):
+                host.store.save_state(state.at(replace(rollout, traffic=Traffic(monitor.process)), "shift"))
             monitor.same(moved.process)
             host.note(
                 self.run, "shift", "moved", slot=monitor.slot, release=self.rollout.release, weight=moved.weight,
@@ -96,7 +102,7 @@ class TrafficShift:
         stream_seconds = host.settings.drain_stream_seconds if long else 0
         left = drained(host, slot, host.settings.drain_seconds, self.check, stream_seconds)
         seconds = round(host.clock.monotonic() - self.monitor.moved_at, 3)
-        found = host.proxy.left(slot, PATIENCE_SECONDS) if left else []
+        found = host.proxy.left(slot, TIMEOUT_SECONDS) if left else []
         host.note_connections(self.run, "shift", "drained", slot, found, left=left, seconds=seconds)
         if left and last and self.plan.cut == "forbid":
             raise FailedError(
@@ -124,6 +130,8 @@ class TrafficShift:
         with host.step(self.run, "shifted") as (_, state):
             if state.rollout is None or process is None:
                 raise self._superseded("it was reverted")
+            if state.rollout.undoing:
+                raise being_undone(state.rollout)
             by = host.clock.monotonic() + rollout.confirm_seconds
             moved = state.at(replace(state.rollout, traffic=Traffic(process, by, seconds, left)), "shifted")
             known = state.rollback_seconds if rollback_seconds is None else rollback_seconds

@@ -121,8 +121,8 @@ def test_a_pilot_that_died_between_disk_and_haproxy_is_repeated(live):
 def test_it_is_refused_only_before_anything_is_marked(live, effects, monkeypatch):
     calls = []
 
-    def down(_: object, wanted: bool, patience: float) -> None:
-        assert patience > 0
+    def down(_: object, wanted: bool, timeout: float) -> None:
+        assert timeout > 0
         calls.append(wanted)
         if len(calls) > effects:
             raise ProxyDownError("HAProxy does not answer.")

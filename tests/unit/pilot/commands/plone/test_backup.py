@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from eduhub_pilot.commands.plone import backup, backups, pack, restore
-from eduhub_pilot.model.errors import FailedError, PilotError, RefusedError, SupersededError
+from eduhub_pilot.model.errors import EngineDownError, FailedError, PilotError, RefusedError, SupersededError
 from eduhub_pilot.model.facts import Container, Look
 from eduhub_pilot.model.state import Lock, stamp
 from eduhub_pilot.rollout.plone import VERSION
 from eduhub_pilot.rollout.status import status
+from tests.unit.pilot.fakes import Killed
 
 BACKUP = {
     "id": "20260101T000000Z", "time": "2026-01-01T00:00:00Z", "state": "proven", "proof_seconds": 2.0,
@@ -28,7 +29,7 @@ def answered(**fields: Any) -> Look:
     return Look(fields["exit"], "a warning\n" + json.dumps({"message": "It said so.", **fields}) + "\n")
 
 
-PROVEN = answered(code="backup_proven", exit=0, backup=BACKUP, removed=[])
+PROVEN = answered(code="backup_proven", exit=0, backup=BACKUP, removed=[], backups=[BACKUP])
 
 
 @pytest.fixture
@@ -88,6 +89,90 @@ def test_a_backup_that_failed_after_a_proven_one_leaves_that_the_last(site):
         backup.run(site.host, options("run-10"))
     found = status(site.host).data["status"]
     assert (found["backup"]["id"], [note["code"] for note in found["notes"]]) == (BACKUP["id"], ["last_backup_failed"])
+
+
+def test_where_nothing_is_mounted_no_backup_is_made_beside_those_that_are(site):
+    """Nor a first one below the mount point, by the timer: with --full, in another directory, or once it is there."""
+    backup.run(site.host, options())
+    here, steps = [], []
+
+    def works(command: tuple[str, ...]) -> Look:
+        steps.append(command[3])
+        return answered(code="backups_listed", exit=0, backups=here) if command[3] == "list" else PROVEN
+
+    site.engine.works = works
+    with pytest.raises(RefusedError) as refused:
+        backup.run(site.host, options("run-10"))
+    assert (refused.value.code, steps) == ("backup_directory_empty", ["list"])
+    assert ["findmnt", "--target", "/var/backups/eduhub/plone"] in refused.value.next
+    (note,) = status(site.host).data["status"]["notes"]
+    assert "run-10) failed: /var/backups/eduhub/plone has no backup" in note["message"]
+    assert site.store.backup()["id"] == BACKUP["id"]
+    listed = backups.run(site.host, options()).message
+    assert "The last proven one, 20260101T000000Z, was made in /var/backups/eduhub/plone" in listed
+    steps.pop()
+    here.append(BACKUP)
+    assert "The last proven one" not in backups.run(site.host, options()).message
+    steps.pop()
+    assert backup.run(site.host, options("run-11")).code == "backup_proven"
+    here.clear()
+    assert backup.run(site.host, options("run-12", full=True)).code == "backup_proven"
+    elsewhere = options("run-13")
+    elsewhere.directory = "/mnt/backups"
+    assert backup.run(site.host, elsewhere).code == "backup_proven"
+    assert steps == ["list", "list", "make", "make", "make"]
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ('invalid mount config for type "bind": bind source path does not exist: /mnt/x', "backup_directory_empty"),
+        ("Docker does not answer.", "engine_down"),
+    ],
+)
+def test_a_directory_that_is_gone_with_its_mount_is_one_without_backups(site, said, code):
+    backup.run(site.host, options())
+
+    def works(_: object) -> Look:
+        raise EngineDownError(said)
+
+    site.engine.works = works
+    with pytest.raises(PilotError) as refused:
+        backup.run(site.host, options("run-10"))
+    assert refused.value.code == code
+
+
+def test_a_backup_that_was_killed_is_told_until_one_is_proven(site):
+    """As by a reboot: its timer does not make up for it. While it runs, or its lock has not expired, it is at work."""
+    backup.run(site.host, options())
+    at_work = []
+
+    def killed(command: tuple[str, ...]) -> Look:
+        if command[3] == "list":
+            return PROVEN
+        at_work.append(status(site.host).data["status"]["notes"])
+        raise Killed("host")
+
+    site.engine.works = killed
+    with pytest.raises(Killed):
+        backup.run(site.host, options("run-10"))
+    assert at_work == [[]]
+    site.store.take(Lock("ana@desk", "run-10", "plone.backup", "begin", site.clock.now(), site.clock.now(), 60))
+    assert status(site.host).data["status"]["notes"] == []
+    site.clock.sleep(61)
+    found = status(site.host).data["status"]
+    (note,) = found["notes"]
+    assert (found["backup"], note["code"]) == ({"schema": 1, **site.store.backup()}, "last_backup_failed")
+    assert note["message"].startswith("The backup of Plone that run run-10 began at 2026-01-01T00:0")
+    assert "begun" not in found["backup"]
+    site.engine.works = lambda _: answered(code="backup_failed", exit=1)
+    with pytest.raises(FailedError):
+        backup.run(site.host, options("run-11"))
+    (note,) = status(site.host).data["status"]["notes"]
+    assert "run-11) failed: It said so." in note["message"]
+    site.engine.works = lambda _: PROVEN
+    backup.run(site.host, options("run-12"))
+    assert status(site.host).data["status"]["notes"] == []
 
 
 @pytest.mark.parametrize(
@@ -180,7 +265,7 @@ def test_a_backup_that_is_new_enough_is_made_no_second_time(site, days, made):
     backup.run(site.host, options())
     site.clock.sleep(12 * 3600)
     done = backup.run(site.host, options("run-10", within_days=days))
-    assert (done.code, len(site.engine.worked)) == (("backup_proven", 2) if made else ("backup_recent", 1))
+    assert (done.code, len(site.engine.worked)) == (("backup_proven", 3) if made else ("backup_recent", 1))
 
 
 def test_a_backup_whose_time_is_yet_to_come_is_not_new_enough(site):
@@ -242,3 +327,43 @@ def test_what_a_pack_is_refused_or_fails_for_is_handed_on(site, code, number, ki
     with pytest.raises(kind) as raised:
         pack.run(site.host, options(keep_days=7))
     assert (raised.value.code, site.store.lock()) == (code, None)
+
+
+@pytest.mark.parametrize("begins", [True, False])
+def test_a_backup_that_begins_or_ends_while_the_status_is_read_was_not_killed(site, monkeypatch, begins):
+    """Whatever the status has read by then; once it is over, or at work, the note is gone or its run has the lock."""
+    lock = Lock("ana@desk", "run-10", "plone.backup", "begin", site.clock.now(), site.clock.now(), 60)
+
+    def begin() -> None:
+        site.store.take(lock)
+        site.store.save_backup_begun({"time": stamp(site.clock.now()), "run": "run-10"})
+
+    def end() -> None:
+        site.store.save_backup(BACKUP)
+        site.store.free()
+
+    before, after = (end, begin) if begins else (begin, end)
+    begin()
+    if begins:
+        end()
+    reads, left = 0, [0]
+    for name in ("lock", "backup_begun"):
+        real = getattr(type(site.store), name)
+
+        def read(store: Any, real: Any = real) -> Any:
+            left[0] -= 1
+            if left[0] == 0:
+                left[0] = -99  # what happens reads too
+                after()
+            return real(store)
+
+        monkeypatch.setattr(type(site.store), name, read)
+    while True:
+        reads += 1
+        left[0] = reads
+        found = status(site.host).data["status"]["notes"]
+        assert found == [], reads
+        if left[0] > 0:
+            break
+        before()
+    assert reads > 2

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from eduhub_pilot.commands.plone import hand_over, rollback
+from eduhub_pilot.commands.plone import hand_over, rollback, work
 from eduhub_pilot.model.errors import FailedError, PersonError, PilotError, RefusedError
 from eduhub_pilot.model.facts import Container, Counts, Look
 from eduhub_pilot.model.state import Lock
 from eduhub_pilot.rollout.status import status
+from tests.unit.pilot.fakes import Killed
 from tests.unit.pilot.plone_host import (
     DIRECTORY,
     NEW,
@@ -344,6 +346,103 @@ def test_a_rollback_that_fails_leaves_plone_as_it_was_and_can_be_repeated(plone,
     assert (found(plone), PLONE in ended(plone)) == (SERVES_NEW, False)
     plone.broken.clear()
     assert go(plone, rollback).code == "plone_rolled_back"
+
+
+def before_a_rollback() -> tuple[Container, Container]:
+    new = Container(PLONE, "running", NEW, PYTHONS[NEW], health="healthy")
+    return new, Container(PREVIOUS, "exited", OLD, PYTHONS[OLD])
+
+
+def test_a_rollback_killed_before_any_effect_is_ended_by_the_next_one(plone):
+    for at in killed(plone, rollback, *before_a_rollback(), effects=9):
+        assert go(plone, rollback).code == "plone_rolled_back", at
+        assert found(plone) == {PLONE: (OLD, "running"), PREVIOUS: (NEW, "exited")}, at
+        assert (plone.held[-1], {PLONE, PREVIOUS} & ended(plone)) == (False, {PREVIOUS}), at
+        assert go(plone, rollback).code == "plone_rolled_back", at
+        assert found(plone) == SERVES_NEW, at
+
+
+@pytest.mark.parametrize("between", [lambda _: None, lambda plone: plone.world.engine.start(STANDBY)])
+def test_a_deployment_keeps_the_container_to_which_a_rollback_was_begun(plone, between):
+    for at in killed(plone, rollback, *before_a_rollback()):
+        if STANDBY in found(plone):
+            between(plone)
+        go(plone, hand_over)
+        both = found(plone)
+        assert {image for image, _ in both.values()} == {OLD, NEW}, at
+        assert (set(both), both[PLONE][1], both[PREVIOUS][1]) == ({PLONE, PREVIOUS}, "running", "exited"), at
+        assert plone.world.store.plone_rollback() is None, at
+        go(plone, rollback)
+        assert found(plone)[PREVIOUS] == (both[PLONE][0], "exited"), at
+
+
+def test_a_standby_of_a_deployment_takes_over_though_a_rollback_was_interrupted_before_it(plone):
+    plone.world.store.save_plone_rollback("f" * 64)
+    assert go(plone, hand_over).code == "plone_handed_over"
+    assert (found(plone), plone.world.store.plone_rollback()) == (SERVES_NEW, None)
+
+
+def test_while_a_rollback_is_interrupted_others_ask_for_it(plone):
+    standby = plone.world.engine.containers[STANDBY]
+    plone.world.store.save_plone_rollback(standby.id)
+    plone.world.engine.start(STANDBY)
+    with pytest.raises(RefusedError) as refused:
+        work.refuse_standby(plone.world.host)
+    assert (refused.value.code, refused.value.next) == ("hand_over_interrupted", [["./invoke", "plone.rollback"]])
+
+
+@pytest.mark.parametrize(("then", "heals"), [(rollback, True), (hand_over, True), (hand_over, False)])
+def test_a_return_from_a_plone_that_was_watched_is_ended_though_it_was_killed(plone, then, heals):
+    """The container from before is not lost: it serves, or a rollback returns to it. It does where the other fails."""
+    seen: list[str] = []
+    while True:
+        world, left = plone.world, iter(range(len(seen)))
+        for name in (PLONE, STANDBY, PREVIOUS):
+            world.engine.containers.pop(name, None)
+        world.engine.lasting.clear()
+        world.engine._made(Container(PLONE, "running", OLD, PYTHONS[OLD], health="healthy"))
+        world.engine._made(Container(STANDBY, "created", NEW, PYTHONS[NEW]))
+        object.__setattr__(plone, "loaded_at", world.clock.passed + 9)
+        world.clock.due.append((world.clock.passed + 15, lambda: plone.broken.add(NEW)))
+
+        def die(effect: str, left: Iterator[int] = left) -> None:
+            if NEW in plone.broken and next(left, None) is None:
+                seen.append(effect)
+                raise Killed(effect)
+
+        world.engine.before = world._before = die
+        try:
+            go(plone, hand_over, watch_seconds=60.0)
+        except Killed:
+            world.engine.before = world._before = lambda _: None
+        except FailedError:
+            break
+        if heals:
+            plone.broken.clear()
+        begun = plone.world.store.plone_rollback()
+        done = go(plone, then)
+        assert OLD in {image for image, _ in found(plone).values()}, seen
+        assert heals or not begun or found(plone)[PLONE] == (OLD, "running"), seen
+        assert heals or "as it should" not in done.message or plone.answers("/Plone", 1) == 200, seen
+        plone.broken.clear()
+        if found(plone)[PLONE][0] == NEW:
+            go(plone, rollback)
+            assert found(plone)[PLONE] == (OLD, "running"), seen
+        plone.world.engine.before = plone.world._before = lambda _: None
+    assert len(seen) >= 8
+
+
+def test_a_rollback_that_fails_can_be_repeated_though_it_was_interrupted(plone):
+    """Whatever it left, one that cannot be done leaves Plone as it was, with the container to return to."""
+    for at in killed(plone, rollback, *before_a_rollback()):
+        began = found(plone).get(PLONE) == (NEW, "running")
+        plone.broken.add(OLD)
+        if began:
+            with pytest.raises(FailedError):
+                go(plone, rollback)
+            assert found(plone) == SERVES_NEW, at
+        plone.broken.clear()
+        assert go(plone, rollback).code == "plone_rolled_back", at
 
 
 def test_a_rollback_killed_before_any_effect_can_be_ended(plone):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -138,6 +139,49 @@ def test_a_plone_that_does_not_start_with_it_gets_its_own_data_back(volume, heal
     assert (failed.value.code, serves(volume)) == ("restore_reverted", ("old", "running"))
 
 
+def becomes(volume: Volume, **healths: int) -> None:
+    """Let Plone have each of the `healths` so many seconds after each start."""
+    world, start = volume.world, volume.world.engine.start
+
+    def has(health: str) -> None:
+        world.engine.containers[PLONE] = replace(world.engine.containers[PLONE], health=health)
+
+    def begun(name: str) -> None:
+        start(name)
+        for health, seconds in healths.items():
+            world.clock.due.append((world.clock.passed + seconds, partial(has, health)))
+
+    world.engine.start, world.engine.health = begun, lambda: "starting"
+
+
+def test_a_plone_that_the_engine_calls_unhealthy_while_it_loads_has_all_its_time(volume):
+    becomes(volume, unhealthy=210, healthy=240)  # by the image's health check, and a site that needs longer
+    assert (go(volume, start_seconds=900.0).code, serves(volume)) == ("restored", ("new", "running"))
+    volume.data, volume.fails = "old", {"settle": "backup_failed"}
+    with pytest.raises(FailedError) as failed:
+        go(volume, start_seconds=900.0)
+    assert (failed.value.code, serves(volume)) == ("restore_reverted", ("old", "running"))
+
+
+@pytest.mark.parametrize("ends", ["restarting", "running"])
+def test_a_plone_that_ends_with_it_is_not_waited_for(volume, ends):
+    began, start = volume.world.clock.passed, volume.world.engine.start
+
+    def crashes(name: str) -> None:
+        start(name)
+        if volume.data == "new":
+            containers = volume.world.engine.containers
+            again = replace(containers[name], state=ends, health="starting", restarts=1)
+            volume.world.clock.due.append((volume.world.clock.passed + 5, lambda: containers.update({name: again})))
+
+    volume.world.engine.start = crashes
+    volume.world.engine.health = lambda: "healthy" if volume.data == "old" else "starting"
+    with pytest.raises(FailedError, match="Plone has ended") as failed:
+        go(volume, start_seconds=900.0)
+    assert (failed.value.code, serves(volume)) == ("restore_reverted", ("old", "running"))
+    assert volume.world.clock.passed - began < 60
+
+
 def test_a_person_is_needed_where_the_data_cannot_be_brought_back(volume):
     volume.fails = {"swap": "backup_failed", "undo": "backup_failed"}
     with pytest.raises(PersonError) as stuck:
@@ -238,6 +282,12 @@ def test_an_interrupted_restore_is_ended_with_what_plone_serves(volume):
     with pytest.raises(RefusedError) as refused:
         go(volume, to="served")
     assert refused.value.code == "restore_not_interrupted"
+
+
+def test_an_interrupted_restore_is_ended_with_a_plone_that_is_unhealthy_for_a_moment(volume):
+    volume.data, volume.kept = "new", "old"
+    becomes(volume, unhealthy=0, healthy=30)
+    assert (go(volume, to="served").code, serves(volume)) == ("restore_ended", ("new", "running"))
 
 
 @pytest.mark.parametrize(("late", "steps"), [("stage", 3), ("swap", 5)])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from eduhub_pilot.commands import preflight
 from eduhub_pilot.commands.plone import confirm, hand_over, rollback, version
 from eduhub_pilot.model.errors import FailedError, PersonError, ProxyDownError, RefusedError
-from eduhub_pilot.model.facts import Container
+from eduhub_pilot.model.facts import Container, Look
 from eduhub_pilot.model.state import stamp
 from eduhub_pilot.rollout.status import status
 from tests.unit.pilot.plone_host import (
@@ -38,7 +40,7 @@ def test_another_version_serves_a_migrated_copy_and_writes_are_refused(plone, im
     done = go(plone, version, contract="enforce", watch_seconds=5.0)
     assert (done.code, found(plone)) == ("plone_upgraded", SERVES_NEW)
     assert images.steps == [
-        "prove", "pages", "make", "upgrade-stage", "upgrade-migrate", "upgrade-enter", "upgrade-check",
+        "prove", "pages", "make", "upgrade-check", "upgrade-stage", "upgrade-migrate", "upgrade-enter", "upgrade-check",
     ]  # fmt: skip
     assert plone.refusals == [None, "Plone is upgraded to 6.1.4."]
     kept = plone.world.store.root / "run/plone-endpoint/writes.map"
@@ -70,7 +72,7 @@ def test_a_rehearsal_changes_nothing(plone, images):
     done = go(plone, version, rehearse=True, contract="enforce")
     assert (done.code, found(plone), takes_writes(plone)) == ("plone_rehearsed", SERVES_OLD, True)
     assert (images.steps, plone.refusals) == (["prove", "pages"], [None])
-    assert "migrated in 2.1 s" in done.message
+    assert "migrated in 2.1 s (sites: Plone, departments/physics)." in done.message
     assert done.next == [["./invoke", "plone.upgrade", "--version", "6.1.4"]]
 
 
@@ -123,10 +125,54 @@ def test_what_was_written_while_it_was_prepared_is_in_a_second_copy(plone, image
     assert images.steps.count("make") == images.steps.count("upgrade-migrate") == 2
 
 
-def test_what_was_written_while_the_old_one_ended_leads_back_to_it(plone, images):
+def test_what_was_written_during_the_backup_costs_another_backup_and_no_copy(plone, images):
     images.fails["upgrade-check"] = "plone_written_meanwhile"
+    assert go(plone, version).code == "plone_upgraded"
+    assert (images.steps.count("make"), images.steps.count("upgrade-stage")) == (2, 1)
+
+
+def test_a_site_that_is_always_written_is_given_up_before_it_is_copied(plone, images):
+    works = images.works
+
+    def written(command):
+        if command[3] == "upgrade-check":
+            images.fails["upgrade-check"] = "plone_written_meanwhile"
+        return works(command)
+
+    plone.world.engine.works = written
     with pytest.raises(FailedError, match="upgrade-check failed") as failed:
         go(plone, version)
+    assert (failed.value.code, found(plone), takes_writes(plone)) == ("plone_upgrade_failed", SERVES_OLD, True)
+    assert (images.steps.count("make"), images.steps.count("upgrade-stage")) == (3, 0)
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(20, 22), (10_000, 62)])
+def test_a_write_that_is_on_its_way_is_waited_for_but_not_for_ever(plone, images, seconds, most):
+    works, at = images.works, {}
+
+    def noting(command):
+        at.setdefault(command[3], plone.world.clock.passed)
+        return works(command)
+
+    plone.world.engine.works = noting
+    plone.written_until[0] = plone.world.clock.passed + seconds
+    assert go(plone, version).code == "plone_upgraded"
+    assert min(seconds, 60) <= at["make"] - at["prove"] <= most
+
+
+def test_what_was_written_while_the_old_one_ended_leads_back_to_it(plone, images):
+    works = images.works
+
+    def written(command):
+        if command[3] == "upgrade-check" and "upgrade-enter" in images.steps:
+            images.fails["upgrade-check"] = "plone_written_meanwhile"
+        return works(command)
+
+    plone.world.engine.works = written
+    images.kept = "undone-upgrade-run-9"
+    with pytest.raises(FailedError, match="upgrade-check failed") as failed:
+        go(plone, version)
+    assert failed.value.message.endswith("in undone-upgrade-run-9.")
     assert (failed.value.code, found(plone), takes_writes(plone)) == ("plone_hand_over_reverted", SERVES_OLD, True)
     assert images.data == set()
 
@@ -222,6 +268,37 @@ def test_an_unconfirmed_one_is_rolled_back_and_its_database_removed(plone, image
     done = go(plone, rollback)
     assert (done.code, found(plone), takes_writes(plone)) == ("plone_rolled_back", SERVES_OLD, True)
     assert (images.data, done.data["plone_version"]) == (set(), "6.0.13")
+    assert done.message.endswith("Nothing was lost: no content was written to Plone 6.1.4.")
+
+
+def test_what_reads_have_written_to_an_unconfirmed_one_is_kept_and_told(plone, images):
+    go(plone, version)
+    images.kept, likes = "undone-upgrade-run-9", []
+    work = plone.world.engine.work
+
+    def noting(like, *words):
+        likes.append((like, tuple(words[0][3:])))
+        return work(like, *words)
+
+    plone.world.engine.work = noting
+    done = go(plone, rollback)
+    assert (found(plone), takes_writes(plone), done.data["kept"]) == (SERVES_OLD, True, images.kept)
+    assert done.message.endswith("by reads that write, stays in Plone's volume, in undone-upgrade-run-9.")
+    # By the image that migrated it, with the run of the upgrade: a rollback that is repeated finds it again.
+    assert likes == [(PREVIOUS, ("upgrade-leave", "--version=6.1.4", "--run=run-9"))]
+    assert [each["where"] for each in plone.world.noted("kept", "run-9")] == [images.kept]
+
+
+@pytest.mark.parametrize(("answers", "said"), [
+    ({"code": "plone_upgrade_stepped"}, "was not looked at: the image is of an earlier release."),
+    ({"code": "backup_failed", "exit": 1, "message": "A file is gone."}, "could not be removed"),
+])  # fmt: skip
+def test_what_is_not_known_of_it_is_not_called_nothing(plone, answers, said):
+    go(plone, version)
+    answer = json.dumps({"exit": 0, "message": "", **answers})
+    plone.world.engine.works = lambda _: Look(answers.get("exit", 0), answer)
+    done = go(plone, rollback)
+    assert (found(plone), said in done.message, "Nothing was lost" in done.message) == (SERVES_OLD, True, False)
 
 
 def test_without_the_container_from_before_it_can_only_be_confirmed(plone):

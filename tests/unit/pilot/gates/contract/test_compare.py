@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eduhub_pilot.adapters.http import REPLY_BYTES
 from eduhub_pilot.gates.contract.compare import Difference, Finding, differing, findings, form, gathered, places
 from eduhub_pilot.gates.contract.requests import Ignored, Request, contract_criteria
 from eduhub_pilot.model.facts import Reply
@@ -95,7 +96,40 @@ def test_the_same_change_in_each_row_is_one_finding_that_says_how_often():
 def test_a_header_that_is_compared_differs_and_another_does_not():
     blue = reply("{}", vary="Accept", server="x", etag='"1"', set_cookie="a=1")
     green = reply("{}", vary="Cookie", server="y", etag='"2"')
-    assert found(blue, green) == [("header vary", "Accept", "Cookie"), ("header set-cookie", "there", None)]
+    assert found(blue, green) == [
+        ("header vary", "Accept", "Cookie"), ("header set-cookie", "there", None),
+        ("header set-cookie.a", "no attribute", None),
+    ]  # fmt: skip
+
+
+def test_a_header_that_is_a_set_has_no_order():
+    blue = reply("{}", allow="GET, HEAD, POST", vary="Accept, Cookie", cache_control="a, b")
+    green = reply("{}", allow="POST, HEAD, GET", vary="cookie,accept", cache_control="b, a")
+    assert found(blue, green) == [("header cache-control", "a, b", "b, a")]
+    assert found(blue, reply("{}", allow="GET, HEAD", vary="Accept, Cookie", cache_control="a, b")) == [
+        ("header allow", "GET, HEAD, POST", "GET, HEAD")
+    ]
+
+
+def test_a_cookie_is_compared_by_its_attributes_and_not_by_its_value_or_times():
+    given = "sid=1; Secure; HttpOnly; Expires=Wed, 21 Oct 2026 07:28:00 GMT, b=2; Max-Age=7, ts01ab=x; Path=/"
+    alike = "b=3; max-age=9, sid=4; Expires=Thu, 22 Oct 2026 07:28:00 GMT; httponly; secure, ts99ff=y; Path=/"
+    assert found(reply("{}", set_cookie=given), reply("{}", set_cookie=alike)) == []
+    assert found(reply("{}", set_cookie=given), reply("{}", set_cookie=alike.replace(" httponly;", ""))) == [
+        ("header set-cookie.sid", "expires; httponly; secure", "expires; secure")
+    ]
+
+
+def test_lengths_and_ranges_that_are_lost_are_differences():
+    assert found(reply("", accept_ranges="bytes"), reply("")) == [("header accept-ranges", "bytes", None)]
+    blue, green = (reply("", 206, content_range=f"bytes 0-0/{length}") for length in (1000, 9))
+    assert found(blue, green) == [("header content-range", "bytes 0-0/1000", "bytes 0-0/9")]
+    head = replace(ASKED, method="HEAD")
+    assert places(head, reply("", content_length="1000"), WANTED)["header content-length"] == "1000"
+    assert places(ASKED, reply("{}", content_length="9"), WANTED)["body length"] == "cut off"
+    assert "body length" not in places(ASKED, reply("{}", content_length="2"), WANTED)
+    large = reply(b"\xff" * REPLY_BYTES, content_length=str(REPLY_BYTES + 9))
+    assert places(ASKED, large, WANTED)["body length"] == str(REPLY_BYTES + 9)
 
 
 def test_another_status_is_the_only_finding_of_its_request():

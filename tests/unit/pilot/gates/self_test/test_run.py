@@ -75,6 +75,17 @@ def host(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     return replace(world.host, engine=LocalEngine(tmp_path / "containers"), ask=ask, fetch=exchange)
 
 
+def test_traffic_of_the_public_on_the_host_is_none_on_the_servers_of_the_self_test(host, monkeypatch):
+    def counts(*_: object) -> None:
+        raise AssertionError("The host's HAProxy was asked for its counters.")
+
+    monkeypatch.setattr(type(host.proxy), "counts", counts)
+    computes = [case for case in CASES if case.gate == "performance" and "computes" in (case.wrong or "")]
+    monkeypatch.setattr(module, "CASES", computes)
+    outcome = self_test(host, IMAGE, [gate for gate in GATES if gate.name == "performance"])
+    assert (outcome.code, [each.message for each in outcome.findings]) == ("self_test_passed", [])
+
+
 @pytest.mark.parametrize("gate", GATES, ids=lambda gate: gate.name)
 def test_the_gates_stop_every_known_bad_green_and_no_good_one(host, gate):
     outcome = self_test(host, IMAGE, (gate,))

@@ -9,7 +9,7 @@ import argparse
 from dataclasses import asdict, replace
 
 from eduhub_pilot.adapters.haproxy import Public
-from eduhub_pilot.adapters.host import PATIENCE_SECONDS, Host
+from eduhub_pilot.adapters.host import TIMEOUT_SECONDS, Host
 from eduhub_pilot.model import connections
 from eduhub_pilot.model.errors import PersonError, PilotError, RefusedError, SettingError
 from eduhub_pilot.model.facts import SLOTS
@@ -47,17 +47,17 @@ def drain(host: Host, quiet: float, seconds: float, *, check: bool = False, run:
         _refuse_during_a_run(host, run)
         changed = not host.store.draining()
         if check:
-            now = len(host.proxy.public(PATIENCE_SECONDS).open)
+            now = len(host.proxy.public(TIMEOUT_SECONDS).open)
             what = "The host would tell its balancer to go elsewhere" if changed else "The host is drained already"
             return Outcome("drain_planned", f"{what}; it has {counted(now)} now.", changed)
         if changed:
-            host.proxy.set_draining(False, PATIENCE_SECONDS)  # one that cannot be told is found out first
+            host.proxy.set_draining(False, TIMEOUT_SECONDS)  # one that cannot be told is found out first
             _say_whose(host, run)
             host.store.save_draining(True)
             host.note(None, "drain", "on")
         # Said again even where the disk has it: a pilot may have died between the two.
         try:
-            host.proxy.set_draining(True, PATIENCE_SECONDS)
+            host.proxy.set_draining(True, TIMEOUT_SECONDS)
         except PilotError as error:
             message = f"The host is marked as drained, but HAProxy could not be told: {error.message}"
             raise PersonError("drain_unfinished", message, AGAIN, BACK) from None
@@ -91,7 +91,7 @@ def _until_free(host: Host, quiet: float, seconds: float) -> tuple[Public, bool]
     """Return what is left once the host is free, or at the timeout, and whether it is free."""
     began, sent = host.clock.monotonic(), False
     while True:
-        found, passed = host.proxy.public(PATIENCE_SECONDS), host.clock.monotonic() - began
+        found, passed = host.proxy.public(TIMEOUT_SECONDS), host.clock.monotonic() - began
         is_free = passed >= quiet and sent and free(found)
         if is_free or passed >= seconds:
             return found, is_free

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from eduhub_pilot.adapters.host import PATIENCE_SECONDS, Host
+from eduhub_pilot.adapters.host import TIMEOUT_SECONDS, Host
 from eduhub_pilot.commands.balancer.serving import silent
 from eduhub_pilot.model.errors import RefusedError
 from eduhub_pilot.model.outcome import Outcome
@@ -37,7 +37,7 @@ def undrain(host: Host, *, check: bool = False) -> Outcome:
         if changed:
             host.store.save_draining(False)
         # Said again even where the disk has it: a pilot may have died between the two.
-        host.proxy.set_draining(False, PATIENCE_SECONDS)
+        host.proxy.set_draining(False, TIMEOUT_SECONDS)
         if changed:
             host.note(None, "drain", "off")
     how = "serves, and tells its balancer to come" if changed else "was not drained: its balancer is told to come"

@@ -9,10 +9,8 @@ from eduhub_pilot.commands.patching.compare import containers, versions
 from eduhub_pilot.commands.plone.work import refuse_unconfirmed
 from eduhub_pilot.model.errors import RefusedError
 from eduhub_pilot.model.outcome import Outcome
-from eduhub_pilot.model.state import Lock
+from eduhub_pilot.model.state import PATCH, Lock
 from eduhub_pilot.rollout import claim
-
-VERB = "host.patch"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +38,7 @@ def begin(
     The answer has whether there is such a lock (`unfinished`), and whether its run drained the host, which still is
     (`left_drained`): this run ends that. `drained` in `before` is a drain of an operator's own.
     """
-    replaced = VERB if take_over else ""
+    replaced = PATCH if take_over else ""
     if not host.store.state().live:
         message = "No release is live on this host, so nobody could see whether it serves after an update."
         raise RefusedError("nothing_deployed", message, ["./invoke", "deploy"])
@@ -49,10 +47,10 @@ def begin(
         with host.store.guard():
             claim.refuse_claimed(host, run, replaced)
             found = host.store.lock()
-        dead = found if found and found.verb == VERB else None
+        dead = found if found and found.verb == PATCH else None
         data = {"unfinished": dead is not None, "left_drained": dead is not None and _is_left_drained(host, dead)}
         return Outcome("patch_admitted", "No run has the host.", data=data)
-    lock = claim.take(host, run, owner, VERB, seconds, replaced)
+    lock = claim.take(host, run, owner, PATCH, seconds, replaced)
     left_drained = _is_left_drained(host, lock)
     before = {
         "versions": versions(host), "containers": containers(host), "left_drained": left_drained,

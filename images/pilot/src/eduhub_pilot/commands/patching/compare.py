@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 
-from eduhub_pilot.adapters.host import PATIENCE_SECONDS, Host
+from eduhub_pilot.adapters.host import TIMEOUT_SECONDS, Host
 
 POLL_SECONDS = 1.0
 # What comes and goes beside the containers that serve: pilots, their programs, and copies of backups.
@@ -18,7 +18,7 @@ def versions(host: Host) -> dict[str, str]:
     return {
         "kernel": platform.release(),
         "engine": host.engine.version(),
-        "haproxy": host.proxy.version(PATIENCE_SECONDS),
+        "haproxy": host.proxy.version(TIMEOUT_SECONDS),
     }
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from eduhub_pilot.adapters.host import Heart, Host
 from eduhub_pilot.commands.plone import copies, work
-from eduhub_pilot.model.copies import told
-from eduhub_pilot.model.errors import PilotError
+from eduhub_pilot.model.copies import NO_MOUNT, told
+from eduhub_pilot.model.errors import EngineDownError, PilotError, RefusedError
 from eduhub_pilot.model.facts import PLONE
 from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.model.state import stamp
@@ -55,7 +55,10 @@ def made(host: Host, options: argparse.Namespace, heart: Heart, *, full: bool = 
     words = ["make", "--stack", host.settings.stack, "--image", work.plone(host).image, "--keep", options.keep,
              "--days", options.days, "--full-days", options.full_days]  # fmt: skip
     host.note(options.run, "backup", "begun", owner=options.owner)
+    host.store.save_backup_begun({"time": stamp(host.clock.now()), "run": options.run})
     try:
+        if not full:
+            refuse_empty(host, options.directory, heart)
         answer = work.worked(host, options.directory, words + (["--full"] if full else []), heart)
     except PilotError as error:
         with suppress(OSError):
@@ -65,12 +68,34 @@ def made(host: Host, options: argparse.Namespace, heart: Heart, *, full: bool = 
         raise
     backup = answer["backup"]
     kept = {name: backup[name] for name in ("id", "time", "state", "recovery_point")}
+    kept["directory"] = options.directory
     host.store.save_backup({**kept, "plone": work.plone(host).labels.get(VERSION)})
     host.note(
         options.run, "backup", "proven", backup=backup["id"], seconds=backup["seconds"],
         proof_seconds=backup["proof_seconds"], removed=answer["removed"],
     )  # fmt: skip
     return answer
+
+
+def refuse_empty(host: Host, directory: str, heart: Heart) -> None:
+    """RefusedError where the directory of the last proven backup has none: most likely nothing is mounted there."""
+    last = host.store.backup() or {}
+    if last.get("directory") != directory:
+        return
+    try:
+        found = work.worked(host, directory, ["list"], heart)["backups"]
+    except EngineDownError as error:
+        if NO_MOUNT not in error.message:
+            raise
+        found = []
+    if found:
+        return
+    message = (
+        f"{directory} has no backup, and the last proven one, {last['id']}, was made there: most likely nothing is "
+        "mounted there. Nothing was changed. Mount it; only where its backups are gone, begin anew with --full."
+    )
+    full = ["./invoke", "plone.backup", "--full"]
+    raise RefusedError("backup_directory_empty", message, ["findmnt", "--target", directory], full)
 
 
 def recent(host: Host, backup: Mapping[str, Any], days: float) -> bool:

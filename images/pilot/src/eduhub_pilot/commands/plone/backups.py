@@ -23,6 +23,9 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
     work.plone(host)
     answer = work.worked(host, options.directory, ["list"], part="list")
     backups, where, message = answer["backups"], told(options.copy), answer["message"]
+    last = host.store.backup() or {}
+    if not backups and last.get("directory") == options.directory:
+        message += f" The last proven one, {last['id']}, was made in {options.directory}: is anything mounted there?"
     if where:
         message += f"\n{_copied(host, where, backups)}"
     return Outcome(answer["code"], message, False, {"backups": backups})
@@ -44,4 +47,4 @@ def _copied(host: Host, where: Told, backups: list[dict[str, Any]]) -> str:
     if not found:
         return f"{where.to} has no copy yet."
     rows = [f"  {each}  {'also on this host' if each in here else 'only there'}" for each in found]
-    return "\n".join([f"Copies in {where.to}, newest first:", *rows])
+    return "\n".join([f"Copies in {where.to}, newest first, by times in UTC:", *rows])

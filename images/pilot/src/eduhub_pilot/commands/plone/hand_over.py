@@ -14,7 +14,7 @@ from eduhub_pilot.analysis.canary import Sample, Side, side
 from eduhub_pilot.commands.plone import work
 from eduhub_pilot.commands.plone.takeover import TakeOver
 from eduhub_pilot.model.errors import FailedError
-from eduhub_pilot.model.facts import STANDBY_PLONE, Container
+from eduhub_pilot.model.facts import PLONE, PREVIOUS_PLONE, STANDBY_PLONE, Container
 from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.rollout.plone import python_of
 
@@ -35,11 +35,65 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(host: Host, options: argparse.Namespace) -> Outcome:
     """Run the command."""
     standby = host.engine.container(host.settings.container(STANDBY_PLONE))
-    if standby is None:
+    if standby is None and host.store.plone_rollback() is None:
         return Outcome("plone_unchanged", "Plone runs as it should: there was nothing to take over.")
     with work.locked(host, options.run, options.owner, options.verb) as heart:
         work.refuse_unconfirmed(host)
-        return _hand_over(host, options, standby, heart)
+        if standby is None or _interrupted(host, standby):
+            return _ended(host, options, standby, heart)
+        done = _hand_over(host, options, standby, heart)
+        host.store.save_plone_rollback(None)
+        return done
+
+
+def _interrupted(host: Host, standby: Container) -> bool:
+    """Return whether a standby is the previous container, with which a rollback or a return was interrupted.
+
+    Not where Plone does not run: then the standby has its database, or is the only one to serve.
+    """
+    serves = host.engine.container(host.settings.container(PLONE))
+    return host.store.plone_rollback() == standby.id and serves is not None and serves.runs
+
+
+def _ended(host: Host, options: argparse.Namespace, standby: Container | None, heart: Heart) -> Outcome:
+    """End a rollback that was interrupted, or a return from a Plone that was watched.
+
+    Where Plone answers with its site, the standby is the previous container again; else it takes over, as was begun.
+    """
+    over = TakeOver(host, options.run, options.site, options.start_seconds, options.wait_seconds, heart, keeps=True)
+    if not over.serves_site():
+        return _returned(host, options, over)
+    if standby:
+        over.put_back()
+        host.note(options.run, "plone", "put_back", image=standby.image)
+    host.store.save_plone_rollback(None)
+    return Outcome("plone_unchanged", "Plone runs as it should: a rollback that was interrupted is ended.")
+
+
+def _returned(host: Host, options: argparse.Namespace, over: TakeOver) -> Outcome:
+    """Let the container take over to which a rollback was begun, from a Plone that does not answer with its site."""
+    name, previous = (host.settings.container(part) for part in (STANDBY_PLONE, PREVIOUS_PLONE))
+    found, begun = host.engine.container(previous), host.store.plone_rollback()
+    if found and found.id == begun and host.engine.container(name) is None:
+        host.engine.rename(previous, name)
+    standby = host.engine.container(name)
+    if standby is None:  # it is the one that does not answer
+        host.store.save_plone_rollback(None)
+        message = "A rollback that was interrupted is ended, but Plone does not answer with its site."
+        return Outcome("plone_unchanged", message, next=[["./invoke", "status"]])
+    try:
+        seconds = over.take_over()
+    finally:
+        if host.engine.container(name) is None:  # it serves, or is the previous one again
+            host.store.save_plone_rollback(None)
+    host.note(options.run, "plone", "handed_over", image=standby.image, seconds=seconds, back=True)
+    over.settle()
+    message = (
+        "Plone did not answer with its site, and a rollback of it was interrupted: it runs in its previous container "
+        f"now; requests that needed it waited for up to {seconds:.1f} s."
+    )
+    data = {"seconds": seconds, "plone_python": python_of(standby)}
+    return Outcome("plone_rolled_back", message, True, data, [["./invoke", "status"]])
 
 
 def _hand_over(host: Host, options: argparse.Namespace, standby: Container, heart: Heart) -> Outcome:

@@ -6,7 +6,7 @@ import argparse
 from contextlib import suppress
 from typing import Any
 
-from eduhub_pilot.adapters.host import PATIENCE_SECONDS, Heart, Host
+from eduhub_pilot.adapters.host import TIMEOUT_SECONDS, Heart, Host
 from eduhub_pilot.commands.plone import copies, work
 from eduhub_pilot.model.errors import FailedError, PersonError, PilotError, ProxyDownError, RefusedError
 from eduhub_pilot.model.facts import PLONE
@@ -175,11 +175,11 @@ def _refuse_writes(host: Host, run: str) -> None:
     """
     can = False
     with suppress(ProxyDownError):  # then no write comes by it; and what comes otherwise is noticed
-        can = host.endpoint.refuses_writes(PATIENCE_SECONDS)
+        can = host.endpoint.refuses_writes(TIMEOUT_SECONDS)
     writes = "refused" if can else "taken"
     host.store.save_plone_restore({"run": run, "since": stamp(host.clock.now()), "writes": writes})
     if can:
-        host.endpoint.refuse_writes("Plone is restored.", PATIENCE_SECONDS)
+        host.endpoint.refuse_writes("Plone is restored.", TIMEOUT_SECONDS)
 
 
 def _take_writes(host: Host, run: str = "", *, forget: bool = True) -> None:
@@ -191,7 +191,7 @@ def _take_writes(host: Host, run: str = "", *, forget: bool = True) -> None:
     if record is None or (run and record.get("run") != run):
         return
     if record.get("writes") == "refused" and host.store.plone_upgrade() is None:
-        host.endpoint.refuse_writes(None, PATIENCE_SECONDS)
+        host.endpoint.refuse_writes(None, TIMEOUT_SECONDS)
     host.store.save_plone_restore(None if forget else {**record, "writes": "taken"})
 
 
@@ -276,19 +276,25 @@ def _kept_as_served(host: Host, options: argparse.Namespace, heart: Heart) -> Ou
 
 
 def _start(host: Host, seconds: float, heart: Heart | None) -> None:
-    """Start Plone, and return once it is healthy. Raises FailedError."""
+    """Start Plone, and return once it is healthy. FailedError where it ends, or has not become so within `seconds`.
+
+    The engine may call it unhealthy before: its health check expects 210 s, and a large site may need more.
+    """
     name = host.settings.container(PLONE)
     host.engine.start(name)
-    deadline = host.clock.monotonic() + seconds
+    begun, first = host.clock.monotonic(), host.engine.container(name)
     while True:
         found = host.engine.container(name)
         if found and found.runs and found.health == "healthy":
             return
-        if found is None or found.health == "unhealthy" or host.clock.monotonic() > deadline:
-            state = found.health or found.state if found else "absent"
+        ended = found is None or not found.runs or (first is not None and found.restarts > first.restarts)
+        if ended or host.clock.monotonic() - begun > seconds:
+            state = found.health or found.state if found and found.runs else found.state if found else "absent"
             said = " | ".join(host.engine.log(name, LOG_LINES)) if found else ""
+            how = "has ended, and was not healthy" if ended else "is not healthy"
             raise FailedError(
-                "backup_failed", f"Plone did not become healthy within {seconds:g} s ({state}). Its log: {said}"
+                "backup_failed",
+                f"Plone {how} after {host.clock.monotonic() - begun:.0f} s ({state}). Its log: {said}",
             )
         if heart:
             heart.beat()

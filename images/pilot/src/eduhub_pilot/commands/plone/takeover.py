@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from eduhub_pilot.adapters.host import PATIENCE_SECONDS, Heart, Host
+from eduhub_pilot.adapters.host import TIMEOUT_SECONDS, Heart, Host
 from eduhub_pilot.analysis.canary import Sample, Side, misbehaves, side
 from eduhub_pilot.commands.plone import work
 from eduhub_pilot.model.errors import FailedError, PersonError, PilotError, SupersededError
@@ -61,12 +61,12 @@ class TakeOver:
             try:
                 before()
                 self._prepare(standby)
-                host.endpoint.hold(True, PATIENCE_SECONDS)  # where it cannot, nothing is stopped
+                host.endpoint.hold(True, TIMEOUT_SECONDS)  # where it cannot, nothing is stopped
             except (PilotError, OSError) as error:
                 raise self._given_up(error) from None
         begun = host.clock.monotonic()
         try:
-            host.endpoint.hold(True, PATIENCE_SECONDS)
+            host.endpoint.hold(True, TIMEOUT_SECONDS)
             host.engine.stop(self.name(), work.STOP_SECONDS)
             host.engine.start(standby)
             # One that was not prepared, because nothing served, loads first.
@@ -87,12 +87,29 @@ class TakeOver:
                 ),
             ) from None  # fmt: skip
         with suppress(PilotError):
-            host.endpoint.hold(False, PATIENCE_SECONDS)
+            host.endpoint.hold(False, TIMEOUT_SECONDS)
         return seconds
 
     def settle(self) -> None:
         """Return once the engine calls Plone healthy, or it had the time for that."""
         self._await(self._healthy, HEALTHY_SECONDS, self.heart.beat)
+
+    def serves_site(self) -> bool:
+        """Return whether Plone itself has the database and answers with its site. One that starts has time for it."""
+        host, silent = self.host, 0
+
+        def told() -> bool:
+            nonlocal silent
+            serves = self._serves()
+            if serves and _serves_site(host.endpoint.answers(f"/{self.site}", ANSWER_SECONDS)):
+                silent = 0
+                return True
+            silent += 1
+            host.clock.sleep(WATCH_PAUSE_SECONDS)
+            found = host.engine.container(self.name())
+            return not serves or (silent >= SILENT and found is not None and found.health != "starting")
+
+        return self._await(told, self.start_seconds, self.heart.beat) and not silent
 
     def counts(self) -> Counts | None:
         """Return what Plone's endpoint has counted; None where it cannot be asked."""
@@ -147,9 +164,15 @@ class TakeOver:
 
     def _return(self) -> None:
         """Let the previous container take over again, and remove the one that it takes over from."""
-        engine = self.host.engine
-        engine.rename(self.name(PREVIOUS_PLONE), self.name(STANDBY_PLONE))
-        replace(self, keeps=True).take_over()
+        engine, store, standby = self.host.engine, self.host.store, self.name(STANDBY_PLONE)
+        found = engine.container(self.name(PREVIOUS_PLONE))
+        store.save_plone_rollback(found.id if found else None)  # killed from here on, it is a rollback to repeat
+        engine.rename(self.name(PREVIOUS_PLONE), standby)
+        try:
+            replace(self, keeps=True).take_over()
+        finally:
+            if engine.container(standby) is None:
+                store.save_plone_rollback(None)
         engine.remove(self.name(PREVIOUS_PLONE), work.STOP_SECONDS)
 
     def _serves(self) -> bool:
@@ -232,6 +255,15 @@ class TakeOver:
         else:
             engine.remove(standby, work.STOP_SECONDS)
 
+    def put_back(self) -> None:
+        """Put a standby away while Plone runs. It may have the database since the host restarted: requests wait."""
+        with suppress(PilotError):
+            self.host.endpoint.hold(True, TIMEOUT_SECONDS)
+        self._put_away()
+        self.host.engine.let_last(self.name())
+        with suppress(PilotError):
+            self.host.endpoint.hold(False, TIMEOUT_SECONDS)
+
     def _given_up(self, error: Exception) -> PilotError:
         """Put a standby away that had not begun to take over, and return why."""
         why = work.reason(error)
@@ -257,7 +289,7 @@ class TakeOver:
         engine.let_last(name)
         engine.start(name)
         self._answers(name, self.start_seconds, lambda: None)
-        self.host.endpoint.hold(False, PATIENCE_SECONDS)
+        self.host.endpoint.hold(False, TIMEOUT_SECONDS)
 
 
 def _serves_site(status: int | None) -> bool:

@@ -1,24 +1,31 @@
 """`plone-upgrade`: let another version of Plone take over, with a migrated copy of the database.
 
-Versions do not share a database, so the served one stays as it is: until the upgrade is confirmed nothing is written to
-either, and a rollback loses nothing. First all is rehearsed on a restored backup, while people write.
+Versions do not share a database, so the served one stays as it is: until the upgrade is confirmed writes are refused,
+and a rollback loses nothing but what reads write. First all is rehearsed on a restored backup, while people write.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from eduhub_pilot.adapters.host import PATIENCE_SECONDS, Heart, Host
+from eduhub_pilot.adapters.host import TIMEOUT_SECONDS, Heart, Host
 from eduhub_pilot.analysis.canary import Sample, Side, side
 from eduhub_pilot.commands.plone import backup, work
 from eduhub_pilot.commands.plone.hand_over import CONTRACT, compared
 from eduhub_pilot.commands.plone.takeover import TakeOver
-from eduhub_pilot.model.errors import FailedError, PersonError, PilotError, RefusedError, SupersededError
+from eduhub_pilot.model.errors import (
+    FailedError,
+    PersonError,
+    PilotError,
+    ProxyDownError,
+    RefusedError,
+    SupersededError,
+)
 from eduhub_pilot.model.facts import PLONE_AWAIT, STANDBY_PLONE, Container
 from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.model.state import stamp
@@ -26,7 +33,9 @@ from eduhub_pilot.rollout.plone import CONFIRM, ROLLBACK, VERSION, python_of
 
 DEPLOY = ["./invoke", "deploy"]
 # A write that was on its way has ended by then, or the database's last transaction tells, and all is repeated.
-SETTLE_SECONDS = 2.0
+SETTLE_SECONDS, PAUSE_SECONDS = 2.0, 0.5
+# An upload may take longer: so long it is waited for. With one process reads are waited for too, which never end.
+ENDING_SECONDS = 60.0
 ATTEMPTS = 3
 
 
@@ -48,7 +57,7 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
     serves, standby = work.plone(host), host.engine.container(host.settings.container(STANDBY_PLONE))
     if standby is None:
         return Outcome("plone_unchanged", "Plone runs as it should: there was nothing to take over.")
-    if not host.endpoint.refuses_writes(PATIENCE_SECONDS):
+    if not host.endpoint.refuses_writes(TIMEOUT_SECONDS):
         host.engine.remove(standby.name, work.STOP_SECONDS)
         message = "Plone's endpoint is of an earlier release, and cannot refuse writes. Deploy first."
         raise RefusedError("plone_endpoint_old", message, DEPLOY)
@@ -95,7 +104,8 @@ class Upgrade:
         self.host.engine.remove(self.standby.name, work.STOP_SECONDS)
         message = (
             f"Plone {self.new} takes the content over from {self.old}: a backup was migrated in "
-            f"{rehearsal['seconds']:.1f} s.{rehearsal['pages']}{add_ons(rehearsal)} Nothing was changed."
+            f"{rehearsal['seconds']:.1f} s{sites(rehearsal)}.{rehearsal['pages']}{add_ons(rehearsal)} Nothing was "
+            "changed."
         )
         upgrade = ["./invoke", "plone.upgrade", "--version", self.new]
         return Outcome("plone_rehearsed", message, True, {"migration": dict(rehearsal)}, [upgrade])
@@ -123,16 +133,18 @@ class Upgrade:
         except (PersonError, SupersededError):
             raise
         except FailedError as error:
-            leave(host, options.directory, self.new)
+            _, said = leave(host, options.directory, self.new, options.run)
+            error.message += said
             raise opened_again(host, error) from None
         over.settle()
         confirm_by = self._waits()
         closed = host.clock.monotonic() - begun
         message = (
-            f"Plone {self.new} serves, with the content of {self.old} as of backup {made['id']}; requests for it "
-            f"waited for up to {seconds:.1f} s. Writes are refused, for {closed:.0f} s by now, until you confirm it. "
-            f"A rollback to Plone {self.old} loses nothing until then. Unconfirmed, the host rolls back by itself at "
-            f"{confirm_by}.{rehearsal['pages']}{add_ons(rehearsal)}"
+            f"Plone {self.new} serves, with the content of {self.old} as of backup {made['id']}{sites(rehearsal)}; "
+            f"requests for it waited for up to {seconds:.1f} s. Writes are refused, for {closed:.0f} s by now, until "
+            f"you confirm it. A rollback to Plone {self.old} loses nothing until then but what reads write, as links "
+            f"that confirm a subscription. Unconfirmed, the host rolls back by itself at {confirm_by}."
+            f"{rehearsal['pages']}{add_ons(rehearsal)}"
         )
         data = {"seconds": seconds, "closed_seconds": round(closed, 1), "plone_python": python_of(self.standby),
                 "plone_version": self.new, "backup": made["id"], "confirm_by": confirm_by}  # fmt: skip
@@ -147,7 +159,7 @@ class Upgrade:
         host.engine.start(host.settings.container(PLONE_AWAIT))
         reason = f"Plone is upgraded to {self.new}."
         host.store.save_plone_writes(reason)  # first, so that a HAProxy that restarts comes back with it
-        host.endpoint.refuse_writes(reason, PATIENCE_SECONDS)
+        host.endpoint.refuse_writes(reason, TIMEOUT_SECONDS)
 
     def _waits(self) -> str:
         """Let the new version wait for its confirmation; return until when, in RFC 3339."""
@@ -158,20 +170,46 @@ class Upgrade:
 
     def _prepare(self, heart: Heart) -> dict[str, Any]:
         """Make the database of the new version from a backup, and return that. Raises PilotError."""
-        made: dict[str, Any] = {}
-        for attempt in range(1, ATTEMPTS + 1):
-            self.host.clock.sleep(SETTLE_SECONDS)
-            made = backup.made(self.host, self.options, heart)["backup"]
+
+        def copied() -> dict[str, Any]:
+            made = self._backup(heart)
             self._step("stage", heart, f"--at={made['id']}")
             self._step("migrate", heart)
+            return made
+
+        return self._unwritten("enter", heart, copied)
+
+    def _backup(self, heart: Heart) -> dict[str, Any]:
+        """Make a backup after which nothing was written, and return it: a copy would cost more than another one."""
+
+        def backed_up() -> dict[str, Any]:
+            self._written_out(heart)
+            made: dict[str, Any] = backup.made(self.host, self.options, heart)["backup"]
+            return made
+
+        return self._unwritten("check", heart, backed_up)
+
+    def _unwritten(self, step: str, heart: Heart, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Return the backup from `make`, made anew while `step` finds that Plone was written after it. PilotError."""
+        for attempt in range(1, ATTEMPTS + 1):
+            made = make()
             try:
-                self._step("enter", heart, f"--transaction={made['last_transaction']}")
+                self._step(step, heart, f"--transaction={made['last_transaction']}")
             except PilotError as error:
                 if error.code != "plone_written_meanwhile" or attempt == ATTEMPTS:
                     raise
                 continue
             break
         return made
+
+    def _written_out(self, heart: Heart) -> None:
+        """Return once Plone has ended what was on its way when writes were refused, or it had the time for that."""
+        host, begun = self.host, self.host.clock.monotonic()
+        host.clock.sleep(SETTLE_SECONDS)
+        with suppress(ProxyDownError):
+            while host.endpoint.busy(TIMEOUT_SECONDS) and host.clock.monotonic() - begun < ENDING_SECONDS:
+                heart.beat()
+                host.clock.sleep(PAUSE_SECONDS)
 
     def _step(self, name: str, heart: Heart | None, *words: str) -> None:
         found = self.host.engine.container(self.standby.name) or work.plone(self.host)  # once it has taken over
@@ -182,36 +220,46 @@ class Upgrade:
         """Undo what was prepared, take writes again, and return why."""
         host, why = self.host, work.reason(error)
         closed = host.store.plone_upgrade() is not None  # before that, nothing was written into the volume
-        if closed:
-            leave(host, self.options.directory, self.new)
+        said = leave(host, self.options.directory, self.new, self.options.run)[1] if closed else ""
         with suppress(PilotError):
             host.engine.remove(self.standby.name, work.STOP_SECONDS)
         with suppress(PilotError, OSError):
             host.note(self.options.run, "plone", "failed", why=why)
-        message = f"{what}: {why.rstrip('.')}. Plone {self.old} serves as before, and takes writes."
+        message = f"{what}: {why.rstrip('.')}. Plone {self.old} serves as before, and takes writes.{said}"
         following = getattr(error, "next", None) or [["./invoke", "status"]]
         failed = FailedError("plone_upgrade_failed", message, *following)
         return opened_again(host, failed) if closed else failed
 
 
-def step(host: Host, directory: str, container: str, name: str, heart: Heart | None, *words: str) -> None:
-    """Let the image of `container` take one step of an upgrade. Raises PilotError."""
-    work.worked(host, directory, [f"upgrade-{name}", *words], heart, writes=True, container=container)
+def step(host: Host, directory: str, container: str, name: str, heart: Heart | None, *words: str) -> dict[str, Any]:
+    """Let the image of `container` take one step of an upgrade, and return its answer. Raises PilotError."""
+    return work.worked(host, directory, [f"upgrade-{name}", *words], heart, writes=True, container=container)
 
 
-def leave(host: Host, directory: str, version: str) -> None:
-    """Remove the database of a version that does not serve, as far as that can be done; the next upgrade does it too.
+def leave(host: Host, directory: str, version: str, run: str, container: str = "") -> tuple[str | None, str]:
+    """Remove the database of a version that does not serve, by the image of `container` or that which serves.
 
-    By the image that serves.
+    Where it was written it is put aside: return where that is, and what is to be said of it. What cannot be removed
+    stays until the next upgrade.
     """
-    with suppress(PilotError, OSError):
-        step(host, directory, work.plone(host).name, "leave", None, f"--version={version}")
+    words = [f"--version={version}", f"--run={run}"]
+    try:
+        answer = step(host, directory, container or work.plone(host).name, "leave", None, *words)
+    except (PilotError, OSError) as error:
+        why = work.reason(error).rstrip(".")
+        return None, f" The database of Plone {version} could not be removed, and the next upgrade does it: {why}."
+    if "kept" not in answer:
+        said = f" Whether reads had written to Plone {version} was not looked at: the image is of an earlier release."
+        return None, said
+    kept = answer["kept"]
+    said = f" What was written to Plone {version} meanwhile, by reads that write, stays in Plone's volume, in {kept}."
+    return kept, said if kept else ""
 
 
 def reopen(host: Host) -> None:
     """Take writes again, and forget that an upgrade was to be confirmed. ProxyDownError without the endpoint."""
-    host.endpoint.hold(False, PATIENCE_SECONDS)
-    host.endpoint.refuse_writes(None, PATIENCE_SECONDS)  # first: a full disk must not keep it
+    host.endpoint.hold(False, TIMEOUT_SECONDS)
+    host.endpoint.refuse_writes(None, TIMEOUT_SECONDS)  # first: a full disk must not keep it
     host.store.save_plone_writes(None)
     host.store.save_plone_upgrade(None)
 
@@ -251,6 +299,12 @@ def content(pages: Mapping[str, str]) -> dict[str, str]:
 def _without_digest(words: list[str]) -> list[str]:
     # "200 application/json DIGEST content DIGEST"
     return [*words[:2], *words[3:]] if words[3:4] == ["content"] else words
+
+
+def sites(migration: Mapping[str, Any]) -> str:
+    """Return which sites were migrated, in words after those that say so; nothing where none was."""
+    found = migration.get("sites") or {}
+    return f" (sites: {', '.join(found)})" if found else ""
 
 
 def add_ons(migration: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from eduhub_pilot.model.codes import CODES
 from eduhub_pilot.model.errors import FailedError, PersonError, PilotError, RefusedError
 from eduhub_pilot.model.facts import PLONE, STANDBY_PLONE, Container
 from eduhub_pilot.rollout import claim
-from eduhub_pilot.rollout.plone import AGAIN, SERVED, unconfirmed
+from eduhub_pilot.rollout.plone import AGAIN, ROLLBACK, SERVED, unconfirmed
 
 # Plone finishes what it has begun for 8 seconds.
 STOP_SECONDS = 30
@@ -77,6 +77,9 @@ def refuse_standby(host: Host) -> None:
     """RefusedError where a standby waits: it would open the data as soon as Plone is stopped."""
     standby = host.engine.container(host.settings.container(STANDBY_PLONE))
     if standby and standby.runs:
+        if host.store.plone_rollback() == standby.id:
+            message = "A rollback of Plone was interrupted. Nothing was changed. The same command ends it."
+            raise RefusedError("hand_over_interrupted", message, ROLLBACK)
         message = (
             "A new container of Plone was to take over, and that was interrupted. Nothing was changed. A deployment "
             "ends it."

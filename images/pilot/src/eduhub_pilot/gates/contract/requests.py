@@ -54,7 +54,8 @@ class Ignored:
 class ContractCriteria:
     """What is asked and compared: `headers` by value, `presence` only whether they are there; `seconds` for all.
 
-    `sampled`: how many requests more at most from the edge's log.
+    `sampled`: how many requests more at most from the edge's log. `pause`: seconds between answers to one request;
+    two are longer than a bridge caches by default, so that a difference of cache age has ended by then.
     """
 
     requests: tuple[Request, ...] = ()
@@ -64,6 +65,7 @@ class ContractCriteria:
     allowed: tuple[Allowance, ...] = ()
     seconds: float = default("pilot_contract_seconds")
     sampled: int = default("pilot_contract_sampled")
+    pause: float = 0.6
 
 
 def contract_criteria(

@@ -12,7 +12,7 @@ from typing import Any
 from eduhub_pilot.gates.candidate import Candidate, Skipped
 from eduhub_pilot.gates.contract.gate import nothing_to_compare
 from eduhub_pilot.gates.performance import paired
-from eduhub_pilot.gates.performance.load import EndedError, Load, Measurement
+from eduhub_pilot.gates.performance.load import OPEN_CHANCE, EndedError, Load, Measurement
 from eduhub_pilot.model.verdict import Verdict, Word
 
 GATE = "performance"
@@ -44,7 +44,10 @@ def decide(measurement: Measurement, budget: Mapping[str, float]) -> tuple[Word,
     if "p50" not in found:
         reason = f"Only {len(measurement.rounds)} rounds could be measured. Raise pilot_performance_seconds."
         return "inconclusive", reason, []
-    missing = [name for name, said in judged.items() if said == "absent" and name not in OPTIONAL]
+    if measurement.more_failures() <= OPEN_CHANCE:
+        return "inconclusive", f"{measurement.failures()}: {measurement.broken[-1]}.", []
+    optional = (*OPTIONAL, "cpu") if measurement.busy else OPTIONAL
+    missing = [name for name, said in judged.items() if said == "absent" and name not in optional]
     left = missing + [name for name, said in judged.items() if said == "open"]
     if left:
         words = "; ".join(paired.unresolved(name, found.get(name), budget[name]) for name in left)
@@ -56,10 +59,21 @@ def decide(measurement: Measurement, budget: Mapping[str, float]) -> tuple[Word,
         return "inconclusive", f"After {len(measurement.rounds)} rounds{paused}, {words}. {remedy}", []
     absent = [name for name, said in judged.items() if said == "absent"]
     without = f"; not judged, because {_why(measurement, absent)}" if absent else ""
+    if measurement.unasked:
+        without += f"; not measured: {measurement.unasked[0]}"
+        without += f" and {len(measurement.unasked) - 1} more" if measurement.unasked[1:] else ""
+    if measurement.broken:
+        without += f"; {measurement.failures()}"
     return "pass", f"{paired.good({name: found[name] for name in judged if name in found})}{without}.", []
 
 
 def _why(measurement: Measurement, absent: list[str]) -> str:
+    why = [_why_no_read(measurement, rest)] if (rest := [name for name in absent if name != "cpu"]) else []
+    why += ["public traffic kept the live release busy: its CPU time"] if "cpu" in absent else []
+    return ", ".join(why)
+
+
+def _why_no_read(measurement: Measurement, absent: list[str]) -> str:
     if "read" in absent or not measurement.slow:
         return "no page is slow enough to need Plone: read and plone"
     if not measurement.metrics:

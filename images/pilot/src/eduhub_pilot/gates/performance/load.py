@@ -6,6 +6,7 @@ warm them.
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import count
@@ -15,6 +16,8 @@ from eduhub_pilot.adapters.keepalive import BrokenError, Line
 from eduhub_pilot.adapters.sampling import METRICS_BYTES, METRICS_SECONDS, PLONE
 from eduhub_pilot.analysis.histogram import totals
 from eduhub_pilot.gates.candidate import Candidate
+from eduhub_pilot.gates.contract.allow_list import allowance
+from eduhub_pilot.gates.contract.compare import probability
 from eduhub_pilot.gates.performance import paired
 from eduhub_pilot.gates.performance.paired import ORDERS, Arm, Chunk, Judged, Measured, Round
 from eduhub_pilot.model.errors import EngineDownError, ProxyDownError
@@ -37,8 +40,15 @@ SETTLE_SECONDS = 0.002
 PAUSE_SECONDS = 1.0
 NUMBER = "{number}"
 SORTED: tuple[Arm, Arm] = ("live", "candidate")
-BROKEN = 5
+# So many failed requests leave too little to be compared.
+BROKEN = 20
+# So improbable must it be that more of them fall to the candidate by chance, to stop it, and to ask a person.
+FAIL_CHANCE, OPEN_CHANCE = 0.01, 0.1
 TRIES = 3
+# A page that is answered in different ways by turns has given both in so many.
+MOST_TRIES = 8
+# Classes of status of a page that is not answered well.
+FAILURES = frozenset({None, 5})
 
 
 class EndedError(Exception):
@@ -64,6 +74,21 @@ class Measurement:
     metrics: bool = False
     judged: dict[str, Judged] = field(default_factory=dict)
     found: dict[str, Measured] = field(default_factory=dict)
+    # How many of the candidate (or not) failed (or not).
+    answers: Counter[tuple[bool, bool]] = field(default_factory=Counter)
+    busy: bool = False
+
+    def more_failures(self) -> float:
+        """Return how probable it is by chance that so many of the failed requests were the candidate's."""
+        failed, live = self.answers[True, True], self.answers[False, True]
+        return probability(failed, failed + self.answers[True, False], live, live + self.answers[False, False])
+
+    def failures(self) -> str:
+        """Return in words how many requests failed."""
+        return (
+            f"{self.answers[True, True]} requests to the candidate failed and {self.answers[False, True]} to the live "
+            "release"
+        )
 
 
 class Load:
@@ -77,6 +102,7 @@ class Load:
         # Others than a gate asked with a moment ago.
         self.numbers = count(int(self.host.clock.now().timestamp() * 1000))
         self.turns, self.reads = count(), count()
+        self.statuses: dict[str, int] = {}
         self.rate, self.length, self.warm, self.discarded = self.wanted.rate, CHUNK, WARM, DISCARDED
         host = urlsplit(self.host.settings.edge).netloc
         self.lines: dict[Arm, Line] = {}
@@ -93,7 +119,7 @@ class Load:
         """Measure until everything is decided, or the time is over."""
         began = self.host.clock.monotonic()
         deadline = began + self.wanted.seconds
-        self._sort()
+        self._sort(deadline)
         since = read_due = self.host.clock.monotonic()
         sent, failing = self.measurement.requests, False
         look = FIRST
@@ -118,6 +144,9 @@ class Load:
             if len(self.measurement.rounds) >= look:
                 look = len(self.measurement.rounds) + STEP
                 said = self._look()
+                if self.measurement.busy and "cpu" in self.wanted.budget and "cpu" not in self.measurement.found:
+                    # The public leaves some rounds in peace: there may be enough of them.
+                    said = said | {"open"} if "fail" not in said else said
                 if "open" not in said and ("fail" not in said or failing):
                     return
                 failing = "fail" in said
@@ -133,37 +162,71 @@ class Load:
         said = set(self.measurement.judged.values())
         return {"fail"} if "fail" in said else said
 
-    def _sort(self) -> None:
+    def _sort(self, deadline: float) -> None:
         """Ask for each page, and tell quick ones from slow ones and from those that are not answered alike."""
         for path in self.wanted.paths:
             self.candidate.between()
-            times = []
-            for _ in range(TRIES):
-                told = {arm: self._ask(arm, path) for arm in SORTED}
-                statuses = {arm: answer[0] if answer else None for arm, answer in told.items()}
-                answer = told["live"]
-                if answer is None or answer[0] >= 500 or len(set(statuses.values())) > 1:
-                    shown = " and ".join(f"{statuses[arm] or 'no answer'} ({arm})" for arm in SORTED)
-                    self.measurement.unasked.append(f"{path}: {shown}")
-                    break
-                times.append(answer[1])
+            if self.host.clock.monotonic() >= deadline:
+                self.measurement.unasked.append(f"{path}: not sent within {self.wanted.seconds:g} s")
             else:
-                # A page that a cache answers is slow once.
-                slow = NUMBER in path or min(times) >= SLOW_SECONDS
-                (self.measurement.slow if slow else self.measurement.quick).append(path)
+                self._sort_one(path, deadline)
         self.measurement.metrics = self._plone(self.new) is not None and self._plone(self.live) is not None
         if not self.measurement.quick:
             self.measurement.quick, self.measurement.slow = self.measurement.slow, []
             self.rate, self.length, self.warm, self.discarded = self.wanted.read_rate, 1, 0, 1
         if not self.measurement.quick:
             raise EndedError("inconclusive", f"No path can be measured: {'; '.join(self.measurement.unasked)}.")
+        if self.host.clock.monotonic() >= deadline:
+            slow = self.measurement.unasked[:1] or self.measurement.slow[:1] or self.measurement.quick[:1]
+            raise EndedError(
+                "inconclusive",
+                f"Asking for each page before the measurement took longer than {self.wanted.seconds:g} s ({slow[0]}). "
+                "Raise pilot_performance_seconds, or remove what is slow from pilot_performance_paths.",
+            )
+
+    def _sort_one(self, path: str, deadline: float) -> None:
+        live: list[int | None] = []
+        new: list[int | None] = []
+        times = []
+        while len(live) < (TRIES if live == new else MOST_TRIES):
+            told = {arm: self._ask(arm, path) for arm in SORTED}
+            for statuses, answer in ((live, told["live"]), (new, told["candidate"])):
+                statuses.append(answer[0] if answer else None)
+            times += [told["live"][1]] if told["live"] else []
+            if live[-1] is None or live[-1] >= 500:
+                break  # no baseline, whatever else it answers
+            if self.host.clock.monotonic() >= deadline:
+                break
+        status = live[-1]
+        shown = f"{status or 'no answer'} (live) and {new[-1] or 'no answer'} (candidate)"
+        classes = [{each // 100 if each else None for each in statuses} for statuses in (live, new)]
+        asked_enough = len(live) == MOST_TRIES
+        if asked_enough and not classes[0] & classes[1] and not self._otherwise_is_right(path, *classes):
+            raise EndedError("fail", f"{path} is answered otherwise by the candidate: {shown}.")
+        # A page that a cache answers is slow once; what is refused, or sent elsewhere, does not need Plone.
+        slow = NUMBER in path or min(times, default=0.0) >= SLOW_SECONDS
+        if status is None or status >= 500 or {*live, *new} != {status} or (slow and status >= 300):
+            self.measurement.unasked.append(f"{path}: {shown}")
+            return
+        self.statuses[path] = status
+        (self.measurement.slow if slow else self.measurement.quick).append(path)
+
+    def _otherwise_is_right(self, path: str, live: set[int | None], new: set[int | None]) -> bool:
+        """Return whether a page may be answered otherwise: what is new, refused before, or allowed today."""
+        if live & FAILURES:
+            return True
+        if new <= FAILURES:
+            return False
+        today = self.host.clock.now().date()
+        entry = allowance(self.candidate.criteria.contract.allowed, path.partition("?")[0], "status", today)
+        return 4 in live or (entry is not None and entry.until >= today)
 
     def _round(self, number: int, reads: bool) -> Round | None:
         order = ORDERS[number % len(ORDERS)]
-        paths = [
-            self.measurement.quick[next(self.turns) % len(self.measurement.quick)]
-            for _ in range(self.warm + self.length)
-        ]
+        quick = self.measurement.quick
+        measured = [quick[next(self.turns) % len(quick)] for _ in range(self.length)]
+        # Warmed with what is measured: turns of their own would leave out the same pages in each round.
+        paths = [measured[place % len(measured)] for place in range(self.warm)] + measured
         slow = self.measurement.slow[next(self.reads) % len(self.measurement.slow)] if reads else None
         try:
             chunks = {arm: self._chunk(arm, paths) for arm in order}
@@ -171,8 +234,10 @@ class Load:
                 chunks = {arm: self._read(arm, slow, chunks[arm]) for arm in order}
         except BrokenError as error:
             self.measurement.broken.append(str(error))
+            if self.measurement.more_failures() <= FAIL_CHANCE:
+                raise EndedError("fail", f"{self.measurement.failures()}: {error}.") from None
             if len(self.measurement.broken) > BROKEN:
-                raise EndedError("error", f"{len(self.measurement.broken)} requests failed: {error}.") from None
+                raise EndedError("inconclusive", f"{self.measurement.failures()}: {error}.") from None
             return None
         return chunks
 
@@ -186,9 +251,13 @@ class Load:
         asked = tuple((path, self._answer(arm, path)) for path in paths[self.warm :])
         self.host.clock.sleep(SETTLE_SECONDS)
         spent = self._cpu(slot)
-        # The public's requests of that moment are in the slot's CPU time as well.
-        requests = len(asked) + max(0, self._counts(slot).requests - public.requests)
-        return Chunk(asked, None if used is None or spent is None else (spent - used) / requests)
+        # The public's requests are in the slot's CPU time as well, and may cost much more or less than these.
+        if used is None or spent is None:
+            return Chunk(asked)
+        if not _quiet(public, self._counts(slot)):
+            self.measurement.busy = True
+            return Chunk(asked)
+        return Chunk(asked, (spent - used) / len(asked))
 
     def _read(self, arm: Arm, path: str, chunk: Chunk) -> Chunk:
         slot = self.slot(arm)
@@ -196,13 +265,15 @@ class Load:
         seconds = self._answer(arm, path)
         after, later = self._plone(slot) if before else None, self._counts(slot)
         # The public's reads would be counted as the gate's; where Plone was asked once, that was for the gate.
-        quiet = public.sessions == later.sessions == 0 and public.requests == later.requests
-        plone = after[0] - before[0] if before and after and (quiet or after[1] - before[1] == 1) else None
+        quiet = before and after and (_quiet(public, later) or after[1] - before[1] == 1)
+        plone = after[0] - before[0] if before and after and quiet else None
         return Chunk(chunk.asked, chunk.cpu, seconds, plone)
 
     def _answer(self, arm: Arm, path: str) -> float:
         answer = self._ask(arm, path)
-        if answer is None or answer[0] >= 500:
+        failed = answer is None or answer[0] != self.statuses[path]
+        self.measurement.answers[self.slot(arm) == self.new, failed] += 1
+        if answer is None or failed:
             raise BrokenError(f"{path} on {self.slot(arm)} was {f'answered {answer[0]}' if answer else 'not answered'}")
         return answer[1]
 
@@ -243,3 +314,8 @@ class Load:
         seconds = min(METRICS_SECONDS, self.host.settings.probe_seconds)
         answer = self.host.ask(self.host.settings.private_endpoints[slot], "/metrics", seconds, most=METRICS_BYTES)
         return totals(answer.body, PLONE) if answer.good else None
+
+
+def _quiet(before: Counts, after: Counts) -> bool:
+    """Return whether a slot had no request of the public between two counts."""
+    return before.sessions == after.sessions == 0 and before.requests == after.requests

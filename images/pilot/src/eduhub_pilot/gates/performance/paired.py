@@ -87,11 +87,14 @@ def _ratio(pairs: Sequence[tuple[float, float]]) -> Estimate:
 
 
 def _usual(rounds: Sequence[Round]) -> dict[str, float]:
-    """Return the median time of each path over all arms, in multiples of which quick and slow ones are compared."""
+    """Return the median time of each path on the live release, in multiples of which quick and slow ones are compared.
+
+    With the candidate's in it, a page that takes many times longer would look no worse than one that takes twice.
+    """
     times: dict[str, list[float]] = {}
     for each in rounds:
-        for chunk in each.values():
-            for path, seconds in chunk.asked:
+        for arm in _SIDES["live"]:
+            for path, seconds in each[arm].asked:
                 times.setdefault(path, []).append(seconds)
     return {path: statistics.median(values) for path, values in times.items()}
 

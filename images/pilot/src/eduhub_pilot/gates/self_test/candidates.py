@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-Trick = Literal["by turns", "hangs", "cuts", "nobody", "other release", "other slot"]
+Trick = Literal["by turns", "hangs", "cuts", "no_listener", "other release", "other slot"]
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ CASES: Sequence[Case] = (
     _smoke("it redirects", Page("", 301, headers={"Location": "https://login.example.edu/"})),
     _smoke("it accepts connections and hangs", trick="hangs"),
     _smoke("it cuts connections", trick="cuts"),
-    _smoke("no process listens", trick="nobody"),
+    _smoke("no process listens", trick="no_listener"),
     _smoke("another release answers", trick="other release"),
     _smoke("the other slot answers", trick="other slot"),
     _runtime(None, "import json\n\n\ndef price(x):\n    return json.dumps(x)\n"),
@@ -116,5 +116,6 @@ CASES: Sequence[Case] = (
     # Beside its work an answer takes 0.4 ms to be sent and received.
     _performance("it answers a fifth later", Work(wait=0.8 + 0.28)),
     _performance("it computes more, in the same time", Work(wait=0.65, compute=0.35)),
+    _performance("a page that it is measured by answers 500", pages=_but("/courses", Page("{}", 500))),
     _performance("it keeps Plone busy twice as long", Work(plone=16.0)),
 )  # fmt: skip

@@ -15,7 +15,7 @@ from eduhub_pilot.adapters.sampling import PLONE
 from eduhub_pilot.gates.self_test.candidates import READ, Page, Trick, Work
 
 # HAProxy's answer for a slot in which no process listens.
-NOBODY = Page("<html><body><h1>503 Service Unavailable</h1></body></html>", 503, "text/html")
+NO_LISTENER = Page("<html><body><h1>503 Service Unavailable</h1></body></html>", 503, "text/html")
 NOT_FOUND = Page("{}", 404)
 
 
@@ -29,7 +29,7 @@ class Site:
     reads: int = 0
 
     def does(self, work: Work, path: str) -> Page | None:
-        """Do the work for an answer; return what a bridge says of itself where that is asked for."""
+        """Do the work for an answer; return what only a server that works has: metrics, and READ."""
         if path == "/metrics":
             return Page(f"{PLONE}_sum {self.plone}\n{PLONE}_count {self.reads}\n", kind="text/plain")
         if path.startswith(READ):
@@ -39,7 +39,7 @@ class Site:
         while time.thread_time() < until:
             pass
         time.sleep(work.wait / 1000)
-        return None
+        return Page("{}") if path.startswith(READ) else None
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def serving(
             if trick in {"hangs", "cuts"}:
                 self.close_connection = True
                 return
-            page = NOBODY if trick == "nobody" else pages.get(self.path.partition("?")[0], NOT_FOUND)
+            page = NO_LISTENER if trick == "no_listener" else pages.get(self.path.partition("?")[0], NOT_FOUND)
             page = (site.does(work, self.path) if work else None) or page
             if trick == "by turns" and number % 3 == 0:
                 page = Page('{"title": "Internal Server Error"}', 500)
@@ -75,7 +75,7 @@ def serving(
         def _answer(self, page: Page, body: bytes) -> None:
             self.send_response(page.status)
             headers = {"Content-Type": page.kind, "Content-Length": str(len(body)), **page.headers}
-            if trick != "nobody":
+            if trick != "no_listener":
                 headers["X-EduHub-Slot"] = {"other slot": "blue"}.get(trick or "", slot)
                 headers["X-EduHub-Release"] = {"other release": "none"}.get(trick or "", release)
             for name, value in headers.items():

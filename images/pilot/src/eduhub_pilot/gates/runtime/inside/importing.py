@@ -164,8 +164,8 @@ def lines_of(names: Sequence[str], deadline: float, module_seconds: float) -> It
     rest, ended, silent = b"", False, 0.0
     try:
         while True:
-            patience = min(module_seconds, deadline - time.monotonic())
-            ready = select.select([ours], [], [], patience)[0] if patience > 0 else []
+            timeout = min(module_seconds, deadline - time.monotonic())
+            ready = select.select([ours], [], [], timeout)[0] if timeout > 0 else []
             if not ready:
                 silent += module_seconds
                 if is_busy(pid) and silent < BUSY * module_seconds and time.monotonic() < deadline:
