@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,10 @@ class Database:
             if affected:
                 fixed = tuple(sorted({name for part in affected for name in _fixes(part, version)}, key=Version))
                 advisory = Advisory(package, version, record["id"], tuple(record.get("aliases", ())), fixed)
-                found.setdefault(advisory.name, advisory)
+                # Several databases write of one hole, and not each of them knows what fixes it.
+                first = found.setdefault(advisory.name, advisory)
+                every = tuple(sorted({*first.fixed, *fixed}, key=Version))
+                found[advisory.name] = replace(first, fixed=every)
         return tuple(found[name] for name in sorted(found))
 
 
@@ -98,12 +101,21 @@ def _is_of(part: Mapping[str, Any], package: str) -> bool:
 
 
 def _affects(part: Mapping[str, Any], version: str) -> bool:
-    """Whether `version` is among those that are named, or within one of the ranges."""
-    return version in part.get("versions", ()) or any(
-        _is_within(row.get("events", ()), Version(version))
-        for row in part.get("ranges", ())
-        if row.get("type") == "ECOSYSTEM"
+    """Whether `version` is among those that are named, or within one of the ranges.
+
+    1.0 and 1.0.0 are one version. One that is not in PEP 440's form is in no range.
+    """
+    named, number = part.get("versions", ()), _version(version)
+    if number is None:
+        return version in named
+    return any(version == name or number == _version(name) for name in named) or any(
+        _is_within(row.get("events", ()), number) for row in _ranges(part)
     )
+
+
+def _ranges(part: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the ranges of versions; those of GIT are of commits."""
+    return (row for row in part.get("ranges", ()) if row.get("type") in {"ECOSYSTEM", "SEMVER"})
 
 
 def _is_within(events: Any, version: Version) -> bool:
@@ -119,10 +131,11 @@ def _is_within(events: Any, version: Version) -> bool:
 
 def _fixes(part: Mapping[str, Any], version: str) -> Iterator[str]:
     """Yield the versions after `version` that a part names as fixed."""
-    for row in part.get("ranges", ()):
-        for event in row.get("events", ()) if row.get("type") == "ECOSYSTEM" else ():
+    number = _version(version)
+    for row in _ranges(part):
+        for event in row.get("events", ()):
             fixed = _version(event.get("fixed", ""))
-            if fixed and fixed > Version(version):
+            if fixed and number and fixed > number:
                 yield str(fixed)
 
 

@@ -22,6 +22,8 @@ from builder.security import Look, Update
 # On an image that stands on a given base: its name and its id.
 BASE_NAME = "org.eduhub.base"
 BASE_ID = "org.eduhub.base.id"
+# Hosts keep no earlier one of these, and one is not built again with the packages of then: a name keeps the last one.
+WITHOUT_ROLLBACK, BEFORE = {"copy", "edge", "pilot"}, "-before"
 # On every image of ours: the hash of all that went into it.
 INPUTS = "org.eduhub.inputs"
 
@@ -52,6 +54,7 @@ class Builder:
     looks: dict[str, Look] = field(default_factory=dict)
     _inputs: dict[str, str] = field(default_factory=dict)
     _chosen: Sequence[Image] = ()
+    _exchanged: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def inputs(self, image: Image) -> str:
         """Return the hash of all that goes into `image`, its base included."""
@@ -69,6 +72,8 @@ class Builder:
         """Return name and id of the image that `image` is to stand on instead of our own base; ("", "") for ours."""
         if image.addons:
             return "", ""
+        if image.tag in self._exchanged:
+            return self._exchanged[image.tag]
         if self.base:
             facts = self.engine.inspect(self.base)
             return self.base, facts["Id"] if facts else ""
@@ -142,8 +147,7 @@ class Builder:
             wanted = image in chosen
             if not wanted and image.tag not in needed:
                 continue
-            keep = self.missing or not wanted or (image.base is None and not self.no_cache)
-            if keep and self.is_present(image):
+            if self._stays(image):
                 if wanted:
                     yield self._result(image, self._facts(image.tag), 0.0, "present")
                 continue
@@ -159,12 +163,20 @@ class Builder:
         if failed:
             raise Refusal(" ".join(failed.values()))
 
+    def _stays(self, image: Image) -> bool:
+        """Whether `image`, chosen or only needed for another one, is left alone."""
+        may_stay = self.missing or image not in self._chosen or (image.base is None and not self.no_cache)
+        return may_stay and self.is_present(image)
+
     def _needed_for(self, chosen: Sequence[Image]) -> set[str]:
-        """Return the tags of the images that `chosen` stand on."""
+        """Return the tags of the images that those of `chosen` stand on that are going to be built.
+
+        An image that is there needs no base: it may have been loaded where no root file system can be made.
+        """
         needed: set[str] = set()
         for image in reversed(self.images):  # an image is after the one it stands on
             if image.base and (image in chosen or image.tag in needed) and not self._given(image)[0]:
-                needed.add(image.base)
+                needed |= set() if self._stays(image) else {image.base}
         return needed
 
     def _built(self, image: Image) -> Result:
@@ -194,6 +206,7 @@ class Builder:
 
     def _make(self, image: Image) -> dict[str, Any]:
         """Make one image and return the engine's description of it."""
+        self._find_given(image)
         home = self.directory / image.home
         shared = (self.directory / name for name in ("base", "builder", "images.yml"))
         epoch = revision.epoch(home, *shared, directory=self.directory)
@@ -244,9 +257,26 @@ class Builder:
             show("without a network")
         return made
 
+    def _find_given(self, image: Image) -> None:
+        """Where the given base that `image` stood on is gone, take what has its name now, and say so.
+
+        What is recorded of an image must be what it is built on. Raise Refusal where nothing has the name.
+        """
+        name, identity = self._given(image)
+        if not name or self.engine.inspect(identity):
+            return
+        self.engine.demand(name)
+        facts = self._facts(name)
+        self.progress.say(image.short, f"{name} is another image than the one it was built on before")
+        self._exchanged[image.tag] = name, facts["Id"]
+        self._inputs.clear()  # of what stands on `image`, too
+
     def _standing_on(self, image: Image) -> str:
-        """Return the image that `image` is built on; raise Refusal where the engine has none of that name."""
-        base = self._given(image)[0] or image.base or ""
+        """Return what `image` is built on: our base by its tag, a given one by its id, which no pull changes.
+
+        Raise Refusal where the engine does not have it.
+        """
+        base = self._given(image)[1] or image.base or ""
         self.engine.demand(base)
         return base
 
@@ -265,9 +295,10 @@ class Builder:
             tools, _ = cache.keep(
                 "tools", inputs.text_digest(tool_lock.read_text()), lambda draft: wheels.fetch_tools(tool_lock, draft)
             )
+            made_by = (tools.name,) if image.sdists else ()  # the entry of the tools is named by its lock
             entry, was_there = cache.keep(
                 "wheels",
-                inputs.text_digest(repr((sorted(wanted.items()), target, image.sdists))),
+                inputs.text_digest(repr((sorted(wanted.items()), target, image.sdists, *made_by))),
                 lambda draft: wheels.fetch(wanted, target, image.sdists, tools, draft, beside=beside),
             )
             found = sorted(entry.glob("*.whl"))
@@ -307,7 +338,8 @@ class Builder:
             if image.python:
                 labels["org.eduhub.python"] = self.engine.target(made).version
             show(f"{len(listing)} files")
-            return self.engine.label(made, image.tag, labels)
+            before_as = f"{image.tag}{BEFORE}" if image.name in WITHOUT_ROLLBACK else ""
+            return self.engine.label(made, image.tag, labels, before_as)
 
     def _facts(self, tag: str) -> dict[str, Any]:
         facts = self.engine.inspect(tag)

@@ -145,8 +145,11 @@ class Engine:
                 if "error" in answer:
                     raise Refusal(sentence(answer["error"]))
 
-    def label(self, image: str, tag: str, labels: Mapping[str, str]) -> dict[str, Any]:
-        """Put `labels` on `image`, name it `tag`, and return its description. Who had the name before is removed."""
+    def label(self, image: str, tag: str, labels: Mapping[str, str], before_as: str = "") -> dict[str, Any]:
+        """Put `labels` on `image`, name it `tag`, and return its description.
+
+        Who had the name before is called `before_as` from then on, and removed where that is empty; so is who had that.
+        """
         before = self.inspect(tag)
         said = " ".join(f"{name}={json.dumps(value)}" for name, value in labels.items())
         dockerfile = io.BytesIO(f"FROM {image}\nLABEL {said}\n".encode())
@@ -154,9 +157,13 @@ class Engine:
             labelled = BuildLog().follow(
                 self._client.api.build(fileobj=dockerfile, network_mode="none", rm=True, decode=True)
             )
+            gone = before if before and before["Id"] != labelled else None
+            if gone and before_as:
+                kept, gone = gone, self.inspect(before_as)
+                self._client.api.tag(kept["Id"], before_as)
             self._client.api.tag(labelled, tag)
-            if before and before["Id"] != labelled:
-                self._forget(before["Id"])
+            if gone:
+                self._forget(gone["Id"])
             return dict(self._client.images.get(labelled).attrs)
 
     def _forget(self, image: str) -> None:

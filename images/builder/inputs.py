@@ -15,7 +15,7 @@ from builder.catalogue import Image, Root
 # Beside an image's own files, these decide what its first stage makes of a lock.
 STAGE_RECIPE = ("base/install.py", "base/tools.txt")
 # What is said of an image, and changes nothing in it.
-NO_INPUTS = {"addons", "end_of_life", "home", "lock", "on_request"}
+NO_INPUTS = {"addons", "end_of_life", "home", "limit_mb", "lock", "on_request"}
 
 
 def files(image: Image, directory: Path = HERE) -> list[Path]:

@@ -32,6 +32,7 @@ NEXT = (
         "take another release of the add-on, or lock for the newest Python alone with --python {newest}",
     ),
     ("no version of", "take a release that there is; what has a file in {directory} comes from there alone"),
+    ("peer certificate", "give this machine the authority of your proxy or index (update-ca-certificates)"),
     ("unsatisfiable", "take a release of the add-on that fits: Plone's own packages stay as {pins} has them"),
 )
 NETWORK = "check the network, or name your index with UV_DEFAULT_INDEX=..."
@@ -41,10 +42,11 @@ FORMS: dict[str, Callable[[str], tuple[Any, ...]]] = {".whl": parse_wheel_filena
 USELESS = ", we can conclude that your requirements are unsatisfiable"
 
 
-def compiled(told: AddOns, image: Image, python: str, options: Sequence[str]) -> str:
+def compiled(told: AddOns, image: Image, python: str, options: Sequence[str], upgraded: Sequence[str] = ()) -> str:
     """Return the lock of `told` for the version of our Plone `image`, from `python` on, without its header.
 
-    What an earlier lock has of them stays, but for those with files in the directory: of these the newest is taken.
+    What an earlier lock has of them stays, but for the `upgraded` ones and those with files in the directory: of these
+    the newest is taken.
     Raise Refusal where they do not fit our packages, or one another.
     """
     ours, before = HERE / image.lock, told.lock(image.version)
@@ -58,16 +60,17 @@ def compiled(told: AddOns, image: Image, python: str, options: Sequence[str]) ->
         sources = [word for name in (*image.sdists, *told.sdists) for word in ("--no-binary", name)]
         own = offered(told.directory, Path(folder, "index"))
         # An earlier lock would keep the hash of a file that was made anew since.
-        anew = [word for name in own for word in ("--upgrade-package", name)]
+        anew = [word for name in (*own, *upgraded) for word in ("--upgrade-package", name)]
         # A name that the first index has comes from no other one, whatever version a stranger publishes there.
         addresses = [Path(folder, "index").as_uri(), *os.environ.get("UV_INDEX", "").split()]
-        indexes = [word for address in addresses for word in ("--index", address)]
+        # In the environment: one may have a password in it. A proxy's certificate authority only this machine knows.
+        environment = {"UV_SYSTEM_CERTS": "1", **os.environ, "UV_INDEX": " ".join(addresses)}
         done = subprocess.run(
-            [sys.executable, "-m", "uv", "pip", "compile", *indexes, "--index-strategy", "first-index", *options,
+            [sys.executable, "-m", "uv", "pip", "compile", "--index-strategy", "first-index", *options,
              "--python-version", python, "--only-binary", ":all:", *sources, *anew, "--constraints", str(ours),
              "--constraints", str(constraints), "--output-file", str(lock), str(ours.with_name("requirements.in")),
              str(wanted)],
-            capture_output=True, text=True, check=False,
+            env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:
             raise Refusal(refusal(done.stderr, told, image))
@@ -136,6 +139,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--addons", required=True, help="the add-ons, as a JSON list")
     parser.add_argument("--version", help="version of Plone; default: those that the inventory names")
     parser.add_argument("--python", help="oldest Python to lock for; default: the oldest that the version is built for")
+    parser.add_argument("--upgrade-package", action="append", default=[], help="package to take the newest of")
     wanted = parser.parse_args(words)
     catalogue = load(on_request=True)
     for told in addons.told(wanted.addons):
@@ -145,7 +149,7 @@ def main(words: Sequence[str]) -> int:
             known = pythons(rows, "plone")
             python = wanted.python or known[0]
             newest = next(row for row in rows if row.python == known[-1])
-            lock = write(told, newest, python, compiled(told, newest, python, wanted.options))
+            lock = write(told, newest, python, compiled(told, newest, python, wanted.options, wanted.upgrade_package))
             print(f"{lock}: for Plone {version}, Python {listed(known[known.index(python):])}")
     return 0
 

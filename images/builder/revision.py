@@ -33,7 +33,25 @@ def epoch(*paths: Path, directory: Path = HERE) -> int:
 def _git(directory: Path, *words: str) -> str:
     """Return what git printed, or "" where there is no git or no repository."""
     try:
-        done = subprocess.run(["git", *words], cwd=directory, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["git", *words], cwd=directory, env=environment(directory), capture_output=True, text=True, check=False
+        )
     except FileNotFoundError:
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def environment(directory: Path = HERE) -> dict[str, str]:
+    """Return the environment in which git reads the checkout that has `directory`, of any owner.
+
+    git refuses the checkout of another user to root, and a statement would be signed without its commit. Root runs what
+    is in it already.
+    """
+    top = next((path for path in (directory.resolve(), *directory.resolve().parents) if (path / ".git").exists()), None)
+    if top is None:
+        return dict(os.environ)
+    count = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
+    return {
+        **os.environ, "GIT_CONFIG_COUNT": str(count + 1),
+        f"GIT_CONFIG_KEY_{count}": "safe.directory", f"GIT_CONFIG_VALUE_{count}": str(top),
+    }  # fmt: skip

@@ -23,11 +23,33 @@ def make(root: Root, into: Path, epoch: int) -> None:
         input="\n".join(lines),
         text=True,
         capture_output=True,
-        env={**os.environ, "SOURCE_DATE_EPOCH": str(epoch), "LC_ALL": "C.UTF-8"},
+        env={**os.environ, **proxies(), "SOURCE_DATE_EPOCH": str(epoch), "LC_ALL": "C.UTF-8"},
         check=False,
     )
     if done.returncode:
         raise Refusal(_sentence(root.suite, lines, done.stderr))
+
+
+def proxies() -> dict[str, str]:
+    """Return the variables that name the proxies of this machine's apt, of those that the environment does not name.
+
+    mmdebstrap lets apt read none of this machine's configuration. In the environment none of it stays in an image.
+    """
+    if not shutil.which("apt-config"):
+        return {}
+    dump = ["apt-config", "dump", "--format", "%f\t%v%n"]
+    known = subprocess.run(dump, capture_output=True, text=True, check=False).stdout
+    found, direct = {}, []
+    for scheme in ("http", "https"):
+        prefix = f"Acquire::{scheme}::Proxy"
+        for name, _, value in (line.partition("\t") for line in known.splitlines()):
+            if name.startswith(f"{prefix}::") and value == "DIRECT":
+                direct.append(name.removeprefix(f"{prefix}::"))
+            elif name == prefix and value not in {"", "DIRECT", "false"} and f"{scheme}_proxy" not in os.environ:
+                found[f"{scheme}_proxy"] = value
+    if found and direct:
+        found["no_proxy"] = ",".join(dict.fromkeys([*filter(None, [os.environ.get("no_proxy")]), *direct]))
+    return found
 
 
 def command(root: Root, slim: Path, archive: Path) -> list[str]:
@@ -50,6 +72,12 @@ def _sentence(suite: str, lines: list[str], output: str) -> str:
     """Return what went wrong, from mmdebstrap's `output`, and what to type next."""
     if "No space left on device" in output:
         return "The disk is full: free some space (a root file system needs 1 GB while it is made) and try again."
+    if "chroot mode" in output or "unshare" in output:
+        return (
+            "Root file systems are made by root, or by an account that may have others below it: build as root, or "
+            "install uidmap and give this account a range in /etc/subuid and /etc/subgid (one of the system's own gets "
+            "none)."
+        )
     errors = [line.removeprefix("E:").strip() for line in output.splitlines() if line.startswith("E:")]
     why = (errors or output.splitlines() or ["no reason given"])[0].rstrip(".")
     mirrors = ", ".join(line.split()[-3] for line in lines)

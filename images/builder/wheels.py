@@ -91,10 +91,11 @@ def fetch(
     )  # fmt: skip
     for name in sdists:
         lock.write_text(wanted[name], encoding="utf-8")
+        # pip keeps the wheels it made before, with whatever it made them: they would be in an image without a hash.
         _pip(
             [*pip, "wheel", "--no-deps", "--no-build-isolation", "--use-pep517", "--require-hashes",
              "--no-binary", name, *links, "--wheel-dir", str(into), "--requirement", str(lock)],
-            PYTHONPATH=str(tools / "setuptools"), SOURCE_DATE_EPOCH="315532800",
+            PYTHONPATH=str(tools / "setuptools"), SOURCE_DATE_EPOCH="315532800", PIP_NO_CACHE_DIR="1",
         )  # fmt: skip
     lock.unlink()
 

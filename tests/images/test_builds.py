@@ -138,3 +138,16 @@ def test_molecule_finds_the_tests_it_is_to_run() -> None:
     """It calls a scenario without tests a success."""
     scenario = yaml.safe_load((SCENARIO / "molecule.yml").read_text(encoding="utf-8"))
     assert len(list((SCENARIO / scenario["verifier"]["directory"]).glob("test_*.py"))) == 3
+
+
+def test_the_image_that_had_a_name_before_keeps_another(client: docker.DockerClient, tmp_path: Path) -> None:
+    """One is kept, and the one before it is removed."""
+    engine, tag, made = Engine(), "eduhub-test/built:edge", []
+    for number in ("one", "two", "three"):
+        (tmp_path / "file").write_text(number)
+        with tarfile.open(tmp_path / "root.tar", "w") as archive:
+            archive.add(tmp_path / "file", "file")
+        root = engine.import_root(tmp_path / "root.tar")
+        made.append(engine.label(root, tag, {"number": number}, f"{tag}-before")["Id"])
+    assert [client.images.get(name).id for name in (tag, f"{tag}-before")] == [made[2], made[1]]
+    assert engine.inspect(made[0]) is None

@@ -7,19 +7,19 @@ import gzip
 import hashlib
 import json
 import platform
-import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
 import time
 import tomllib
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import yaml
 
@@ -46,6 +46,8 @@ OLDEST_PYTHON, GLIBC = (3, 11), "2.36"
 BESIDE = ("openssh-client", "python3-apt", "python3-requests", "python3-venv")
 # Layers are compressed by themselves, and the same layer to the same bytes. A kit is made once and carried often.
 LEVEL = 6
+# How compressed files begin.
+GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
 @dataclass
@@ -131,7 +133,7 @@ def clean_commit() -> str:
     # Files that only an inventory has are the operator's own; everything else decides what images are made of.
     changed = subprocess.run(
         ["git", "status", "--porcelain", "--", ".", ":!inventories"],
-        cwd=CHECKOUT, capture_output=True, text=True, check=True,
+        cwd=CHECKOUT, env=revision.environment(CHECKOUT), capture_output=True, text=True, check=True,
     ).stdout.splitlines()  # fmt: skip
     if changed:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
@@ -158,7 +160,7 @@ def uncommitted(inventory: Path) -> list[str]:
         return [str(inventory)]
     lines = subprocess.run(
         ["git", "status", "--porcelain", "-z", "--no-renames", "--ignored", "--", str(place)],
-        cwd=CHECKOUT, capture_output=True, text=True, check=True,
+        cwd=CHECKOUT, env=revision.environment(CHECKOUT), capture_output=True, text=True, check=True,
     ).stdout.split("\0")  # fmt: skip
     states = [(line[:2], line[3:]) for line in lines if line]
     if changed := [path for state, path in states if state not in {"??", "!!"}]:
@@ -194,7 +196,8 @@ def toolkit(into: Path, inventory: Path | None) -> Part:
     """Unpack the commit into `into`; return its files. Of inventories, those of `inventory` and of the example."""
     into.mkdir()
     archive = into.with_suffix(".tar")
-    subprocess.run(["git", "archive", "--output", str(archive.absolute()), "HEAD"], cwd=CHECKOUT, check=True)
+    words = ["git", "archive", "--output", str(archive.absolute()), "HEAD"]
+    subprocess.run(words, cwd=CHECKOUT, env=revision.environment(CHECKOUT), check=True)
     with tarfile.open(archive) as source:
         source.extractall(into, filter="data")
     ours = [into / "inventories" / name for name in INVENTORIES]
@@ -238,7 +241,7 @@ def images_of(tags: Sequence[str], into: Path) -> tuple[Part, dict[str, Any]]:
             config = f"{hashlib.sha256(image['config']).hexdigest()}.json"
             (into / config).write_bytes(image["config"])
             for diff_id, member in zip(image["diff_ids"], image["Layers"], strict=True):
-                _pack(source, member, into / layer_file(diff_id))
+                _pack(source, member, into / layer_file(diff_id), tag, diff_id)
         layers = [f"{IMAGES}/{layer_file(diff_id)}" for diff_id in image["diff_ids"]]
         names = [f"{IMAGES}/{config}", *layers]
         part.files |= {name: into / Path(name).name for name in names}
@@ -251,13 +254,35 @@ def images_of(tags: Sequence[str], into: Path) -> tuple[Part, dict[str, Any]]:
     return part, images
 
 
-def _pack(source: tarfile.TarFile, member: str, path: Path) -> None:
-    """Write the layer `member` to `path`, compressed, unless an image before had it."""
+def _pack(source: tarfile.TarFile, member: str, path: Path, tag: str, diff_id: str) -> None:
+    """Write the layer `member` of `tag` to `path`, compressed once, unless an image before had it.
+
+    Raise Refusal where what it holds has not the digest `diff_id`: an engine would refuse it where there is no network.
+    """
     content = source.extractfile(member)
     if content is None or path.exists():
         return
-    with path.open("wb") as raw, gzip.GzipFile("", "wb", LEVEL, raw, mtime=0) as packed:
-        shutil.copyfileobj(content, packed, 1 << 20)
+    begin, _ = content.read(len(ZSTD)), content.seek(0)
+    if begin == ZSTD:
+        raise Refusal(
+            f"The engine here gives {tag} with layers in zstd, which a kit cannot hold: "
+            "make the kit on an engine without containerd's image store."
+        )
+    # An engine with containerd's image store gives layers as they were pulled, which is compressed.
+    plain: IO[bytes] = cast("IO[bytes]", gzip.GzipFile(fileobj=content)) if begin.startswith(GZIP) else content
+    digest = hashlib.sha256()
+    try:
+        with path.open("wb") as raw, gzip.GzipFile("", "wb", LEVEL, raw, mtime=0) as packed:
+            while block := plain.read(1 << 20):
+                digest.update(block)
+                packed.write(block)
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        digest = hashlib.sha256()
+    if f"sha256:{digest.hexdigest()}" != diff_id:
+        raise Refusal(
+            f"The engine here gives {tag} with a layer that is not the one its configuration names ({diff_id}): "
+            "build or load the image anew, and make the kit again."
+        )
 
 
 def sboms(tags: Sequence[str], given: str, into: Path) -> Part:

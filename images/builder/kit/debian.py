@@ -5,6 +5,7 @@ apt decides on the host what of them is missing there: it knows what the host ha
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -46,7 +47,7 @@ def fetch(suite: str, packages: Sequence[str], optional: Sequence[str]) -> Path:
                 fields = dict(line.split(": ", 1) for line in lines if ": " in line and not line.startswith(" "))
                 name = f"{fields['Package']}_{fields['Version']}_{fields['Architecture']}.deb"
                 flat = Path(fields["Filename"]).name  # without the epoch, whose colon an address would have quoted
-                kept[name].rename(draft / flat)
+                shutil.move(kept[name], draft / flat)  # /tmp may be another file system than the cache
                 stanzas.append("\n".join(f"Filename: ./{flat}" if li.startswith("Filename:") else li for li in lines))
             (draft / INDEX).write_text("\n\n".join(stanzas) + "\n", encoding="utf-8")
 

@@ -50,6 +50,34 @@ def test_a_version_within_a_range_is_affected(tmp_path: Path, events: Any, versi
     assert bool(database.of("aiohttp", version)) is is_affected
 
 
+@pytest.mark.parametrize(("named", "version", "count"), [
+    ("1.0", "1.0.0", 1), ("1.0.0", "1.0", 1), ("1.0", "1.0.1", 0), ("1.0", "2004b", 0), ("2004b-x", "2004b-x", 1),
+])  # fmt: skip
+def test_a_version_that_is_named_is_compared_as_a_version(
+    tmp_path: Path, named: str, version: str, count: int
+) -> None:
+    """An image on another base may have distributions whose version is none, too: only the list tells of those."""
+    one = record(events=FIXED if "b" in version else ())
+    one["affected"][0]["versions"] = [named]
+    assert len(advisories.load(written(tmp_path, one)).of("aiohttp", version)) == count
+
+
+def test_a_hole_in_several_records_has_the_fixes_of_all(tmp_path: Path) -> None:
+    """One database knows the hole by its list of versions, another one what fixes it."""
+    one, other = record(), record(events=FIXED)
+    one["affected"][0]["versions"] = ["3.13.5"]
+    for records in ((one, other), (other, one)):
+        (hole,) = advisories.load(written(tmp_path, *records)).of("aiohttp", "3.13.5")
+        assert hole.fixed == ("3.14.3",)
+
+
+def test_a_range_of_semantic_versions_counts(tmp_path: Path) -> None:
+    """Some records say SEMVER of what PyPI has."""
+    one = record(events=FIXED)
+    one["affected"][0]["ranges"][0]["type"] = "SEMVER"
+    assert advisories.load(written(tmp_path, one)).of("aiohttp", "3.13.5")[0].fixed == ("3.14.3",)
+
+
 def test_a_version_that_is_named_is_affected(tmp_path: Path) -> None:
     """Many records name each version."""
     one = record()

@@ -35,15 +35,20 @@ class Engine:
     statuses: dict[str, bytes] = field(default_factory=dict)  # dpkg's, by the id of the image
 
     def inspect(self, tag: str) -> dict[str, Any] | None:
+        tag = self.named(tag)
         if tag not in self.images:
             return None
         return {"Id": self.ids.get(tag, f"id of {tag}"), "Size": 1, "Config": {"Labels": self.images[tag]}}
+
+    def named(self, tag: str) -> str:
+        """Return the name of the image with the tag or the id `tag`."""
+        return next((name for name in self.images if self.ids.get(name, f"id of {name}") == tag), tag)
 
     def labels(self, tag: str) -> dict[str, str] | None:
         return self.images.get(tag)
 
     def demand(self, tag: str) -> None:
-        if tag not in self.images:
+        if self.inspect(tag) is None:
             raise Refusal(f"no image {tag}")
 
     def import_root(self, archive: Path) -> str:
@@ -71,7 +76,8 @@ class Engine:
             root = tar.extractfile(rootfs.ARCHIVE) if rootfs.ARCHIVE in names else None
             with tarfile.open(fileobj=root) if root else nullcontext() as packages:
                 status = status_in(packages) if packages else self._status_of(arguments["BASE"])
-        self.asked.append(f"build on {arguments.get('BASE', 'nothing')}" + (" without cache" if no_cache else ""))
+        base = self.named(arguments.get("BASE", "nothing"))
+        self.asked.append(f"build on {base}" + (" without cache" if no_cache else ""))
         return self._made(status)
 
     def _status_of(self, tag: str) -> bytes:
@@ -84,7 +90,9 @@ class Engine:
     def exported(self, image: str) -> Iterator[Iterable[bytes]]:
         yield [archive({contents.STATUS: self.statuses[image]})]
 
-    def label(self, image: str, tag: str, labels: Mapping[str, str]) -> dict[str, Any]:
+    def label(self, image: str, tag: str, labels: Mapping[str, str], before_as: str = "") -> dict[str, Any]:
+        if before_as and tag in self.images:
+            self.images[before_as], self.ids[before_as] = self.images[tag], self.ids[tag]
         self.images[tag] = dict(labels)
         self.ids[tag] = image
         self.asked.append(tag)
@@ -187,6 +195,21 @@ def test_a_second_run_with_missing_changes_nothing(bench: Bench) -> None:
     assert engine.asked == []
 
 
+def test_images_that_were_loaded_need_no_base(bench: Bench, school: AddOns, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CI built them, or the bases were pruned: a deployment makes no root file system for what is there."""
+    ours, theirs = "eduhub/plone:6.0.13-py3.11", "school/plone:6.0.13-py3.11"
+    (bench.tree / "plone/6.0.13/requirements.txt").write_text("plone==6.0.13 --hash=sha256:aa\n")
+    school.lock("6.0.13").write_text("school-theme==1.0 --hash=sha256:bb\n")
+    bench.build("pilot", "bridge:py3.11")
+    build_with_addons(bench, school)
+    for tag in ("eduhub/base:bookworm", ours):
+        del bench.engine.images[tag]
+    monkeypatch.setattr(rootfs, "make", lambda *_: pytest.fail("mmdebstrap"))
+    assert set(bench.build("pilot", "bridge:py3.11", missing=True).values()) == {"present"}
+    assert build_with_addons(bench, school, missing=True) == {theirs: "present"}
+    assert bench.engine.asked == []
+
+
 def test_a_changed_source_is_built_and_nothing_else(bench: Bench) -> None:
     """The hash of the inputs decides, image by image."""
     bench.build()
@@ -202,6 +225,16 @@ def test_an_unchanged_base_is_not_imported_again(bench: Bench) -> None:
         "eduhub/base:bookworm": "present",
         "eduhub/pilot:py3.11": "built",
     }
+
+
+def test_an_earlier_edge_keeps_a_name(bench: Bench) -> None:
+    """The edge has no rollback, and the mirror has only the newer HAProxy: it could not be built again."""
+    engine, zlib = bench.engine, bench.zlib
+    for zlib["bookworm"] in ("1.0", "1.1", "1.2"):
+        bench.build("edge", "base:bookworm", "bridge:py3.11", no_cache=True)
+    for tag, version in (("edge:bookworm", b"1.2"), ("edge:bookworm-before", b"1.1")):
+        assert version in engine.statuses[engine.ids[f"eduhub/{tag}"]]
+    assert [tag for tag in engine.images if tag.endswith("-before")] == ["eduhub/edge:bookworm-before"]
 
 
 def test_without_cache_even_an_unchanged_base_is_made_anew(bench: Bench) -> None:
@@ -236,6 +269,27 @@ def test_a_deployment_keeps_the_base_a_site_has_chosen(bench: Bench) -> None:
     assert "org.eduhub.base" not in engine.images["eduhub/bridge:py3.11"]
 
 
+def test_what_is_recorded_of_a_given_base_is_what_the_image_is_built_on(bench: Bench) -> None:
+    """A site pulled its base anew: a name stands for another image then, and the record must not be of the old one."""
+    engine = bench.engine
+    bench.build("bridge:py3.11", base=FOREIGN)
+    bench.change("bridge")
+    engine.images["by digest"], engine.ids["by digest"] = {}, f"id of {FOREIGN}"
+    engine.ids[FOREIGN] = "another id"
+    bench.build("bridge:py3.11", missing=True)
+    assert "build on by digest" in engine.asked  # the engine still has it
+    assert engine.images["eduhub/bridge:py3.11"]["org.eduhub.base.id"] == f"id of {FOREIGN}"
+
+    del engine.images["by digest"]
+    assert bench.build("bridge:py3.11", missing=True) == {"eduhub/bridge:py3.11": "present"}
+    (bench.tree / "bridge" / "src" / "program.py").write_text("changed again")
+    bench.build("bridge:py3.11", missing=True)
+    assert f"build on {FOREIGN}" in engine.asked
+    assert engine.images["eduhub/bridge:py3.11"]["org.eduhub.base.id"] == "another id"
+    assert f"{FOREIGN} is another image than the one it was built on before" in bench.said.getvalue()
+    assert bench.build("bridge:py3.11", missing=True) == {"eduhub/bridge:py3.11": "present"}
+
+
 def test_the_chosen_base_must_be_there_to_build_on(bench: Bench) -> None:
     """It is not silently replaced by ours."""
     engine = bench.engine
@@ -244,6 +298,23 @@ def test_the_chosen_base_must_be_there_to_build_on(bench: Bench) -> None:
     bench.change("bridge")
     with pytest.raises(Refusal, match=f"no image {FOREIGN}"):
         bench.build("bridge:py3.11", missing=True)
+
+
+def test_wheels_of_sources_are_made_anew_with_other_tools(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tools make them, so that those which others made are not the same; what is downloaded is."""
+    fetched: list[tuple[str, ...]] = []
+
+    def fetch(_wanted: dict[str, str], _target: Target, sdists: tuple[str, ...], *args: Any, **_: Any) -> None:
+        fetched.append(sdists)
+        (args[-1] / "tiny-1.0-py3-none-any.whl").write_text("")
+
+    monkeypatch.setattr(wheels, "fetch", fetch)
+    bench.build("plone", "pilot")
+    (bench.tree / "base/tools.txt").write_text("other tools")
+    bench.build("plone", "pilot")
+    plone = next(image for image in catalogue.load(bench.tree) if image.name == "plone")
+    assert plone.sdists
+    assert fetched.count(plone.sdists) == 2 * fetched.count(()) > 0
 
 
 def test_labels_say_what_is_inside(bench: Bench) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,15 @@ def test_what_is_no_part_of_an_image_does_not_change_it(tree: Path) -> None:
         path.write_text("x")
     os.utime(tree / "pilot" / "src" / "program.py", (1, 1))
     (tree / "pilot" / "src" / "program.py").chmod(0o600)
+    assert hashed(tree) == before
+
+
+def test_what_is_only_said_of_an_image_does_not_change_it(tree: Path) -> None:
+    """A limit that only tests read would have every host begin a release."""
+    before, catalogue = hashed(tree), tree / "images.yml"
+    text = catalogue.read_text()
+    catalogue.write_text(re.sub(r"limit_mb: \d+", "limit_mb: 9", text))
+    assert catalogue.read_text() != text
     assert hashed(tree) == before
 
 

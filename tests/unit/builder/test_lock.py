@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.utils import canonicalize_name
@@ -91,6 +93,49 @@ def test_what_has_a_wheel_there_comes_from_no_index(
         assert entry.split() == ["==1.0", "\\", f"--hash=sha256:{sha256(file.read_bytes()).hexdigest()}"]
 
 
+def test_addresses_of_indexes_are_in_no_argument_and_the_machines_certificates_count(
+    ours: Path, school: AddOns, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Every account of this machine sees arguments, and a proxy that reads along has a certificate of its own."""
+    heard: list[tuple[list[str], dict[str, str]]] = []
+    own = subprocess.run
+
+    def run(words: list[str], *, env: dict[str, str], **options: Any) -> Any:
+        heard.append((words, env))
+        return own(words, env=env, **options)
+
+    wheel.make(ours.parent, "school.other", "our.plone")
+    (tmp_path / "more" / "school-other").mkdir(parents=True)
+    (file,) = ours.parent.glob("school_other*.whl")
+    (tmp_path / "more" / "school-other" / "index.html").write_text(f'<a href="{file.as_uri()}">{file.name}</a>')
+    monkeypatch.setenv("UV_INDEX", (tmp_path / "more").as_uri())
+    monkeypatch.delenv("UV_SYSTEM_CERTS", raising=False)
+    monkeypatch.setattr(subprocess, "run", run)
+    more = replace(school, requirements=(*school.requirements, "school.other"))
+    assert lock.main(["--addons", given(more), "--", *OPTIONS]) == 0
+    (words, env), *_ = heard
+    assert not [word for word in words if "://" in word]
+    assert env["UV_INDEX"].split()[1:] == [(tmp_path / "more").as_uri()]
+    assert env["UV_SYSTEM_CERTS"] == "1"
+
+
+def test_a_package_of_the_lock_is_upgraded_by_name(
+    tree: Path, ours: Path, school: AddOns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fix of what an add-on needs is taken without any other release that came since."""
+    (ours / "school_theme-1.0-py3-none-any.whl").unlink(missing_ok=True)
+    loose = replace(school, requirements=("one", "two"))
+    for version in ("1.0", "2.0"):
+        folder = tree / version
+        folder.mkdir()
+        publish(tree, monkeypatch, *(wheel.make(folder, name, "our.plone", version) for name in ("one", "two")))
+        upgrade = ["--upgrade-package", "two"] if version == "2.0" else []
+        assert lock.main(["--addons", given(loose), *upgrade, "--", *OPTIONS]) == 0
+        text = loose.lock("6.0.13").read_text()
+        assert "one==1.0" in text
+        assert f"two=={version}" in text
+
+
 def test_another_file_of_a_name_with_a_wheel_there_is_refused(
     tree: Path, ours: Path, school: AddOns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +185,9 @@ ADVICE = {
     ),
     "Because there is no version of collective-easyform==999 and you require collective-easyform==999": (
         "take a release that there is; what has a file in {directory} comes from there alone."
+    ),
+    "Failed to fetch: `https://index.example/a/`: invalid peer certificate: UnknownIssuer": (
+        "give this machine the authority of your proxy or index (update-ca-certificates)."
     ),
     "Because the requested Python version (>=3.9) does not satisfy Python>=3.10 and a==2 depends on Python>=3.10, we "
     "can conclude that a==2 cannot be used. And because you require a==2": (

@@ -59,3 +59,14 @@ def test_a_changed_checkout_does_not_claim_a_commit(repository: Path) -> None:
     clean = revision.commit(repository)
     (repository / "a.txt").write_text("changed")
     assert revision.commit(repository) == f"{clean}-changed"
+
+
+def test_the_checkout_of_another_user_has_its_commit_too(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """git refuses it to root; signed statements and the times of files would lose the commit without a word."""
+    commit = revision.commit(repository)
+    (repository / "images").mkdir()
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    refused = subprocess.run(["git", "status"], cwd=repository, capture_output=True, text=True, check=False)
+    assert "dubious ownership" in refused.stderr
+    assert revision.commit(repository / "images") == commit
+    assert revision.epoch(repository / "a.txt", directory=repository / "images") == 1000

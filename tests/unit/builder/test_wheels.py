@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import site
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -126,3 +128,40 @@ def test_an_index_without_the_version_is_named_as_the_reason(tools: Path, tmp_pa
         "pip could not fetch the wheels (no index that answers has tiny==2.0 for this Python); "
         "check the network, or name your index with PIP_INDEX_URL=..."
     )
+
+
+BACKEND = """
+import os, zipfile
+
+def build_wheel(directory, config_settings=None, metadata_directory=None):
+    with zipfile.ZipFile(f"{directory}/old-1.0-py3-none-any.whl", "w") as archive:
+        archive.writestr("old.py", os.environ["MADE_BY"])
+        archive.writestr("old-1.0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: old\\nVersion: 1.0\\n")
+        archive.writestr("old-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        archive.writestr("old-1.0.dist-info/RECORD", "")
+    return "old-1.0-py3-none-any.whl"
+"""
+
+
+def test_the_wheel_of_a_source_is_not_one_that_pip_made_before(
+    offline: tuple[Path, str], tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pip keeps the wheels it made for this user, and no hash of the lock covers those."""
+    files = {
+        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+        "backend.py": BACKEND, "PKG-INFO": "Metadata-Version: 2.1\nName: old\nVersion: 1.0\n",
+    }  # fmt: skip
+    source = offline[0] / "old-1.0.tar.gz"
+    with tarfile.open(source, "w:gz") as archive:
+        for name, text in files.items():
+            member = tarfile.TarInfo(f"old-1.0/{name}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    monkeypatch.setenv("PIP_CACHE_DIR", str(tmp_path / "pip"))
+    wanted = {"old": f"old==1.0 --hash=sha256:{hashlib.sha256(source.read_bytes()).hexdigest()}"}
+    for made_by in ("one", "another"):
+        monkeypatch.setenv("MADE_BY", made_by)
+        (tmp_path / made_by).mkdir()
+        fetch(wanted, NEW, ("old",), tools, tmp_path / made_by)
+        with zipfile.ZipFile(tmp_path / made_by / "old-1.0-py3-none-any.whl") as wheel:
+            assert wheel.read("old.py").decode() == made_by

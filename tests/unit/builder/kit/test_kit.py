@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import io
 import json
 import os
@@ -75,6 +77,52 @@ def test_an_archive_of_an_image_is_what_docker_load_reads(tmp_path):
         told = json.loads(archive.extractfile("manifest.json").read())
         assert told == [{"Config": "c.json", "RepoTags": ["eduhub/edge:bookworm"], "Layers": ["a.tar"]}]
         assert archive.extractfile("a.tar").read() == b"layer"
+
+
+class Saving:
+    """An engine with one image, whose `docker save` has the layer as the bytes `layer`."""
+
+    def __init__(self, diff_id: str, layer: bytes):
+        self.config = json.dumps({"rootfs": {"diff_ids": [diff_id]}}).encode()
+        self.layer = layer
+
+    def labels(self, _tag):
+        return {}
+
+    def save(self, tag, path):
+        told = [{"Config": "c", "RepoTags": [tag], "Layers": ["l"]}]
+        with tarfile.open(path, "w") as archive:
+            for name, content in (("manifest.json", json.dumps(told).encode()), ("c", self.config), ("l", self.layer)):
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+
+
+PLAIN = b"a layer"
+DIFF_ID = f"sha256:{hashlib.sha256(PLAIN).hexdigest()}"
+
+
+@pytest.mark.parametrize("saved", [PLAIN, gzip.compress(PLAIN)], ids=["plain", "by containerd's image store"])
+def test_a_layer_is_compressed_once_however_the_engine_gives_it(tmp_path, monkeypatch, saved):
+    monkeypatch.setattr(program, "Engine", lambda: Saving(DIFF_ID, saved))
+    part, images = program.images_of(["a:1"], tmp_path / "images")
+    (layer,) = images["a:1"]["layers"]
+    assert gzip.decompress(part.files[layer].read_bytes()) == PLAIN
+
+
+@pytest.mark.parametrize(
+    ("saved", "why"),
+    [
+        (b"another layer", "a layer that is not the one its configuration names"),
+        (gzip.compress(PLAIN)[:-9], "a layer that is not the one its configuration names"),
+        (b"\x28\xb5\x2f\xfd and more", "layers in zstd, which a kit cannot hold"),
+    ],
+    ids=["changed", "cut", "zstd"],
+)
+def test_a_layer_that_no_engine_would_load_is_refused_as_the_kit_is_made(tmp_path, monkeypatch, saved, why):
+    monkeypatch.setattr(program, "Engine", lambda: Saving(DIFF_ID, saved))
+    with pytest.raises(Refusal, match=f"gives a:1 with {why}"):
+        program.images_of(["a:1"], tmp_path / "images")
 
 
 def test_packages_for_a_host_are_an_archive_that_apt_reads(tmp_path, monkeypatch):
