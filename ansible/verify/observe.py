@@ -12,6 +12,7 @@ import http.client
 import json
 import subprocess
 import sys
+import time
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -214,6 +215,7 @@ def observe(target: dict[str, Any]) -> dict[str, Any]:
         "drain_map": text(state_dir / "edge/drain.map").split(),
         "edge_configuration": edited(config_dir / "edge/haproxy.cfg"),
         "lock": document(state_dir / "lock.json"),
+        "now": time.time(),
         "kept": tags.result(),
         "engine_trouble": trouble,
         "containers": {each["Name"].split(f"/{name}-", 1)[-1]: summary(each) for each in containers},

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from verify.findings import DEPLOY, STATUS, Finding, raise_for
 from verify.observed import Observed
 
+# At these steps a shift monitors the run, and has its lock whatever the clock says.
+MOVING = ("shift", "shifted", "confirm")
 RESTORE = "restore it from a backup, or deploy this host anew"
 
 
@@ -80,10 +84,35 @@ def test_images_of_live_and_last_good_release_cannot_be_pruned(
     )
 
 
-def test_a_lock_belongs_to_the_current_rollout(seen: Observed) -> None:
+def test_no_lock_is_left_of_a_run_that_died(seen: Observed) -> None:
     lock, rollout = seen.report["lock"], seen.state["rollout"]
-    if not lock or (rollout and lock["run"] == rollout["run"]):
+    # A lock without a rollout is that of a backup, an update of packages or the like, or of a run that is confirmed.
+    if not lock or not expired(lock, seen.report["now"]) or (rollout and rollout["step"] in MOVING):
         return
-    expected = f"run {rollout['run']}" if rollout else "no lock, since no rollout is in progress"
-    what = f"The lock is held by {lock.get('owner')} with run {lock['run']}; expected {expected}."
-    raise_for([Finding("lock_orphaned", what, ("./invoke", "rollback"))])
+    what = (
+        f"The lock of {lock.get('owner')} (run {lock.get('run')}, verb {lock.get('verb')}) expired: its last heartbeat "
+        f"was at {lock['heartbeat']}, so that run died."
+    )
+    raise_for([left(what, lock, seen.state)])
+
+
+def expired(lock: Mapping[str, Any], now: float) -> bool:
+    """Return whether the last heartbeat of a lock is too old, or too far ahead, by the host's own clock."""
+    heartbeat = datetime.fromisoformat(lock["heartbeat"]).timestamp()
+    return abs(now - heartbeat) > float(lock["ttl_seconds"])
+
+
+def left(what: str, lock: Mapping[str, Any], state: Mapping[str, Any]) -> Finding:
+    """Return what a run left that died, with what ends that and changes nothing else."""
+    rollout = state["rollout"]
+    if lock.get("verb") == "host.patch":
+        more = " It may have left the host drained. The same command goes on from there, and undrains it."
+        return Finding("lock_orphaned", what + more, ("./invoke", "host.patch", "--take-over"))
+    if not rollout:
+        more = " It left no rollout, and keeps nothing from beginning: the next command that needs the lock takes it."
+        return Finding("lock_orphaned", what + more)
+    more = f" Its rollout was interrupted at step {rollout['step']}."
+    if not state["live"] or rollout["verb"] == "rollback":  # a rollback would do more than to undo that one
+        return Finding("lock_orphaned", what + more)
+    more += f" To undo that leaves {state['live']['release']} live."
+    return Finding("lock_orphaned", what + more, ("./invoke", "rollback"))

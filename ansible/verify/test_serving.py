@@ -50,8 +50,11 @@ def test_our_plone_is_healthy(containers: Containers) -> None:
     plone = containers.get("plone")
     # One that was just started answers before its first health check; whether it does, the live slot's readiness says.
     if plone and plone["status"] == "running" and plone["health"] not in {"healthy", "starting"}:
-        what = f"The health check of {plone['name']} reports {plone['health']}; expected healthy."
-        raise_for([Finding("plone_unhealthy", what, ("docker", "logs", "--tail", "50", plone["name"]))])
+        what = (
+            f"The health check of {plone['name']} reports {plone['health']}; expected healthy. Its log, `docker logs "
+            f"--tail 50 {plone['name']}`, may say why. Where it hangs, restart it on the host."
+        )
+        raise_for([Finding("plone_unhealthy", what, ("docker", "restart", plone["name"]))])
 
 
 def test_the_public_address_is_served_by_the_live_slot(seen: Observed) -> None:

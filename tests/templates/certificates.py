@@ -18,7 +18,7 @@ def authority(folder: Path) -> Path:
 def certificate(folder: Path, name: str, *names: str, days: int = 90) -> tuple[Path, Path]:
     """Return chain and key of a certificate for `names`, below `folder` by `name`; made before its end, `days` off."""
     key, asked, extra = (folder / f"{name}.{kind}" for kind in ("key", "csr", "ext"))
-    extra.write_text("subjectAltName=" + ",".join(f"DNS:{each}" for each in names) + "\n")
+    extra.write_text("subjectAltName=" + ",".join(f"{'IP' if ':' in each else 'DNS'}:{each}" for each in names) + "\n")
     openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={names[0]}", "-keyout", str(key), "-out", str(asked))
     signed = folder / f"{name}.crt"
     openssl("x509", "-req", "-in", str(asked), "-CA", str(folder / "ca.pem"), "-CAkey", str(folder / "ca.key"),

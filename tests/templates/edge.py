@@ -220,7 +220,7 @@ class Slot:
                 if self.command != "HEAD":
                     self.wfile.write(body)
 
-            do_HEAD = do_OPTIONS = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the standard library's names
+            do_HEAD = do_OPTIONS = do_POST = do_PUT = do_PATCH = do_DELETE = do_PROPFIND = do_GET  # noqa: N815 - as in http.server
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""

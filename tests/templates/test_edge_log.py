@@ -45,6 +45,18 @@ def test_no_path_breaks_a_line(edge, path):
     assert said["status"] == 200
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [("passwordreset/planted?userid=ada", "passwordreset/-"), ("PasswordReset/planted/x", "PasswordReset/-/x")],
+)  # fmt: skip
+@pytest.mark.parametrize(("port", "frontend"), [("edge_port", "public"), ("edge_blue_port", "private_blue")])
+def test_the_token_of_a_password_reset_is_in_no_line(edge, port, frontend, path, told):
+    assert edge.ask(f"/plone/{frontend}/{path}", port=port).status == 200
+    (said,) = edge.lines(path=f"/plone/{frontend}/{told}")
+    assert said["frontend"] == frontend
+    assert "planted" not in (edge.folder / "log").read_text()
+
+
 def test_a_request_at_a_private_endpoint_is_told_with_the_id_it_brings(edge):
     assert edge.ask("/plone/private", port="edge_blue_port", X_Request_ID='a"b').status == 200
     (said,) = edge.lines(path="/plone/private")

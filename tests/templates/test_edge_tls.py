@@ -6,6 +6,7 @@ import hashlib
 import shutil
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -102,9 +103,20 @@ def test_a_name_that_is_not_the_sites_is_refused_by_tls_too(site):
     assert site.get(HUB, host="evil.example").status == 421
 
 
-def test_http_2_is_offered(site):
+def test_http_2_is_offered_with_room_for_uploads_over_long_lines(site):
     with site.connect(alpn=("h2", "http/1.1")) as connection:
         assert connection.selected_alpn_protocol() == "h2"
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+        received = connection.makefile("rb")
+        head = received.read(9)
+        assert head[3] == 4  # SETTINGS (RFC 9113, 6.5)
+        settings = dict(struct.iter_unpack("!HI", received.read(int.from_bytes(head[:3]))))
+        assert settings[4] == 1 << 20  # SETTINGS_INITIAL_WINDOW_SIZE
+
+
+def test_a_connection_without_a_request_is_closed_without_an_answer(site):
+    with socket.create_connection(("127.0.0.1", site.edge.ports["edge_port"]), 60) as connection:
+        assert connection.recv(1) == b""
 
 
 @pytest.mark.parametrize(("version", "spoken"), [("TLSv1_1", None), ("TLSv1_2", "TLSv1.2"), ("TLSv1_3", "TLSv1.3")])

@@ -21,6 +21,10 @@ FRONT = {
     "hostvars": {"here": {}, "b1": {"ansible_host": "192.0.2.11"}, "b2": {"front_host_address": "192.0.2.12"}},
     "front_host_address": "127.0.0.1",
 }  # fmt: skip
+FRONT_IPV6 = FRONT | {
+    "hostvars": {"here": {}, "b1": {"ansible_host": "2001:db8::11"}, "b2": {"front_host_address": "2001:db8::12"}},
+    "front_host_address": "2001:db8::5",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -28,11 +32,11 @@ FRONT = {
     [
         {}, {"edge_address": "0.0.0.0", "edge_port": 80}, {"eduhub_stack": "other", "edge_wait_seconds": 0},  # noqa: S104 - as an inventory says it
         {"edge_trusted_proxies": ["192.0.2.1", "2001:db8::/32"]}, {"edge_address": "[::]"},
-        {"edge_address": "127.0.0.1, ::1, 192.0.2.7"}, {"edge_address": "0.0.0.0,::"}, FRONT,
+        {"edge_address": "127.0.0.1, ::1, 192.0.2.7"}, {"edge_address": "0.0.0.0,::"}, FRONT, FRONT_IPV6,
     ],
     ids=[
         "default", "all addresses", "another stack", "behind proxies", "IPv6", "addresses", "all, by kind",
-        "front host",
+        "front host", "front host of IPv6",
     ],
 )  # fmt: skip
 def test_haproxy_accepts_the_configuration(tmp_path, given):

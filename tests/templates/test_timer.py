@@ -37,7 +37,7 @@ def test_the_command_runs_the_pilot_with_its_settings_and_a_run_of_its_own(tmp_p
     argv = words.splitlines()
     assert argv[-5:-1] == ["backup", "--owner", "timer@the host's", "--run"]
     assert argv[-1].endswith("Z-timer")
-    assert argv[:-2] == value("_pilot_argv", **TIMED)[1:]
+    assert argv[:-2] == value("_pilot_argv", **TIMED)[5:]
     assert json.loads(told) == value("_pilot_told", **TIMED)
 
 

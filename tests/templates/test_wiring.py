@@ -13,6 +13,7 @@ import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
 
+from eduhub_pilot.cli import COMMANDS
 from eduhub_pilot.gates.criteria import NAMES, criteria
 from eduhub_pilot.model.described import SETTINGS as DESCRIBED
 from eduhub_pilot.model.facts import SLOTS, Image
@@ -35,6 +36,11 @@ def test_the_stacks_name_is_in_every_name():
     assert [value(name, eduhub_stack="two") for name in names] == [
         "two-edge", "two-plone", "two-plone-data", "two", "/var/lib/two", "/etc/two",
     ]  # fmt: skip
+
+
+def test_a_front_host_has_no_network_of_the_stacks_own():
+    found = [value("docker_host_network", groups={"front": hosts}) for hosts in (["here"], ["there"])]
+    assert found == ["", "eduhub"]
 
 
 def test_every_port_that_will_be_listened_on_is_checked_beforehand():
@@ -328,6 +334,7 @@ ANSWER = {"code": "reverted", "exit": 1, "phase": "revert", "message": "Reverted
     ("ran", "code", "said"),
     [
         ({"rc": 137, "stdout": "", "stderr": "", "msg": "non-zero return code"}, "pilot_silent", "was killed"),
+        ({"rc": 124, "stdout": "", "stderr": ""}, "pilot_silent", "no answer within 120 s"),
         ({"rc": 125, "stdout": "", "stderr": "no such image\n"}, "pilot_silent", "on here: no such image"),
         ({"rc": 125, "stderr": f"no such image\n\n{NEW_HELP}\n"}, "pilot_silent", "on here: no such image"),
         ({"rc": 125, "stderr": f"{NO_ENGINE}.\n{OLD_HELP}\n"}, "engine_down", "running? Start it there"),
@@ -337,13 +344,29 @@ ANSWER = {"code": "reverted", "exit": 1, "phase": "revert", "message": "Reverted
         ({"rc": 0, "stdout": '{"percent": 25}'}, "pilot_silent", "did not start"),
         ({}, "pilot_silent", "did not start"),
     ],
-    ids=["killed", "not started", "with help", "no engine", "no engine, with help", "killed after its answer",
+    ids=["killed", "late", "not started", "with help", "no engine", "no engine, with help", "killed after its answer",
          "after a login script", "a view", "unreachable"],
 )  # fmt: skip
 def test_a_pilot_without_an_answer_is_told_from_one_that_never_ran(ran, code, said):
-    answer = value("pilot_answer", pilot_ran=ran)
+    answer = value("pilot_answer", pilot_ran=ran, pilot_command=["status"])
     assert (answer["code"], "exit" in answer) == (code, code == "reverted")
     assert (said in answer["message"], "--help" in answer["message"]) == (True, False)
+
+
+def test_an_engine_that_hangs_is_given_up_in_time_for_all_that_takes_no_longer_than_settings_say():
+    limits = value("_pilot_limits")
+    assert set(limits) < set(COMMANDS)
+    assert all(float(limit) < 14400 for limit in limits.values())
+    words = value("_pilot_argv", pilot_command=["prove", "--run", "x"], pilot_start_seconds=7200)
+    # In the group of processes that Ansible ends when a person interrupts it.
+    assert words[:3] == ["timeout", "--foreground", "--kill-after=30"]
+    assert float(words[3]) > 7200 > float(limits["prove"])
+    # 0 is none, for the program as for the task: a restore may take a day.
+    assert value("_pilot_argv", pilot_command=["restore"])[3] == "0"
+    (ran, *_) = DataLoader().load_from_file(str(ANSIBLE / "roles/pilot/tasks/run.yml"), trusted_as_template=True)
+    words = ("status", "undrain", "pack")
+    seconds = [value("asked", asked=ran["timeout"], pilot_command=[word]) for word in words]
+    assert seconds == [180, 14460, 0]
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import ssl
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from .findings import canonical
 from .model import Certificate, CertificateFiles
 
 BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
@@ -39,9 +41,23 @@ def certificate(files: CertificateFiles) -> Certificate:
         return Certificate(files, f"{files.key} has a passphrase")
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
+            if any(_fits(block, files.key) for block in BLOCK.findall(texts[files.certificate])[1:]):
+                return Certificate(files, f"{files.certificate} holds its certificate after those of authorities", True)
             return Certificate(files, f"{files.key} is the key of another certificate than {files.certificate}")
         return Certificate(files, f"{files.certificate} cannot be used with its key ({error.reason or error})")
     return _read(files)
+
+
+def _fits(block: str, key: str) -> bool:
+    """Whether a private key is the one of a certificate, given in PEM."""
+    with tempfile.NamedTemporaryFile("w", encoding="ascii", errors="replace") as alone:
+        alone.write(block)
+        alone.flush()
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(alone.name, key, _ask)
+        except (ssl.SSLError, OSError):
+            return False
+    return True
 
 
 def _read(files: CertificateFiles) -> Certificate:
@@ -53,8 +69,11 @@ def _read(files: CertificateFiles) -> Certificate:
         told = decode(files.certificate) if decode else None
     if told is None:
         return Certificate(files)
-    names = [value for kind, value in told.get("subjectAltName", ()) if kind in {"DNS", "IP Address"}]
+    names = [
+        canonical(value) if kind == "IP Address" else value
+        for kind, value in told.get("subjectAltName", ()) if kind in {"DNS", "IP Address"}
+    ]  # fmt: skip
     return Certificate(
-        files, None, tuple(name.lower() for name in names),
+        files, None, False, tuple(name.lower() for name in names),
         ssl.cert_time_to_seconds(told["notBefore"]), ssl.cert_time_to_seconds(told["notAfter"]), told["notAfter"],
     )  # fmt: skip

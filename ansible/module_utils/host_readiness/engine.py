@@ -18,12 +18,14 @@ ROOT, CONTAINERD_ROOT, CONTAINERD_SOCKET = "/var/lib/docker", "/var/lib/containe
 MODES = {"name=userns": "userns", "name=rootless": "rootless"}
 # What the engine mounts into a container of its own record of it.
 CONTAINER = re.compile(r"(?P<root>/.+)/(?P<path>containers/[0-9a-f]{64})/")
+# How long a busy engine may take for its answer before it counts as none: it is asked nothing more then.
+SLOW_SECONDS = 60
 MTU = "com.docker.network.driver.mtu"
 
 
 def engine() -> Engine:
     """Return what is known of the host's engine; without one that answers, what its configuration says."""
-    info = parsed(run("docker", "info", "--format", "{{json .}}"))
+    info = parsed(run("docker", "info", "--format", "{{json .}}", seconds=SLOW_SECONDS))
     seen = answering(info) if info.get("ServerVersion") else configured(parsed(read(CONFIGURATION)))
     return seen if not (shutil.which("docker") or "").startswith("/snap/") else seen.also("snap")
 

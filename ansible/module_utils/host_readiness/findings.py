@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from .model import Calendar, FileSystem, Host, Listener, Port, Prune, Requirements, Route, Stray
+from .model import Calendar, FileSystem, Firewall, Host, Listener, Port, Prune, Requirements, Route, Stray
+from .subnets import DOCKER0, about_to_be_taken
 from .upstream import EXPIRED, WRONG_NAMES, Answer, Certificate, Upstream, wrong_address
 
 OLDEST_ENGINE = (20, 10)
@@ -34,12 +35,17 @@ MODES = {
 }
 CODES = {
     "not_root": "The connection to the host is not root.",
+    "directory_foreign": "A directory or certificate of the stack's name is another program's.",
     "engine_not_installable": "No Docker Engine answers, and the distribution has no package of it.",
     "engine_missing": "No Docker Engine answers.",
+    "engine_stopped": "A Docker Engine is installed, and does not answer.",
+    "engine_not_startable": "What is installed of a Docker Engine cannot be started, and Debian's would replace it.",
     "engine_too_old": "The Docker Engine is older than 20.10.",
+    "python_incomplete": "The host's Python lacks the library requests, and no package brings it.",
     "engine_unsupported": "The Docker Engine runs with userns-remap, without root, or as a snap.",
     "network_differs": "The stack's network exists with another subnet or MTU than the inventory names.",
     "subnet_routed": "The subnet of the stack's network holds addresses that the host has a route to.",
+    "subnet_used": "A subnet that Docker is about to take holds an address that the host talks to.",
     "address_foreign": "A listening address does not belong to the host.",
     "port_conflict": "Two settings name the same port.",
     "port_taken": "A port is in use by another program.",
@@ -80,7 +86,9 @@ def findings(host: Host, required: Requirements) -> list[Finding]:
     """Return everything that stops a deployment on `host`, in the order in which it would be met."""
     return [
         *about_root(host),
+        *about_directories(host, required.stack),
         *about_engine(host, required),
+        *about_python(host),
         *about_modes(host.engine_modes, required.stack),
         *about_network(host, required),
         *dict.fromkeys(about_ports(host, required.ports)),  # one port may be on several addresses
@@ -103,7 +111,43 @@ def notes(host: Host, required: Requirements) -> list[str]:
     return [
         *([] if host.live_restore or not running else [WITHOUT_LIVE_RESTORE]),
         *(str(finding) for finding in about_routes(host, required) if host.deployed),
+        *(() if host.deployed else about_wider(host, required)),
+        *about_firewall(host.firewall),
+        *about_identities(host.identities),
     ]
+
+
+# What a person with one of the stack's numbers has of it.
+HELD = {
+    500: "Plone's backups and the passwords of Plone and of the repository of copies",
+    10001: "the bridge's jobs and the key that seals their credentials",
+    10002: "the private keys of TLS certificates and HAProxy's admin socket",
+}
+
+
+def about_identities(named: Iterable[tuple[int, str]]) -> Iterator[str]:
+    """Yield who has one of the numbers that the stack's containers run as: to the kernel that is the same user."""
+    for number, name in named:
+        yield (
+            f"{name[0].upper()}{name[1:]} has the id {number}, which the stack's containers use: on this host, it can "
+            f"read {HELD[number]}. Give it another id, or let it not sign in here."
+        )
+
+
+def about_firewall(seen: Firewall) -> Iterator[str]:
+    """Yield what keeps packets of the containers from leaving the host, or from one another."""
+    for chain in seen.drops:
+        yield (
+            f"The firewall's {chain} drops what no rule accepts, and no rule there names an interface of Docker. If "
+            f"slots do not reach Plone, accept there what comes in by {seen.interface or 'br-*'} and goes out to it "
+            '(`iifname "br-*" accept` and `oifname "br-*" accept`), also in the file that the firewall starts with.'
+        )
+    if seen.forgotten:
+        yield (
+            "The firewall has none of the Docker Engine's rules, as after `nft flush ruleset` or a restart of "
+            "nftables.service: containers do not reach other machines. Run `systemctl restart docker`, and take `flush "
+            "ruleset` out of the firewall's file."
+        )
 
 
 WITHOUT_LIVE_RESTORE = (
@@ -136,8 +180,36 @@ def about_root(host: Host) -> Iterator[Finding]:
         )
 
 
+def about_directories(host: Host, stack: str) -> Iterator[Finding]:
+    """Yield what has the stack's name and is not the stack's, which a deployment would take and a removal remove."""
+    for each in host.foreign_directories:
+        why = f"holds {each.held}" if each.held else f"belongs to the user {each.owner}"
+        yield Finding(
+            "directory_foreign",
+            f"{each.path} {why}, which is not the stack's",
+            "set eduhub_stack to a name that no other program has, or move the directory away",
+        )
+    if host.foreign_renewal:
+        yield Finding(
+            "directory_foreign",
+            f"{host.foreign_renewal} renews a certificate called {stack} that is not the stack's",
+            "set eduhub_stack to another name, or remove that certificate with certbot delete",
+        )
+
+
 def about_engine(host: Host, required: Requirements) -> Iterator[Finding]:
-    if host.engine is None and not host.installable:
+    there = host.installed
+    if host.engine is None and there.engine and not there.lacking:
+        yield from about_silence(host, required)
+    elif host.engine is None and there.foreign:
+        if "snap" not in host.engine_modes:  # a finding of its own
+            beside = " and ".join(there.foreign)
+            yield Finding(
+                "engine_not_startable",
+                f"No Docker Engine is installed, and Debian's docker.io does not fit beside {beside}",
+                "install the engine that belongs to it, or remove it",
+            )
+    elif host.engine is None and not host.installable:
         name = host.distribution or "this distribution"
         yield Finding(
             "engine_not_installable",
@@ -148,6 +220,28 @@ def about_engine(host: Host, required: Requirements) -> Iterator[Finding]:
         yield Finding("engine_missing", "No Docker Engine answers", "./invoke deploy installs and starts it")
     elif host.engine and version(host.engine) < OLDEST_ENGINE:
         yield Finding("engine_too_old", f"The Docker Engine is {host.engine}", "upgrade it to 20.10 or newer")
+
+
+def about_silence(host: Host, required: Requirements) -> Iterator[Finding]:
+    """Yield what is to be done with an engine that is installed and does not answer. It is never replaced."""
+    there = host.installed
+    what = f"The Docker Engine does not answer; {there.engine} is installed"
+    if there.unit == "masked":
+        yield Finding("engine_not_startable", f"{what}, and docker.service is masked", "run `systemctl unmask docker`")
+    elif there.unit != "loaded" and (host.systemd or not there.daemon):
+        why = "systemd has no docker.service" if host.systemd else "there is no dockerd"
+        yield Finding("engine_not_startable", f"{what}, and {why}", "start it, and let it start with the host")
+    elif required.engine_required:
+        yield Finding("engine_stopped", what, "./invoke deploy starts it, or says why it does not start")
+
+
+def about_python(host: Host) -> Iterator[Finding]:
+    if host.lacking_python:
+        yield Finding(
+            "python_incomplete",
+            f"{host.lacking_python}, which Ansible runs on the host, lacks the library requests",
+            "install it there, or set ansible_python_interpreter to /usr/bin/python3",
+        )
 
 
 def about_modes(modes: Iterable[str], stack: str) -> Iterator[Finding]:
@@ -173,13 +267,34 @@ def about_network(host: Host, required: Requirements) -> Iterator[Finding]:
         )
     if not host.deployed:  # what is deployed serves, and is told of it by a note
         yield from about_routes(host, required)
+        yield from about_partners(host, required)
+
+
+def about_partners(host: Host, required: Requirements) -> Iterator[Finding]:
+    """Yield subnets whose addresses would be the engine's own: answers to them would not leave the host any more."""
+    for name, subnet in about_to_be_taken(host, required):
+        held = ipaddress.ip_network(subnet, strict=False) if subnet else None
+        for address, what in dict(host.partners).items() if held else ():
+            if held and ipaddress.ip_address(address) in held:
+                remedy = "set docker_host_subnet to a subnet that nothing on the host's networks uses"
+                if name == DOCKER0:
+                    remedy = 'set "bip" in /etc/docker/daemon.json to an address in a subnet that nothing there uses'
+                yield Finding(
+                    "subnet_used",
+                    f"The network {name} would take {held}, and with it {address}, which the host talks to ({what})",
+                    remedy,
+                )
+                break
 
 
 def about_routes(host: Host, required: Requirements) -> Iterator[Finding]:
     subnets = host.network.subnets if host.network else (required.subnet,) if required.subnet else ()
     own = host.network.interface if host.network else ""
     for subnet in subnets:
+        explicit = subnet == required.subnet
         for route in hidden(subnet, host.routes, own):
+            if explicit and wider(route, subnet):
+                continue  # a note
             yield Finding(
                 "subnet_routed",
                 f"The subnet {subnet} of the network {required.network} hides the host's route to {route.destination} "
@@ -193,6 +308,28 @@ def hidden(subnet: str, routes: Iterable[Route], own: str) -> list[Route]:
     wide = ipaddress.ip_network(subnet, strict=False)
     found = ((route, ipaddress.ip_network(route.destination)) for route in routes if route.interface != own)
     return [route for route, to in found if to.prefixlen and to.version == wide.version and to.overlaps(wide)]
+
+
+def wider(route: Route, subnet: str) -> bool:
+    """Whether a route leads through a gateway, or nowhere, and to more than `subnet`.
+
+    Such as 10.0.0.0/8 through the interface of a campus: it is made for whatever is elsewhere there, and says nothing
+    of a subnet that the institution gave to the host.
+    """
+    to = ipaddress.ip_network(route.destination)
+    return not route.connected and to.prefixlen < ipaddress.ip_network(subnet, strict=False).prefixlen
+
+
+def about_wider(host: Host, required: Requirements) -> Iterator[str]:
+    """Yield what a subnet that the inventory names takes from a wider route."""
+    own = host.network.interface if host.network else ""
+    for route in hidden(required.subnet, host.routes, own) if required.subnet else ():
+        if wider(route, required.subnet):
+            yield (
+                f"{required.subnet}, which docker_host_subnet names, is a part of {route.destination}, which the host "
+                f"has a route to through {route.interface}: the containers have these addresses from now on, and "
+                "nothing elsewhere may have them."
+            )
 
 
 def about_ports(host: Host, ports: Iterable[Port]) -> Iterator[Finding]:
@@ -236,16 +373,19 @@ def unknown(stray: Stray) -> Finding:
 
 def about_disk(file_systems: Iterable[FileSystem]) -> Iterator[Finding]:
     for each in file_systems:
+        paths = " and ".join(each.paths)
+        needs, has = ("needs", "has") if len(each.paths) == 1 else ("need", "have")
         if each.free_mb < each.needed_mb:
             yield Finding(
                 "disk_short",
-                f"{' and '.join(each.paths)} need {each.needed_mb} MB and have {each.free_mb} MB free",
-                "free some space, or mount a larger disk",
+                f"{paths} {needs} {each.needed_mb} MB and {has} {each.free_mb} MB free",
+                # Each rebuild leaves the images from before it without a name. What a rollback needs has one.
+                "free some space (docker image prune --force removes replaced images), or mount a larger disk",
             )
         elif each.free_inodes is not None and each.free_inodes < (files := each.needed_mb * INODES_FOR_MB):
             yield Finding(
                 "inodes_short",
-                f"{' and '.join(each.paths)} need {files} files and have room for {each.free_inodes} (df --inodes)",
+                f"{paths} {needs} {files} files and {has} room for {each.free_inodes} (df --inodes)",
                 "remove some, or mount a file system with more inodes",
             )
 
@@ -331,7 +471,8 @@ def about_certificates(host: Host, names: Iterable[str]) -> Iterator[Finding]:
     for each in host.certificates:
         path = each.files.certificate
         if each.trouble:
-            yield Finding("certificate_unusable", each.trouble[0].upper() + each.trouble[1:], again)
+            remedy = "put it first" if each.disordered else again
+            yield Finding("certificate_unusable", each.trouble[0].upper() + each.trouble[1:], remedy)
         elif each.ends is not None and each.ends <= host.now:
             yield Finding("certificate_expired", f"{path} expired at {each.until}", "renew it, or " + again)
         elif each.begins is not None and each.begins > host.now:
@@ -383,9 +524,17 @@ def is_address(name: str) -> bool:
     return name.startswith("[") or re.fullmatch(r"[0-9]+(\.[0-9]+){3}", name) is not None
 
 
+def canonical(text: str) -> str:
+    """Return an IP address in its one short form, and any other text as it is; Python's ssl writes IPv6 in full."""
+    try:
+        return str(ipaddress.ip_address(text.strip()))
+    except ValueError:
+        return text
+
+
 def covers(pattern: str, name: str) -> bool:
     """Whether a certificate's name covers that of a site (RFC 6125): `*` stands for one whole label, the first."""
-    bare = name.lower().rstrip(".").strip("[]")
+    bare = canonical(name.lower().rstrip(".").strip("[]"))
     return pattern == bare or (pattern.startswith("*.") and "." in bare and pattern[2:] == bare.split(".", 1)[1])
 
 

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from .upstream import Answer, Upstream
+
+# What one of a host's `partners` may be: the engine takes no subnet that has it.
+NAME_SERVER = "a name server"
+# Packages that bring an engine, and packages that bring a part of one. All but docker-cli conflict with docker.io, or
+# with what it depends on: apt would remove them for it.
+ENGINES = ("docker-ce", "docker-ee", "docker-engine", "moby-engine", "lxc-docker", "docker.io")
+PARTS = (
+    "podman-docker", "docker-ce-cli", "docker-ee-cli", "moby-cli", "containerd.io", "moby-containerd", "moby-runc",
+    "docker-cli",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -28,11 +39,13 @@ class CertificateFiles:
 class Certificate:
     """What the files of a certificate hold. `trouble`: why a server cannot use them, None when it can.
 
-    `names` in lower case; `begins` and `ends` in seconds since 1970, None where they could not be read.
+    `disordered`: they are the right files, in which the certificate is not the first. `names` in lower case;
+    `begins` and `ends` in seconds since 1970, None where they could not be read.
     """
 
     files: CertificateFiles
     trouble: str | None = None
+    disordered: bool = False
     names: tuple[str, ...] | None = None
     begins: float | None = None
     ends: float | None = None
@@ -152,6 +165,52 @@ class Engine:
 
 
 @dataclass(frozen=True)
+class Installed:
+    """What is installed of an engine, whether it answers or not.
+
+    `packages`: versions of the packages in ENGINES and PARTS that are on the host, by name. `daemon`, `client`: paths
+    of dockerd and docker, "" where there is none. `unit`: what systemd says of docker.service, as "loaded", "masked" or
+    "not-found"; "" where it does not run the host.
+    """
+
+    packages: Mapping[str, str] = field(default_factory=dict)
+    daemon: str = ""
+    client: str = ""
+    unit: str = ""
+
+    @property
+    def engine(self) -> str:
+        """Name the engine that is installed: its package with version, its daemon or its unit; "" for none."""
+        named = [f"{name} {self.packages[name]}" for name in ENGINES if name in self.packages]
+        return " and ".join(named) or self.daemon or ("docker.service" if self.unit in {"loaded", "masked"} else "")
+
+    @property
+    def foreign(self) -> list[str]:
+        """Name what Debian's docker.io would replace, or stand beside: packages of others, programs of no package."""
+        named = [f"{name} {each}" for name, each in self.packages.items() if name not in {"docker.io", "docker-cli"}]
+        owned = self.packages.keys() & {"docker.io", "docker-cli"}
+        return named or ([] if owned else [path for path in (self.daemon, self.client) if path])
+
+    @property
+    def lacking(self) -> bool:
+        """Whether Debian's engine may be installed: none is there, or no more than a part of that very one."""
+        debian = self.engine in {"", f"docker.io {self.packages.get('docker.io')}"}
+        return debian and not self.foreign and not (self.daemon and self.client)
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A directory of the stack's name that is another program's.
+
+    `held`: one of the things in it that are not the stack's, "" for none. `owner`: its user id.
+    """
+
+    path: str
+    held: str
+    owner: int
+
+
+@dataclass(frozen=True)
 class Network:
     """A network of the engine. `mtu`: 0 where it was made without one. `interface`: its bridge on the host."""
 
@@ -162,10 +221,35 @@ class Network:
 
 @dataclass(frozen=True)
 class Route:
-    """A route of the host: where to, such as 10.1.0.0/16, and through which interface."""
+    """A route of the host: where to, such as 10.1.0.0/16, and through which interface; "*" refuses what goes there.
+
+    `connected`: whether the destination is a network that the host itself is in.
+    """
 
     destination: str
     interface: str
+    connected: bool = False
+
+
+@dataclass(frozen=True)
+class Firewall:
+    """What nftables does to containers.
+
+    `drops`: the chains that drop what is forwarded by their policy, and whose rules name nothing of Docker.
+    `forgotten`: whether no rule at all is the engine's, although it writes some. `interface`: the stack's network's.
+    """
+
+    drops: tuple[str, ...] = ()
+    forgotten: bool = False
+    interface: str = ""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Addresses from which the engine takes its networks: `size` is the length of each one's prefix."""
+
+    base: str
+    size: int
 
 
 @dataclass(frozen=True)
@@ -181,25 +265,39 @@ class Prune:
 class Host:
     """What was observed.
 
-    `engine`: version of the Docker Engine that answers, None when none does. `engine_modes` and `live_restore`: see
-    Engine. `network`: the stack's, None where there is none. `python`: that of the live release, as "3.11".
-    `plone_python`, `plone_version`: those of our Plone, None without one. `clock_offset`: seconds by which the host's
-    clock is ahead of the control machine's. `now`: that clock, in seconds since 1970. `plone`: what the institution's
-    own answered; None where it was not asked, because its address or its certificate authority cannot be used.
-    `systemd`: whether it runs the host. `unknown_events`: the required calendar events that systemd does not
-    understand.
+    `engine`: version of the Docker Engine that answers, None when none does. `installed`: what is there of one,
+    looked for while none answers. `engine_modes` and `live_restore`: see Engine. `network`: the stack's, None where
+    there is none. `bip`, `pools`: what daemon.json says of docker0's subnet, and of the engine's choice.
+    `partners`: addresses of IPv4 that the host talks to, each with what it is. `foreign_directories`: see Foreign.
+    `foreign_renewal`: certbot's file of a certificate of the stack's name that is not the stack's, "" for none.
+    `lacking_python`: the Python that Ansible runs there, if requests is missing and no package brings it to that
+    one. `identities`: the stack's numbers that the host knows by a name. `python`: that of the live release, as
+    "3.11". `plone_python`, `plone_version`: those of our Plone, None without one. `clock_offset`: seconds by which
+    the host's clock is ahead of the control machine's. `now`: that clock, in seconds since 1970. `plone`: what the
+    institution's own answered; None where it was not asked, because its address or its certificate authority cannot
+    be used. `systemd`: whether it runs the host. `unknown_events`: the required calendar events that systemd does
+    not understand.
     """
 
     root: bool = True
     distribution: str = ""
     installable: bool = True
     engine: str | None = None
+    installed: Installed = field(default_factory=Installed)
     engine_modes: frozenset[str] = frozenset()
     live_restore: bool = True
     network: Network | None = None
     routes: list[Route] = field(default_factory=list)
     way_out_mtu: int = 1500
+    firewall: Firewall = field(default_factory=Firewall)
+    bip: str = ""
+    pools: tuple[Pool, ...] = ()
+    partners: list[tuple[str, str]] = field(default_factory=list)
     deployed: bool = False
+    foreign_directories: list[Foreign] = field(default_factory=list)
+    foreign_renewal: str = ""
+    lacking_python: str = ""
+    identities: list[tuple[int, str]] = field(default_factory=list)
     python: str | None = None
     plone_python: str | None = None
     plone_version: str | None = None

@@ -7,19 +7,27 @@ import json
 import os
 import re
 import shutil
+import socket
 import ssl
+import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from . import directories, identities
 from .certificates import certificate
-from .engine import engine, network, plone
+from .engine import CONFIGURATION, engine, network, parsed, plone
 from .findings import installable
-from .model import Calendar, FileSystem, Host, Prune, Requirements
+from .firewall import firewall
+from .installed import installed
+from .model import NAME_SERVER, Calendar, FileSystem, Host, Installed, Prune, Requirements
 from .programs import read, run
 from .routes import routes, way_out_mtu
-from .sockets import bindable, taken
+from .sockets import bindable, peers, taken
+from .subnets import bip, pools
 from .upstream import Answer, Upstream, asked, wrong_address
 
 SCHEDULES = (
@@ -45,18 +53,29 @@ def observe(required: Requirements) -> Host:
     first = {seen.store: required.engine_disk_mb, **required.disk_mb}
     needed = dict.fromkeys(first, required.next_disk_mb) if deployed else first
     plone_python, plone_version = plone(required.stack) if seen.version else (None, None)
+    daemon = parsed(read(CONFIGURATION))
     ways = list(routes(read("/proc/net/route")))
+    own = network(required.network) if seen.version else None
     return Host(
         root=os.geteuid() == 0,
         distribution=name,
         installable=can_install and shutil.which("apt-get") is not None,
         engine=seen.version,
+        installed=Installed() if seen.version else installed(under_systemd()),
         engine_modes=seen.modes,
         live_restore=seen.live_restore,
-        network=network(required.network) if seen.version else None,
+        network=own,
         routes=ways,
         way_out_mtu=way_out_mtu(ways),
+        firewall=firewall(own, daemon.get("iptables") is not False),
+        bip=bip(daemon),
+        pools=pools(daemon),
+        partners=list(partners(required.plone)),
         deployed=deployed,
+        foreign_directories=list(directories.foreign(required.stack)),
+        foreign_renewal=directories.certificate(required.stack) if required.acme else "",
+        lacking_python=sys.executable if lacks_requests(can_install, sys.path) else "",
+        identities=list(identities.names()),
         python=live_python(read(state)),
         plone_python=plone_python,
         plone_version=plone_version,
@@ -104,6 +123,24 @@ def answered(plone: Upstream | None) -> Answer | None:
         return None
 
 
+def partners(plone: Upstream | None) -> Iterator[tuple[str, str]]:
+    """Yield the addresses of IPv4 that the host talks to: of connections, name servers and the institution's Plone."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        yield from ((peer, "a connection") for peer in peers(read(table)) if is_ipv4(peer))
+    for path in ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"):
+        servers = re.findall(r"^nameserver\s+(\S+)", read(path), re.MULTILINE)
+        yield from ((server, NAME_SERVER) for server in servers if is_ipv4(server))
+    name = urlsplit(plone.url).hostname if plone and not wrong_address(plone.url) else None
+    with suppress(OSError, UnicodeError):
+        found = socket.getaddrinfo(name, None, socket.AF_INET, socket.SOCK_STREAM) if name else []
+        yield from ((str(each[4][0]), "Plone's") for each in found)
+
+
+def is_ipv4(text: str) -> bool:
+    """Whether `text` is an address of IPv4, and none of the host's own loopback."""
+    return re.fullmatch(r"[0-9]+(\.[0-9]+){3}", text) is not None and not text.startswith("127.")
+
+
 def scheduled(places: Iterable[str], root: Path = Path("/")) -> Iterator[Prune]:
     """Yield the scheduled commands that prune the engine; commented lines are none."""
     for place in places:
@@ -129,6 +166,12 @@ def file_systems(disk_mb: dict[str, int]) -> Iterator[FileSystem]:
 def existing(path: str) -> Path:
     """Return `path`, or its nearest existing parent."""
     return next(each for each in (Path(path), *Path(path).parents) if each.exists())
+
+
+def lacks_requests(installable: bool, path: Iterable[str]) -> bool:
+    """Whether requests is missing, and Debian's package would not bring it to the Python that searches `path`."""
+    reached = installable and "/usr/lib/python3/dist-packages" in path
+    return importlib.util.find_spec("requests") is None and not reached
 
 
 def stale_pid_files() -> list[str]:

@@ -8,10 +8,10 @@ from pathlib import Path
 TIMEOUT_SECONDS = 10
 
 
-def run(*words: str) -> str | None:
-    """Return what a program printed; None when it is missing, fails or does not answer within TIMEOUT_SECONDS."""
+def run(*words: str, seconds: float = TIMEOUT_SECONDS) -> str | None:
+    """Return what a program printed; None when it is missing, fails or does not answer within `seconds`."""
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=True)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=seconds, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

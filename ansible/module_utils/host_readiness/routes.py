@@ -15,7 +15,8 @@ def routes(table: str) -> Iterator[Route]:
     for row in (line.split() for line in table.splitlines()[1:]):
         at, mask = (int.from_bytes(bytes.fromhex(row[column]), "little") for column in (1, 7))
         length = bin(mask).count("1")  # noqa: FURB161 - int.bit_count is newer than Python 3.9
-        yield Route(f"{ipaddress.IPv4Address(at)}/{length}", row[0])
+        connected = int(row[2], 16) == 0 and row[0] != "*"
+        yield Route(f"{ipaddress.IPv4Address(at)}/{length}", row[0], connected)
 
 
 def way_out_mtu(known: list[Route]) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from collections.abc import Iterator
+from glob import iglob
 from pathlib import Path
 
 from .engine import recorded_pids, stray
@@ -12,7 +14,7 @@ from .findings import overlap
 from .model import Engine, Listener, Requirements, Stray
 from .programs import read, run
 
-LISTENS = "0A"  # TCP_LISTEN in /proc/net/tcp
+ESTABLISHED, LISTENS = "01", "0A"  # TCP_ESTABLISHED and TCP_LISTEN in /proc/net/tcp
 
 
 def listeners(table: str) -> list[Listener]:
@@ -23,6 +25,12 @@ def listeners(table: str) -> list[Listener]:
         for row in rows
         if row[3] == LISTENS
     ]
+
+
+def peers(table: str) -> list[str]:
+    """Return the other ends of the established connections in the text of /proc/net/tcp or tcp6, each once."""
+    rows = (line.split() for line in table.splitlines()[1:])
+    return list(dict.fromkeys(address(row[2].split(":")[0]) for row in rows if row[3] == ESTABLISHED))
 
 
 def address(words: str) -> str:
@@ -73,13 +81,14 @@ def main_pids(label: str) -> set[int]:
 def holders(inodes: set[int]) -> dict[int, int]:
     """Return the pid that holds each socket, as far as this user may see."""
     found = {}
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
+    # Processes end while they are looked at: iglob passes over those, Path.glob raises.
+    for link in iglob("/proc/[0-9]*/fd/*"):  # noqa: PTH207
         try:
-            match = re.fullmatch(r"socket:\[(\d+)\]", str(link.readlink()))
+            match = re.fullmatch(r"socket:\[(\d+)\]", os.readlink(link))  # noqa: PTH115
         except OSError:
             continue
         if match and int(match[1]) in inodes:
-            found[int(match[1])] = int(link.parts[2])
+            found[int(match[1])] = int(link.split("/")[2])
     return found
 
 

@@ -232,7 +232,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
             return  # nothing ran, or it only repeated why the run had failed
         state = "failed" if run.failures else "changed" if run.changes else "ok"
         plain = f"{run.changes} change{'s' * (run.changes != 1)}" if run.changes else "ok"
-        messages = run.failures or [run.message or Message("", plain), *run.notes]
+        messages = [*(run.failures or [run.message or Message("", plain)]), *run.notes]
         request = self._request.of_host(name) if self._several and run.failures else self._request
         left = f"{name:<{self._column}}  {run.phase:<{PHASE_COLUMN}}  "
         seconds = f"{time.monotonic() - run.started:.1f} s"

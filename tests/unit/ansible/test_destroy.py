@@ -48,3 +48,12 @@ def test_a_host_with_an_upgrade_that_is_not_confirmed_is_not_removed_unless_its_
     assert [line.split("]")[0] for line in refused] == ["fatal: [waits"], done.stdout + done.stderr
     assert "It waits. Nothing was removed" in refused[0]
     assert task["vars"]["failure"]["code"] == NOTE["code"]
+
+
+def test_what_is_another_programs_is_not_removed():
+    """The refusal comes before everything else, whether data is to go too or not."""
+    steps = yaml.safe_load((ANSIBLE / "roles/release/tasks/remove.yml").read_text())
+    assert steps[0]["host_readiness"] == {"stack": "{{ release_stack }}"}
+    assert (list(steps[1])[1], steps[1]["when"]) == (
+        "ansible.builtin.fail", "release_looked.foreign_directories | length > 0",
+    )  # fmt: skip

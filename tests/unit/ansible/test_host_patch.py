@@ -53,9 +53,9 @@ def test_a_front_host_is_alone_without_another_front_host(serving, alone):
 def test_a_front_host_is_drained_before_its_packages_are_updated_and_the_active_one_comes_last():
     (play,) = yaml.safe_load((ANSIBLE / "playbooks/patch_front.yml").read_text())
     assert (play["hosts"], play["serial"]) == ("front_standby:front_active", 1)
-    steps = [task["ansible.builtin.import_role"]["tasks_from"] for task in play["tasks"][0]["block"]]
+    steps = [task["ansible.builtin.import_role"]["tasks_from"] for task in play["tasks"][-1]["block"]]
     assert steps == ["drain", "patch", "reboot", "look", "undrain"]
-    assert play["tasks"][0]["rescue"][0]["when"] == "docker_host_undrains and not docker_host_is_patched"
+    assert play["tasks"][-1]["rescue"][0]["when"] == "docker_host_undrains and not docker_host_is_patched"
 
 
 @pytest.mark.parametrize(("given", "agreed"), [
@@ -81,7 +81,7 @@ def test_what_this_update_or_one_that_died_drained_is_undrained(serving, before,
 def test_a_host_that_an_update_left_locked_is_gone_through_without_work_too(work, unfinished, begins):
     play = yaml.safe_load((ANSIBLE / "playbooks/host.patch.yml").read_text())[1]
     given = {"docker_host_updates": {"work": work}, "docker_host_unfinished": unfinished, "ansible_check_mode": False}
-    assert value(play["tasks"][0]["when"], **given) is begins
+    assert value(play["tasks"][-1]["when"], **given) is begins
 
 
 def test_apt_has_a_quarter_of_an_hour_at_least():
@@ -113,7 +113,7 @@ def test_a_reboot_that_did_not_begin_is_told_as_that(tmp_path):
     ({}, True), ({"docker_host_patched": {"failed": True}}, True), ({"docker_host_patched": {"reboots": False}}, False),
 ])  # fmt: skip
 def test_a_host_that_fails_is_undrained_while_its_packages_are_as_they_were(known, undrains):
-    (block,) = yaml.safe_load((ANSIBLE / "playbooks/host.patch.yml").read_text())[1]["tasks"]
+    *_, block = yaml.safe_load((ANSIBLE / "playbooks/host.patch.yml").read_text())[1]["tasks"]
     task = next(each for each in block["rescue"] if each.get("vars", {}).get("pilot_command") == ["undrain"])
     given = {"docker_host_before": FREE, "docker_host_rebooted": {}, "hostvars": left(), **known}
     assert all(on_host(f"({when}) | bool", ALL, **given) for when in task["when"]) is undrains

@@ -62,6 +62,24 @@ def test_files_that_no_server_could_use_are_named(folder, case):
     assert said(read(folder, chain, key), HUB) == [f"{words}: {RIGHT}"]
 
 
+def test_a_chain_that_begins_with_an_authority_is_told_as_that(folder):
+    own = (folder / "hub.pem").read_text()
+    chain = (folder / "ca.pem").read_text() + own[: own.index("-----END CERTIFICATE-----") + 26]
+    (folder / "turned.pem").write_text(chain)
+    assert said(read(folder, "turned.pem", "hub.key"), HUB) == [
+        "/tls/turned.pem holds its certificate after those of authorities: put it first."
+    ]
+    assert said(read(folder, "turned.pem", "other.key"), HUB)[0].startswith("/tls/other.key is the key of another")
+
+
+def test_an_address_of_ipv6_is_covered_however_it_is_written(folder):
+    certificates.certificate(folder, "six", "2001:db8::1")
+    six = read(folder, "six.pem", "six.key")
+    assert six.names == ("2001:db8::1",)
+    assert said(six, "[2001:DB8:0::1]") == []
+    assert said(six, "[2001:db8::2]") != []
+
+
 def test_a_certificate_that_covers_the_site_is_fine(folder):
     assert said(read(folder, "hub.pem", "hub.key"), HUB, "www.hub.example.edu", "HUB.example.edu.") == []
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shlex
 import shutil
 import socket
@@ -11,60 +13,38 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from subprocess import PIPE, Popen
+from types import SimpleNamespace
 
 import pytest
 
 from library import host_readiness
-from module_utils.host_readiness import engine, observe, programs, sockets
-from module_utils.host_readiness.findings import findings, installable, notes, overlap
+from module_utils.host_readiness import directories, engine, identities, installed, observe, programs, sockets
+from module_utils.host_readiness.findings import HELD, installable, notes, overlap
 from module_utils.host_readiness.model import (
     Acme,
     Calendar,
     Engine,
     FileSystem,
+    Foreign,
     Host,
+    Installed,
     Listener,
-    Network,
     Port,
     Requirements,
-    Route,
     Stray,
 )
-from module_utils.host_readiness.routes import routes, way_out_mtu
+from tests.templates.render import ANSIBLE
+from tests.unit.ansible.library.hosts import ALPINE, ANY, EDGE, FINE, REQUIRED, TCP, TCP6, codes, said
 from tests.unit.ansible.played import played
-
-ANY = "0.0.0.0"  # noqa: S104 - compared, not bound
-EDGE = Port("edge_port", "127.0.0.1", 8080)
-PLONE = Port("plone_port", "127.0.0.1", 8081)
-REQUIRED = Requirements("eduhub", [EDGE, PLONE], memory_mb=1500)
-ALPINE = "Alpine Linux v3.20"
-FINE = Host(distribution="Debian GNU/Linux 12 (bookworm)", engine="20.10.24+dfsg1")
-
-# Lines of /proc/net/tcp: sl, local address, remote address, state, queues, timer, retransmits, uid, timeout, inode.
-TCP = """\
-  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4242 1 0 100 0 0 10 0
-   1: 0100007F:1F90 0100007F:9C40 01 00000000:00000000 00:00000000 00000000     0        0 4243 1 0 100 0 0 10 0
-"""
-TCP6 = """\
-  sl  local_address                         remote_address                        st tx_queue rx_queue tr inode
-   0: 00000000000000000000000000000000:0050 00000000000000000000000000000000:0000 0A 0:0 00:0 0 0 0 7 1 0
-   1: 0000000000000000FFFF00000100007F:0051 00000000000000000000000000000000:0000 0A 0:0 00:0 0 0 0 8 1 0
-"""
-
-
-def said(host: Host, required: Requirements = REQUIRED) -> list[str]:
-    return [str(finding) for finding in findings(host, required)]
-
-
-def codes(host: Host, required: Requirements = REQUIRED) -> list[str]:
-    return [finding.code for finding in findings(host, required)]
 
 
 def test_a_host_in_order_has_no_finding():
     assert said(FINE) == []
     message = host_readiness.result(FINE, REQUIRED)["message"]
     assert message == "Debian GNU/Linux 12 (bookworm), Docker Engine 20.10.24+dfsg1."
+
+
+SHORT = "/var/lib/docker and /data need 5000 MB and have 900 MB free"
 
 
 def test_every_finding_is_named_at_once_with_its_remedy():
@@ -77,7 +57,7 @@ def test_every_finding_is_named_at_once_with_its_remedy():
         "The connection is not root: run as root, or set ansible_become: true in the inventory.",
         f"No Docker Engine answers, and {ALPINE} has no package docker.io: install Docker Engine 20.10 or newer.",
         "Port 8080 is in use by nginx, pid 12: stop it, or set edge_port to another port.",
-        "/var/lib/docker and /data need 5000 MB and have 900 MB free: free some space, or mount a larger disk.",
+        f"{SHORT}: free some space (docker image prune --force removes replaced images), or mount a larger disk.",
         "700 MB of memory are available, 1500 MB needed: stop other programs, or add memory.",
     ]
     assert codes(host) == ["not_root", "engine_not_installable", "port_taken", "disk_short", "memory_short"]
@@ -92,9 +72,140 @@ def test_a_missing_engine_stops_only_what_does_not_install_it():
     assert said(host, Requirements("eduhub", engine_required=False)) == []
 
 
+DPKG = """\
+containerd.io installed 1.7.25-1
+curl installed 8.0
+docker-ce installed 5:27.5.1-1
+docker-ce-cli half-configured 5:27.5.1-1
+docker.io config-files 20.10.24+dfsg1-1
+podman-docker not-installed {nothing}
+""".format(nothing="")
+DOCKER_CE = {"docker-ce": "5:27.5.1-1", "docker-ce-cli": "5:27.5.1-1", "containerd.io": "1.7.25-1"}
+CE = Installed(DOCKER_CE, "/usr/bin/dockerd", "/usr/bin/docker", "loaded")
+DEBIANS = Installed({"docker.io": "20.10.24+dfsg1-1"}, "/usr/sbin/dockerd", "/usr/bin/docker", "loaded")
+SILENT = "The Docker Engine does not answer; docker-ce 5:27.5.1-1 is installed"
+STARTS = ": ./invoke deploy starts it, or says why it does not start."
+BESIDE = (
+    "No Docker Engine is installed, and Debian's docker.io does not fit beside {}: "
+    "install the engine that belongs to it, or remove it."
+)
+
+
+def test_packages_of_an_engine_are_those_that_dpkg_has_files_of():
+    assert installed.packages(DPKG) == DOCKER_CE
+    assert installed.packages(None) == {}
+
+
+@pytest.mark.parametrize(
+    ("there", "systemd", "words"),
+    [
+        (CE, True, f"{SILENT}{STARTS}"), (replace(CE, unit=""), False, f"{SILENT}{STARTS}"),
+        (DEBIANS, True, f"The Docker Engine does not answer; docker.io 20.10.24+dfsg1-1 is installed{STARTS}"),
+        (Installed(daemon="/opt/dockerd", client="/opt/docker", unit="loaded"), True,
+         f"The Docker Engine does not answer; /opt/dockerd is installed{STARTS}"),
+        (replace(CE, unit="masked"), True, f"{SILENT}, and docker.service is masked: run `systemctl unmask docker`."),
+        (replace(CE, unit="not-found"), True,
+         f"{SILENT}, and systemd has no docker.service: start it, and let it start with the host."),
+        (Installed({"podman-docker": "4.3.1"}, client="/usr/bin/docker", unit="not-found"), True,
+         BESIDE.format("podman-docker 4.3.1")),
+        (Installed(client="/usr/local/bin/docker", unit="not-found"), True, BESIDE.format("/usr/local/bin/docker")),
+    ],
+)  # fmt: skip
+def test_an_engine_that_is_installed_is_started_and_never_replaced(there, systemd, words):
+    host = Host(distribution="Debian GNU/Linux 12 (bookworm)", installed=there, systemd=systemd)
+    assert said(host) == [words]
+    assert host_readiness.result(host, REQUIRED)["engine_lacking"] is False
+    may_start = words.endswith(STARTS)
+    assert codes(host, Requirements("eduhub", engine_required=False)) == ([] if may_start else ["engine_not_startable"])
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        Installed(unit="not-found"), Installed({"docker-cli": "26.1.5"}, client="/usr/bin/docker", unit="not-found"),
+        Installed({"docker.io": "26.1.5"}, daemon="/usr/sbin/dockerd", unit="loaded"),  # without Debian 13's docker-cli
+        Installed({"docker.io": "26.1.5", "docker-cli": "26.1.5"}, client="/usr/bin/docker", unit="not-found"),
+    ],
+)  # fmt: skip
+def test_debians_engine_is_installed_where_there_is_none_or_a_part_of_it(there):
+    host = Host(installed=there)
+    assert codes(host) == ["engine_missing"]
+    assert host_readiness.result(host, REQUIRED)["engine_lacking"] is True
+
+
+@pytest.mark.parametrize(
+    ("there", "found"),
+    [
+        ([], []), (["etc/plone/secrets/token"], []), (["var/lib/plone/lost+found/"], []),
+        (["var/lib/plone/run/", "var/lib/plone/edge/", "etc/plone/bridge/state_key"], []),  # its pilot did not start
+        (["etc/plone/zope.conf"], [Foreign("/etc/plone", "zope.conf", 0)]),
+        (["etc/plone/secrets/token", "var/lib/plone/blobs/"], [Foreign("/var/lib/plone", "blobs", 0)]),
+        (["etc/plone/zope.conf", "var/lib/plone/journal.jsonl"], []),
+        (["etc/plone/site.pem", "etc/plone/edge/haproxy.cfg.sha1", "var/lib/plone/edge/"], []),  # a front host
+    ],
+)  # fmt: skip
+def test_a_directory_without_a_mark_of_the_stack_is_another_programs(there, found, tmp_path):
+    for each in there:
+        path = tmp_path / each
+        (path if each.endswith("/") else path.parent).mkdir(parents=True, exist_ok=True)
+        if not each.endswith("/"):
+            path.touch()
+    assert [replace(each, owner=0) for each in directories.foreign("plone", tmp_path)] == found
+
+
+def test_what_is_another_programs_is_refused_by_name():
+    found = [Foreign("/etc/docker", "daemon.json", 0), Foreign("/var/lib/docker", "", 7)]
+    host = replace(FINE, foreign_directories=found)
+    assert codes(host) == ["directory_foreign"] * 2
+    assert [sentence.split(":")[0] for sentence in said(host)] == [
+        "/etc/docker holds daemon.json, which is not the stack's",
+        "/var/lib/docker belongs to the user 7, which is not the stack's",
+    ]
+
+
+@pytest.mark.parametrize(("hook", "found"), [("/etc/hub/edge/acme-renewed", ""), ("/usr/local/bin/x", "hub.conf")])
+def test_a_certificate_of_the_stacks_name_is_the_stacks_if_it_is_renewed_so(hook, found, tmp_path):
+    assert directories.certificate("hub", tmp_path) == ""
+    (tmp_path / "etc/letsencrypt/renewal").mkdir(parents=True)
+    (tmp_path / "etc/letsencrypt/renewal/hub.conf").write_text(f"[renewalparams]\nrenew_hook = {hook}\n")
+    assert directories.certificate("hub", tmp_path).rpartition("/")[2] == found
+    assert codes(replace(FINE, foreign_renewal=found)) == (["directory_foreign"] if found else [])
+
+
 @pytest.mark.parametrize(("engine", "found"), [("19.3.15", 1), ("20.10.5+dfsg1", 0), ("28.2.2", 0)])
 def test_an_engine_that_is_too_old_is_named(engine, found):
     assert codes(Host(engine=engine)) == ["engine_too_old"] * found
+
+
+@pytest.mark.parametrize(
+    ("there", "installable", "path", "lacks"),
+    [
+        (None, True, ["/usr/lib/python3/dist-packages"], False), (None, True, ["/srv/venv/lib"], True),
+        (None, False, ["/usr/lib/python3/dist-packages"], True), (sys, True, ["/srv/venv/lib"], False),
+    ],
+)  # fmt: skip
+def test_requests_has_to_be_where_ansibles_python_looks(there, installable, path, lacks, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: there)
+    assert observe.lacks_requests(installable, path) is lacks
+    host = replace(FINE, lacking_python="/srv/venv/bin/python" if lacks else "")
+    assert codes(host) == ["python_incomplete"] * lacks
+
+
+def test_who_has_an_id_of_the_stack_is_noted_and_stops_nothing(monkeypatch):
+    users, groups = {10002: "ada"}, {500: "staff"}
+    monkeypatch.setattr("pwd.getpwuid", lambda number: SimpleNamespace(pw_name=users[number]))
+    monkeypatch.setattr("grp.getgrgid", lambda number: SimpleNamespace(gr_name=groups[number]))
+    host = replace(FINE, identities=list(identities.names()))
+    assert codes(host) == []
+    assert [note.split(",")[0] for note in notes(host, REQUIRED)] == [
+        "The group staff has the id 500", "The user ada has the id 10002",
+    ]  # fmt: skip
+
+
+def test_the_ids_to_reserve_are_those_that_roles_give_files_to():
+    owned = re.compile(r"""(?:owner|group): "?'?(\d+)""")
+    given = {int(each) for path in ANSIBLE.glob("roles/*/*/*.yml") for each in owned.findall(path.read_text())}
+    assert given - {0} == set(identities.IDS) == set(HELD)
 
 
 def test_the_stacks_own_containers_may_hold_its_ports():
@@ -277,6 +388,21 @@ def test_a_container_of_the_stack_is_unknown_to_an_engine_without_its_record(
     assert listener.stray == (expected and Stray(root, other, kept))
 
 
+def test_a_process_that_ends_while_it_is_looked_at_is_passed_over(monkeypatch):
+    scandir, ended = os.scandir, Path("/proc", str(os.getpid()), "fd")
+
+    def listed(path):
+        if Path(path) == ended:
+            raise FileNotFoundError(path)
+        return scandir(path)
+
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        inode = os.fstat(held.fileno()).st_ino
+        assert sockets.holders({inode}) == {inode: os.getpid()}
+        monkeypatch.setattr(os, "scandir", listed)
+        assert sockets.holders({inode}) == {}
+
+
 def test_several_addresses_are_each_looked_at_and_are_no_conflict_with_each_other():
     asked = host_readiness.requirements(
         {"stack": "eduhub", "disk_mb": {}, "plone": None, "certificates": [], "acme": None, "names": [],
@@ -402,7 +528,7 @@ def test_an_engine_that_cannot_carry_the_stack_is_refused_with_what_to_do(mode):
 def test_a_file_system_without_inodes_is_full():
     full = FileSystem(["/var/lib/docker"], 900, 500, free_inodes=4999)
     assert said(replace(FINE, file_systems=[full]))[0] == (
-        "/var/lib/docker need 5000 files and have room for 4999 (df --inodes): "
+        "/var/lib/docker needs 5000 files and has room for 4999 (df --inodes): "
         "remove some, or mount a file system with more inodes."
     )
     assert codes(replace(FINE, file_systems=[replace(full, free_inodes=None)])) == []
@@ -430,55 +556,6 @@ def test_containers_that_run_on_without_their_engine_are_the_stacks_own(cgroup, 
     real = programs.read
     monkeypatch.setattr(engine, "read", lambda path: cgroup.format(id=first) if "cgroup" in str(path) else real(path))
     assert list(engine.recorded_pids(str(tmp_path), "eduhub")) == ([812] if running else [])
-
-
-# Lines of /proc/net/route: interface, destination, gateway, flags, counts, metric, mask, MTU, window, IRTT.
-ROUTES = """\
-Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT
-eth0\t00000000\t010011AC\t0003\t0\t0\t0\t00000000\t0\t0\t0
-eth0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
-eth1\t00081EAC\t010011AC\t0003\t0\t0\t0\t00FFFFFF\t0\t0\t0
-br-0123456789ab\t00001EAC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
-"""
-
-
-def test_the_kernels_routes_are_read():
-    known = list(routes(ROUTES))
-    assert [route.destination for route in known] == ["0.0.0.0/0", "172.17.0.0/16", "172.30.8.0/24", "172.30.0.0/16"]
-    assert way_out_mtu([Route("0.0.0.0/0", "lo")]) == int(Path("/sys/class/net/lo/mtu").read_text())
-    assert way_out_mtu([]) == 1500
-
-
-def test_a_subnet_that_hides_a_route_is_refused_before_and_noted_once_it_serves():
-    asked = Requirements("eduhub", network="eduhub", subnet="172.30.8.128/25")
-    host = replace(FINE, routes=list(routes(ROUTES))[:3])
-    assert said(host, asked)[0] == (
-        "The subnet 172.30.8.128/25 of the network eduhub hides the host's route to 172.30.8.0/24 through eth1: "
-        "set docker_host_subnet to a subnet that nothing on the host's networks uses."
-    )
-    assert said(host, replace(asked, subnet="10.9.0.0/16")) == []
-    made = replace(FINE, network=Network(("172.30.0.0/16",), 0, "br-0123456789ab"), routes=list(routes(ROUTES)))
-    anything = replace(asked, subnet="")
-    assert codes(made, anything) == ["subnet_routed"]
-    served = replace(made, deployed=True)
-    assert (said(served, anything), len(notes(served, anything))) == ([], 1)
-
-
-@pytest.mark.parametrize(
-    ("subnet", "mtu", "found"),
-    [("", 0, 0), ("10.9.0.0/24", 1450, 0), ("10.9.0.0/24", 0, 0), ("10.8.0.0/24", 0, 1), ("", 1500, 1)],
-)
-def test_a_network_that_exists_is_kept_or_refused_never_replaced(subnet, mtu, found):
-    host = replace(FINE, network=Network(("10.9.0.0/24",), 1450, "br-1"))
-    asked = Requirements("eduhub", network="eduhub", subnet=subnet, mtu=mtu)
-    assert codes(host, asked) == ["network_differs"] * found
-
-
-def test_a_network_is_known_by_what_the_engine_says_of_it():
-    found = {"Id": "0123456789abcdef", "IPAM": {"Config": [{"Subnet": "10.9.0.0/24"}]}, "Options": {engine.MTU: "1450"}}
-    assert engine.described(found) == Network(("10.9.0.0/24",), 1450, "br-0123456789ab")
-
-
 
 
 NIGHTLY, WRONG = Calendar("plone_backup_at", "*-*-* 03:15"), Calendar("plone_backup_at", "every night")

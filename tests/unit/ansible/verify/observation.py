@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from datetime import UTC, datetime
 from typing import Any
 
 from verify.observed import Observed
@@ -15,6 +16,7 @@ URLS = {
     "statistics": "http://127.0.0.1:8404",
 }
 SERVED = {"x-eduhub-slot": "blue", "x-eduhub-release": RELEASE}
+NOW = 1_796_000_000.0  # 2026-11-30T04:53:20Z
 STATE = {
     "live": {"slot": "blue", "release": RELEASE},
     "last_good": RELEASE,
@@ -43,6 +45,12 @@ def container(part: str, **more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def lock(verb: str, silent: float) -> dict[str, Any]:
+    """Return the lock of run-2, that was heard of `silent` seconds ago."""
+    heartbeat = datetime.fromtimestamp(NOW - silent, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"run": "run-2", "owner": "ann@desk", "verb": verb, "heartbeat": heartbeat, "ttl_seconds": 900.0}
+
+
 def permissions(uid: int, gid: int, mode: int) -> dict[str, int]:
     return {"uid": uid, "gid": gid, "mode": mode}
 
@@ -63,6 +71,7 @@ FINE: dict[str, Any] = {
     "traffic_map": ["green", "0"],
     "drain_map": ["draining", "0"],
     "lock": None,
+    "now": NOW,
     "kept": {f"eduhub/kept:{RELEASE.lower()}": True},
     "engine_trouble": None,
     "containers": {

@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
+from tests.typed import refusal
 from tests.unit.ansible.verify.observation import (
     RELEASE,
     SECRET,
     STATE,
     answer,
     container,
+    lock,
     observed,
     permissions,
     silence,
@@ -105,7 +107,8 @@ BROKEN: dict[str, tuple[dict[str, Any], list[str]]] = {
     "haproxy.cfg was edited": ({"edge_configuration": True}, ["edge_configuration_edited"]),
     "haproxy has no map": ({"traffic_map": []}, ["traffic_map_differs"]),
     "an image may be pruned": ({"kept": {f"eduhub/kept:{RELEASE.lower()}": False}}, ["image_unprotected"]),
-    "a lock was left": ({"lock": {"run": "run-1", "owner": "ann@desk"}}, ["lock_orphaned"]),
+    "a lock was left": ({"lock": lock("deploy", 901)}, ["lock_orphaned"]),
+    "a lock is of tomorrow": ({"lock": lock("deploy", -901)}, ["lock_orphaned"]),
     "a root is writable": ({"containers__edge__read_only": False}, ["root_writable"]),
     "a container is privileged": ({"containers__edge__privileged": True}, ["container_privileged"]),
     "capabilities are kept": ({"containers__edge__cap_drop": []}, ["capabilities_kept"]),
@@ -140,7 +143,9 @@ def test_a_broken_host_is_found_where(broken):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"state": {**STATE, "rollout": ROLLING}, "lock": {"run": "run-2", "owner": "ann"}},
+        {"state": {**STATE, "rollout": ROLLING}, "lock": lock("upgrade", 3)},
+        {"state": {**STATE, "rollout": ROLLING}, "lock": lock("upgrade", 901)},
+        *({"lock": lock(verb, 890)} for verb in ("plone.backup", "host.patch", "deploy")),
         {
             "state": {**STATE, "rollout": {**ROLLING, "step": "confirm"}}, "state_before": None,
             "public": answer("/", 200, **{"x-eduhub-slot": "green", "x-eduhub-release": "r2"}),
@@ -154,12 +159,41 @@ def test_a_broken_host_is_found_where(broken):
         {"secrets": [], "exposed": []},
     ],
     ids=[
-        "a shift", "a release to be confirmed", "an image that writes", "an own Plone", "a Plone without endpoint",
+        "a shift", "a shift after the clock was set", "a backup", "an update of packages", "a deployment that begins",
+        "a release to be confirmed", "an image that writes", "an own Plone", "a Plone without endpoint",
         "no secrets",
     ],
 )  # fmt: skip
 def test_legal_states_have_no_finding(changes):
     assert codes(**changes) == []
+
+
+UPGRADING = {"slot": "green", "release": "r2", "step": "prove", "run": "run-2", "verb": "upgrade"}
+LEFT = {
+    "a confirmed upgrade": ("upgrade", None, ["./invoke", "status"], "It left no rollout"),
+    "a backup": ("plone.backup", None, ["./invoke", "status"], "It left no rollout"),
+    "an update": ("host.patch", None, ["./invoke", "host.patch", "--take-over"], "It may have left the host drained"),
+    "an upgrade": ("upgrade", UPGRADING, ["./invoke", "rollback"], f"To undo that leaves {RELEASE} live"),
+    "a rollback": ("rollback", {**UPGRADING, "verb": "rollback"}, ["./invoke", "status"], "interrupted at step prove"),
+}
+
+
+@pytest.mark.parametrize(("verb", "rollout", "typed", "words"), LEFT.values(), ids=LEFT)
+def test_only_what_a_rollback_undoes_and_leaves_the_live_release_is_to_be_rolled_back(verb, rollout, typed, words):
+    state = {**STATE, "rollout": rollout}
+    (found,) = findings(observed(state=state, state_before=state, lock=lock(verb, 901)))
+    assert (found.code, list(found.next)) == ("lock_orphaned", typed)
+    assert words in found.what
+
+
+def test_each_finding_names_a_command_that_can_be_typed():
+    told = [each for changes, _ in BROKEN.values() for each in findings(observed(**changes))]
+    assert [each.next for each in told if refusal(each.next)] == []
+
+
+def test_a_plone_that_hangs_is_to_be_restarted():
+    (found,) = findings(observed(containers__plone__health="unhealthy"))
+    assert found.next == ("docker", "restart", "eduhub-plone")
 
 
 def test_a_message_has_the_value_and_the_next_command():
