@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tomllib
 from pathlib import Path
 
 from invoke.collection import Collection
@@ -21,6 +22,7 @@ from command_line.images import (
     newest_python,
     sbom_images,
     sign_images,
+    upgraded,
     verify_images,
 )
 from command_line.kit import kit_engine, make_kit, verify_kit
@@ -115,7 +117,7 @@ def maintenance(c: Context, hosts: Hosts, state: str, reason: str = "") -> None:
     yes="agree to drain the last host that takes traffic; without it that is refused",
 )  # fmt: skip
 def drain(c: Context, hosts: Hosts, check: bool = False, yes: bool = False) -> None:
-    """Tell the balancer before a host to go elsewhere, and wait until nobody asks the host. Nothing is cut."""
+    """Tell the balancer before a host to go elsewhere, and wait until it gets no more requests. Nothing is cut."""
     play(c, "drain", hosts, *(["--check"] if check else []), yes=yes)
 
 
@@ -216,7 +218,8 @@ def test(
     if hosts:
         for suite in c.config.host_suites:
             molecule(c, "hosts", EDUHUB_SUITE=suite)
-        pytest(c, "tests/rollout/faults", "-v", "-k", "institution", EDUHUB_TESTS="all")
+        suites = ["tests/rollout/campus", "tests/rollout/faults"]
+        pytest(c, *suites, "-v", "-k", "campus or institution", EDUHUB_TESTS="all")
         return
     # A machine that boots and installs waits more than it computes: the quick checks run meanwhile. The tests that are
     # marked slow run after it, since some of them measure time.
@@ -225,16 +228,20 @@ def test(
     pytest(c, *c.config.side_by_side, "-m", "slow")
     for scenario in c.config.scenarios:
         molecule(c, scenario)
-    suites = ["tests/adapters", "tests/images", "tests/bridge", "tests/browser", "tests/rollout"]
+    suites = ["tests/adapters", "tests/images", "tests/bridge", "tests/browser", "tests/fleet", "tests/rollout"]
     words = [*suites, "-v", "--durations=40", "--durations-min=20", *(["-k", stories] if stories else [])]
     pytest(c, *words, **({"EDUHUB_TESTS": "all"} if complete or stories else {}))
 
 
-@task
-def lock(c: Context) -> None:
+@task(help={"upgrade-package": "packages of the locks to take the newest fitting release of, as h11,urllib3"})
+def lock(c: Context, upgrade_package: str = "") -> None:
     """Update the hashed locks from pyproject.toml and the requirements.in of images, one for each version of Plone."""
-    for lock_file, words in {**c.config.locks, **locks_of_versions()}.items():
-        run(c, "uv", "pip", "compile", *c.config.lock_options, "--output-file", lock_file, *words.split())
+    # uv knows no certificate authority of this machine's otherwise, such as that of a proxy that reads along.
+    certificates = os.environ.get("UV_SYSTEM_CERTS", "1")
+    options = [*c.config["lock_options"], *upgraded(upgrade_package)]
+    for lock_file, words in {**c.config["locks"], **locks_of_versions()}.items():
+        run(c, "uv", "pip", "compile", *options, "--output-file", lock_file, *words.split(),
+            UV_SYSTEM_CERTS=certificates)  # fmt: skip
 
 
 @task
@@ -287,4 +294,5 @@ namespace.configure(
 
 if __name__ == "__main__":
     sys.stdout, sys.stderr = LastingStream(sys.stdout), LastingStream(sys.stderr)
-    CommandLine(version="0.1.0", namespace=namespace, name="EduHub rollout", binary="./invoke").run()
+    project = tomllib.loads(Path(__file__).with_name("pyproject.toml").read_text(encoding="utf-8"))["project"]
+    CommandLine(version=project["version"], namespace=namespace, name="EduHub rollout", binary="./invoke").run()

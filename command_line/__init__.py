@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from invoke.context import Context
-from invoke.exceptions import Exit, UnexpectedExit
+from invoke.exceptions import UnexpectedExit
 from invoke.runners import Promise
 
-from command_line.typed import task
+from command_line.typed import refusal, task
 
 
 def run(c: Context, *words: str, **env: str) -> None:
@@ -100,11 +100,11 @@ def typed_password(name: str) -> str:
     """Ask for a password; return the path of a file with it, which only this user can read and which ends with us."""
     if sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty():
         remedy = f"write it to a file that only you can read, and name that in ANSIBLE_{name.upper()}_PASSWORD_FILE"
-        raise Exit(f"Stdin is no terminal, so no {name} password can be asked for: {remedy}.", code=2)
+        raise refusal(f"Stdin is no terminal, so no {name} password can be asked for: {remedy}.")
     try:
         password = getpass.getpass(f"{name.capitalize()} password: ")
     except (EOFError, KeyboardInterrupt):
-        raise Exit("Nothing was done: no password was given.", code=2) from None
+        raise refusal("Nothing was done: no password was given.") from None
     folder = tempfile.mkdtemp(prefix="eduhub-")  # of mode 0700
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     file = Path(folder, name)
@@ -113,15 +113,15 @@ def typed_password(name: str) -> str:
 
 
 def ask_for_consent(warning: str) -> None:
-    """Return once a `yes` is typed; raise Exit(2) for any other answer, and without a terminal to ask on."""
+    """Return once a `yes` is typed; raise Exit with code 2 for any other answer, and without a terminal to ask on."""
     if sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty():
-        raise Exit(f"{warning} Stdin is no terminal, so no consent can be given: add --yes.", code=2)
+        raise refusal(f"{warning} Stdin is no terminal, so no consent can be given: add --yes.")
     try:
         answer = input(f"{warning} Type yes to continue: ")
     except (EOFError, KeyboardInterrupt):
         answer = ""
     if answer.strip() != "yes":
-        raise Exit("Nothing was changed.", code=2)
+        raise refusal("Nothing was changed.")
 
 
 def on_hosts(called_as: str | None = None, **own: str) -> Callable[[Callable[..., None]], Any]:

@@ -26,6 +26,11 @@ def locks_of_versions(catalogue: Path = CATALOGUE) -> dict[str, str]:
     return locks
 
 
+def upgraded(packages: str) -> list[str]:
+    """Return what `uv pip compile` is told of `packages`, as h11,urllib3: to take newer ones than its lock has."""
+    return [word for name in packages.replace(",", " ").split() for word in ("--upgrade-package", name)]
+
+
 def newest_python(catalogue: Path = CATALOGUE) -> str:
     """Return the newest Python that the bridge is built for."""
     pythons: list[str] = yaml.safe_load(catalogue.read_text(encoding="utf-8"))["images"]["bridge"]["pythons"]

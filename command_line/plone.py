@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 from invoke.context import Context
 
 from command_line import Hosts, ask_for_consent, on_hosts, play
+from command_line.images import upgraded
 
 
 @on_hosts(full="copy everything, share nothing with older backups")
@@ -20,7 +23,7 @@ def backups(c: Context, hosts: Hosts) -> None:
 
 
 @on_hosts(
-    at="time or id: the newest backup made then or before; default: the newest",
+    at="id, or a time in UTC: the newest backup made then or before; default: the newest",
     from_copy="get it from the repository of copies first, as on a host that replaces a lost one",
     to="scratch: prove it, the default; live: replace what Plone has; served: end an interrupted one with what it has",
     yes="do not ask, nor want a fresh backup",
@@ -30,8 +33,21 @@ def restore(
 ) -> None:
     """Restore a backup of Plone's data to scratch, which proves it, or in place of what Plone has."""
     if to == "live" and not yes:
-        ask_for_consent(f"This stops Plone and replaces its content on {hosts.meant}.")
+        which = f"newest backup that was made until {told(at)}" if at else "newest backup"
+        ask_for_consent(f"This stops Plone and replaces its content on {hosts.meant} by that of the {which}.")
     play(c, "plone.restore", hosts, at=at, from_copy=from_copy, to=to, yes=yes)
+
+
+def told(at: str) -> str:
+    """Return the time that `at` names in UTC, as hosts take it, and here; `at` itself where they will refuse it."""
+    try:
+        moment = datetime.fromisoformat(at.strip())  # an id of a backup too
+    except ValueError:
+        return at
+    if len(at.strip()) == len("2026-11-29"):  # a day means all of it
+        moment += timedelta(days=1, seconds=-1)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, {moment.astimezone():%Y-%m-%d %H:%M:%S %Z} here"
 
 
 @on_hosts(days="days for which changes can still be undone")
@@ -43,11 +59,14 @@ def pack(c: Context, hosts: Hosts, days: str = "7") -> None:
 @on_hosts(
     "lock", version="version of Plone; default: that of the inventory",
     python="oldest Python to lock for; default: the oldest that the version is built for",
+    upgrade_package="packages of the lock to take the newest fitting release of, as h11,urllib3",
 )  # fmt: skip
-def lock_plone(c: Context, hosts: Hosts, version: str = "", python: str = "") -> None:
+def lock_plone(
+    c: Context, hosts: Hosts, version: str = "", python: str = "", upgrade_package: str = ""
+) -> None:  # fmt: skip
     """Lock Plone with the add-ons of the inventory, beside the packages that our Plone has."""
     options = {"--version": version, "--python": python}
-    words = [word for pair in options.items() if pair[1] for word in pair]
+    words = [word for pair in options.items() if pair[1] for word in pair] + upgraded(upgrade_package)
     play(c, "plone.lock", hosts, "--", *words, "--", *c.config["lock_options"])
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import secrets
 import shutil
 import signal
@@ -26,12 +27,15 @@ from lab import machine
 from lab.machine import docker
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-INVENTORY = CHECKOUT / "inventories/lab"
-STACK = "eduhub-lab"
+# A lab beside the operator's has a name and ports of its own: that of the tests.
+LAB = "-".join(["lab", *filter(None, [os.environ.get("EDUHUB_LAB")])])
+INVENTORY = CHECKOUT / "inventories" / LAB
+STACK = f"eduhub-{LAB}"
 STACK_LABEL, SUITE_LABEL = "org.eduhub.stack", "org.eduhub.suite"
 PLONE, PLONE_IMAGE = f"{STACK}-plone", "eduhub/plone:6.0.13-py3.11"
-PORT, SSH_PORT = 9080, 9220  # host N publishes PORT + N and SSH_PORT + N
-FRONT_SSH_PORT = 9240  # front host N publishes FRONT_SSH_PORT + N; the network of the lab has its public address
+PORT = int(os.environ.get("EDUHUB_LAB_PORT", "9080"))
+SSH_PORT = PORT + 140  # host N publishes PORT + N and SSH_PORT + N
+FRONT_SSH_PORT = PORT + 160  # front host N publishes FRONT_SSH_PORT + N; the lab's network has its public address
 MOST_HOSTS, MOST_FRONTS = 19, 2
 BOOT_SECONDS, PLONE_SECONDS = 120.0, 300.0
 # Room for what a host and Plone may take; the machine's own caches are not counted.
@@ -111,7 +115,7 @@ def down() -> None:
     if networks := docker("network", "ls", "--quiet", "--filter", f"label={STACK_LABEL}={STACK}").split():
         docker("network", "rm", *networks)
     shutil.rmtree(INVENTORY, ignore_errors=True)
-    shutil.rmtree(cache.home() / "lab", ignore_errors=True)
+    shutil.rmtree(cache.home() / LAB, ignore_errors=True)
 
 
 def containers() -> dict[str, dict[str, Any]]:
@@ -152,7 +156,7 @@ def available_mb() -> int:
 
 def the_key() -> Path:
     """Return the lab's key, made where it is missing, in a folder of its own outside the checkout."""
-    key = cache.home() / "lab/key"
+    key = cache.home() / LAB / "key"
     key.parent.mkdir(mode=0o700, exist_ok=True)
     if not key.exists():
         machine.new_key(key)
@@ -283,7 +287,7 @@ def main(words: Sequence[str]) -> int:
     show(
         f"The lab is up, after {time.monotonic() - began:.0f} s. Host 1 will answer at http://localhost:{PORT + 1}, "
         f"host 2 at {PORT + 2}, and so on{fronts}.\n"
-        "Next: ./invoke deploy --python 3.9 --inventory lab\n      ./invoke lab.down"
+        f"Next: ./invoke deploy --python 3.9 --inventory {LAB}\n      ./invoke lab.down"
     )
     return 0
 

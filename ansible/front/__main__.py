@@ -14,21 +14,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NoReturn
 
-from front import addons, choices, draining, images, inventory, kit, missing, patching, planning, signing, trace
+from front import addons, checks, choices, draining, images, inventory, kit, missing, patching, planning, signing, trace
+from front.command import Parser, give_passwords, parsed, request_of, values
+from front.deploying import with_waiting
 from front.documented import Documented, documented, read
-from front.exit_codes import DONE, NEEDS_PERSON, REFUSED, fleet_exit, partly, run_exit, waits
+from front.exit_codes import DONE, NEEDS_PERSON, REFUSED, fleet_exit, half_made, partly, run_exit, waits
 from front.fleet import CONFIRM, FLEET, FRONT, Fleet, bridges, fleet_of, in_group, played_on, policy_of
 from front.inventory import Target
 from front.ladder import Ladder, ended_lines, ends, today
 from front.outcome import Outcome
 from front.output import closing
-from front.output.fleet import ending
+from front.output.fleet import ending, mixed_document
 from front.output.layout import columns, next_lines
 from front.output.plan_table import plan_table
 from front.output.trace_table import trace_table
-from front.plan import Plan, fingerprints
+from front.plan import Plan, fingerprints, is_allowed
 from front.play import Played, Run, Signals, note, play, recover, show
 from front.refusal import RefusalError
 from front.report import files
@@ -37,39 +38,13 @@ from front.turns import Turns
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PATCH = "host.patch"
+# Verbs that tell what ought to be otherwise in the inventory; a deployment begins with the first one.
+NOTED = {"engine", "preflight", "plan", "upgrade"}
 # Verbs whose interruption does not mean that nothing was done.
 NOT_TAKEN_BACK = {
-    "confirm", "destroy", "drain", "undrain", PATCH, "plone.confirm", "plone.restore", "plone.upgrade",
-    "plone.rollback",
+    "confirm", "destroy", "drain", "undrain", PATCH, "plone.backup", "plone.confirm", "plone.pack", "plone.restore",
+    "plone.upgrade", "plone.rollback",
 }  # fmt: skip
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are refusals like all others."""
-
-    def error(self, message: str) -> NoReturn:
-        raise RefusalError(f"{message[:1].upper()}{message[1:]}.", next_commands=["./invoke --list"])
-
-
-def parsed(words: Sequence[str]) -> argparse.Namespace:
-    """Return the command line's options. Raises RefusalError."""
-    parser = Parser(prog="front", description=__doc__, allow_abbrev=False)
-    parser.add_argument("verb")
-    parser.add_argument("--inventory", default="local", help="inventories/NAME, or the path of an inventory")
-    parser.add_argument("--limit", default="", help="only these hosts or groups")
-    parser.add_argument("--values", default="{}", help="variables above all others, as a JSON object")
-    parser.add_argument("--verbose", action="store_true", help="show what Ansible does")
-    parser.add_argument("--check", action="store_true", help="change nothing, say what would change")
-    parser.add_argument("--out", default="", help="file for the plan")
-    parser.add_argument("--plan", default="", help="file of the plan to hold an upgrade to")
-    parser.add_argument("--json", action="store_true", help="print one JSON document, at the end")
-    parser.add_argument("--become-password-file", default="", help="file with the password of sudo on the hosts")
-    parser.add_argument("--vault-password-file", default="", help="file with the password of ansible-vault")
-    parser.add_argument("--asked", action="append", default=[], choices=["become", "vault"], help="was typed")
-    end = list(words).index("--") if "--" in words else len(words)  # what follows is for the program of the verb
-    options = parser.parse_args(words[:end])
-    options.words, options.serving, options.idle = list(words[end + 1 :]), [], []
-    return options
 
 
 def main(words: Sequence[str]) -> int:
@@ -131,10 +106,13 @@ def checked(options: argparse.Namespace) -> list[Target]:
     choices.check(request_of(options), known.options[CONFIRM])
     hosts = played_on(options.verb, found)
     missing.check_played(request_of(options), playbooks, hosts)
-    (check_plone if options.verb == "plone.upgrade" else check_python)(options, hosts)
-    check_root(options, hosts)
+    if options.verb == "plone.upgrade":
+        checks.check_plone(options, hosts, plone_versions())
+    else:
+        checks.check_python(options, hosts, ladder().pythons)
+    checks.check_root(options, hosts)
     if options.verb == "plone.restore" and options.values.get("eduhub_to") == "live":
-        check_one_site(request_of(options), hosts)
+        checks.check_one_site(request_of(options), hosts)
     if options.verb == "trace":
         trace.check_id(options.values.get("eduhub_request"))
     if options.verb == PATCH:
@@ -189,7 +167,9 @@ def read_hosts(options: argparse.Namespace) -> tuple[list[Target], Documented]:
     known = documented(CHECKOUT / "ansible")
     options.defaults = {name: option["default"] for name, option in known.options.items() if "default" in option}
     hosts = inventory.load(options.path, options.limit, known.prefixes)
-    inventory.check(options.path, hosts, known)
+    for line in inventory.check(options.path, hosts, known):
+        if options.verb in NOTED:
+            note(f"Note: {line}")
     options.addons, options.sign_key = [], ""
     # What brings a host back needs none, and is not refused.
     if options.verb == "kit" or ((CHECKOUT / "kit").is_dir() and options.verb in {"deploy", "preflight"}):
@@ -244,132 +224,19 @@ def make_kit(options: argparse.Namespace, signals: Signals) -> int:
 def take_plan(options: argparse.Namespace) -> Plan:
     """Return the plan that `options` name, and let them ask for what it plans. Raises RefusalError."""
     asked = replace(request_of(options), values=values(options.values))
-    reviewed, upgrade = planning.taken(options.plan, asked, CHECKOUT)
+    reviewed, upgrade = planning.taken(options.plan, asked, CHECKOUT, ladder().pythons[-1])
     options.limit, options.values = upgrade.limit, json.dumps(dict(upgrade.values))
     return reviewed
 
 
-def give_passwords(options: argparse.Namespace) -> None:
-    """Tell Ansible, here and in the run, where its passwords are. Raises RefusalError for an unreadable file."""
-    for name in ("become", "vault"):
-        file = getattr(options, f"{name}_password_file")
-        if file and not os.access(file, os.R_OK):
-            raise RefusalError(f"--{name}-password-file {file!r} cannot be read: name a file that you may read.")
-        if file:
-            os.environ[f"ANSIBLE_{name.upper()}_PASSWORD_FILE"] = file
-
-
-def values(text: str) -> dict[str, Any]:
-    """Return the variables given on the command line. Raises RefusalError."""
-    try:
-        given = json.loads(text)
-    except ValueError:
-        given = None
-    if not isinstance(given, dict):
-        raise RefusalError(f"--values is {text!r}, but must be a JSON object.")
-    return given
-
-
-def check_python(options: argparse.Namespace, hosts: Sequence[Target]) -> None:
-    """Raise RefusalError for a Python that no image of our bridge is built for; an institution's own may have any."""
-    known = ladder().pythons
-    for host in hosts:
-        number = not options.values.get("eduhub_python") and isinstance(host.variables.get("bridge_python"), float)
-        quotes = ", in quotes if it has a zero at its end: bridge_python: '3.10'" if number else ""
-        wanted = str(options.values.get("eduhub_python") or host.variables.get("bridge_python") or known[-1])
-        if "bridge_image" not in host.variables and wanted not in known:
-            raise RefusalError(
-                f"There is no bridge for Python {wanted!r}; it is built for {', '.join(known)}: "
-                f"type --python {known[-1]}, or correct bridge_python in the inventory{quotes}."
-            )
-
-
-def check_one_site(request: Request, hosts: Sequence[Target]) -> None:
-    """Raise RefusalError where a restore would replace the content of several hosts, which have a site each."""
-    names = [host.name for host in in_group("plone", hosts)]
-    if len(names) > 1:
-        raise RefusalError(
-            f"This would replace the content of {', '.join(names)}, each of which has a site of its own. Nothing was "
-            "changed. Name one of them with --limit.",
-            next_commands=[request.limited(name).command for name in names],
-        )
-
-
-def check_plone(options: argparse.Namespace, hosts: Sequence[Target]) -> None:
-    """Raise RefusalError where no image of Plone follows from the Python or version that was asked for.
-
-    A version without a Python is asked for with the newest one that it is built for.
-    """
-    python, version = (str(options.values.get(f"eduhub_{name}") or "") for name in ("python", "version"))
-    known = plone_versions()
-    if not python and not version:
-        default = known[str(options.defaults["plone_version"])][-1]
-        raise RefusalError(
-            f"plone.upgrade asks for the Python or the version: type --python {default} or --version {[*known][-1]}."
-        )
-    if options.values.get("eduhub_rehearse") and not version:
-        raise RefusalError(f"--rehearse is for another version of Plone: type --version {[*known][-1]} too.")
-    for host in hosts:
-        values = {**options.defaults, **host.variables}
-        if values.get("plone_url"):
-            continue  # refused where it is known whose Plone that is
-        for word, wanted in (("python", python), ("version", version)):
-            if wanted and f"{{{word}}}" not in str(values[images.PLONE]):
-                raise RefusalError(
-                    f"plone_image of {host.name} is {values[images.PLONE]}, which has no {word} to choose: write "
-                    f"{{{word}}} where its name has one, as in {options.defaults[images.PLONE]}. The host stays on "
-                    "what it has."
-                )
-        if images.PLONE not in host.variables or values.get(addons.ADDONS):
-            check_built(known, python, version or str(values["plone_version"]))
-    if version and not python:
-        options.values["eduhub_python"] = known.get(version, [""])[-1]
-
-
-def check_built(known: Mapping[str, Sequence[str]], python: str, version: str) -> None:
-    """Raise RefusalError unless Plone is built in that version, and for that Python where there is one."""
-    if version not in known:
-        raise RefusalError(
-            f"There is no Plone {version!r}; it is built in {', '.join(known)}: type --version {[*known][-1]}."
-        )
-    if python and python not in known[version]:
-        raise RefusalError(
-            f"There is no Plone {version} for Python {python!r}; it is built for {', '.join(known[version])}: "
-            f"type --python {known[version][-1]}."
-        )
-
-
 def plone_versions() -> dict[str, list[str]]:
     """Return the versions of Plone that this checkout builds, with the Pythons of each, all oldest first."""
-    rows = read(CHECKOUT / "images/images.yml")["images"]["plone"]["versions"]
-    return {
-        version: sorted({*rows[version].get("pythons", ()), *rows[version].get("on_request", ())}, key=numbers)
-        for version in sorted(rows, key=numbers)
-    }
-
-
-def numbers(version: str) -> list[int]:
-    """Return a version such as "3.11" as what it is sorted by."""
-    return [int(part) for part in version.split(".")]
+    return checks.plone_versions(read(CHECKOUT / "images/images.yml"))
 
 
 def ladder() -> Ladder:
     """Return the Pythons that this checkout builds the bridge for."""
     return Ladder.of(read(CHECKOUT / "images/images.yml"))
-
-
-def check_root(options: argparse.Namespace, hosts: Sequence[Target]) -> None:
-    """Raise RefusalError where this machine is to be changed by somebody who may not."""
-    if os.geteuid() != 0 and any(here(host.variables) for host in hosts):
-        raise RefusalError(
-            f"You are not root, and {options.verb} on this machine requires it.",
-            next_commands=[f"sudo {request_of(options).command}"],
-        )
-
-
-def here(variables: Mapping[str, Any]) -> bool:
-    """Whether a host is this machine, with nothing in its inventory to become root there."""
-    return variables.get("ansible_connection") == "local" and not variables.get("ansible_become")
 
 
 def run_of(options: argparse.Namespace, names: Sequence[str]) -> Run:
@@ -401,7 +268,7 @@ def looked(options: argparse.Namespace, hosts: Sequence[Target], reviewed: Plan 
         return DONE
     if options.out:
         planning.write(plan, options.out)
-    code = run_exit(done.returned, done.outcome)
+    code = DONE if is_allowed(plan) else run_exit(done.returned, done.outcome)
     if data:
         for line in closing.failure_lines(done.outcome, request, columns()):
             note(line)
@@ -436,6 +303,9 @@ def played(
     done = rolled.roll(signals) if rolled else play(run, request.verb, signals)
     if request.verb == PATCH and not run.check:
         done = patching.with_waiting(done)
+    if request.verb == "deploy" and not run.check:
+        tiers = ([host.name for host in in_group(group, hosts)] for group in (FLEET, FRONT))
+        done = with_waiting(done, *tiers)
     cut_off = done.outcome is None or not done.outcome.ended
     if request.verb == "engine" and not cut_off and not done.returned:  # what it is for comes next, and closes
         return DONE if options.check or built(options, hosts, done.outcome, signals) else REFUSED
@@ -444,7 +314,7 @@ def played(
         outcome = undone.outcome and undone.outcome.after(done.outcome)
         done = replace(undone, outcome=outcome, interrupted=True)
     # Half a removal leaves no host as it was, a confirmation may have come through, the others go on by themselves.
-    elif cut_off and done.interrupted and request.verb not in NOT_TAKEN_BACK:
+    elif cut_off and done.interrupted and not (request.verb in NOT_TAKEN_BACK or half_made(done.outcome, run.check)):
         return hostless(request, REFUSED, [], data=run.json, interrupted=True)
     return closed(run, names, done, waves, [host.name for host in in_group(request.group, hosts)])
 
@@ -512,27 +382,22 @@ def closed(run: Run, names: Sequence[str], done: Played, waves: Fleet | None, ne
         for line in closing.failure_lines(done.outcome, request, width):
             note(line)
         over = ends(done.outcome, ladder(), today())
-        show(json.dumps(closing.document(request.verb, done.outcome, code, over, names), indent=2))
+        document = closing.document(request.verb, done.outcome, code, over, names)
+        document |= mixed_document(done.outcome.hosts, request) if request.verb == "status" else {}
+        show(json.dumps(document, indent=2))
     elif (traced := trace_table(done.outcome.hosts)) and code == DONE:
         show("", *traced)
     else:
         show(*(["", *traced] if traced else []))  # of those hosts that could be asked
         hosts, last = done.outcome.hosts, None
-        if waves or partly(hosts.values()) or (request.verb == "rollback" and any(map(waits, hosts.values()))):
+        in_turns = request.verb in {"deploy", "rollback"}
+        if waves or partly(hosts.values()) or (in_turns and any(map(waits, hosts.values()))):
             why = waves.why if waves else ""
             last = ending(request, hosts, code, why, width, interrupted=done.interrupted)
         show(*closing.closing(request, names, done.outcome, code, width, interrupted=done.interrupted, fleet=last))
         if request.verb != "destroy":
             show(*ended_lines(done.outcome, ladder(), request, today(), width))
     return code
-
-
-def request_of(options: argparse.Namespace) -> Request:
-    """Return what the operator asked for."""
-    login: list[tuple[str, ...]] = [(f"--ask-{name}-pass",) for name in options.asked]
-    if options.vault_password_file and "vault" not in options.asked:
-        login.append(("--vault-password-file", options.vault_password_file))
-    return Request(options.verb, options.inventory, options.limit, options.values, tuple(login), check=options.check)
 
 
 # Verbs that are about this machine, for the hosts of an inventory.

@@ -14,6 +14,7 @@ STACK = "eduhub_"
 FLEET = "rollout_"  # of what ansible/front decides for several hosts, and no role
 # Range and unit, which Ansible's specs have no place for.
 MEASURE = (*RANGE, "unit")
+ENCRYPTED = "encrypted"  # stands, as a template of it, for a text that is neither read nor judged
 FIELDS = "fields"  # what a mapping may hold, in words of our own too
 
 

@@ -13,6 +13,7 @@ from front.request import Request
 
 SERVING = "serving"
 ALONE = "without keepalived"
+UPDATED = "being updated"
 IDLE = frozenset({"drained", "down", "not deployed", ALONE})
 
 
@@ -57,7 +58,7 @@ def refuse_last(
     `hosts`: what is known of each host of that kind in the inventory; None where nothing is.
     """
     states = {name: state_of(host) for name, host in hosts.items()}
-    others = {name: state for name, state in states.items() if name not in asked}
+    others = {name: UPDATED if is_updated(hosts[name]) else states[name] for name in states if name not in asked}
     taking = [name for name in asked if states.get(name) == SERVING]
     if not taking or SERVING in others.values():
         return
@@ -67,6 +68,12 @@ def refuse_last(
         f"{f' ({rest})' if rest else ''}: agree to that with --yes.",
         next_commands=[replace(request, values={**request.values, "eduhub_yes": True}).command],
     )
+
+
+def is_updated(host: Host | None) -> bool:
+    """Whether `host.patch` has the host, and so drains it in a moment if it has not yet."""
+    lock = ((host and host.status) or {}).get("lock") or {}
+    return lock.get("verb") == "host.patch" and not lock.get("expired")
 
 
 def state_of(host: Host | None) -> str:

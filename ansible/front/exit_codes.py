@@ -54,7 +54,8 @@ def run_exit(returned: int, outcome: Outcome | None) -> int:
     """Return the exit code of a run, from ansible-playbook's own (`returned`) and what the callback wrote.
 
     An Ansible that ended early, or badly though no host did, died of something that no playbook expected: 3. A
-    playbook that came to none of the hosts did nothing: 2. Hosts that were left on different releases need a person: 3.
+    playbook that came to none of the hosts did nothing: 2. Hosts that were left on different releases need a person: 3;
+    so does one that was changed before its turn, which did not come.
     """
     hosts = outcome.hosts.values() if outcome else ()
     explained = any(host.failed or host.unreachable for host in hosts)
@@ -62,7 +63,8 @@ def run_exit(returned: int, outcome: Outcome | None) -> int:
         return NEEDS_PERSON
     if not hosts:
         return REFUSED
-    return NEEDS_PERSON if partly(hosts) else worst(host_exit(host) for host in hosts)
+    halfway = any(host.waiting and PHASES_WITHOUT_UNDO & set(host.changed_in) for host in hosts)
+    return NEEDS_PERSON if halfway or partly(hosts) else worst(host_exit(host) for host in hosts)
 
 
 def partly(hosts: Iterable[Host]) -> bool:
@@ -70,6 +72,12 @@ def partly(hosts: Iterable[Host]) -> bool:
     found = list(hosts)
     codes = [host_exit(host) for host in found]
     return set(codes) != {DONE} and any(host.advanced and code == DONE for host, code in zip(found, codes, strict=True))
+
+
+def half_made(outcome: Outcome | None, check: bool) -> bool:
+    """Whether a run that was cut off was in, or had changed a host in, a phase that nothing undoes; a check never."""
+    hosts = outcome.hosts.values() if outcome and not check else ()
+    return any(PHASES_WITHOUT_UNDO & {host.phase, *host.changed_in} for host in hosts)
 
 
 def fleet_exit(returned: int, outcome: Outcome | None) -> int:
@@ -84,7 +92,7 @@ def fleet_exit(returned: int, outcome: Outcome | None) -> int:
     codes = [REFUSED if waits(host) else host_exit(host) for host in hosts]
     if set(codes) == {DONE} or NEEDS_PERSON in codes:
         return worst(codes)
-    if REVERTED not in codes and not any(host.moved for host in hosts):
+    if REVERTED not in codes and not any(host.advanced for host in hosts):
         return REFUSED
     return NEEDS_PERSON if DONE in codes else REVERTED
 

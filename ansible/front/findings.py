@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -15,9 +15,10 @@ from ansible.module_utils.errors import (  # type: ignore[import-untyped] # the 
     ArgumentTypeError,
     ArgumentValueError,
 )
+from jinja2 import Environment, TemplateError, meta
 from packaging.requirements import InvalidRequirement, Requirement
 
-from front.documented import FIELDS, MEASURE, Documented, is_template
+from front.documented import ENCRYPTED, FIELDS, MEASURE, Documented, is_template
 from module_utils.host_readiness.upstream import wrong_address
 from settings.made import span
 
@@ -28,10 +29,43 @@ KINDS = {
 # What of an option is for people, or has no place in Ansible's own specs.
 NOT_ANSIBLES = {"required", "default", "description", FIELDS, *MEASURE}
 
+EMPTY = "empty: give it a value, or remove the line"
+# Reads the templates of an inventory as Ansible does, and renders none.
+JINJA = Environment(extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"], autoescape=True)
+
+
+class AnyName(dict[str, Any]):
+    """Filters or tests of every name: Ansible and its collections have more than Jinja, and none is called here."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __getitem__(self, name: str) -> Any:
+        return str
+
+    def get(self, name: str, default: Any = None) -> Any:  # noqa: ARG002 - as a mapping has it
+        """Return what stands for the filter or test."""
+        return str
+
+
+JINJA.filters, JINJA.tests = AnyName(), AnyName()
+# What Ansible itself has for any template, beside names that begin with ansible_.
+ANSIBLES = frozenset(
+    {"groups", "group_names", "hostvars", "inventory_dir", "inventory_file", "inventory_hostname",
+     "inventory_hostname_short", "playbook_dir", "play_hosts", "omit", "environment", "vars", "role_name", "role_path",
+     "lookup", "query", "q", "now", "undef"}
+)  # fmt: skip
+# In a template that may not need each of its variables on each host.
+MAY_LACK = re.compile(r"\|\s*(default|d)\b|\b(un)?defined\b|\bif\b")
+
 # Stands for the place of a setting in a message until that is looked up; no text of an inventory has it.
 WHERE = "\0"
 REQUIREMENTS = {"plone_addons", "plone_addon_constraints"}
 COUNT_OR_SHARE = re.compile(r"[1-9]\d{0,4}|([1-9]\d?|100)%")
+SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|KEY|DSN|CREDENTIALS?)$", re.IGNORECASE)
+KEY_CHARACTERS = 12
+PUBLIC = re.compile(r"PUBLIC|SITE_KEY$", re.IGNORECASE)
+SECRET_ADDRESS = re.compile(r"\w://[^/@\s:]*:[^/@\s]+@")  # of a user with a password
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 SIZE = "size like 512m"  # the unit of those texts
 # What a text, or each of a list, has to be like, and how that is said.
@@ -47,12 +81,16 @@ TEXTS = {
 
 @dataclass(frozen=True)
 class Setting:
-    """One variable as one host sees it. `ours`: the host has the toolkit's own bridge."""
+    """One variable as one host sees it.
+
+    `ours`: the host has the toolkit's own bridge. `beside`: the names of all variables that hosts have.
+    """
 
     name: str
     value: Any
     host: str
     ours: bool = False
+    beside: Collection[str] = ()
 
 
 def findings(settings: Iterable[Setting], known: Documented, where: Callable[[str, str], str]) -> list[str]:
@@ -64,8 +102,42 @@ def findings(settings: Iterable[Setting], known: Documented, where: Callable[[st
     return list(dict.fromkeys(text.replace(WHERE, where(each.name, each.host)) for each, text in wrong))
 
 
+def notes(settings: Iterable[Setting], where: Callable[[str, str], str]) -> list[str]:
+    """Return a message for each value in the environment of a bridge that looks like a secret, without the value.
+
+    It stops nothing: the names that an institution's own bridge reads are its own.
+    """
+    told = (
+        f"{name} of bridge_environment ({where(each.name, each.host)}) looks like a secret, and `docker inspect` shows "
+        "an environment, and each release keeps it. Write it to a file on the host, name that in bridge_secrets, and "
+        f"its path in the container in {name}_FILE, where the bridge reads such a name."
+        for each in settings if each.name == "bridge_environment" and isinstance(each.value, Mapping)
+        for name, value in each.value.items() if is_like_a_secret(str(name), str(value or ""))
+    )  # fmt: skip
+    return list(dict.fromkeys(told))
+
+
+def is_like_a_secret(name: str, value: str) -> bool:
+    """Whether a variable of an environment holds a secret, by its name, or by a password in an address.
+
+    The path of a file is none, nor is what is public.
+    """
+    if value.startswith("/") or not value:
+        return False
+    if SECRET_ADDRESS.search(value):
+        return True
+    named = SECRET_NAME.search(name)
+    address = named and named[1].upper() == "DSN" and not is_template(value) and "password=" not in value
+    short = named and named[1].upper() == "KEY" and len(value) < KEY_CHARACTERS  # a name of something, as to sort by
+    switch = value.lower() in {"true", "false"}
+    return bool(named and not address and not short and not switch and not PUBLIC.search(name))
+
+
 def inside(setting: Setting, known: Documented) -> Iterator[str]:
-    """Yield what is wrong with the environment of our own bridge."""
+    """Yield what is wrong with the templates of a setting, and with the environment of our own bridge."""
+    if setting.name in known.options:
+        names = {*known.options, *known.wired, *known.typed, *setting.beside}
+        yield from (f"{setting.name} ({WHERE}) {wrong}" for wrong in wrong_templates(setting.value, names))
     if setting.name == "bridge_environment" and setting.ours:
         yield from about_environment(setting.value, known)
 
@@ -90,7 +162,11 @@ def about(setting: Setting, known: Documented) -> str | None:
 
 def wrong_value(name: str, value: Any, option: Mapping[str, Any]) -> str | None:
     """Return how `value` breaks the argument spec `option`, to be read after the name; None when it does not."""
-    if value is None or is_template(value):
+    if value is None:
+        return f"is {EMPTY}" if option.get("default", value) is not None or "default" not in option else None
+    if (hole := empty_part(value)) is not None:
+        return f"holds {hole}{EMPTY}"
+    if is_template(value):
         return None
     kind = str(option.get("type", "str"))
     if kind in {"str", "path"} and isinstance(value, list | dict):  # Ansible would quietly turn it into text
@@ -107,6 +183,38 @@ def wrong_value(name: str, value: Any, option: Mapping[str, Any]) -> str | None:
     if result.errors.errors:
         return worded(result.errors.errors[0], value, kind, option)
     return out_of_range(name, result.validated_parameters[name], option) or wrong_field(value, option.get(FIELDS))
+
+
+def empty_part(value: Any) -> str | None:
+    """Return how a part of a list or a mapping is named that has no value, None where each has one."""
+    for name, part in value.items() if isinstance(value, Mapping) else ():
+        if part is None or empty_part(part) is not None:
+            return f"{name}, which is " if part is None else empty_part(part)
+    for part in value if isinstance(value, list) else ():
+        if part is None or empty_part(part) is not None:
+            return "a part that is " if part is None else empty_part(part)
+    return None
+
+
+def wrong_templates(value: Any, names: Collection[str]) -> Iterator[str]:
+    """Yield how each template in `value` cannot be rendered, to be read after the name of the setting.
+
+    `names`: the variables that there are. One that is missing is no fault where a template may not need it.
+    """
+    for part in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
+        yield from wrong_templates(part, names)
+    if not isinstance(value, str) or not is_template(value):
+        return
+    try:
+        asked = meta.find_undeclared_variables(JINJA.parse(value))
+    except TemplateError as error:
+        yield f"is the template {shown(value)}, which cannot be read: {str(error).rstrip('.')}."
+        return
+    for name in sorted(asked - {*names, *ANSIBLES, ENCRYPTED}) if not MAY_LACK.search(value) else ():
+        if not name.startswith("ansible_"):
+            near = get_close_matches(name, names, n=1, cutoff=0.75)
+            hint = f"did you mean {near[0]}?" if near else "set it, or correct its name."
+            yield f"is a template of {name}, which is set nowhere; {hint}"
 
 
 def wrong_field(value: Any, fields: Mapping[str, Mapping[str, Any]] | None) -> str | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from front.documented import Documented, is_template
@@ -29,6 +31,7 @@ WITH_FRONT = {
 # The verbs that go in waves, and the playbook that looks at every host before any is touched.
 IN_WAVES = {"upgrade": "upgrade_prepare"}
 CONFIRM = "pilot_confirm_seconds"
+STATUS, PATCH_ON = ("./invoke", "status"), ("./invoke", "host.patch", "--take-over")
 STATES = {DONE: State.DONE, REVERTED: State.REVERTED, REFUSED: State.REFUSED, NEEDS_PERSON: State.BROKEN}
 EXITS = {State.REVERTED: REVERTED, State.BROKEN: NEEDS_PERSON}
 LEFT_OUT = Message("host_left_out", "Ansible left this host out: the inventory may no longer have it.")
@@ -109,8 +112,9 @@ class Fleet:
 
     `order`: their names as they are rolled; `canary`: the one that rehearses the rollback; `before`: the release of
     each before the run; `given`: the status of each that is done, at the end of its turn. `moved`: those that this run
-    moved and that still serve what they got, in that order; `soaked`: those whose soak time is over; `heard`: those
-    that said what they serve since the last batch began. `why`: what ended the run early, as a sentence.
+    moved and that still serve what they got, in that order; `soaked`: those whose soak time is over, in this run or
+    before it; `heard`: those that said what they serve since the last batch began. `why`: what ended the run early, as
+    a sentence.
     """
 
     run: Run
@@ -161,11 +165,17 @@ class Fleet:
     def _admit(self, hosts: Mapping[str, Host]) -> None:
         """Order the hosts, those with an unfinished rollout first; note which are refused, or cannot be reached."""
         for name, host in hosts.items():
-            refused = State.REFUSED if host.failed else State.WAITING
+            if not (host.failed or host.unreachable) and (held := held_by_other(self.run, host.status or {})):
+                self._amend(name, failed="status", exits={**host.exits, "status": REFUSED}, messages=[held])
+            refused = State.REFUSED if self.outcome.hosts[name].failed else State.WAITING
             self.states[name] = State.LOST if host.unreachable else refused
             self.before[name] = str((host.status or {}).get("release") or "")
         unfinished = [name for name, host in hosts.items() if (host.status or {}).get("rollout")]
-        self.order = ordered(self.names, unfinished, among(self.names, self.states, frozenset({State.LOST})))
+        lost = among(self.names, self.states, frozenset({State.LOST}))
+        drained = [name for name, host in hosts.items() if (host.status or {}).get("draining")]
+        self.order = ordered(self.names, unfinished, lost, drained)
+        if self.order and self.order[0] in drained:
+            self._say(f"{self.order[0]} is drained, as is each host that can be reached: no client asks the canary.")
 
     def _wave(self, step: Roll, signals: Signals) -> bool:
         self._say(f"Wave {step.wave} of {step.waves}: {listed(step.hosts)}")
@@ -181,6 +191,9 @@ class Fleet:
                 self._amend(name, failed=None, messages=())  # confirmed, though the answer to that was lost
                 self.given[name] = host.status or {}
                 self.moved += [name] if host.moved else []
+                known = self.outcome.hosts[name].status or {}  # of one that has the release, what it said before
+                if not host.advanced and live_for(known, datetime.now(UTC)) >= self.policy.soak_seconds:
+                    self.soaked.add(name)  # any other may have been moved by a run that was killed a moment ago
         return hosts is not None
 
     def _soak(self, step: Soak, signals: Signals) -> bool:
@@ -303,6 +316,38 @@ def took_part(host: Host | None, phase: str) -> Host:
     if host and (host.failed or host.unreachable or not phase or phase in host.exits):
         return host
     return replace(host or Host(), unreachable=True, messages=[LEFT_OUT])
+
+
+def held_by_other(run: Run, status: Status) -> Message | None:
+    """Return that a resumed run will not get a host's lock; None where it will, and for a run without --resume.
+
+    Preflight leaves locks to a run that resumes, whose own interrupted run may hold them.
+    """
+    values, lock, rollout = run.request.values, status.get("lock"), status.get("rollout")
+    if not values.get("eduhub_resume") or values.get("eduhub_take_over") or not lock or lock["expired"]:
+        return None
+    waits = values.get("eduhub_hold") and rollout and rollout["hold"] and rollout["step"] == "shifted"
+    if waits or (rollout and lock["owner"] == run.owner):
+        return None
+    text = (
+        f"{lock['owner']} holds the lock of this host since {lock['since']}: run {lock['run']}, verb {lock['verb']}, "
+        f"step {lock['step']}. "
+    )
+    if not rollout:  # as the pilot says it: nothing is to be undone, and a rollout must not begin beside that run
+        patch_on = [PATCH_ON] if lock["verb"] == PATCH_ON[1] else []
+        text += "That run has no rollout to undo: repeat the command when it has ended."
+        return Message("lock_held", text, (STATUS, *patch_on))
+    again = shlex.split(run.request.without_recovery("--take-over"))
+    text += "--resume goes on from an interrupted run of your own alone."
+    return Message("lock_held", text, (STATUS, tuple(again)))
+
+
+def live_for(status: Status, now: datetime) -> float:
+    """Return for how many seconds a host's release has been live and confirmed; 0 where that is not known."""
+    try:
+        return (now - datetime.fromisoformat(status["since"])).total_seconds()
+    except (KeyError, TypeError, ValueError):
+        return 0.0
 
 
 def serves_still(given: Status, now: Status) -> bool:

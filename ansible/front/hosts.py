@@ -18,10 +18,12 @@ from ansible.parsing.vault import (  # type: ignore[import-untyped]
     VaultSecretsContext,
 )
 from ansible.plugins.loader import init_plugin_loader  # type: ignore[import-untyped]
+from ansible.template import is_trusted_as_template  # type: ignore[import-untyped]
 from ansible.utils.collection_loader import AnsibleCollectionConfig  # type: ignore[import-untyped]
 from ansible.vars.manager import VariableManager  # type: ignore[import-untyped]
 
 from front import missing
+from front.documented import ENCRYPTED, is_template
 from front.refusal import RefusalError, shown
 
 
@@ -88,9 +90,13 @@ def decrypt(value: Any) -> None:
 
 
 def readable(value: Any) -> Any:
-    """Return `value` with a template for each encrypted text in it: nobody may judge, or show, what that says."""
-    if isinstance(value, EncryptedString):
-        return "{{ encrypted }}"
+    """Return `value` with a template for each text in it that may not be judged, or shown.
+
+    Those are encrypted, or `!unsafe`: Ansible does not render their braces.
+    """
+    unrendered = isinstance(value, str) and is_template(value) and not is_trusted_as_template(value)
+    if isinstance(value, EncryptedString) or unrendered:
+        return f"{{{{ {ENCRYPTED} }}}}"
     if isinstance(value, Mapping):
         return {str(key): readable(part) for key, part in value.items()}
     return [readable(part) for part in value] if isinstance(value, list) else value
@@ -122,7 +128,7 @@ def check_limit(manager: Any, limit: str) -> None:
     parts = split_host_pattern(limit)
     if limit and not parts:
         raise fits_none(manager, limit)  # Ansible would take all hosts
-    single = [each for part in parts for each in (split_host_pattern(part) if part[0] not in "~@" else [part])]
+    single = [each for part in parts for each in pieces(part)]
     if single != parts:
         raise RefusalError(
             f"--limit {limit!r} has commas and colons, and Ansible splits it at the commas only: type --limit "
@@ -133,6 +139,13 @@ def check_limit(manager: Any, limit: str) -> None:
         for each in wanted:
             if not fits(manager, each):
                 raise fits_none(manager, limit, each)
+
+
+def pieces(part: str) -> list[str]:
+    """Return the patterns that a part of a limit would be without commas; an IPv6 address is one, left out or not."""
+    sign = part[0] if part[0] in "!&" else ""
+    found = [] if part[0] in "~@" else split_host_pattern(part.removeprefix(sign))
+    return [f"{sign}{found[0]}", *found[1:]] if found else [part]
 
 
 def fits(manager: Any, pattern: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from front.documented import Documented
-from front.findings import Setting, findings
+from front.findings import KINDS, Setting, findings, notes
 from front.refusal import RefusalError, shown
 
 YAML = {".yml", ".yaml"}
@@ -94,14 +94,24 @@ def unreadable(path: Path) -> str | None:
     return None
 
 
+def kind(value: Any) -> str:
+    """Return of which kind a value is. It is not shown: a file that is no inventory may hold secrets."""
+    return KINDS.get(type(value).__name__, "a value")
+
+
 def misshapen(inventory: Path) -> list[str]:
-    """Return what Ansible would not take of the groups in the YAML files of an inventory, or would leave out."""
+    """Return what Ansible would not take of the YAML files of an inventory, or would leave out of its groups."""
     found = []
     for path in files(inventory):
-        if path.suffix in YAML and not {"group_vars", "host_vars"} & set(path.relative_to(inventory.parent).parts):
+        if path.suffix in YAML:
             with path.open(encoding="utf-8") as stream:
                 document = yaml.load(stream, Loader=Strict)  # noqa: S506 - Strict is a SafeLoader
-            if not (isinstance(document, Mapping) and "plugin" in document):
+            if {"group_vars", "host_vars"} & set(path.relative_to(inventory.parent).parts):
+                encrypted = isinstance(document, str) and document.startswith("$ANSIBLE_VAULT;")
+                if not (document is None or encrypted or isinstance(document, Mapping)):
+                    lines = "write each variable as a name with a colon and its value"
+                    found.append(f"{shown(path)} is {kind(document)}, and no mapping of variables; {lines}.")
+            elif not (isinstance(document, Mapping) and "plugin" in document):
                 found += [f"{shown(path)}: {why}" for why in wrong_groups(document)]
     return found
 
@@ -109,10 +119,10 @@ def misshapen(inventory: Path) -> list[str]:
 def wrong_groups(groups: Any) -> Iterator[str]:
     """Yield what is wrong with a mapping of groups, and with the groups inside them."""
     if groups is not None and not isinstance(groups, Mapping):
-        yield f"{groups!r} stands where groups are named; write each as a name with a colon, on a line of its own."
+        yield f"{kind(groups)} stands where groups are named; write each as a name with a colon, on a line of its own."
     for name, group in groups.items() if isinstance(groups, Mapping) else ():
         if group is not None and not isinstance(group, Mapping):
-            yield f"the group {name} is {group!r}, but must hold hosts, children or vars."
+            yield f"the group {name} is {kind(group)}, but must hold hosts, children or vars."
             continue
         for part, value in (group or {}).items():
             near = [] if part in PARTS else get_close_matches(str(part), PARTS, n=1)
@@ -120,7 +130,7 @@ def wrong_groups(groups: Any) -> Iterator[str]:
                 yield f"the group {name} holds {part!r}; did you mean {near[0]}?"
             elif part in PARTS and value is not None and not isinstance(value, Mapping | str):
                 lines = "write each name with a colon, on a line of its own"
-                yield f"{part} of the group {name} is {value!r}, which is no mapping; {lines}."
+                yield f"{part} of the group {name} is {kind(value)}, which is no mapping; {lines}."
             elif part == "children":
                 yield from wrong_groups(value if isinstance(value, Mapping) else None)
 
@@ -140,15 +150,24 @@ def load(inventory: Path, limit: str, ours: tuple[str, ...] = ()) -> list[Target
         return [Target(name, variables) for name, variables in hosts.read(inventory, limit, ("ansible_", *ours))]
 
 
-def check(inventory: Path, hosts: list[Target], known: Documented) -> None:
-    """Raise RefusalError with a message for each misspelt name and each value that cannot be, in any of `hosts`."""
+def check(inventory: Path, hosts: list[Target], known: Documented) -> list[str]:
+    """Return a note for each value that ought not to stand where it does, in any of `hosts`.
+
+    Raises RefusalError with a message for each misspelt name and each value that cannot be.
+    """
     sources = [(path, path.read_text(encoding="utf-8", errors="replace")) for path in files(inventory)]
-    settings = (
-        Setting(name, value, host.name, ours="bridge_image" not in host.variables)
+    names = frozenset(name for host in hosts for name in host.variables)
+    settings = [
+        Setting(name, value, host.name, "bridge_image" not in host.variables, names)
         for host in hosts for name, value in host.variables.items()
-    )  # fmt: skip
-    if found := findings(settings, known, lambda name, host: where(name, host, sources)):
+    ]  # fmt: skip
+
+    def place(name: str, host: str) -> str:
+        return where(name, host, sources)
+
+    if found := findings(settings, known, place):
         raise RefusalError(*found)
+    return notes(settings, place)
 
 
 def where(name: str, host: str, sources: list[tuple[Path, str]]) -> str:

@@ -63,7 +63,8 @@ class Host:
         kept = {name: getattr(later, name) or getattr(self, name) for name in last}
         return replace(
             later, **kept, phases=(*self.phases, *later.phases), exits={**self.exits, **later.exits},
-            changed=self.changed + later.changed, messages=(*self.messages, *later.messages),
+            changed=self.changed + later.changed, changed_in=(*self.changed_in, *later.changed_in),
+            messages=(*self.messages, *later.messages),
             announced=(*self.announced, *later.announced),
         )  # fmt: skip
 

@@ -13,7 +13,7 @@ from front.exit_codes import DONE, host_exit
 from front.outcome import Host, Outcome
 from front.output.fleet import listed
 from front.request import Request
-from front.waves import Policy, limit, ordered, waves_of
+from front.waves import SETTINGS, Policy, State, breach, limit, ordered, waves_of
 
 SCHEMA = 1
 # The options of an upgrade that a plan fixes, and the type of each in its file.
@@ -23,6 +23,8 @@ TYPES: Types = {
     "made": (str,), "inventory": (str,), "limit": (str,), "options": (dict,), "waves": (list,),
     "soak_seconds": (int, float), "hosts": (dict,),
 }  # fmt: skip
+# Settings of the policy that a plan of an earlier version does not have; those that it has are compared.
+POLICY: Types = {"max_unavailable": (str,), "failure_budget": (int,), "on_breach": (str,)}
 # Of a host, those that are compared; one that was not asked lacks some.
 HOST_TYPES: Types = {
     "findings": (list,), "from": (dict, type(None)), "images": (dict,), "settings": (str,),
@@ -36,13 +38,15 @@ def plan_of(request: Request, names: Sequence[str], outcome: Outcome, policy: Po
     """Return the plan for the hosts `names`, from what looking at them came to. `made`: the time, UTC in RFC 3339."""
     hosts = {name: _host(outcome.hosts.get(name, Host(unreachable=True))) for name in names}
     lost = [name for name in names if name not in outcome.hosts or outcome.hosts[name].unreachable]
-    order = ordered(names, [name for name, host in hosts.items() if host.get("interrupted")], lost)
+    unfinished = [name for name, host in hosts.items() if host.get("interrupted")]
+    order = ordered(names, unfinished, lost, [name for name, host in hosts.items() if host["drained"]])
     waves = [list(wave) for wave in waves_of(order, policy)]
     options = {name: request.values[f"eduhub_{name}"] for name in OPTIONS if request.values.get(f"eduhub_{name}")}
     minutes = _minutes(hosts, order, waves, policy)
     return {
         "schema": SCHEMA, "made": made, "inventory": request.inventory, "limit": request.limit, "options": options,
         "waves": waves, "soak_seconds": policy.soak_seconds if len(waves) > 1 else 0.0,
+        **{name: getattr(policy, name) for name in POLICY},
         "confirmed_by": "a person" if options.get("hold") else "the run",
         "minutes": minutes,
         "confirm_seconds": _confirm_seconds(options, policy) if options.get("hold") else None,
@@ -57,6 +61,8 @@ def _host(host: Host) -> dict[str, Any]:
     stops = host_exit(host) != DONE
     return {
         **found,
+        "unreachable": host.unreachable,
+        "drained": bool((host.status or {}).get("draining")),
         "minutes": None if seconds is None else round(seconds / 60, 1),
         "findings": [message.document() for message in host.messages] if stops else [],
     }
@@ -69,7 +75,8 @@ def _minutes(hosts: Mapping[str, Plan], order: Sequence[str], waves: Sequence[Se
     """
     total, batch = 0.0, limit(order, policy)
     for wave in waves:
-        taken = [hosts[name]["minutes"] for name in wave if hosts[name]["changes"] is not False]
+        rolled = [hosts[name] for name in wave if hosts[name]["changes"] is not False and not lost(hosts[name])]
+        taken = [host["minutes"] for host in rolled]
         if None in taken:
             return None
         total += sum(max(taken[begin : begin + batch]) for begin in range(0, len(taken), batch))
@@ -101,7 +108,9 @@ def parsed(text: str) -> Plan:
     if schema != SCHEMA:
         raise ValueError("is no plan" if schema is None else f"has schema {schema!r}, and this checkout reads {SCHEMA}")
     if wrong := next((name for name, types in TYPES.items() if not isinstance(found.get(name), types)), ""):
-        raise ValueError(f"is no plan: its {wrong} is missing or wrong")
+        raise ValueError(f"is no plan: the field {wrong!r} is missing or wrong")
+    if wrong := next((name for name in POLICY if name in found and not isinstance(found[name], POLICY[name])), ""):
+        raise ValueError(f"is no plan: the field {wrong!r} is wrong")
     if any(name not in OPTIONS or not isinstance(value, OPTIONS[name]) for name, value in found["options"].items()):
         raise ValueError("is no plan: its options are not those of an upgrade")
     if not found["hosts"] or not all(isinstance(wave, list) for wave in found["waves"]):
@@ -126,8 +135,26 @@ def fingerprints(plan: Plan) -> dict[str, str]:
     return {name: host["fingerprint"] for name, host in plan["hosts"].items() if "fingerprint" in host}
 
 
+def lost(host: Plan) -> bool:
+    """Whether a host of a plan could not be reached."""
+    return bool(host.get("unreachable"))
+
+
+def is_allowed(plan: Plan) -> bool:
+    """Whether hosts out of reach are all that is found, and the plan's policy has room for an upgrade without them."""
+    found = {name: host for name, host in plan["hosts"].items() if host.get("findings")}
+    order = [name for wave in plan["waves"] for name in wave]
+    if "failure_budget" not in plan or not found or len(found) >= len(order) or not all(map(lost, found.values())):
+        return False
+    states = {name: State.LOST if name in found else State.WAITING for name in order}
+    policy = Policy(max_unavailable=plan["max_unavailable"], failure_budget=plan["failure_budget"])
+    return not breach(order, states, policy)
+
+
 def stopped(plan: Plan) -> list[str]:
     """Return a sentence for each host that the plan itself says an upgrade would refuse."""
+    if is_allowed(plan):
+        return []
     return [
         f"The plan has findings on {name}: {', '.join(_codes(host))}."
         for name, host in plan["hosts"].items() if host.get("findings")
@@ -149,17 +176,25 @@ def changes(reviewed: Plan, now: Plan) -> list[str]:
     told = [f"{listed(names)}: {what}." for what, names in found.items()]
     hosts = listed(list(after))
     if not told and reviewed["waves"] != now["waves"]:
-        told.append(f"{hosts}: the waves are {_waves(now)} now, and were {_waves(reviewed)} (rollout_waves).")
+        moved = [name for name, host in after.items() if host["drained"] != before[name].get("drained", False)]
+        why = f"{listed(moved)} drained or undrained meanwhile" if moved else "rollout_waves"
+        told.append(f"{hosts}: the waves are {_waves(now)} now, and were {_waves(reviewed)} ({why}).")
     if not told and reviewed["soak_seconds"] != now["soak_seconds"]:
         was, soak = reviewed["soak_seconds"], now["soak_seconds"]
         told.append(f"{hosts}: rollout_soak_seconds is {soak:g} now, and was {was:g}.")
-    return told
+    return told + [
+        f"{hosts}: {SETTINGS[name]} is {now[name]} now, and was {reviewed[name]}."
+        for name in POLICY if name in reviewed and reviewed[name] != now[name]
+    ]  # fmt: skip
 
 
 def _differences(was: Plan, now: Plan) -> Iterator[str]:
     if new := [code for code in _codes(now) if code not in _codes(was)]:
         yield f"findings that the plan does not have ({', '.join(new)})"
         return  # such a host may not have told the rest
+    if lost(was) and not lost(now):
+        yield "out of reach when the plan was made, and not now"
+        return
     live, served = ((host.get("from") or {}).get("release") or "none" for host in (now, was))
     if live != served:
         yield f"the live release is {live} now, and was {served}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -21,14 +22,16 @@ from front.waves import Policy
 PLAN = "plan.json"  # where a plan goes that is to be written first
 
 
-def taken(file: str, asked: Request, checkout: Path) -> tuple[Plan, Request]:
-    """Return the plan in `file`, and the upgrade that it plans. Raises RefusalError where that cannot be done."""
-    again = [plan_again(replace(asked, values={}), file)]
+def taken(file: str, asked: Request, checkout: Path, newest: str) -> tuple[Plan, Request]:
+    """Return the plan in `file`, and the upgrade that it plans. Raises RefusalError where that cannot be done.
+
+    `newest`: the Python that is proposed where no plan can be read, since one without it would keep the live Python.
+    """
+    python = asked.values.get("eduhub_python")
+    wanted: list[dict[str, str]] = [{"eduhub_python": python}] if python else [{"eduhub_python": newest}, {}]
+    again = [plan_again(replace(asked, values=values), writable(file)) for values in wanted]
     try:
-        text = Path(file).read_text(encoding="utf-8")
-        if text.strip() and not is_like_a_plan(text):  # to make the plan in its place would overwrite it
-            again = [plan_again(replace(asked, values={}), str(Path(file).with_name(f"{Path(file).stem}.plan.json")))]
-        plan = parsed(text)
+        plan = parsed(Path(file).read_text(encoding="utf-8"))
     except OSError as error:
         raise RefusalError(f"The plan {file} cannot be read: {error.strerror}.", next_commands=again) from None
     except UnicodeDecodeError:
@@ -86,6 +89,17 @@ def check_place(file: str) -> None:
         return
     if text.strip() and not is_like_a_plan(text):
         raise RefusalError(f"--out {file!r} is there already and is no plan: name another file.")
+
+
+def writable(file: str) -> str:
+    """Return where the plan that `file` was to be can be written: there, beside what is there, or here."""
+    path = Path(file)
+    beside = [str(path.with_name(f"{path.stem}.plan.json"))] if path.stem else []
+    for place in (file, *beside):
+        with contextlib.suppress(RefusalError):
+            check_place(place)
+            return place
+    return PLAN
 
 
 def is_like_a_plan(text: str) -> bool:

@@ -25,6 +25,14 @@ from front.request import Request
 
 # How an interrupted ansible-playbook is stopped, which has workers to end: signals, and seconds to wait after each.
 STOP_SIGNALS = ((signal.SIGINT, 20.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
+# What ansible.cfg and the playbooks decide, and no environment that is meant for other playbooks: in which order hosts
+# and tasks come, whether one host's failure ends the play, where roles and modules are, what a host logs.
+DECIDED_HERE = frozenset({
+    "ANSIBLE_ACTION_PLUGINS", "ANSIBLE_ANY_ERRORS_FATAL", "ANSIBLE_ENABLE_TASK_DEBUGGER", "ANSIBLE_FORCE_HANDLERS",
+    "ANSIBLE_GATHERING", "ANSIBLE_INJECT_FACT_VARS", "ANSIBLE_LIBRARY", "ANSIBLE_MODULE_UTILS", "ANSIBLE_NO_LOG",
+    "ANSIBLE_NO_TARGET_SYSLOG", "ANSIBLE_PRIVATE_ROLE_VARS", "ANSIBLE_ROLES_PATH", "ANSIBLE_RUN_TAGS",
+    "ANSIBLE_SKIP_TAGS", "ANSIBLE_STRATEGY", "ANSIBLE_TASK_TIMEOUT",
+})  # fmt: skip
 RECOVERY_SECONDS = 300.0
 RECOVERY = "recover"
 
@@ -81,7 +89,7 @@ class Run:
         """Return the environment for ansible-playbook; the callback writes what happened to the file `outcome`."""
         silent = self.verbose or self.json
         return {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name not in DECIDED_HERE},
             "ANSIBLE_CONFIG": str(self.checkout / "ansible/ansible.cfg"),
             "ANSIBLE_CALLBACK_PLUGINS": str(self.checkout / "ansible/plugins/callback"),
             "ANSIBLE_CALLBACKS_ENABLED": "eduhub",

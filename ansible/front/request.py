@@ -11,10 +11,12 @@ from typing import Any
 DEFAULT_INVENTORY = "local"
 # Playbooks that are no verb of their own: what is typed to play them.
 TYPED_AS = {"engine": ["deploy"], "releases": ["rollback", "--list"]}
-# Verbs that take neither --inventory nor --limit.
+# Verbs that are told without an inventory; and those that take one, and neither a limit nor passwords of hosts.
 WITHOUT_HOSTS = frozenset(
-    {"images.build", "images.verify", "lab.up", "lab.down", "bench", "check", "test", "lock", "openapi"}
-)
+    {"images.build", "images.verify", "lab.up", "lab.down", "bench", "check", "test", "lock", "settings", "openapi",
+     "kit.verify", "kit.engine"}
+)  # fmt: skip
+INVENTORY_ALONE = frozenset({"images.audit", "images.sbom", "images.sign", "kit", "kit.make"})
 # What ends a rollout on each host that it is typed for: a host that is told to has only itself in mind.
 ENDING = frozenset({"confirm", "rollback", "--take-over"})
 
@@ -57,9 +59,12 @@ class Request:
 
     def without_recovery(self, option: str) -> str:
         """Return the same command line with `option` (`--resume` or `--take-over`) as its only way to deal with an
-        earlier run.
+        earlier run. One that resumes, and names no Python, can but do both.
         """
-        kept = {name: value for name, value in self.values.items() if name not in {"eduhub_resume", "eduhub_take_over"}}
+        others = {"eduhub_resume", "eduhub_take_over"}
+        if option == "--take-over" and "eduhub_python" not in self.values:
+            others.remove("eduhub_resume")
+        kept = {name: value for name, value in self.values.items() if name not in others}
         request = replace(self, values=kept)
         words = ["./invoke", *TYPED_AS.get(self.verb, [self.verb]), *request._options(), option, *self._hosts()]
         return shlex.join(words)
@@ -82,7 +87,8 @@ class Request:
         if limit is None and self.host and not ENDING.isdisjoint(words):
             limit = self.host
         if words[:1] == ["./invoke"] and len(words) > 1 and words[1] not in WITHOUT_HOSTS and words[1][:1] != "-":
-            words += [word for pair in self._pairs(limit) if pair[0] not in words for word in pair]
+            known = [pair for pair in self._pairs(limit) if words[1] not in INVENTORY_ALONE or pair[0] == "--inventory"]
+            words += [word for pair in known if pair[0] not in words for word in pair]
         return shlex.join(words)
 
     def invoke(self, *arguments: str, limit: str | None = None) -> str:

@@ -86,12 +86,15 @@ def number_of(size: str, hosts: int, *, up: bool) -> int:
     return max(1, math.ceil(part / 100) if up else part // 100)
 
 
-def ordered(hosts: Sequence[str], unfinished: Container[str], lost: Container[str]) -> list[str]:
+def ordered(
+    hosts: Sequence[str], unfinished: Container[str], lost: Container[str], drained: Container[str] = ()
+) -> list[str]:  # fmt: skip
     """Return the hosts as they are rolled: those with an unfinished rollout first, else as the inventory has them.
 
-    Those that cannot be reached come last: none of them can be a canary.
+    Those that are drained come after all that serve, for a canary that no client asks proves nothing, and those that
+    cannot be reached last.
     """
-    return sorted(hosts, key=lambda name: (name in lost, name not in unfinished))  # stable
+    return sorted(hosts, key=lambda name: (name in lost, name in drained, name not in unfinished))  # stable
 
 
 def waves_of(order: Sequence[str], policy: Policy, failed: Container[str] = ()) -> list[Sequence[str]]:
@@ -117,8 +120,8 @@ def next_step(
     """Return what to do next.
 
     `states`: of each host in `order`. `moved`: the hosts that this run moved to the release, in that order. `soaked`:
-    those whose soak time is over. A host that was unreachable at the start is LOST: it counts as failed and as down,
-    and no wave waits for it.
+    those whose soak time is over, in this run or before it. A host that was unreachable at the start is LOST: it counts
+    as failed and as down, and no wave waits for it.
     """
     why = breach(order, states, policy)
     if why:
@@ -126,7 +129,7 @@ def next_step(
     waves = waves_of(order, policy, among(order, states, FAILED))
     for number, wave in enumerate(waves, start=1):
         waiting = [name for name in wave if states[name] is State.WAITING]
-        fresh = [name for name in wave if name in moved and name not in soaked and states[name] is State.DONE]
+        fresh = [name for name in wave if name not in soaked and states[name] is State.DONE]
         later = any(states[name] is State.WAITING for after in waves[number:] for name in after)
         if waiting:
             room = limit(order, policy) - len(among(order, states, DOWN))

@@ -114,6 +114,7 @@ ARGUMENTS = {
 VERB = "drain"
 DRAIN = ["./invoke", "drain"]
 UNDRAIN = ["./invoke", "undrain"]
+UNDRAIN_BRIDGES = ["./invoke", "undrain", "--limit", "bridge"]
 STATUS = ["./invoke", "status"]
 DEPLOY = ["./invoke", "deploy"]
 START = ["systemctl", "start", "keepalived"]
@@ -247,7 +248,7 @@ def undrain(asked: Mapping[str, Any], before: Optional[str], *, check: bool) -> 
     lacks = [each for each in addresses if not answers(each, asked["port"])]
     if not lacks and not within(asked["seconds"], serves):
         why = f"no bridge host is known to answer after {asked['seconds']} s"
-        return answered("front_not_serving", 2, f"The host stays drained: {why}.", STATUS)
+        return answered("front_not_serving", 2, f"The host stays drained: {why}.", UNDRAIN_BRIDGES, STATUS)
     if addresses and printed("systemctl", "is-active", "keepalived").strip() != "active":
         why = "keepalived does not run here, so it would never have the site's addresses"
         return answered("keepalived_stopped", 2, f"The host stays drained: {why}.", START, UNDRAIN)

@@ -238,6 +238,27 @@ engine:
   returned: success
   type: str
   sample: 20.10.24+dfsg1
+engine_lacking:
+  description: Whether no engine is installed, or only a part of Debian's, so that Debian's may be.
+  returned: success
+  type: bool
+  sample: false
+engine_installed:
+  description: The engine that is installed and does not answer; empty where one answers or none is there.
+  returned: success
+  type: str
+  sample: docker-ce 5:27.5.1-1~debian.12~bookworm
+engine_daemon:
+  description: Path of dockerd where the engine does not answer; empty where there is none.
+  returned: success
+  type: str
+  sample: /usr/bin/dockerd
+foreign_directories:
+  description: Directories of the stack's name below /etc and /var/lib that are another program's.
+  returned: success
+  type: list
+  elements: str
+  sample: [/var/lib/postgresql]
 deployed:
   description: Whether the stack has a release on this host.
   returned: success
@@ -344,7 +365,9 @@ def requirements(given: dict[str, Any]) -> Requirements:
 def result(host: Any, required: Requirements) -> dict[str, Any]:
     """Return the judgement of an observed host, as RETURN documents it."""
     found = findings(host, required)
-    engine = f"Docker Engine {host.engine}" if host.engine else "no Docker Engine yet"
+    silent = f"a Docker Engine that does not answer yet ({host.installed.engine})"
+    lacking = host.engine is None and host.installed.lacking
+    engine = f"Docker Engine {host.engine}" if host.engine else "no Docker Engine yet" if lacking else silent
     return {
         "code": "host_not_ready" if found else "host_ready",
         "exit": 2 if found else 0,
@@ -355,7 +378,11 @@ def result(host: Any, required: Requirements) -> dict[str, Any]:
         "network": host.network is not None,
         "mtu": required.mtu or host.way_out_mtu,
         "engine": host.engine,
+        "engine_lacking": lacking,
+        "engine_installed": host.installed.engine,
+        "engine_daemon": host.installed.daemon,
         "deployed": host.deployed,
+        "foreign_directories": [each.path for each in host.foreign_directories],
         "python": host.python,
         "plone_python": host.plone_python,
         "plone_version": host.plone_version,

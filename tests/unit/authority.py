@@ -12,16 +12,34 @@ SUBJECT, ISSUER = "/O=Campus/CN=cms.example.edu", "/O=Campus/CN=Campus Root CA"
 
 
 class Authority:
-    """`pem` is its certificate; `server(names)` starts a server on 127.0.0.1 with a certificate for `names`."""
+    """As institutions make one: its certificate names no key usage, which Python 3.13's default asks for.
+
+    `pem` is that certificate; `below()` makes an authority that it signed; `server(names)` starts a server on
+    127.0.0.1 with a certificate for `names`.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.certificate, self.key = folder / "ca.pem", folder / "ca.key"
         self._openssl(
             "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", ISSUER, "-keyout", str(self.key),
-            "-out", str(self.certificate), "-addext", "keyUsage=critical,keyCertSign",
+            "-out", str(self.certificate),
         )  # fmt: skip
         self.pem = self.certificate.read_text()
+
+    def below(self, folder: Path) -> Authority:
+        """Return another authority, whose certificate this one signed."""
+        lower = Authority(folder)
+        request, extensions = folder / "ca.csr", folder / "ca.ext"
+        extensions.write_text("basicConstraints=critical,CA:TRUE\n")
+        subject = "/O=Campus/CN=Campus Sub CA"
+        self._openssl("req", "-new", "-key", str(lower.key), "-subj", subject, "-out", str(request))
+        self._openssl(
+            "x509", "-req", "-in", str(request), "-CA", str(self.certificate), "-CAkey", str(self.key),
+            "-CAcreateserial", "-days", "2", "-extfile", str(extensions), "-out", str(lower.certificate),
+        )  # fmt: skip
+        lower.pem = lower.certificate.read_text()
+        return lower
 
     def _openssl(self, *words: str) -> None:
         subprocess.run(["openssl", *words], check=True, capture_output=True)

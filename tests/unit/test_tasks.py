@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import platform
 import shlex
 import shutil
 import subprocess
 import sys
+import time
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from invoke import Config, Context, Exit, MockContext, Result, UnexpectedExit
 import command_line
 import tasks
 from builder.catalogue import load
+from front.output import closing
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -168,9 +171,12 @@ VERBS = {
         ["front images.sbom --inventory school -- --to /srv"],
     ),
     "plone.lock": (
-        (tasks.lock_plone, {"inventory": "school", "version": "6.1.4", "python": "3.13"}),
+        (tasks.lock_plone, {
+            "inventory": "school", "version": "6.1.4", "python": "3.13", "upgrade_package": "h11,urllib3",
+        }),
         [
-            "front plone.lock --inventory school -- --version 6.1.4 --python 3.13 -- "
+            "front plone.lock --inventory school -- --version 6.1.4 --python 3.13 --upgrade-package h11 "
+            "--upgrade-package urllib3 -- "
             + " ".join(tasks.namespace.configuration()["lock_options"])
         ],
     ),
@@ -219,6 +225,14 @@ def test_each_version_of_an_image_has_a_lock_for_its_oldest_python(tmp_path):
     }
 
 
+def test_a_package_that_no_requirement_names_is_upgraded_by_name():
+    """uv keeps what a lock has of it otherwise."""
+    lines = lines_of(tasks.lock, upgrade_package="h11, urllib3")
+    assert len(lines) > 4
+    assert all(" --upgrade-package h11 --upgrade-package urllib3 --output-file " in line for line in lines)
+    assert not [line for line in lines_of(tasks.lock) if "--upgrade" in line]
+
+
 def test_every_lock_that_an_image_is_built_from_is_renewed():
     renewed = {*tasks.namespace.configuration()["locks"], *command_line.images.locks_of_versions()}
     assert {f"images/{image.lock}" for image in load(on_request=True) if image.base} <= renewed
@@ -240,7 +254,7 @@ def test_every_host_is_played_instead_of_everything():
     played = [(call.args[0].split("-m ")[-1], call.kwargs["env"]) for call in context.run.call_args_list]
     assert played[-3:] == [
         *(("molecule test --scenario-name hosts", {"EDUHUB_SUITE": suite}) for suite in ("bookworm", "trixie")),
-        ("pytest tests/rollout/faults -v -k institution", {"EDUHUB_TESTS": "all"}),
+        ("pytest tests/rollout/campus tests/rollout/faults -v -k 'campus or institution'", {"EDUHUB_TESTS": "all"}),
     ]
     assert str(played).count("pytest") == 1
 
@@ -295,11 +309,40 @@ def test_removing_data_without_anybody_to_ask_is_refused(monkeypatch, task, opti
         ("--help upgarde", "Next: ./invoke --help upgrade"),
         ("upgarde --help", "Next: ./invoke upgrade --help"),
         ("xyzzy", "Next: ./invoke --list"),
-        ("--inventory a deploy", "Next: ./invoke --list"),
+        ("--inventory a deploy", "Next: ./invoke deploy --inventory a"),
+        ("--verbose --inventory=a status", "Next: ./invoke status --verbose --inventory=a"),
+        ("--hold status", "Next: ./invoke --help status"),
+        ("--limit check status", "Next: ./invoke --list"),
+        ("--verbose", "Next: ./invoke --list"),
+        ("plone", "Next: ./invoke --list plone"),
+        ("images --missing", "Next: ./invoke --list images"),
+        ("--help plone", "Next: ./invoke --list plone"),
+        ("plone backup --inventory plone", "Next: ./invoke plone.backup --inventory plone"),
+        ("--help plone backup", "Next: ./invoke --help plone.backup"),
+        ("host patch", "Next: ./invoke host.patch"),
+        ("plone bakup", "Next: ./invoke --list plone"),
+        ("kit verify --kit a", "Next: ./invoke kit.verify --kit a"),
+        ("kit status", "Next: ./invoke kit\n      ./invoke status"),
+        ("backup", "Next: ./invoke plone.backup"),
+        ("plone.bakup", "Next: ./invoke plone.backup"),
+        ("dstroy --data --yes", "Next: ./invoke --list"),
+        ("plone.pak", "Next: ./invoke --list plone"),
+        ("plone.rstore --to live", "Next: ./invoke --list plone"),
+        ("plone.pakc", "Next: ./invoke plone.pack"),
+        ("unlock", "Next: ./invoke --list"),
         ("deploy --pyton 3.9 --inventory a", "Next: ./invoke deploy --python 3.9 --inventory a"),
         ("deploy --inventroy=a", "Next: ./invoke deploy --inventory=a"),
         ("deploy -check", "Next: ./invoke deploy --check"),
         ("deploy --dry-run", "Next: ./invoke deploy --check"),
+        ("destroy --data --test", "Next: ./invoke --help destroy"),
+        ("deploy --test", "Next: ./invoke deploy --check"),
+        ("deploy --resume", "Next: ./invoke --help deploy"),
+        ("drain --es", "Next: ./invoke --help drain"),
+        ("destroy --dta", "Next: ./invoke --help destroy"),
+        ("deploy --yse", "Next: ./invoke deploy --yes"),
+        ("status --limit a --limit b", "--limit is given twice"),
+        ("status --limit=a --limit=b", "--limit is given twice"),
+        ("--list nosuch", "Next: ./invoke --list"),
         ("deploy --python", "--python needs a value"),
         ("deploy --python --check", "--python needs a value"),
         ("upgrade --python --chekc", "--python needs a value"),
@@ -477,6 +520,35 @@ def test_where_packages_cannot_be_had_the_environment_of_the_version_before_is_k
 
 
 @pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("echo 'pyenv: python2.7: not found' >&2; echo advice >&2; exit 127", "pyenv: python2.7: not found"),
+        ('[ "$1" != --version ] || echo "true (GNU coreutils) 9.1"', "true (GNU coreutils) 9.1"),
+    ],
+)  # fmt: skip
+def test_a_program_that_does_not_run_as_python_is_told_and_not_taken_for_an_old_one(tmp_path, text, why):
+    python = Checkout.program(tmp_path / "python", text)
+    done = Checkout(tmp_path).types(str(python))
+    advice = "name another with EDUHUB_PYTHON=/usr/bin/python3.11"
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"invoke: {python} does not run as Python ({why}); {advice}\n"
+
+
+def test_a_directory_is_no_python(tmp_path):
+    done = Checkout(tmp_path).types(str(tmp_path))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert f"invoke: {tmp_path} does not run as Python ({tmp_path}: " in done.stderr
+
+
+def test_an_old_python_is_told_with_its_version(tmp_path):
+    answers = 'case "$*" in --version) echo Python 3.9.2 ;; *print*) echo 3 ;; *) exit 1 ;; esac'
+    python = Checkout.program(tmp_path / "python", answers)
+    done = Checkout(tmp_path).types(str(python))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("invoke: Python 3.9.2 is too old for the operator's machine, which needs 3.11 ")
+
+
+@pytest.mark.parametrize(
     ("reason", "advice"),
     [("No space left on device", "free some disk space"), ("strange", "repair the module venv of ")],
 )
@@ -513,6 +585,34 @@ def test_a_new_environment_replaces_a_link_and_its_programs_start_from_where_it_
     pip = subprocess.run([here / "bin/pip", "--version"], capture_output=True, text=True, check=False)
     assert (pip.returncode, f" from {here}/lib" in pip.stdout) == (0, True)
     assert checkout.types().stderr == ""
+
+
+BERLIN = "the newest backup that was made until 2026-11-29 {} UTC, 2026-11-{} CET here."
+
+
+@pytest.mark.parametrize(
+    ("at", "expected"),
+    [
+        ("", "by that of the newest backup."),
+        ("2026-11-29 09:00", BERLIN.format("09:00:00", "29 10:00:00")),
+        ("2026-11-29T09:00+01:00", BERLIN.format("08:00:00", "29 09:00:00")),
+        ("20261129T034012Z", BERLIN.format("03:40:12", "29 04:40:12")),
+        ("2026-11-29", BERLIN.format("23:59:59", "30 00:59:59")),
+        ("yesterday", "the newest backup that was made until yesterday."),
+    ],
+)
+def test_the_question_before_a_restore_names_the_time_in_utc_and_here(monkeypatch, at, expected):
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")  # Berlin
+    time.tzset()
+    asked = []
+    monkeypatch.setattr("command_line.plone.ask_for_consent", asked.append)
+    monkeypatch.setattr("command_line.plone.play", lambda *_, **__: None)
+    try:
+        tasks.restore(Context(), at=at, to="live")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert asked[0].endswith(expected)
 
 
 @pytest.mark.parametrize("answer", [EOFError, KeyboardInterrupt])
@@ -554,6 +654,34 @@ def test_a_vault_password_file_is_named_by_its_whole_path(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     (line,) = lines_of(tasks.status, vault_password_file="vault.txt")  # noqa: S106 - a path
     assert line == f"front status --inventory local --vault-password-file {tmp_path}/vault.txt"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("status --inventory mine", "--inventory {}/mine"), ("status --inventory example", "--inventory example"),
+        ("status --inventory nosuch", "--inventory nosuch"), ("status --inventory /mine", "--inventory /mine"),
+        ("plan --python 3.13 --out a.json", "--out {}/a.json"), ("upgrade --plan=a.json", "--plan {}/a.json"),
+        ("status --vault-password-file v", "--vault-password-file {}/v"), ("kit --since old", "--since {}/old"),
+        ("plone.restore --to live --yes", '"eduhub_to": "live"'), ("images.sbom --to sboms", "--to {}/sboms"),
+    ],
+)  # fmt: skip
+def test_a_file_is_meant_from_the_directory_where_it_is_typed(tmp_path, typed, meant):
+    (tmp_path / "mine").mkdir()
+    script = CHECKOUT / "invoke"
+    done = subprocess.run(
+        [script, "--dry", *shlex.split(typed)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, meant.format(tmp_path) in done.stdout) == (0, True), done.stdout
+
+
+@pytest.mark.parametrize("line", ["status --limmit x --json", "destroy --data --json < /dev/null"])
+def test_a_program_that_asks_for_json_gets_it_of_a_refusal_too(line):
+    done = typed(line)
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["exit"], found["hosts"]) == (2, 2, {})
+    assert found["messages"][0] in done.stderr
+    assert set(found) == set(closing.hostless_document(2, []))
 
 
 @pytest.mark.parametrize(("option", "variable"), [("become", "BECOME"), ("vault", "VAULT")])

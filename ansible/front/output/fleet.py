@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from front.exit_codes import DONE, NEEDS_PERSON, REFUSED, REVERTED, host_exit
+from front.exit_codes import DONE, NEEDS_PERSON, PHASES_WITHOUT_UNDO, REFUSED, REVERTED, host_exit
 from front.outcome import Host
 from front.output.layout import next_lines, wrapped
 from front.request import Request
 
 MOST_NAMES = 8
+COLON = re.compile(r":(?![^\[]*\])")  # between two patterns, not inside of [1:3]
 
 
 def pythons(hosts: Mapping[str, Host]) -> dict[str, list[str]]:
@@ -37,11 +41,22 @@ def _version(item: tuple[str, Sequence[str]]) -> list[int]:
 def mixed_lines(hosts: Mapping[str, Host], request: Request, width: int) -> list[str]:
     """Return what `status` says of a mixed fleet, and what ends that: the newest release for all, or a rollback."""
     text = mixed(hosts)
-    if not text:
-        return []
+    return [*wrapped(text, width), *next_lines(_one_for_all(hosts, request))] if text else []
+
+
+def mixed_document(hosts: Mapping[str, Host], request: Request) -> dict[str, Any]:
+    """Return what `status --json` says of a mixed fleet: which hosts serve which Python, and what ends that."""
+    if not mixed(hosts):
+        return {}
+    commands = [shlex.split(each) for each in _one_for_all(hosts, request)]
+    return {"mixed": {"pythons": pythons(hosts), "next": commands}}
+
+
+def _one_for_all(hosts: Mapping[str, Host], request: Request) -> list[str]:
+    """Return what ends a mixed fleet: the release that was made last for all hosts, or for none."""
     found = pythons(hosts)
     newest = max(found, key=lambda python: max(_release(hosts[name]) for name in found[python]))
-    return [*wrapped(text, width), *next_lines(_ends_mixed(newest, found[newest], hosts, request))]
+    return _ends_mixed(newest, found[newest], hosts, request)
 
 
 def _ends_mixed(python: str, serve: Sequence[str], hosts: Mapping[str, Host], request: Request) -> list[str]:
@@ -76,7 +91,7 @@ def ending(
     lines = {
         REVERTED: ["Reverted: each host that was touched serves its previous release again.", why, mixed(hosts), fix],
         REFUSED: ["Refused: nothing was touched.", why, mixed(hosts), fix],
-        NEEDS_PERSON: [f"Halted: {why}" if why else _unfinished(request, done), mixed(hosts)],
+        NEEDS_PERSON: [f"Halted: {why}" if why else _unfinished(request, hosts, done), mixed(hosts)],
     }[code]  # fmt: skip
     if code == NEEDS_PERSON:
         commands = [*_commands(request, hosts, done), request.status]
@@ -101,14 +116,22 @@ def _commands(request: Request, hosts: Mapping[str, Host], done: Sequence[str]) 
 
 
 def _without(request: Request, hosts: Sequence[str]) -> Request:
-    separator = "," if "," in request.limit else ":"  # Ansible splits at commas alone where there is one
-    limit = separator.join([request.limit or "all", *(f"!{name}" for name in hosts)])
+    limit = request.limit or "all"
+    # Ansible splits at commas alone where there is one, and so never at the colons of an IPv6 address.
+    separator = "," if "," in limit or any(":" in name for name in hosts) else ":"
+    if separator == "," and "," not in limit and limit[0] != "~":
+        limit = COLON.sub(",", limit)
+    limit = separator.join([limit, *(f"!{name}" for name in hosts)])
     return request.limited(limit) if hosts else request
 
 
-def _unfinished(request: Request, done: Sequence[str]) -> str:
+def _unfinished(request: Request, hosts: Mapping[str, Host], done: Sequence[str]) -> str:
     if request.verb == "confirm" and done:
         return f"This run confirmed the release on {listed(done)} alone."
+    if request.verb == "deploy" and (waiting := [name for name, host in hosts.items() if host.waiting]):
+        changed = [name for name in waiting if PHASES_WITHOUT_UNDO & set(hosts[name].changed_in)]
+        new = f" (directories, Plone or edge were changed on {listed(changed)})" if changed else ""
+        return f"The deployment did not come to the release of {listed(waiting)}{new}."
     if request.verb == "host.patch":
         return "Not every host was updated."
     return f"Not every host {'was rolled back' if request.verb == 'rollback' else 'has the release'}."

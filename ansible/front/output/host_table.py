@@ -74,14 +74,12 @@ def status_cells(status: Mapping[str, Any] | None) -> dict[str, str]:
     lock, rollback = given.get("lock") or {}, given.get("rollback") or {}
     confirmed = {True: "confirmed", False: "unconfirmed", None: NONE}[given.get("confirmed")]
     drained = ", drained" if given.get("draining") else ""
-    seconds = rollback.get("seconds")
-    target = f"{rollback.get('to')}{f' in {seconds:.1f} s' if seconds is not None else ''}"
     return {
         "release": str(given.get("release") or NONE),
         "python": str(given.get("python") or NONE),
         "live": str(given.get("live") or NONE),
         "state": f"{confirmed}{drained}" if given.get("release") else front_cell(given.get("front")),
-        "rollback": target if rollback.get("ready") else NONE,
+        "rollback": str(rollback.get("to")) if rollback.get("ready") else NONE,
         "lock": lock_cell(lock) if lock else NONE,
     }
 
@@ -146,6 +144,6 @@ def rollback_cell(rollback: Mapping[str, Any], request: Request, limit: str | No
     """Return whether a rollback is ready or blocked: to which release by which command, or why not."""
     if rollback.get("ready"):
         seconds = rollback.get("seconds")
-        measured = "" if seconds is None else f", {seconds:.2g} s when last measured"
+        measured = "" if seconds is None else f"; its switch took {seconds:.2g} s when last measured"
         return f"ready: {request.invoke('rollback', limit=limit)}, to {rollback.get('to')}{measured}"
     return f"blocked: {rollback.get('why')}" if rollback.get("why") else ""

@@ -18,8 +18,22 @@ OWN_TEXT = frozenset({"fail", "assert", "validate_argument_spec"})  # actions wh
 TASK_FAILED, UNREACHABLE = "task_failed", "host_unreachable"  # codes of what Ansible itself reports
 # Ansible offers the names of its layers only as text before the reason: "Task failed: Module failed: No space left".
 LAYERS = ("Task failed: ", "Action failed: ", "Module failed: ")
-# All that it says where the password of privilege escalation is missing or wrong.
-PASSWORD = re.compile(r"(Missing|Incorrect) \w+ password")
+# What it starts with where a module did not answer: what did instead, such as sudo, stands beside it.
+NO_ANSWER = "Module result deserialization failed: "
+# All that is said where the password of privilege escalation is missing or wrong: by Ansible, and by doas itself. su
+# without one shows no prompt that Ansible knows.
+PASSWORD = re.compile(
+    r"(Missing|Incorrect) \w+ password|Timeout \(\d+s\) waiting for privilege escalation prompt:"
+    r"|doas: (Authentication (required|failed)|Authorization required)"
+)
+# What helps, by what was said; sudo with `requiretty` gets a terminal only where Ansible copies its modules first.
+REMEDIES = [
+    (PASSWORD, "add --ask-become-pass, or set ansible_become_password in an encrypted file of the inventory"),
+    (re.compile(r".*python.*(not found|permission denied|no such file).*", re.IGNORECASE),
+     "set ansible_python_interpreter in the inventory to a Python 3 that runs there"),
+    (re.compile("sudo: sorry, you must have a tty to run sudo"), "set ansible_pipelining: false in the inventory"),
+]
+NOT_RUN = {126, 127}  # exit codes of a shell whose program is not there, or cannot be run
 COMMAND_FAILED = "non-zero return code"  # all that Ansible says of a program that failed, beside its exit code
 
 
@@ -124,13 +138,29 @@ def reason(result: Mapping[str, Any]) -> str:
     printed = [line for key in ("stdout", "stderr") for line in str(result.get(key) or "").splitlines()]
     tail = [f"  | {line}" for line in printed[-TAIL_LINES:]] if result.get("rc") else []
     text = without_layers(text_of(result).strip()) or "it gave no reason; --verbose shows everything."
-    if PASSWORD.fullmatch(text):
-        text = f"{text}: add --ask-become-pass, or set ansible_become_password in an encrypted file of the inventory."
+    if text.startswith(NO_ANSWER):
+        text, crash = instead_of_an_answer(result, crash), []
+    remedy = next((remedy for what, remedy in REMEDIES if what.fullmatch(text)), "")
+    text, crash = (f"{text.rstrip(':.')}: {remedy}.", []) if remedy else (text, crash)
     if text == COMMAND_FAILED:
         text = f"it ended with exit code {result.get('rc')}."
     if result.get("exception") and "\n" in text:  # a module that died: its text is a traceback, which ends with why
         text = text.splitlines()[-1]
     return "\n".join([f"{text} ({crash[-1]})" if crash else text, *tail])
+
+
+def instead_of_an_answer(result: Mapping[str, Any], errors: Sequence[str]) -> str:
+    """Return the last line of what came instead of a module's answer; a part of an answer may hold a secret.
+
+    A shell says first which program it could not run, such as the Python that Ansible found on the host; what a wrapper
+    such as pyenv says after that is no reason.
+    """
+    if errors and result.get("rc") in NOT_RUN:
+        python = (result.get("ansible_facts") or {}).get("discovered_interpreter_python")
+        return errors[0].strip() + (f" ({python})" if python else "")
+    printed = str(result.get("module_stdout") or "")
+    lines = errors or [line for line in printed.splitlines() if line.strip() and "{" not in printed]
+    return lines[-1].strip() if lines else f"the host gave no answer, and no reason (exit code {result.get('rc')})."
 
 
 def without_layers(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from front.output.fleet import listed
 from front.output.host_table import NONE, labelled, table
 from front.output.layout import wrapped
-from front.plan import Plan
+from front.plan import Plan, lost
 
 
 def plan_table(plan: Plan, width: int) -> list[str]:
@@ -34,8 +34,14 @@ def _row(name: str, host: Plan) -> dict[str, str]:
         "python": f"{was} → {becomes}" if host["changes"] and was != becomes else was,
         "sends": f"{size / 1e6:.{1 if size < 1e7 else 0}f} MB" if size else NONE,
         "minutes": f"{host['minutes']:g}" if host["changes"] and host["minutes"] is not None else NONE,
-        "plan": "refused" if host["findings"] else "upgrade" if host["changes"] else "unchanged",
+        "plan": _word(host),
     }
+
+
+def _word(host: Plan) -> str:
+    if lost(host):
+        return "unreachable"
+    return "refused" if host["findings"] else "upgrade" if host["changes"] else "unchanged"
 
 
 def _details(host: Plan) -> dict[str, str]:

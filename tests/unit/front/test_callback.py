@@ -99,6 +99,7 @@ deploy: 4 hosts of inventory local, run RUN
   ✗ refused   preflight  No disk: buy one.  N s
                          ana holds the lock.
                          Next: ./invoke status
+                         No live-restore.
   ✓ reverted  preflight  Debian 12.  N s
                          No live-restore.
   ✓ right     preflight  Debian 12.  N s

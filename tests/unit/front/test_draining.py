@@ -36,6 +36,14 @@ def test_the_last_one_is_refused_with_what_the_others_are(others, told):
     assert refused.value.next_commands == ["./invoke drain --yes --inventory campus --limit a"]
 
 
+def test_one_that_an_update_has_takes_no_traffic_in_a_moment():
+    lock = {"verb": "host.patch", "expired": False}
+    with pytest.raises(RefusalError, match="b is being updated"):
+        refuse_last(REQUEST, ["a"], {"a": SERVING, "b": Host(status={**UP, "lock": lock})})
+    for free in (None, {**lock, "expired": True}, {**lock, "verb": "deploy"}):
+        refuse_last(REQUEST, ["a"], {"a": SERVING, "b": Host(status={**UP, "lock": free})})
+
+
 def test_hosts_that_are_drained_together_count_together():
     with pytest.raises(RefusalError):
         refuse_last(REQUEST, ["a", "b"], {"a": SERVING, "b": SERVING})

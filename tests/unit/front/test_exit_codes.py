@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from front.exit_codes import host_exit, result_of, run_exit, worst
+from front.exit_codes import fleet_exit, host_exit, result_of, run_exit, worst
 from front.outcome import Host, Outcome
 from front.output.messages import Message
 
@@ -122,6 +122,21 @@ RUNS = {
 @pytest.mark.parametrize(("returned", "outcome", "code"), RUNS.values(), ids=RUNS)
 def test_a_run_in_which(returned, outcome, code):
     assert code == run_exit(returned, outcome)
+
+
+WAITING = Host(waiting=True)
+WAVES = {
+    "an interrupted run was undone on one host, and another one was refused": ({"a": UNDONE, "b": REFUSED}, 3),
+    "such a host was asked once more before the next was refused": ({"a": UNDONE.then(FINE), "b": REFUSED}, 3),
+    "no host was touched, and some had the release": ({"a": FINE, "b": REFUSED, "c": WAITING}, 2),
+    "one host was moved, and the next one was refused": ({"a": MOVED, "b": REFUSED, "c": WAITING}, 3),
+    "the first host went back": ({"a": BACK, "b": WAITING}, 1),
+}
+
+
+@pytest.mark.parametrize(("hosts", "code"), WAVES.values(), ids=WAVES)
+def test_a_run_in_waves_in_which(hosts, code):
+    assert code == fleet_exit(2, Outcome(hosts, ended=True))
 
 
 def test_a_host_that_has_entered_begin_may_hold_a_lock():

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from front.documented import Documented, documented, is_template, slips
-from front.findings import Setting, findings
+from front.findings import Setting, findings, notes
 
 KNOWN = Documented(
     {
@@ -20,6 +20,7 @@ KNOWN = Documented(
         "plone_addon_sdists": {"type": "list", "elements": "str"},
         "rollout_waves": {"type": "list", "elements": "str"},
         "rollout_max_unavailable": {"type": "str"},
+        "bridge_command": {"type": "list", "elements": "str", "default": None},
         "bridge_mode": {"choices": ["tcp", "socket"]},
         "bridge_python": {"type": "str", "choices": ["3.9", "3.11"]},
         "bridge_environment": {"type": "dict"},
@@ -51,6 +52,8 @@ def found(**variables: object) -> list[str]:
 
 LOOPBACK = "is the loopback address, which is a slot's own inside its container; give an address of the host"
 ONE_SUCH_AS = "but must hold requirements such as collective.easyform==4.5.1."
+EMPTY = "empty: give it a value, or remove the line"
+AN_END = "expected 'end of print statement'."
 WRONG = {
     "an address with a password": (
         {"plone_url": "http://ana:secret@cms.example.edu/Plone"},
@@ -186,10 +189,45 @@ WRONG = {
     "a port that is none": (
         {"edge_port": 70000}, "edge_port (all.yml:1) is 70000, but must be from 1 to 65535.",
     ),
+    "no value": ({"edge_port": None}, f"edge_port (all.yml:1) is {EMPTY}."),
+    "no value for what has a default": ({"edge_address": None}, f"edge_address (all.yml:1) is {EMPTY}."),
+    "a list with a hole": (
+        {"edge_hosts": ["a.example.edu", None]}, f"edge_hosts (all.yml:1) holds a part that is {EMPTY}.",
+    ),
+    "a mapping with a hole": (
+        {"bridge_environment": {"GREETING": None}},
+        f"bridge_environment (all.yml:1) holds GREETING, which is {EMPTY}.",
+    ),
+    "a hole deep inside": (
+        {"bridge_mounts": [{"path": None}]}, f"bridge_mounts (all.yml:1) holds path, which is {EMPTY}.",
+    ),
+    "a template of nothing": (
+        {"edge_hosts": ["{{ nope }}"]},
+        "edge_hosts (all.yml:1) is a template of nope, which is set nowhere; set it, or correct its name.",
+    ),
+    "a template of a misspelt name": (
+        {"edge_address": "{{ bridge_memori | upper }}"},
+        "edge_address (all.yml:1) is a template of bridge_memori, which is set nowhere; did you mean bridge_memory?",
+    ),
+    "a template that is not closed": (
+        {"edge_hosts": ["{{ nope"]},
+        "edge_hosts (all.yml:1) is the template '{{ nope', which cannot be read: unexpected end of template, " + AN_END,
+    ),
     "seconds before now": (
         {"pilot_start_seconds": -1}, "pilot_start_seconds (all.yml:1) is -1.0, but must be from 0.1 to 86400 seconds.",
     ),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("template", [
+    "{{ inventory_hostname | regex_replace('$', '.example.edu') }}", "{{ inventory_hostname is match('a') }}",
+    "{{ eduhub_stack is ansible.builtin.match('a') }}", "{{ '192.0.2.1' | ansible.utils.ipaddr }}",
+    "{{ own if inventory_hostname == 'h1' else 'b' }}", "{% if 'front' in group_names %}{{ own }}{% endif %}",
+    "{{ own | default }}", "{{ own | default ('b') }}", "{{ 'b' if own is undefined else own }}",
+    "{{ lookup('env', 'HOME') }}", "{{ hostvars[groups.bridge[0]].ansible_host }}",
+])  # fmt: skip
+def test_a_template_that_ansible_renders_is_left_to_it(template):
+    assert found(edge_hosts=[template]) == []
 
 
 @pytest.mark.parametrize(("variables", "sentence"), WRONG.values(), ids=WRONG)
@@ -200,6 +238,31 @@ def test_it_refuses(variables, sentence):
 def test_what_another_bridge_is_told_is_its_own_affair():
     told = Setting("bridge_environment", {"EDUHUB_PLONE_READZ": 2}, "host", ours=False)
     assert findings([told], KNOWN, lambda *_: "all.yml:1") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "noted"),
+    [
+        ("DB_PASSWORD", "hunter2", True), ("api_token", 5, True), ("EDUHUB_STATE_DSN", "{{ encrypted }}", True),
+        ("DATABASE", "postgresql://bridge:hunter2@db/x", True), ("DB_PASSWORD_FILE", "/run/secrets/db", False),
+        ("TLS_KEY", "/run/secrets/key", False), ("JWT_PUBLIC_KEY", "abc", False), ("TOKEN", "", False),
+        ("DATABASE", "postgresql://bridge@db:5432/x", False), ("GREETING", "hello", False), ("MONKEYS", "3", False),
+        ("API_KEY", "0123456789abcdef", True), ("SORT_KEY", "title", False), ("REQUIRE_TOKEN", True, False),
+        ("RECAPTCHA_SITE_KEY", "0123456789abcdef", False), ("SENTRY_DSN", "https://abc@sentry.example.edu/1", False),
+        ("STATE_DSN", "host=db user=x password=hunter2", True),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_secret_in_an_environment_is_noted_without_its_value(name, value, noted, ours):
+    told = notes([Setting("bridge_environment", {name: value}, "h", ours)], lambda *_: "all.yml:1")
+    assert [each.startswith(f"{name} of bridge_environment (all.yml:1) looks like a secret") for each in told] == (
+        [True] if noted else []
+    )
+    assert "hunter2" not in "".join(told)
+
+
+def test_other_settings_have_no_notes():
+    assert notes([Setting("campus_password", "x", "h"), Setting("bridge_environment", None, "h")], lambda *_: "") == []
 
 
 def test_an_unknown_part_of_a_value_is_named():
@@ -213,7 +276,7 @@ RIGHT = {
         "bridge_mounts": [],
     },
     "a number that is a text": {"bridge_python": 3.9},
-    "no value": {"edge_port": None},
+    "no value, where that is the default": {"bridge_command": None},
     "sizes": {"bridge_memory": "1.5G"},
     "a size in bytes": {"bridge_memory": 536870912},
     "addresses with a prefix": {"front_virtual_addresses": ["192.0.2.10/24", "2001:db8::10/64", "10.0.0.3"]},
@@ -223,8 +286,11 @@ RIGHT = {
             "EDUHUB_PLONE_READS": "2", "EDUHUB_PLONE_CA_FILE": "/x", "EDUHUB_PLONE_CA": "", "GREETING": 1,
         },
     },
-    "a template": {"edge_port": "{{ somewhere_else }}"},
-    "a template deep inside": {"bridge_mounts": [{"pth": "{{ x }}"}]},
+    "a template": {"edge_port": "{{ campus_port | default(80) }}"},
+    "a template deep inside": {"bridge_mounts": [{"pth": "{{ edge_port }}"}]},
+    "a template of what Ansible has": {"edge_address": "{{ hostvars[inventory_hostname].ansible_host ~ q('x') }}"},
+    "a template of a name that it sets": {"edge_hosts": ["{% for x in groups.bridge %}{{ x }}{% endfor %}"]},
+    "what was encrypted": {"edge_port": "{{ encrypted }}"},
     "names of others": {"ansible_host": "a", "campus": 1, "groups": {}, "site_port": "x", "ledger_port": 3, "x": 1},
 }
 

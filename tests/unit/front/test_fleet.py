@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import strategies as some
 
 from front.documented import documented
 from front.exit_codes import fleet_exit, result_of
-from front.fleet import Fleet, fleet_of, played_on, policy_of, serves_still
+from front.fleet import Fleet, fleet_of, held_by_other, played_on, policy_of, serves_still
 from front.inventory import Target
 from front.outcome import Host, Outcome
 from front.output.closing import closing
@@ -49,6 +51,8 @@ ROLLED = {
     "broken": Host(phase="revert", phases=["begin", "shift", "revert"], failed="shift", exits={"revert": 3}),
     "interrupted": Host(phase="shift", phases=["begin", "prove", "shift"]),
     "undone": Host(phase="verify", phases=["begin", "verify"], exits={"begin": 0}, status=serves("3.9.2")),
+    "freed": Host(phase="verify", phases=["begin", "verify"], changed=1, changed_in=["begin"], exits={"begin": 0},
+                  status=serves("3.11.2")),
     "confirmed": Host(phase="revert", phases=["begin", "shift", "confirm", "revert"], failed="confirm", changed=2,
                       exits={"begin": 0, "shift": 0, "revert": 0}, status=serves("3.11.2")),
     "idle": Host(phase="begin", phases=["begin"]),
@@ -69,6 +73,8 @@ class Hosts:
     played: list[tuple[str, ...]] = field(default_factory=list)
     python: dict[str, str] = field(default_factory=dict)
     unfinished: set[str] = field(default_factory=set)
+    drained: set[str] = field(default_factory=set)
+    looked: dict[str, dict[str, object]] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
     names: list[str] = field(default_factory=lambda: NAMES)
     states: dict[str, dict[str, object]] = field(default_factory=dict)
@@ -100,7 +106,9 @@ class Hosts:
             return None
         if playbook == "upgrade_prepare":
             rollout = {"run": "before"} if name in self.unfinished else None
-            return LOOKED.get(what, replace(LOOKED_WELL, status=old | {"rollout": rollout}))
+            given = self.states.get(name, {}) | self.looked.get(name, {})
+            looked = old | {"rollout": rollout, "draining": name in self.drained} | given
+            return LOOKED.get(what, replace(LOOKED_WELL, status=looked))
         if playbook in {"status", "verify"}:
             if what in {"unreachable", "lost"}:
                 return Host(phase="status", phases=["status"], failed="status", unreachable=True)
@@ -114,7 +122,7 @@ class Hosts:
             return replace(ROLLED[what], status=status)
         if what == "unchanged":
             self.python[name] = "3.11.2"
-            return Host(phase="verify", phases=["begin", "verify"], exits={"begin": 0}, status=serves("3.11.2"))
+            return Host(phase="verify", phases=["begin", "verify"], exits={"begin": 0})  # its status was told before
         self.python[name] = "3.9.2" if playbook == "rollback" else "3.11.2"
         return replace(MOVED, status=serves(self.python[name]))
 
@@ -174,6 +182,19 @@ def test_a_wave_is_verified_after_its_soak_time(roll):
     assert "Soak: wave 1 serves for 0.01 s, then its hosts are verified" in text
 
 
+@pytest.mark.parametrize(("minutes", "soaks"), [(1, 1), (None, 1), (90, 0)])
+def test_the_canary_of_a_run_that_was_killed_serves_its_soak_time_first(roll, minutes, soaks, monkeypatch):
+    """With --resume it has the release already: since a moment ago, or for longer than the soak time."""
+    monkeypatch.setattr("front.fleet.time.sleep", lambda _: None)
+    monkeypatch.setattr("front.fleet.time.monotonic", itertools.count(0, 3600).__next__)
+    since = minutes and {"since": f"{datetime.now(UTC) - timedelta(minutes=minutes):%Y-%m-%dT%H:%M:%SZ}"}
+    hosts = Hosts({("b1", "rollout"): "unchanged"}, states={"b1": since or {}})
+    code, _, fleet = roll(hosts, soak_seconds=3600.0, waves=["1", "100%"], max_unavailable="100%")
+    assert (code, fleet.moved) == (0, ["b2", "b3"])
+    assert hosts.played[1 : 2 + soaks] == [("rollout", "b1"), ("verify", "b1")][: 1 + soaks]
+    assert hosts.changing[1] == ("rollout", "b2", "b3")
+
+
 def test_halt_leaves_a_mixed_fleet_and_names_what_is_live_where_and_what_ends_it(roll):
     code, text, fleet = roll(Hosts({("b2", "rollout"): "reverted"}))
     assert code == 3
@@ -207,6 +228,17 @@ def test_hosts_are_left_out_with_the_separator_that_the_limit_has(limit, rest):
     back = {"b1": replace(MOVED, status=serves("3.9.2")), "b2": replace(ROLLED["refused"], status=serves("3.11.2"))}
     lines = ending(Request("rollback", "campus", limit), back, 3, "", 110)
     assert lines[1] == f"Next: ./invoke rollback --inventory campus --limit {rest}"
+
+
+@pytest.mark.parametrize(("limit", "rest"), [
+    ("", "all,!fe80::1"), ("fe80::1,b2", "fe80::1,b2,!fe80::1"), ("b2:web[0:1]:&all", "b2,web[0:1],&all,!fe80::1"),
+])  # fmt: skip
+def test_a_host_named_by_an_ipv6_address_is_left_out_by_a_comma(limit, rest):
+    """Where there is a comma, Ansible takes no colon of an address for the end of a pattern."""
+    refused = replace(ROLLED["refused"], status=serves("3.11.2"))
+    back = {"fe80::1": replace(MOVED, status=serves("3.9.2")), "b2": refused}
+    lines = ending(Request("rollback", "campus", limit), back, 3, "", 110)
+    assert lines[1] == f"Next: ./invoke rollback --inventory campus --limit '{rest}'"
 
 
 def test_a_rollback_that_ended_an_interrupted_run_on_a_host_is_not_offered_there_again():
@@ -432,6 +464,16 @@ def test_a_host_that_cannot_be_reached_is_no_canary(roll):
     assert {run.canary for run in hosts.runs if run.canary} == {"b2"}
 
 
+def test_a_drained_host_is_no_canary_while_another_one_serves(roll):
+    code, text, fleet = roll(hosts := Hosts(drained={"b1"}))
+    assert (code, fleet.canary) == (0, "b2")
+    assert hosts.changing == [("rollout", "b2"), ("rollout", "b3"), ("rollout", "b1")]
+    assert "drained" not in text
+    code, text, fleet = roll(Hosts(drained=set(NAMES)))
+    assert (code, fleet.canary) == (0, "b1")
+    assert "b1 is drained, as is each host that can be reached: no client asks the canary." in text
+
+
 def test_a_finding_on_one_host_touches_none(roll):
     hosts = Hosts({("b3", "upgrade_prepare"): "refused"})
     code, text, fleet = roll(hosts)
@@ -450,6 +492,14 @@ def test_an_unreachable_host_refuses_the_run_and_the_others_can_be_chosen(roll):
     assert "./invoke upgrade --python 3.11 --inventory campus --limit 'all:!b2'" in text
 
 
+def test_an_interrupted_run_that_was_undone_on_one_host_is_not_said_to_have_touched_nothing(roll):
+    """It moved that host's traffic, though the hosts after it were refused."""
+    for soak in (0.0, 0.01):
+        code, text, fleet = roll(Hosts({("b1", "rollout"): "freed", ("b2", "rollout"): "refused"}), soak_seconds=soak)
+        assert (code, results(fleet)) == (3, {"b1": "changed", "b2": "refused", "b3": "waiting"})
+        assert "nothing was touched" not in text
+
+
 def test_within_the_budget_the_run_goes_on_without_an_unreachable_host(roll):
     hosts = Hosts({("b2", "upgrade_prepare"): "unreachable"})
     code, text, fleet = roll(hosts, failure_budget=1, max_unavailable="2")
@@ -466,6 +516,41 @@ def test_a_resumed_run_begins_with_the_hosts_that_were_interrupted(roll):
     assert code == 0
     assert hosts.changing == [("rollout", "b3"), ("rollout", "b1"), ("rollout", "b2")]
     assert fleet.moved == ["b3", "b2"]
+
+
+LOCK = {"owner": "ben@far", "run": "OTHER", "verb": "deploy", "step": "prove", "since": "then", "expired": False}
+IN_TURN = {"rollout": {"run": "OTHER", "step": "shift", "hold": False}}
+
+
+@pytest.mark.parametrize(("state", "values", "code"), [
+    ({"lock": LOCK}, {}, 2), ({"lock": LOCK} | IN_TURN, {}, 2), ({"lock": LOCK | {"owner": "ana@here"}}, {}, 2),
+    ({"lock": LOCK | {"expired": True}} | IN_TURN, {}, 0), ({"lock": LOCK | {"owner": "ana@here"}} | IN_TURN, {}, 0),
+    ({"lock": LOCK} | IN_TURN, {"eduhub_take_over": True}, 0), ({"lock": None}, {}, 0),
+    ({"lock": LOCK, "rollout": {"run": "OTHER", "step": "shifted", "hold": True}}, {"eduhub_hold": True}, 0),
+])  # fmt: skip
+def test_a_lock_that_a_resumed_run_will_not_get_refuses_it_before_any_host_is_touched(state, values, code):
+    hosts = Hosts()
+    request = replace(REQUEST, values={**REQUEST.values, "eduhub_resume": True, **values})
+    fleet = fleet_run(hosts, Policy(soak_seconds=0.0))
+    fleet.run = replace(fleet.run, request=request, owner="ana@here")
+    hosts.looked["b2"] = state
+    with Signals() as signals:
+        done = fleet.roll(signals)
+    assert done.outcome
+    assert (fleet_exit(done.returned, done.outcome), bool(hosts.changing)) == (code, code == 0)
+    assert [each.code for each in done.outcome.hosts["b2"].messages] == ["lock_held"] * (code == 2)
+
+
+@pytest.mark.parametrize(("verb", "rollout", "proposed"), [
+    ("deploy", {}, []), ("plone.restore", {}, []), ("host.patch", {}, [["./invoke", "host.patch", "--take-over"]]),
+    ("upgrade", IN_TURN, [["./invoke", "upgrade", "--python", "3.11", "--take-over", "--inventory", "campus"]]),
+])  # fmt: skip
+def test_only_a_rollout_is_proposed_to_be_taken_over_by_one(verb, rollout, proposed):
+    request = replace(REQUEST, values={**REQUEST.values, "eduhub_resume": True})
+    run = replace(fleet_run(Hosts(), Policy()).run, request=request, owner="ana@here")
+    held = held_by_other(run, {"lock": LOCK | {"verb": verb}} | rollout)
+    assert held
+    assert [list(each) for each in held.next] == [["./invoke", "status"], *proposed]
 
 
 def test_a_canary_that_goes_back_leaves_no_mixed_fleet(roll):

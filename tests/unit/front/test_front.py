@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 from typing import Any
@@ -10,11 +9,12 @@ from typing import Any
 import pytest
 
 from front import __main__ as main
-from front.inventory import Target
+from front import checks
+from front.command import parsed
 from front.refusal import RefusalError
 from front.request import Request
 
-ADVICE = "type --python 3.11, or correct bridge_python in the inventory."
+ADVICE = "type --python 3.11."
 ID_ADVICE = "type the X-Request-ID of an answer, 8 to 128 letters, digits and . _ = + / -."
 MISTYPED = {
     "an unknown verb": (["dploy"], "There is no playbook 'dploy'; did you mean deploy?"),
@@ -123,7 +123,7 @@ def test_an_environment_that_ansible_does_not_take_is_refused_in_a_sentence(fron
 
 def test_a_fault_of_ours_once_hosts_were_asked_needs_a_person_and_is_no_revert(checkout, monkeypatch, capsys):
     monkeypatch.setattr(main, "CHECKOUT", checkout)
-    monkeypatch.setattr(main, "check_root", lambda *_: None)
+    monkeypatch.setattr(checks, "check_root", lambda *_: None)
     monkeypatch.setattr(main, "played", lambda *_: {"a": 0}["fault"])
     (checkout / "ansible/playbooks/status.yml").touch()
     assert main.main(["status", "--json"]) == 3
@@ -166,7 +166,7 @@ def test_a_python_without_quotes_is_told_to_have_them(refused, checkout):
 
 
 def test_a_group_that_the_inventory_lacks_is_refused_before_any_host_is_asked(refused, checkout, monkeypatch):
-    monkeypatch.setattr(main, "check_root", lambda *_: None)
+    monkeypatch.setattr(checks, "check_root", lambda *_: None)
     (checkout / "ansible/playbooks/inner.yml").write_text("- hosts: bridge:plone\n")
     (checkout / "ansible/playbooks/deploy.yml").write_text("- import_playbook: inner.yml\n- hosts: front_active\n")
     assert refused("deploy") == (
@@ -181,6 +181,18 @@ def test_it_refuses_an_inventory_with_every_mistake_in_it(refused, checkout):
         "invoke: There is no variable egde_port (inventories/local/hosts.yml:7); did you mean edge_port?",
         "invoke: edge_port (inventories/local/hosts.yml:8) is 'eighty', but must be a whole number.",
     } == set(refused("deploy").splitlines())
+
+
+@pytest.mark.parametrize(("verb", "told"), [("engine", 1), ("preflight", 1), ("deploy", 0), ("status", 0)])
+def test_a_plain_secret_is_noted_once_by_what_would_deploy_it(verb, told, checkout, monkeypatch, capsys):
+    monkeypatch.setattr(main, "CHECKOUT", checkout)
+    monkeypatch.chdir(checkout)
+    hosts = checkout / "inventories/local/hosts.yml"
+    hosts.write_text(f"{hosts.read_text()}  vars:\n    bridge_environment: {{DB_PASSWORD: hunter2}}\n")
+    main.read_hosts(parsed([verb]))
+    printed = capsys.readouterr()
+    start = "Note: DB_PASSWORD of bridge_environment (inventories/local/hosts.yml:7) looks like a secret, "
+    assert (printed.out, printed.err.count(start), "hunter2" in printed.err) == ("", told, False)
 
 
 @pytest.mark.parametrize("verb", ["deploy", "engine", "images.build", "plan", "plone.lock", "plone.upgrade", "upgrade"])
@@ -207,120 +219,7 @@ def with_dropped_version(checkout, monkeypatch):
     plone_image: "school/plone:{{version}}-py{{python}}"
     plone_version: "5"
 """)
-    return lambda verb: main.parsed([verb])
-
-
-@pytest.fixture
-def somebody(monkeypatch):
-    """Not root."""
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-
-
-OPTIONS = argparse.Namespace(
-    verb="deploy", inventory="campus", limit="", values={"eduhub_python": "3.9"}, asked=[], vault_password_file="",
-    check=False,
-)  # fmt: skip
-
-
-@pytest.mark.usefixtures("somebody")
-def test_this_machine_needs_root_and_the_line_to_type_is_told():
-    with pytest.raises(RefusalError) as refusal:
-        main.check_root(OPTIONS, [Target("localhost", {"ansible_connection": "local"})])
-    line = "./invoke deploy --python 3.9 --inventory campus"
-    assert refusal.value.next_commands == [f"sudo {line}"]
-
-
-@pytest.mark.usefixtures("somebody")
-@pytest.mark.parametrize("variables", [{}, {"ansible_connection": "local", "ansible_become": True}])
-def test_other_machines_and_sudo_do_not_need_root_here(variables):
-    main.check_root(OPTIONS, [Target("host", variables)])
-
-
-@pytest.mark.parametrize(
-    ("given", "variables"),
-    [
-        ({}, {}),
-        ({"eduhub_python": "3.9"}, {}),
-        ({}, {"bridge_python": 3.9}),
-        ({"eduhub_python": "2.7"}, {"bridge_image": "campus/bridge:py{python}"}),
-    ],
-)
-def test_a_python_is_accepted_that_is_built_or_that_an_image_of_theirs_may_have(
-    checkout, monkeypatch, given, variables
-):
-    monkeypatch.setattr(main, "CHECKOUT", checkout)
-    main.check_python(argparse.Namespace(values=given), [Target("host", variables)])
-
-
-def test_the_python_of_an_inventory_is_checked_like_the_one_that_is_typed(checkout, monkeypatch):
-    monkeypatch.setattr(main, "CHECKOUT", checkout)
-    with pytest.raises(RefusalError, match=r"no bridge for Python '3\.13'; it is built for 3\.9, 3\.11:"):
-        main.check_python(argparse.Namespace(values={}), [Target("host", {"bridge_python": "3.13"})])
-
-
-SEVEN = "'7': {on_request: ['3.13', '3.11']}"
-PLONES = f"images: {{plone: {{versions: {{'6': {{pythons: ['3.11'], on_request: ['3.9']}}, {SEVEN}}}}}}}\n"
-
-
-OWN = {"plone_image": "example.edu/plone:{version}-py{python}"}
-
-
-@pytest.mark.parametrize(
-    ("python", "version", "variables", "message", "chosen"),
-    [
-        ("", "", {}, "plone.upgrade asks for the Python or the version: type --python 3.11 or --version 7.", None),
-        ("3.12", "", {}, "There is no Plone 6 for Python '3.12'; it is built for 3.9, 3.11: type --python 3.11.", None),
-        ("3.13", "", {}, "There is no Plone 6 for Python '3.13'; it is built for 3.9, 3.11: type --python 3.11.", None),
-        ("3.13", "", {"plone_version": "7"}, "", "3.13"),
-        ("", "8", {}, "There is no Plone '8'; it is built in 6, 7: type --version 7.", None),
-        ("3.9", "7", {}, "There is no Plone 7 for Python '3.9'; it is built for 3.11, 3.13: type --python 3.13.", None),
-        ("", "7", {}, "", "3.13"),
-        ("3.11", "7", {}, "", "3.11"),
-        ("3.9", "", {"plone_image": "eduhub/plone:6-py3.9"}, "plone_image of host is eduhub/plone:6-py3.9", None),
-        ("3.9", "7", {"plone_image": "a:6-py{python}"}, "plone_image of host is a:6-py{python}, which has no v", None),
-        ("3.12", "8", OWN, "", "3.12"),
-        ("3.12", "", {**OWN, "plone_addons": ["a"]}, "There is no Plone 6 for Python '3.12'; it is built for", None),
-        ("3.9", "", {}, "", "3.9"),
-        ("3.9", "", {"plone_image": "example.edu/plone:6", "plone_url": "https://cms.example.edu"}, "", "3.9"),
-    ],
-)
-def test_an_upgrade_of_plone_needs_an_image_of_that(
-    checkout, monkeypatch, python, version, variables, message, chosen
-):  # fmt: skip
-    monkeypatch.setattr(main, "CHECKOUT", checkout)
-    (checkout / "images/images.yml").write_text(PLONES)
-    defaults = {"plone_image": "eduhub/plone:{version}-py{python}", "plone_version": "6"}
-    values = {"eduhub_python": python, "eduhub_version": version}
-    options = argparse.Namespace(values=values, defaults=defaults)
-    refused = ""
-    try:
-        main.check_plone(options, [Target("host", variables)])
-    except RefusalError as refusal:
-        refused = refusal.messages[0]
-    assert (refused.startswith(message), bool(refused)) == (True, bool(message))
-    assert refused or values["eduhub_python"] == chosen
-
-
-def test_a_restore_in_place_is_for_one_site_at_a_time():
-    def hosts(*names: str) -> list[Target]:
-        return [Target(name, {"group_names": ["plone"]}) for name in names]
-
-    request = Request("plone.restore", values={"eduhub_to": "live"})
-    main.check_one_site(request, [*hosts("a"), Target("b", {"group_names": ["bridge"]})])
-    with pytest.raises(RefusalError, match="the content of a, b, each of which") as refused:
-        main.check_one_site(request, hosts("a", "b"))
-    assert refused.value.next_commands[1] == "./invoke plone.restore --to live --limit b"
-
-
-def test_only_another_version_is_rehearsed(checkout, monkeypatch):
-    monkeypatch.setattr(main, "CHECKOUT", checkout)
-    (checkout / "images/images.yml").write_text(PLONES)
-    options = argparse.Namespace(
-        values={"eduhub_python": "3.11", "eduhub_rehearse": True}, defaults={"plone_version": "6"}
-    )
-    with pytest.raises(RefusalError) as refusal:
-        main.check_plone(options, [])
-    assert refusal.value.messages[0] == "--rehearse is for another version of Plone: type --version 7 too."
+    return lambda verb: parsed([verb])
 
 
 @pytest.mark.slow

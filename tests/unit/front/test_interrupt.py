@@ -158,6 +158,17 @@ def test_a_run_that_had_not_begun_is_not_undone(ansible):
     assert output.endswith("\nNext: ./invoke deploy\n")
 
 
+@pytest.mark.parametrize("host", [
+    {"phase": "edge", "phases": ["preflight", "edge"]},
+    {"phase": "plan", "phases": ["preflight", "edge", "plan"], "changed_in": ["edge"]},
+])  # fmt: skip
+def test_half_a_deployment_is_not_said_to_have_touched_nothing(ansible, host):
+    code, output, _ = interrupted(ansible, outcome(False, **host) + "time.sleep(600)\n", signal.SIGINT)
+    assert (code, "nothing was touched" in output) == (3, False), output
+    assert "./invoke status" in output
+    assert called(ansible, "recover") is None
+
+
 def test_half_a_removal_needs_a_person(ansible):
     does = outcome(False, phase="destroy", phases=["destroy"]) + "time.sleep(600)\n"
     code, _, _ = interrupted(ansible, does, signal.SIGINT, verb="destroy")

@@ -106,6 +106,8 @@ def test_a_limit_that_mixes_commas_and_colons_is_refused_for_ansible_reads_only_
 def test_colons_within_a_range_or_an_address_are_no_mixture(kept):
     (kept / "hosts.yml").write_text(HOSTS.replace("two:", "'fe80::1':"))
     assert [host.name for host in inventory.load(kept, "fe80::1,bridge[0:0]")] == ["one", "fe80::1"]
+    assert [host.name for host in inventory.load(kept, "all,!fe80::1")] == ["one"]
+    assert [host.name for host in inventory.load(kept, "all,&fe80::1")] == ["fe80::1"]
 
 
 @pytest.mark.parametrize("limit", ["", "two"])
@@ -147,11 +149,12 @@ def test_a_file_of_hosts_leaves_those_it_names(kept, tmp_path):
 MISSHAPEN = {
     "hosts in a list": (
         "all: {hosts: [a, b]}",
-        "hosts of the group all is ['a', 'b'], which is no mapping; write each name with a colon, on a line of its",
+        "hosts of the group all is a list, which is no mapping; write each name with a colon, on a line of its",
     ),
-    "children in a list": ("all: {children: [bridge]}", "children of the group all is ['bridge'], which is no mapping"),
-    "a list of groups": ("- all", "['all'] stands where groups are named"),
-    "a group that is a list": ("all: {children: {bridge: [a]}}", "the group bridge is ['a'], but must hold hosts, "),
+    "children in a list": ("all: {children: [bridge]}", "children of the group all is a list, which is no mapping"),
+    "a list of groups": ("- all", "a list stands where groups are named"),
+    "a group that is a list": ("all: {children: {bridge: [a]}}", "the group bridge is a list, but must hold hosts, "),
+    "a file of another program, with a secret": ("password: hunter2", "the group password is a text, but must hold"),
     "a misspelt part": ("all: {hots: {a: }}", "the group all holds 'hots'; did you mean hosts?"),
 }
 
@@ -161,6 +164,14 @@ def test_groups_of_another_form_are_named(kept, text, why):
     (kept / "hosts.yml").write_text(text)
     (sentence,) = refused(inventory.load, kept, "")
     assert sentence.startswith(f"{kept}/hosts.yml: {why}")
+
+
+def test_a_file_of_variables_that_is_no_mapping_is_named(kept):
+    (kept / "group_vars/all.yml").write_text("- edge_port: 1\n")
+    lines = "write each variable as a name with a colon and its value."
+    assert refused(inventory.load, kept, "") == [
+        f"{kept}/group_vars/all.yml is a list, and no mapping of variables; {lines}"
+    ]
 
 
 def test_a_misspelt_group_of_ours_is_named(kept):
@@ -236,6 +247,16 @@ def test_encrypted_values_are_neither_read_nor_judged(kept):
     hosts = inventory.load(kept, "two")
     inventory.check(kept, hosts, known)
     assert hosts[0].variables["edge_port"] == "{{ encrypted }}"
+
+
+def test_braces_that_ansible_does_not_render_are_no_template(kept):
+    (kept / "group_vars/bridge.yml").write_text("edge_address: !unsafe '{{ nope }}'\n")
+    known = Documented({"edge_port": {"type": "int"}, "edge_address": {}}, ("edge_",))
+    inventory.check(kept, inventory.load(kept, "two"), known)
+    (kept / "group_vars/bridge.yml").write_text("edge_address: '{{ nope }}'\ncampus: 1\n")
+    assert "is a template of nope" in refused(inventory.check, kept, inventory.load(kept, "two"), known)[0]
+    (kept / "group_vars/bridge.yml").write_text("edge_address: '{{ campus }}'\ncampus: 1\n")
+    inventory.check(kept, inventory.load(kept, "two"), known)
 
 
 def test_a_finding_names_the_file_and_line_that_sets_the_variable(kept):

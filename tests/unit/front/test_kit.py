@@ -6,6 +6,7 @@ import pytest
 
 from front import __main__ as front
 from front import kit
+from front.command import parsed
 from front.documented import documented
 from front.inventory import Target
 from front.refusal import RefusalError
@@ -55,9 +56,9 @@ def test_an_acme_server_is_refused_for_a_kit_and_in_one(tmp_path, monkeypatch, v
     real = documented(front.CHECKOUT / "ansible")
     monkeypatch.setattr(front, "documented", lambda _: real)
     monkeypatch.setattr(front, "CHECKOUT", tmp_path if is_kit else front.CHECKOUT)
-    monkeypatch.setattr("front.inventory.check", lambda *_: None)
+    monkeypatch.setattr("front.inventory.check", lambda *_: [])
     with pytest.raises(RefusalError, match="a sets edge_acme_server"):
-        front.read_hosts(front.parsed([verb, "--inventory", str(tmp_path / "hosts.yml")]))
+        front.read_hosts(parsed([verb, "--inventory", str(tmp_path / "hosts.yml")]))
 
 
 def test_each_image_and_each_package_is_named_once():

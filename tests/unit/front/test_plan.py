@@ -13,7 +13,8 @@ import pytest
 from front.outcome import Host
 from front.output.messages import Message
 from front.output.plan_table import plan_table
-from front.plan import changes, fingerprints, parsed, stopped, upgrade_of
+from front.plan import POLICY as POLICY_FIELDS
+from front.plan import changes, fingerprints, is_allowed, parsed, stopped, upgrade_of
 from front.request import Request
 from tests.unit.front.plans import ANSWER, FULL, NAMES, POLICY, REQUEST, SERVED, looked, planned
 
@@ -70,6 +71,41 @@ def test_hosts_out_of_reach_come_last():
     assert planned(b1=lost)["waves"] == [["b2"], ["b3", "b1"]]
 
 
+@pytest.mark.parametrize(("policy", "gone", "allowed"), [
+    ({"failure_budget": 1, "max_unavailable": "2"}, ["b2"], True),
+    ({"failure_budget": 0, "max_unavailable": "2"}, ["b2"], False),
+    ({"failure_budget": 1, "max_unavailable": "1"}, ["b2"], False),  # it leaves no room for another host
+    ({"failure_budget": 9, "max_unavailable": "3"}, NAMES, False),
+])  # fmt: skip
+def test_a_host_out_of_reach_stops_a_plan_unless_the_budget_allows_it(policy, gone, allowed):
+    host = Host(unreachable=True, messages=[Message("host_unreachable", "No.")])
+    plan = parsed(json.dumps(planned(policy=replace(POLICY, **policy), **dict.fromkeys(gone, host))))
+    assert (is_allowed(plan), stopped(plan) == []) == (allowed, allowed)
+    assert [line.split()[-1] for line in plan_table(plan, 100)[1:4]] == [
+        "unreachable" if name in gone else "upgrade" for name in plan["hosts"]
+    ]  # fmt: skip
+    if allowed:
+        assert plan["minutes"] == 1.5 + 1 + 1.5
+        changed = ["b2: out of reach when the plan was made, and not now."]
+        assert changes(plan, planned(policy=replace(POLICY, **policy))) == changed
+
+
+def test_a_finding_beside_a_host_out_of_reach_stops_a_plan():
+    gone = Host(unreachable=True, messages=[Message("host_unreachable", "No.")])
+    policy = replace(POLICY, failure_budget=2, max_unavailable="3")
+    assert not is_allowed(planned(policy=policy, b1=gone, b2=looked(ANSWER, FULL)))
+    assert not is_allowed(planned(policy=policy))
+
+
+def test_drained_hosts_come_after_those_that_serve_and_a_plan_tells_what_changed_the_waves():
+    drained = replace(looked(ANSWER), status={"draining": True})
+    now = planned(b1=drained)
+    assert now["waves"] == [["b2"], ["b3", "b1"]]
+    waves = "the waves are b2; b3, b1 now, and were b1; b2, b3 (b1 drained or undrained meanwhile)"
+    assert changes(planned(), now) == [f"b2, b3, b1: {waves}."]
+    assert changes(planned(), planned(b3=drained)) == []
+
+
 def test_findings_and_hosts_out_of_reach_stand_in_the_plan_and_end_it():
     plan = planned(b2=looked(ANSWER, FULL), b3=Host(unreachable=True, messages=[Message("host_unreachable", "No.")]))
     assert plan["hosts"]["b2"]["findings"] == [FULL.document()]
@@ -110,6 +146,15 @@ CHANGED = {
     "another soak": (
         lambda plan: plan.update(soak_seconds=5.0), ["b1, b2, b3: rollout_soak_seconds is 5 now, and was 60."],
     ),
+    "another budget, and another end of a breach": (
+        lambda plan: plan.update(failure_budget=11, on_breach="revert-all"),
+        ["b1, b2, b3: rollout_failure_budget is 11 now, and was 0.",
+         "b1, b2, b3: rollout_on_breach is revert-all now, and was halt."],
+    ),
+    "more hosts at once": (
+        lambda plan: plan.update(max_unavailable="100%"),
+        ["b1, b2, b3: rollout_max_unavailable is 100% now, and was 1."],
+    ),
     "several hosts, one cause": (
         lambda plan: [host(name, settings="other")(plan) for name in NAMES],
         ["b1, b2, b3: other settings in the inventory now."],
@@ -124,6 +169,11 @@ def test_what_changed_is_told_with_its_host(change, told):
     assert changes(planned(), now) == told
 
 
+def test_a_plan_of_an_earlier_version_is_not_compared_by_what_it_lacks():
+    older = {name: value for name, value in planned().items() if name not in POLICY_FIELDS}
+    assert changes(parsed(json.dumps(older)), planned(policy=replace(POLICY, max_unavailable="3"))) == []
+
+
 def test_what_a_run_measures_ends_no_plan():
     later = looked({**ANSWER, "seconds": 20.0, "measured": 3, "send_bytes": 0})
     assert changes(planned(), planned(b1=later)) == []
@@ -135,7 +185,10 @@ BROKEN = {
     "another document": ('{"hosts": {}}', "is no plan"),
     "a list": ("[1]", "is no plan"),
     "a later schema": (json.dumps(planned() | {"schema": 2}), "has schema 2, and this checkout reads 1"),
-    "no waves": (json.dumps(planned() | {"waves": None}), "is no plan: its waves is missing or wrong"),
+    "a strange budget": (
+        json.dumps(planned() | {"failure_budget": "1"}), "is no plan: the field 'failure_budget' is wrong",
+    ),
+    "no waves": (json.dumps(planned() | {"waves": None}), "is no plan: the field 'waves' is missing or wrong"),
     "a strange option": (
         json.dumps(planned() | {"options": {"take_over": True}}), "is no plan: its options are not those of an upgrade",
     ),

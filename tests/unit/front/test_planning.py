@@ -10,6 +10,7 @@ import pytest
 
 from front import __main__ as main
 from front import planning
+from front.command import parsed
 from front.refusal import RefusalError
 from front.request import Request
 from tests.unit.front.conftest import Front
@@ -23,6 +24,7 @@ bridge:
     b2:
 """
 # Each host answers what its file holds, as its pilot would; `rolled` is who was upgraded, and held to what.
+NEWEST = "3.11"  # of the Pythons that the test's checkout builds
 PLAYBOOKS = {
     "plan": """
 - name: Look at every host
@@ -157,16 +159,43 @@ def test_a_plan_with_findings_is_written_with_exit_code_2_and_can_not_be_carried
     assert errors == f"{said}Next: ./invoke plan --out plan.json --inventory campus\n"
 
 
+@pytest.mark.slow
+def test_a_plan_goes_on_without_a_host_out_of_reach_where_the_failure_budget_has_room(campus):
+    hosts = campus.checkout / "inventories/campus/hosts.yml"
+    ssh = campus.checkout / "ssh"
+    ssh.write_text("#!/bin/sh\nexit 255\n")
+    ssh.chmod(0o755)
+    hosts.write_text(HOSTS + f"    b3: {{ansible_connection: ssh, ansible_ssh_executable: {ssh}}}\n")
+    (campus.checkout / "b3.json").write_text(answer())
+    ping = "    - {name: Reach, ansible.builtin.ping: , vars: {phase: preflight}}\n"
+    for name in ("plan", "upgrade_prepare"):
+        playbook = campus.checkout / f"ansible/playbooks/{name}.yml"
+        playbook.write_text(playbook.read_text().replace("  tasks:\n", f"  tasks:\n{ping}"))
+    planned = ("plan", "--inventory", "campus", "--out", "plan.json")
+    assert campus.run(*planned)[0] == 2
+    settings = campus.checkout / "inventories/campus/group_vars/all.yml"
+    settings.write_text(settings.read_text() + "rollout_failure_budget: 1\nrollout_max_unavailable: 2\n")
+    code, printed, _ = campus.run(*planned)
+    assert (code, "Next: ./invoke upgrade --plan plan.json --inventory campus" in printed) == (0, True), printed
+    code, printed, errors = campus.run("upgrade", "--inventory", "campus", "--plan", "plan.json")
+    assert (code, rolled(campus)) == (3, ["b1 of-b1", "b2 of-b2"]), printed + errors
+
+
+def made_anew(file: str) -> str:
+    """Return the commands that make a plan that cannot be read."""
+    return f"./invoke plan --python {NEWEST} --out {file}\n      ./invoke plan --out {file}"
+
+
 TYPED = {
     "no such file": (
         "gone.json", [], "The plan gone.json cannot be read: No such file or directory.",
-        "./invoke plan --out gone.json",
+        made_anew("gone.json"),
     ),
-    "a folder": ("images", [], "The plan images cannot be read: Is a directory.", "./invoke plan --out images"),
+    "a folder": ("images", [], "The plan images cannot be read: Is a directory.", made_anew("images.plan.json")),
     "a file that was cut": (
-        "cut.json", [], "The plan cut.json is no JSON document, or was cut off.", "./invoke plan --out cut.json",
+        "cut.json", [], "The plan cut.json is no JSON document, or was cut off.", made_anew("cut.json"),
     ),
-    "no text": ("bytes.json", [], "The plan bytes.json is no text in UTF-8.", "./invoke plan --out bytes.json"),
+    "no text": ("bytes.json", [], "The plan bytes.json is no text in UTF-8.", made_anew("bytes.plan.json")),
     "another inventory": (
         "plan.json", [], "The plan plan.json is of inventory 'campus', and this command of 'local'.",
         "./invoke upgrade --plan plan.json --inventory campus",
@@ -196,7 +225,7 @@ def test_a_plan_of_the_same_inventory_by_its_path_is_accepted(checkout, monkeypa
     monkeypatch.setattr(main, "CHECKOUT", checkout)
     monkeypatch.chdir(checkout)
     Path("plan.json").write_text(json.dumps(planned() | {"inventory": "local"}))
-    options = main.parsed(["upgrade", "--plan", "plan.json", "--inventory", "inventories/local"])
+    options = parsed(["upgrade", "--plan", "plan.json", "--inventory", "inventories/local"])
     assert main.take_plan(options)["inventory"] == "local"
     assert json.loads(options.values) == {"eduhub_python": "3.13"}
 
@@ -217,8 +246,29 @@ def test_a_plan_is_not_written_over_another_file(tmp_path, text):
     with pytest.raises(RefusalError, match="is there already and is no plan: name another file"):
         planning.check_place(str(tmp_path / "hosts.yml"))
     with pytest.raises(RefusalError) as refused:
-        planning.taken(str(tmp_path / "hosts.yml"), Request("upgrade"), tmp_path)
-    assert refused.value.next_commands == [f"./invoke plan --out {tmp_path}/hosts.plan.json"]
+        planning.taken(str(tmp_path / "hosts.yml"), Request("upgrade"), tmp_path, "3.13")
+    assert refused.value.next_commands == [
+        f"./invoke plan{python} --out {tmp_path}/hosts.plan.json" for python in (" --python 3.13", "")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("file", "out"),
+    [("docs", "docs.plan.json"), ("plan.json", "plan.json"), ("gone/x.json", "plan.json"), ("/", "plan.json"),
+     (".", "plan.json")],
+)  # fmt: skip
+def test_a_plan_that_cannot_be_read_is_made_where_it_can_be_written_and_for_the_python_that_was_meant(
+    file, out, tmp_path, monkeypatch
+):
+    (tmp_path / "docs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RefusalError) as refused:
+        planning.taken(file, Request("upgrade"), tmp_path, "3.13")
+    assert refused.value.next_commands == [f"./invoke plan --python 3.13 --out {out}", f"./invoke plan --out {out}"]
+    planning.check_place(out)
+    with pytest.raises(RefusalError) as refused:
+        planning.taken(file, Request("upgrade", values={"eduhub_python": "3.11"}), tmp_path, "3.13")
+    assert refused.value.next_commands == [f"./invoke plan --python 3.11 --out {out}"]
 
 
 @pytest.mark.parametrize("text", ["", '{\n "schema": 0, "cut', '{"schema": 1}'])

@@ -44,12 +44,19 @@ def test_a_wave_soaks_once_before_the_next_and_the_last_does_not():
     assert Stop() == next_step(names(2), dict.fromkeys(names(2), State.DONE), Policy(), moved=names(2))
 
 
-def test_a_wave_that_was_done_before_the_run_does_not_soak():
-    assert Roll(2, 2, ("b2",)) == next_step(names(2), waiting(2, b1=State.DONE), Policy())
+def test_a_wave_that_was_done_before_the_run_soaks_unless_it_has_served_as_long():
+    """The run before may have been killed in the soak time of its canary."""
+    assert Soak(1, ("b1",)) == next_step(names(2), waiting(2, b1=State.DONE), Policy())
+    assert Roll(2, 2, ("b2",)) == next_step(names(2), waiting(2, b1=State.DONE), Policy(), soaked=["b1"])
 
 
 def test_hosts_that_cannot_be_reached_come_last():
     assert ordered(names(4), ["b3"], ["b1", "b3"]) == ["b2", "b4", "b3", "b1"]
+
+
+def test_hosts_that_are_drained_come_after_those_that_serve():
+    """A canary that no client asks would let the next wave be the first one that clients see."""
+    assert ordered(names(5), ["b3"], ["b2"], ["b1", "b2", "b3"]) == ["b4", "b5", "b3", "b1", "b2"]
 
 
 def test_the_next_host_is_the_canary_where_the_first_one_failed():
@@ -114,7 +121,7 @@ def one_run(data, hosts: list[str], policy: Policy, has_it: set[str]) -> set[str
             break
         if isinstance(step, Soak):
             assert policy.soak_seconds
-            assert set(step.hosts) <= set(moved)
+            assert {states[name] for name in step.hosts} == {State.DONE}
             assert soaked.isdisjoint(step.hosts), "each host soaks once"
             soaked |= set(step.hosts)
             states |= {name: data.draw(ENDS) for name in step.hosts if data.draw(some.booleans())}
@@ -127,12 +134,14 @@ def one_run(data, hosts: list[str], policy: Policy, has_it: set[str]) -> set[str
         # Whatever it was that failed: no wave after the first without a canary that has the release, and has soaked.
         canaries = [name for name in order[: order.index(step.hosts[0])] if states[name] is State.DONE]
         if policy.soak_seconds:
-            canaries = [name for name in canaries if name in soaked or name not in moved]
+            canaries = [name for name in canaries if name in soaked]
         assert step.wave == 1 or canaries, "never a wave after the first without a canary"
         for name in step.hosts:
             states[name] = State.DONE if name in has_it else data.draw(ENDS)
             if states[name] is State.DONE and name not in has_it:
                 moved.append(name)
+            if name in has_it and data.draw(some.booleans()):
+                soaked.add(name)  # long before this run
         started += step.hosts
     else:
         raise AssertionError("a run ends")

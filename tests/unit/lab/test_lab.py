@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
+import sys
 from ipaddress import IPv4Interface
 from pathlib import Path
 
@@ -183,6 +185,19 @@ def test_front_hosts_share_an_address_and_every_host_has_one_of_its_own(tmp_path
     assert seen["front2"]["group_names"] == ["front"]
     assert seen["front1"]["front_virtual_addresses"] == ["192.0.2.254/24"]
     assert "192.0.2.254" in seen["lab1"]["edge_hosts"]
+
+
+def test_a_lab_with_another_name_and_ports_shares_nothing_with_the_operators():
+    show = "import lab.__main__ as lab; print(lab.STACK, lab.INVENTORY.name, lab.PLONE, *lab.published('lab1'))"
+    said = [
+        subprocess.run([sys.executable, "-c", show], env={**os.environ, "PYTHONPATH": "images", **named}, cwd=CHECKOUT,
+                       capture_output=True, text=True, check=True).stdout.split()
+        for named in ({"EDUHUB_LAB": "", "EDUHUB_LAB_PORT": "9080"}, {"EDUHUB_LAB": "test", "EDUHUB_LAB_PORT": "28200"})
+    ]  # fmt: skip
+    assert said == [
+        ["eduhub-lab", "lab", "eduhub-lab-plone", "9081:8080", "9221:22"],
+        ["eduhub-lab-test", "lab-test", "eduhub-lab-test-plone", "28201:8080", "28341:22"],
+    ]
 
 
 def test_plone_is_the_one_that_the_product_deploys():

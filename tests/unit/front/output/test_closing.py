@@ -7,6 +7,7 @@ import pytest
 from eduhub_pilot.model.codes import CODES
 from front.outcome import Host, Outcome
 from front.output import closing
+from front.output.fleet import mixed_document
 from front.output.messages import Message
 from front.request import Request
 
@@ -172,3 +173,17 @@ def test_status_names_a_mixed_fleet_and_the_commands_that_end_it():
         "      ./invoke rollback --limit b",
     ]
     assert "Mixed" not in "".join(ending("status", 0, a=serves("3.9.2", 1), c=serves("3.9.2", 2)))
+
+
+def test_status_as_json_has_the_hosts_of_a_mixed_fleet_and_the_commands_that_end_it():
+    def serves(python: str, day: int) -> Host:
+        return Host(status={"release": f"2026010{day}T000000Z-py{python}-abc", "python": python})
+
+    request = Request("status", "x")
+    assert mixed_document({"a": serves("3.9.2", 1), "b": serves("3.11.2", 2), "front1": Host()}, request) == {
+        "mixed": {
+            "pythons": {"3.9.2": ["a"], "3.11.2": ["b"]},
+            "next": [["./invoke", "upgrade", "--python", "3.11", "--resume", "--inventory", "x"]],
+        }
+    }
+    assert mixed_document({"a": serves("3.9.2", 1), "c": serves("3.9.2", 2)}, request) == {}

@@ -49,6 +49,10 @@ def test_the_findings_of_an_answer_are_its_messages():
     assert [message.document() for message in answer.messages] == findings
 
 
+NO_ANSWER = "Action failed: Module result deserialization failed: No start of json char found"
+NO_MODULE = "the host gave no answer, and no reason"
+GIVE_IT = "add --ask-become-pass, or set ansible_become_password in an encrypted file of the inventory"
+OTHER_PYTHON = "set ansible_python_interpreter in the inventory to a Python 3 that runs there"
 FAILURES = {
     "a text of ours": ("fail", {"msg": "No network."}, ["No network."]),
     "a text of ours, by the full name": ("ansible.builtin.assert", {"msg": ["One.", "Two."]}, ["One.\nTwo."]),
@@ -72,6 +76,56 @@ FAILURES = {
     "a secret": ("apt", {"censored": "the output has been hidden", "msg": "password"}, [
         "T: Ansible hides the reason, which may hold a secret."
     ]),
+    "doas without a password": (
+        "host_readiness", {"msg": NO_ANSWER, "module_stdout": "doas: Authentication required\r\n", "rc": 1},
+        [f"T: doas: Authentication required: {GIVE_IT}."],
+    ),
+    "doas with a wrong one": (
+        "host_readiness", {"msg": NO_ANSWER, "module_stdout": "\r\r\ndoas: Authentication failed\r\n", "rc": 1},
+        [f"T: doas: Authentication failed: {GIVE_IT}."],
+    ),
+    "su without a password": (
+        "host_readiness", {"msg": "Task failed: Timeout (12s) waiting for privilege escalation prompt:"},
+        [f"T: Timeout (12s) waiting for privilege escalation prompt: {GIVE_IT}."],
+    ),
+    "sudo without a password": (
+        "host_readiness", {"msg": "Task failed: Missing sudo password"},
+        [f"T: Missing sudo password: {GIVE_IT}."],
+    ),
+    "a user who may not become root": (
+        "host_readiness", {"msg": NO_ANSWER, "module_stderr": "zoe is not in the sudoers file.\n", "rc": 1},
+        ["T: zoe is not in the sudoers file."],
+    ),
+    "sudo that wants a terminal": (
+        "host_readiness", {"msg": NO_ANSWER, "module_stderr": "sudo: sorry, you must have a tty to run sudo\n"},
+        ["T: sudo: sorry, you must have a tty to run sudo: set ansible_pipelining: false in the inventory."],
+    ),
+    "a Python that is only a name": (
+        "setup", {
+            "msg": NO_ANSWER, "module_stdout": "", "rc": 127,
+            "module_stderr": "pyenv: python3.13: command not found\n\nThe `python3.13' command exists in:\n  3.13.0\n\n"
+                             "Note: See 'pyenv help global' for tips on allowing multiple\n"
+                             "      Python versions to be found at the same time.\n",
+            "ansible_facts": {"discovered_interpreter_python": "/home/ada/.pyenv/shims/python3.13"},
+        },
+        [f"T: pyenv: python3.13: command not found (/home/ada/.pyenv/shims/python3.13): {OTHER_PYTHON}."],
+    ),
+    "a Python that is not there": (
+        "setup", {"msg": "The module interpreter '/usr/bin/python9' was not found.", "rc": 127,
+                  "module_stderr": "/bin/sh: 1: /usr/bin/python9: not found\n"},
+        [f"T: The module interpreter '/usr/bin/python9' was not found: {OTHER_PYTHON}."],
+    ),
+    "doas that is not there": (
+        "setup", {"msg": NO_ANSWER, "module_stderr": "/bin/sh: 1: doas: not found\n", "rc": 127},
+        ["T: /bin/sh: 1: doas: not found"],
+    ),
+    "a module that was killed": ("apt", {"msg": NO_ANSWER, "module_stdout": "", "module_stderr": "", "rc": 137}, [
+        f"T: {NO_MODULE} (exit code 137)."
+    ]),
+    "a module whose answer is cut off": (
+        "apt", {"msg": NO_ANSWER, "module_stdout": '{"invocation": {"password": "x"', "rc": 1},
+        [f"T: {NO_MODULE} (exit code 1)."],
+    ),
     "silence": ("apt", {}, ["T: it gave no reason; --verbose shows everything."]),
 }  # fmt: skip
 

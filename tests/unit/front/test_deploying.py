@@ -1,0 +1,104 @@
+"""A deployment that stops names the hosts that it did not come to, and does not call them deployed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from front.__main__ import closed
+from front.deploying import with_waiting
+from front.exit_codes import result_of
+from front.outcome import Host, Outcome
+from front.play import Played, Run
+from front.request import Request
+
+FIRST = ("preflight", "stage", "compare", "prepare", "edge")
+WELL = {"preflight": 0, "stage": 0, "begin": 0}
+BACK = Host(phase="revert", phases=(*FIRST, "begin", "prove", "revert"), failed="prove", changed_in=["begin"],
+            exits={**WELL, "prove": 1, "revert": 1}, status={"python": "3.11.2"})  # fmt: skip
+DONE = Host(phase="confirm", phases=(*FIRST, "begin", "shift", "confirm"), changed=2, exits={**WELL, "confirm": 0})
+SAME = Host(phase="edge", phases=FIRST)
+EDGE = Host(phase="edge", phases=FIRST, changed=4, changed_in=["stage", "prepare", "edge"])
+LOOKED = Host(phase="compare", phases=FIRST[:3], changed=1, changed_in=["stage"])
+RUN = Run(Request("deploy", "campus"), Path(), Path())
+
+
+def stopped(fronts: tuple[str, ...] = (), **hosts: Host) -> Played:
+    bridges = [name for name in hosts if name not in fronts and name != "plone"]
+    return with_waiting(Played(2, Outcome(hosts, ended=True), "", interrupted=False), bridges, fronts)
+
+
+def results(done: Played) -> dict[str, str]:
+    assert done.outcome
+    return {name: result_of(host) for name, host in done.outcome.hosts.items()}
+
+
+def test_hosts_whose_turn_did_not_come_wait(capsys):
+    done = stopped(a=BACK, b=SAME, plone=SAME)
+    assert results(done) == {"a": "reverted", "b": "waiting", "plone": "unchanged"}
+    assert closed(RUN, ["a", "b", "plone"], done, None) == 1
+    assert "Reverted: each host that was touched serves its previous release again." in capsys.readouterr().out
+
+
+def test_a_host_whose_edge_alone_was_deployed_needs_a_person(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    done = stopped(a=BACK, b=SAME, c=EDGE)
+    assert results(done) == {"a": "reverted", "b": "waiting", "c": "waiting"}
+    assert closed(RUN, ["a", "b", "c"], done, None) == 3
+    assert capsys.readouterr().out.endswith(
+        "The deployment did not come to the release of b, c (directories, Plone or edge were changed on c).\n"
+        "Next: ./invoke deploy --inventory campus\n"
+        "      ./invoke status --inventory campus\n"
+    )
+
+
+def test_front_hosts_wait_for_the_bridge_hosts_before_them():
+    assert results(stopped(("f", "g"), a=BACK, f=LOOKED, g=LOOKED)) == {
+        "a": "reverted", "f": "waiting", "g": "waiting",
+    }  # fmt: skip
+    failed = Host(phases=FIRST, failed="edge", changed_in=["edge"])
+    assert results(stopped(("f", "g"), a=DONE, f=failed, g=LOOKED)) == {
+        "a": "changed", "f": "failed", "g": "waiting",
+    }  # fmt: skip
+
+
+PLAYED = """\
+- hosts: bridge
+  gather_facts: false
+  tasks:
+    - {tell: {stdout: '{"code":"preflight_passed","exit":0,"message":"fine."}'}, vars: {phase: preflight}}
+    - {tell: {changed: true}, vars: {phase: edge}, when: inventory_hostname == 'c'}
+- hosts: bridge
+  gather_facts: false
+  serial: 1
+  tasks:
+    - {tell: {stdout: '{"code":"begun","exit":0,"message":"fine."}'}, vars: {phase: begin}}
+    - {tell: {stdout: '{"code":"gate_failed","exit":1,"message":"No."}', failed: true}, vars: {phase: prove}}
+"""
+INVENTORY = """\
+bridge:
+  vars: {ansible_connection: local, ansible_python_interpreter: '{{ ansible_playbook_python }}'}
+  hosts: {a: , b: , c: }
+"""
+
+
+@pytest.mark.slow
+def test_a_deployment_that_ansible_ends_at_its_first_host_names_the_others(front, checkout):
+    (checkout / "inventories/local/hosts.yml").write_text(INVENTORY)
+    (checkout / "ansible/playbooks/deploy.yml").write_text(PLAYED)
+    code, output, errors = front.run("deploy", "--json")
+    hosts = json.loads(output)["hosts"]
+    assert (code, hosts["a"]["failed"]) == (3, "prove"), output + errors
+    assert {name: (hosts[name]["result"], hosts[name]["changed"]) for name in "bc"} == {
+        "b": ("waiting", 0), "c": ("waiting", 1),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("hosts", [
+    {"a": DONE, "b": DONE},  # it did not stop
+    {"a": Host(phases=("preflight",), failed="preflight", exits={"preflight": 2}), "b": LOOKED},  # nor begin
+])  # fmt: skip
+def test_no_other_deployment_has_hosts_that_wait(hosts):
+    assert "waiting" not in results(stopped(**hosts)).values()
