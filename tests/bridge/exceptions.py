@@ -47,4 +47,5 @@ PROTOCOL = (
     "The reason phrase is the standard's for the status.",
     "Plone sends a body after HEAD; the bridge sends none, as the standard says.",
     "`Expect: 100-continue` is answered by the bridge.",
+    "An answer that is no HTTP by the standard, such as one with two `Content-Length`, is 502.",
 )

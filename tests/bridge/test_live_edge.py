@@ -1,4 +1,4 @@
-"""Event streams and WebSockets through the edge as deployed outlast its timeouts, and lose nothing at a switch."""
+"""Streams and WebSockets through the edge as deployed outlast its timeouts, and lose nothing at a switch."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from tests.templates.render import value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from docker.models.containers import Container
 
@@ -111,6 +112,11 @@ class Site:
     edge: Edge
     plone: stack.Server
     slots: dict[str, Container]
+    maintenance_map: Path
+
+    def maintenance(self, *, on: bool) -> None:
+        """Let no job write, or all of them. The edge itself is not told: it would refuse a new one."""
+        self.maintenance_map.write_text("writes closed:Restore\n" if on else "writes open\n")
 
     def listen(self, slot: str, last: int | None = None) -> list[Events | Live]:
         """Give all traffic to a slot and return a client of each kind there."""
@@ -136,17 +142,18 @@ def site(engine, plone, tmp_path_factory) -> Iterator[Site]:
     state = folder / "state"
     state.mkdir()
     (state / "key").write_text("a key that both slots are given, long enough")
+    told = {"EDUHUB_LIVE_POLL_SECONDS": "1", "EDUHUB_MAINTENANCE_FILE": "/var/lib/eduhub-bridge/maintenance.map"}
     silent = dict.fromkeys(TIMEOUTS, SILENT_SECONDS)
     with Edge(folder).running(**silent) as edge, ExitStack() as running:
         slots = {
             slot: running.enter_context(
-                stack.slot(engine, plone.url, python, folder / "run" / slot, state, EDUHUB_LIVE_POLL_SECONDS="1")
+                stack.slot(engine, plone.url, python, folder / "run" / slot, state, **told)
             )
             for slot, python in stack.SLOTS.items()
         }
         for slot in slots:
             until_it_answers(edge, slot)
-        yield Site(edge, plone, slots)
+        yield Site(edge, plone, slots, state / "maintenance.map")
 
 
 def until_it_answers(edge: Edge, slot: str) -> None:
@@ -200,6 +207,27 @@ def test_listeners_outlast_every_timeout_of_the_edge(site):
         assert [[each["path"] for each in until(client, path)] for client in clients] == [[path]] * 4
     for client in clients:
         client.close()
+
+
+def test_a_bulk_request_that_maintenance_holds_outlasts_every_timeout_of_the_edge(site):
+    with names(site.plone, "held") as (name,):
+        item = {"@type": "Document", "id": name, "title": name}
+        operation = json.dumps({"op": "create", "path": "/submissions", "item": item}).encode()
+        connection = site.edge.connect()
+        connection.timeout = SECONDS
+        site.maintenance(on=True)
+        try:
+            connection.request(
+                "POST", "/api/v1/bulk", operation, {**basic(site.plone.admin), "Content-Type": "application/x-ndjson"}
+            )
+            answer = connection.getresponse()
+            began = time.monotonic()
+            assert answer.read(2) == b"  "
+            assert time.monotonic() - began > SILENT_SECONDS
+        finally:
+            site.maintenance(on=False)
+        result, job = [json.loads(line) for line in answer.read().splitlines()]
+        assert (result["ok"], job["state"]) == (True, "done")
 
 
 def stop(site: Site, slot: str) -> None:

@@ -14,11 +14,13 @@ from tests.unit.bridge.metrics_page import instruments
 
 ROOT = Path(__file__).parents[2]
 GROUPS = yaml.safe_load((ROOT / "docs/monitoring/alerts.yml").read_text())["groups"]
+RUNBOOK = (ROOT / "docs/runbooks/monitor.md").read_text()
 RULES = [rule for group in GROUPS for rule in group["rules"]]
 # What each metric has beside the labels that Prometheus gives it. The file that the host writes names the stack.
 LABELS = {metric.name: {"stack", *metric.labels} for metric in ALL}
 LABELS |= {f"{each._name}_total" if type(each).__name__ == "Counter" else each._name: set(each._labelnames)
            for each in instruments()}  # fmt: skip
+LABELS |= {f"{each._name}_count": set(each._labelnames) for each in instruments() if type(each).__name__ == "Histogram"}
 OF_PROMETHEUS = {"instance", "job"}
 
 
@@ -42,6 +44,21 @@ def test_the_codes_that_rules_name_are_findings():
     named = {code for each in words for code in each.split("|")}
     assert named
     assert named <= set(CODES)
+
+
+def test_each_alert_has_a_row_that_says_what_to_look_at_and_what_to_type():
+    lines = [line for line in RUNBOOK.splitlines() if line.startswith("|")]
+    rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    told = {cells[0].strip("`"): cells for cells in rows if cells[0].startswith("`EduHub")}
+    assert sorted(told) == sorted(rule["alert"] for rule in RULES)
+    assert [name for name, cells in told.items() if len(cells) != 4 or not all(cells)] == []
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_an_alert_leads_to_its_row(rule):
+    name, _, anchor = rule["annotations"]["runbook"].partition("#")
+    heading = anchor.replace("-", " ").capitalize()
+    assert (name, f"\n## {heading}\n" in RUNBOOK) == ("docs/runbooks/monitor.md", True)
 
 
 def test_each_alert_has_a_name_of_its_own():

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from invoke.exceptions import ParseError
 from invoke.parser import Parser
 
@@ -63,6 +64,22 @@ def test_a_template_types_commands_that_there_are(name):
     assert (unknown(text), [line.split()[0] for line in COMMAND.findall(text)]) == (
         [], ["preflight", "plan", "upgrade", "report"],
     )  # fmt: skip
+
+
+def uploads(name: str) -> list[tuple[str, str]]:
+    """Return the first file that each upload of a template takes, and when it is taken."""
+    template = yaml.safe_load((CI / name).read_text())
+    if name.startswith("gitlab"):
+        kept = [job["artifacts"] for job in template.values() if isinstance(job, dict) and "artifacts" in job]
+        return [(each["paths"][0], each.get("when", "on_success")) for each in kept]
+    steps = [step for job in template["jobs"].values() for step in job["steps"]]
+    taken = [step for step in steps if "upload-artifact" in step.get("uses", "")]
+    return [(step["with"]["path"].split()[0], step.get("if", "success()")) for step in taken]
+
+
+@pytest.mark.parametrize(("name", "always"), [("github-actions.yml", "always()"), ("gitlab-ci.yml", "always")])
+def test_what_a_job_found_is_kept_where_it_fails_too(name, always):
+    assert uploads(name) == [("preflight.json", always), ("plan.json", always), ("upgrade.json", always)]
 
 
 def test_a_command_that_there_is_not_is_found():

@@ -103,8 +103,13 @@ def another_subnet_than_the_networks_is_refused(host: Host, folder: Path) -> Non
 
 def a_user_with_a_sudo_password_may_do_all(host: Host, folder: Path) -> None:
     signs_in(host, "ada", "--groups sudo")
-    assert host.does("echo ada:secret | chpasswd") == 0
-    user = {"ansible_user": "ada", "ansible_become": True}
+    becomes_root_by_a_password(host, folder, "ada")
+
+
+def becomes_root_by_a_password(host: Host, folder: Path, name: str, **more: str) -> None:
+    """Upgrade and roll back as a user of the host with a password, once that is given; `more` is how root is become."""
+    assert host.does(f"echo {name}:secret | chpasswd") == 0
+    user = {"ansible_user": name, "ansible_become": True, **more}
     before = started(host)
     refused = host.operator.with_variables(folder / "nothing", **user).types("upgrade", "--python", NEWEST)
     assert (refused.returncode, "--ask-become-pass" in refused.stdout, started(host)) == (2, True, before)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.rollout.faults import host as machine
+from tests.rollout.faults import institutions
 from tests.rollout.faults.conditions import CONDITIONS
 from tests.rollout.faults.host import Host, answered_by
 from tests.rollout.faults.matrix import CELLS, Cell, chosen
@@ -159,7 +160,7 @@ def test_a_warm_rollback_needs_no_network_but_the_operators_own(deployed):
 
 # After the faults, on the same machine: what a condition of its host leaves cannot reach them.
 @pytest.mark.rotates(1)
-@pytest.mark.parametrize("condition", CONDITIONS, ids=lambda condition: condition.__name__)
+@pytest.mark.parametrize("condition", [*CONDITIONS, *institutions.CONDITIONS], ids=lambda condition: condition.__name__)
 def test_a_host_of_an_institution(deployed, condition, tmp_path):
     at_rest(deployed, "upgrade")
     condition(deployed, tmp_path)
