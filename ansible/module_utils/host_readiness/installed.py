@@ -17,13 +17,20 @@ ABSENT = {"not-installed", "config-files"}
 def installed(systemd: bool) -> Installed:
     """Return what dpkg, the search path and systemd know of an engine. `systemd`: whether it runs the host."""
     everywhere = f"{os.environ.get('PATH', '')}:{PATH}"
+    client = shutil.which("docker", path=everywhere) or ""
     unit = run("systemctl", "show", "--property=LoadState", "--value", "docker.service") if systemd else ""
     return Installed(
         packages=packages(run("dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status} ${Version}\\n")),
         daemon=shutil.which("dockerd", path=everywhere) or "",
-        client=shutil.which("docker", path=everywhere) or "",
+        client=client,
+        imitated=bool(client) and not dockers(run(client, "--version")),
         unit=unit or "",
     )
+
+
+def dockers(said: str | None) -> bool:
+    """Return whether Docker's own client said this of its version: podman and nerdctl are called docker, too."""
+    return (said or "").startswith("Docker version ")
 
 
 def packages(listed: str | None) -> dict[str, str]:

@@ -170,13 +170,14 @@ class Installed:
 
     `packages`: versions of the packages in ENGINES and PARTS that are on the host, by name. `daemon`, `client`: paths
     of dockerd and docker, "" where there is none. `unit`: what systemd says of docker.service, as "loaded", "masked" or
-    "not-found"; "" where it does not run the host.
+    "not-found"; "" where it does not run the host. `imitated`: whether that docker is another program, as podman.
     """
 
     packages: Mapping[str, str] = field(default_factory=dict)
     daemon: str = ""
     client: str = ""
     unit: str = ""
+    imitated: bool = False
 
     @property
     def engine(self) -> str:
@@ -186,10 +187,14 @@ class Installed:
 
     @property
     def foreign(self) -> list[str]:
-        """Name what Debian's docker.io would replace, or stand beside: packages of others, programs of no package."""
+        """Name what Debian's docker.io would replace, or stand beside: packages of others, programs of no package.
+
+        Docker's client alone is none of them: it talks to any engine.
+        """
         named = [f"{name} {each}" for name, each in self.packages.items() if name not in {"docker.io", "docker-cli"}]
         owned = self.packages.keys() & {"docker.io", "docker-cli"}
-        return named or ([] if owned else [path for path in (self.daemon, self.client) if path])
+        programs = [path for path in (self.daemon, self.client if self.imitated else "") if path]
+        return named or ([] if owned else programs)
 
     @property
     def lacking(self) -> bool:

@@ -97,6 +97,14 @@ def test_packages_of_an_engine_are_those_that_dpkg_has_files_of():
 
 
 @pytest.mark.parametrize(
+    ("said_of_itself", "dockers"),
+    [("Docker version 28.2.2, build e6534b4\n", True), ("podman version 4.3.1\n", False), (None, False)],
+)
+def test_dockers_client_is_known_by_what_it_says_of_its_version(said_of_itself, dockers):
+    assert installed.dockers(said_of_itself) is dockers
+
+
+@pytest.mark.parametrize(
     ("there", "systemd", "words"),
     [
         (CE, True, f"{SILENT}{STARTS}"), (replace(CE, unit=""), False, f"{SILENT}{STARTS}"),
@@ -108,7 +116,8 @@ def test_packages_of_an_engine_are_those_that_dpkg_has_files_of():
          f"{SILENT}, and systemd has no docker.service: start it, and let it start with the host."),
         (Installed({"podman-docker": "4.3.1"}, client="/usr/bin/docker", unit="not-found"), True,
          BESIDE.format("podman-docker 4.3.1")),
-        (Installed(client="/usr/local/bin/docker", unit="not-found"), True, BESIDE.format("/usr/local/bin/docker")),
+        (Installed(client="/usr/local/bin/docker", imitated=True, unit="not-found"), True,
+         BESIDE.format("/usr/local/bin/docker")),
     ],
 )  # fmt: skip
 def test_an_engine_that_is_installed_is_started_and_never_replaced(there, systemd, words):
@@ -125,6 +134,7 @@ def test_an_engine_that_is_installed_is_started_and_never_replaced(there, system
         Installed(unit="not-found"), Installed({"docker-cli": "26.1.5"}, client="/usr/bin/docker", unit="not-found"),
         Installed({"docker.io": "26.1.5"}, daemon="/usr/sbin/dockerd", unit="loaded"),  # without Debian 13's docker-cli
         Installed({"docker.io": "26.1.5", "docker-cli": "26.1.5"}, client="/usr/bin/docker", unit="not-found"),
+        Installed(client="/usr/local/bin/docker", unit="not-found"),  # Docker's client alone talks to any engine
     ],
 )  # fmt: skip
 def test_debians_engine_is_installed_where_there_is_none_or_a_part_of_it(there):
