@@ -334,9 +334,15 @@ def written_meanwhile(site: Site, directory: Path, backup: Backup) -> dict[str, 
     restore.stage(site, backup, directory, "lost")
     restore.swap(site, "lost")
     unwritten = restore.written(site)
+    scale_in(site, "400")
+    scaled = restore.written(site)
     add_to(site)
-    found["written"] = [unwritten, restore.written(site)]
+    found["written"] = [unwritten, scaled, restore.written(site)]
     found["late undone"] = [restore.undo(site), restore.undo(site)]
+    restore.stage(site, backup, directory, "read")
+    restore.swap(site, "read")
+    scale_in(site, "400")
+    found["undone after a read"] = [restore.undo(site), (site.data / "restore-read").exists()]
     found["served again"], found["kept of the lost"] = held(site), held(Site(site.data / "undone-restore-lost"))
     restore.stage(site, backup, directory, "killed")
     killed_while_swapping(site, 3)

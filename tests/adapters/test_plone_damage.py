@@ -8,11 +8,12 @@ import pytest
 
 from tests.adapters.plone_image import printed
 
-# What is written, but for scales, is neither replaced nor removed unless that was agreed to, and then it is kept.
+# What is written, but by reads, is neither replaced nor removed unless that was agreed to, and then it is kept.
 WRITTEN_MEANWHILE = {
     "fresh but for a scale": True, "scaled stage": None, "scaled swap": None, "fresh with an item more": False,
     "late stage": "plone_written_meanwhile", "late swap": "plone_written_meanwhile", "copy of the late": False,
-    "written": [False, True], "late undone": ["undone-restore-lost", None], "settled half": "restore_interrupted",
+    "written": [False, False, True], "late undone": ["undone-restore-lost", None], "undone after a read": [None, False],
+    "settled half": "restore_interrupted",
 }  # fmt: skip
 
 

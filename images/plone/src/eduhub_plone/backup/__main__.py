@@ -178,7 +178,8 @@ def planned(options: argparse.Namespace) -> dict[str, Any]:
 def stepped(options: argparse.Namespace) -> dict[str, Any]:
     """Take one step of a restore."""
     site, before, kept, run = Site(DATA), None, None, restore.interrupted(Site(DATA))
-    written = restore.written(site)
+    # Answered to this question alone: it may read the whole database, and Plone is stopped for some steps.
+    written = restore.written(site) if options.command == "interrupted" else None
     if options.command == "stage":
         restore.stage(site, chosen(backups(DIRECTORY), options.at), DIRECTORY, options.run, options.transaction)
     elif options.command == "swap":

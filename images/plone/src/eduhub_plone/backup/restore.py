@@ -18,7 +18,7 @@ from zc.lockfile import LockError, LockFile
 from ZODB.FileStorage import FileStorage
 
 from . import database as zodb
-from . import scales
+from . import reads
 from .errors import DamagedError, RefusedError
 from .files import BLOBS, DATA_FS, digest_of, need_space, sync, write_json
 from .make import SUMS, Site, identities, sums
@@ -39,7 +39,10 @@ def interrupted(site: Site) -> str | None:
 
 
 def written(site: Site) -> bool:
-    """Return whether the data that an unsettled restore put in place was written since, or may have been."""
+    """Return whether the data that an unsettled restore put in place was written since, or may have been.
+
+    What reads write does not count: Plone writes it as soon as the restored site is looked at.
+    """
     marker = read(site.data / MARKER, sealed=False)
     if marker is None:
         return False
@@ -47,7 +50,7 @@ def written(site: Site) -> bool:
         return bool(marker["written"])
     if not (site.data / f"{BEFORE}{marker['run']}" / FOLDERS[0]).exists() or not site.database.exists():
         return False  # the data from before is in place, or none is
-    return last(site.database) != marker.get("last_transaction")
+    return written_since(site, str(marker.get("last_transaction")))
 
 
 def last(database: Path) -> str:
@@ -58,23 +61,26 @@ def last(database: Path) -> str:
         return ""
 
 
-def refuse_written(site: Site, transaction: str) -> None:
-    """Raise RefusedError where the site was written after `transaction`, but for scales; an empty one is any.
+def written_since(site: Site, transaction: str) -> bool:
+    """Return whether the site was written after `transaction`, but for what reads write, or may have been.
 
     The database is opened only where its end is another: Plone may be stopped for this.
     """
-    now = last(site.database)
-    if not transaction or now == transaction:
-        return
+    if last(site.database) == transaction:
+        return False
     try:
-        late = scales.written(site.database, transaction) is not None
-    except Exception:  # a damaged database; what it holds is not known
-        late = True
-    if late:
+        return reads.written(site.database, transaction) is not None
+    except Exception:  # a damaged database or marker; what it holds is not known
+        return True
+
+
+def refuse_written(site: Site, transaction: str) -> None:
+    """Raise RefusedError where the site was written after `transaction`, but for what reads write; none is any."""
+    if transaction and written_since(site, transaction):
         raise RefusedError(
             "plone_written_meanwhile",
             f"Plone's data was written after it was compared with its backups (its last transaction is "
-            f"{now or 'not known'} instead of {transaction}).",
+            f"{last(site.database) or 'not known'} instead of {transaction}).",
         )
 
 
@@ -83,8 +89,8 @@ def plan(
 ) -> dict[str, Any]:
     """Return what a restore would do. Raises RefusedError where it must not be tried.
 
-    `fresh`: whether a proven backup holds the site as it is now, but for scales. A backup of another site is one for
-    `any_site`.
+    `fresh`: whether a proven backup holds the site as it is now, but for what reads write. A backup of another site is
+    one for `any_site`.
     """
     refuse_interrupted(site)
     if backup.state != "proven":
@@ -117,14 +123,14 @@ def plan(
 
 
 def holds_all(storage: FileStorage, found: Sequence[Backup]) -> bool:
-    """Return whether a proven backup holds all that a site has, but for scales, which Plone makes again.
+    """Return whether a proven backup holds all that a site has, but for what reads write.
 
     Only the newest is compared: what was written since that one was written since each older one too.
     """
     now = str(storage.lastTransaction().hex())
     proven = [str(each.whole()["last_transaction"]) for each in found if each.state == "proven"]
     newest = max((each for each in proven if each <= now), default=None)
-    return newest is not None and (newest == now or scales.only_scales(storage, bytes.fromhex(newest)))
+    return newest is not None and (newest == now or reads.only_by_reads(storage, bytes.fromhex(newest)))
 
 
 def stage(site: Site, backup: Backup, directory: Path, run: str, transaction: str = "") -> None:

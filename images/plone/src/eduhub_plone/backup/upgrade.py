@@ -20,10 +20,10 @@ from .files import BLOBS, DATA_FS, need_space, sync, write_json
 from .make import Site
 from .migrate import migrate
 from .pages import served
+from .reads import written
 from .repository import Backup, read
 from .restore import closed, last, write_copy
 from .restore import free as untaken
-from .scales import written
 
 STAGED = "upgrade-"
 # What was written to a new version that did not stay.
@@ -118,9 +118,9 @@ def enter(volume: Path, serves: str, version: str, run: str, transaction: str) -
 
 
 def unwritten(volume: Path, serves: str, transaction: str) -> None:
-    """Raise RefusedError where the database of `serves` was written after `transaction`, but for scales of images.
+    """Raise RefusedError where the database of `serves` was written after `transaction`, but for what reads write.
 
-    Reads go on, and those that make a scale write; the new version makes it again.
+    Reads go on: the new version makes a scale again, and a lock is not needed to save a form.
     """
     if now := written(Site(place(volume, serves)).database, transaction):
         raise RefusedError(

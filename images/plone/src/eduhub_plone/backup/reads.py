@@ -1,8 +1,12 @@
-"""Tells whether all that was written to a database since a transaction are scales of images.
+"""Tells whether all that was written to a database since a transaction is what Plone writes when it is only read.
 
-Plone makes a scale when a reader first asks for it, in a request that only reads, and keeps it below the annotation
-`plone.scale` of the item (plone.scale.storage). One that is lost is made again when it is asked for again. So are the
-empty settings of a portlet, which Plone keeps when it first shows the portlet.
+None of it is content, and all of it may be lost:
+
+- a scale of an image, made when a reader first asks for it, below the annotation `plone.scale` of the item
+  (plone.scale.storage): it is made again when it is asked for again;
+- the empty settings of a portlet, kept when it is first shown (plone.portlets.settings): likewise;
+- the lock of an item, made when an editor opens its edit form, and removed when somebody looks at the item once it is
+  older than ten minutes (plone.locking, OFS.Lockable): the form is saved without it as well.
 """
 
 from __future__ import annotations
@@ -19,25 +23,33 @@ from zodbpickle.pickle import Unpickler
 
 from . import database as zodb
 
-SCALES, ANNOTATIONS = "plone.scale", "__annotations__"
+ANNOTATIONS = "__annotations__"
+# Annotations of an item that may differ, whatever they hold: its scales, and which kind each of its locks is.
+SCALES, LOCK_KINDS = "plone.scale", "plone.locking"
+SCALES_DICT, TREE = ("plone.scale.storage", "ScalesDict"), ("BTrees.OOBTree", "OOBTree")
+# An item's locks: the attribute with a mapping of them by their tokens; one of them; its kind, within the annotation.
+LOCKS, LOCK, LOCK_KIND = "_dav_writelocks", ("OFS.LockItem", "LockItem"), ("plone.locking.interfaces", "LockType")
 # Made when a portlet is first shown (plone.portlets.settings).
 PORTLET, SETTINGS = "plone.portlets.assignmentsettings", ("plone.portlets.settings", "PortletAssignmentSettings")
-SCALES_DICT, TREE = ("plone.scale.storage", "ScalesDict"), ("BTrees.OOBTree", "OOBTree")
 # Of a transaction that a pack has gone through: what was there before it may be gone.
 PACKED = "p"
 
 
 def written(database: Path, transaction: str) -> str | None:
-    """Return the last transaction of a database that was written after `transaction`, but for scales; None else."""
+    """Return the last transaction of a database that was written after `transaction`, but for what reads write.
+
+    None where there is nothing else.
+    """
     with zodb.opened(database) as storage:
         now = str(storage.lastTransaction().hex())
-        return None if now == transaction or only_scales(storage, bytes.fromhex(transaction)) else now
+        return None if now == transaction or only_by_reads(storage, bytes.fromhex(transaction)) else now
 
 
-def only_scales(storage: FileStorage, since: bytes) -> bool:
-    """Return whether what differs from the content as of transaction `since` are scales; False where that is not known.
+def only_by_reads(storage: FileStorage, since: bytes) -> bool:
+    """Return whether what differs from the content as of transaction `since` is what reads write.
 
-    Objects that are new are not looked at: only one that was there can lead to them, and that one has changed then.
+    False where that is not known. Objects that are new are not looked at: only one that was there can lead to them, and
+    that one has changed then.
     """
     after = p64(u64(since) + 1)
     transactions = iter(storage.iterator(since))
@@ -53,7 +65,7 @@ def only_scales(storage: FileStorage, since: bytes) -> bool:
 
 
 def _keeps_content(storage: FileStorage, oid: bytes, after: bytes) -> bool:
-    """Return whether an object differs by no more than scales from what it was before transaction `after`."""
+    """Return whether an object differs by no more than what reads write from what it was before transaction `after`."""
     then, now = _record(storage, oid, after), _record(storage, oid)
     if then is None or now is None:
         return then is None
@@ -61,30 +73,55 @@ def _keeps_content(storage: FileStorage, oid: bytes, after: bytes) -> bool:
         (kind, was), (kind_now, has) = _read(then), _read(now)
         if kind != kind_now:
             return False
+        if kind in {SCALES_DICT, LOCK}:
+            return True
         if kind == TREE:
-            was, has = _without_scales(storage, was, after), _without_scales(storage, has)
-        elif isinstance(has, dict) and ANNOTATIONS in has and ANNOTATIONS not in was:
-            return _has_only_scales(storage, has.pop(ANNOTATIONS), after) and bool(was == has)
-        return bool(kind == SCALES_DICT or was == has)
+            was, has = _without_reads(storage, was, after), _without_reads(storage, has)
+        elif _locks(storage, was, after) and _locks(storage, has):
+            return True
+        elif isinstance(was, dict) and isinstance(has, dict):
+            return _same_but_first(storage, was, has, after)
+        return bool(was == has)
     except Exception:  # an unusual pickle may raise anything; what it holds is not known
         return False
 
 
-def _has_only_scales(storage: FileStorage, oid: Any, after: bytes) -> bool:
-    """Return whether an object is a new tree of annotations with nothing but scales."""
-    now = _record(storage, oid) if isinstance(oid, bytes) and _record(storage, oid, after) is None else None
-    if now is None:
+def _same_but_first(storage: FileStorage, was: dict[str, Any], has: dict[str, Any], after: bytes) -> bool:
+    """Return whether an item differs by no more than its first annotations and locks, made by reads."""
+    if ANNOTATIONS in has and ANNOTATIONS not in was:
+        kind, state = _new(storage, has.pop(ANNOTATIONS), after)
+        if kind != TREE or _without_reads(storage, state) != {}:
+            return False
+    if LOCKS in has and LOCKS not in was and not _locks(storage, _new(storage, has.pop(LOCKS), after)[1]):
         return False
-    kind, state = _read(now)
-    return kind == TREE and _without_scales(storage, state) == {}
+    return bool(was == has)
 
 
-def _without_scales(storage: FileStorage, state: Any, before: bytes | None = None) -> Any:
-    """Return the state of a tree of annotations as a dictionary without scales; as it is where it has several buckets.
+def _new(storage: FileStorage, oid: Any, after: bytes) -> tuple[tuple[str, str], Any]:
+    """Return class and state of an object that was not there before transaction `after`; of no class where it was."""
+    now = _record(storage, oid) if isinstance(oid, bytes) and _record(storage, oid, after) is None else None
+    return _read(now) if now else (("", ""), None)
 
-    Nor with a portlet's settings that are empty.
 
-    One bucket is within the tree's own record, as ((((key, value, ...),),),).
+def _locks(storage: FileStorage, state: Any, before: bytes | None = None) -> bool:
+    """Return whether a state is that of a mapping that holds nothing but locks, or their kinds; or nothing at all."""
+    if not isinstance(state, dict) or set(state) != {"data"} or not isinstance(state["data"], dict):
+        return False
+    return all(_lock(storage, each, before) for each in state["data"].values())
+
+
+def _lock(storage: FileStorage, value: Any, before: bytes | None) -> bool:
+    if isinstance(value, bytes):
+        record = _record(storage, value, before)
+        return record is not None and _read(record)[0] == LOCK
+    kind = value.get("type") if isinstance(value, dict) and set(value) == {"type", "token"} else None
+    return isinstance(kind, _StandIn) and kind.of == LOCK_KIND
+
+
+def _without_reads(storage: FileStorage, state: Any, before: bytes | None = None) -> Any:
+    """Return the state of a tree of annotations as a dictionary without what reads write.
+
+    As it is where the tree has several buckets: one bucket is within its own record, as ((((key, value, ...),),),).
     """
     if state is None:
         return {}
@@ -92,7 +129,7 @@ def _without_scales(storage: FileStorage, state: Any, before: bytes | None = Non
         (((pairs,),),) = state
     except ValueError:
         return state
-    found = {pairs[at]: pairs[at + 1] for at in range(0, len(pairs), 2) if pairs[at] != SCALES}
+    found = {pairs[at]: pairs[at + 1] for at in range(0, len(pairs), 2) if pairs[at] not in {SCALES, LOCK_KINDS}}
     if PORTLET in found and _empty(storage, found[PORTLET], before):
         del found[PORTLET]
     return found

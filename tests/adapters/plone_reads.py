@@ -1,4 +1,4 @@
-"""Runs in Plone's image: whether writes to a database count as scales of images alone, as readers let Plone make them.
+"""Runs in Plone's image: whether writes to a database count as what Plone writes when it is only read.
 
 Prints one JSON object: by what was written, whether it did.
 """
@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import transaction
+from AccessControl.users import nobody
 from BTrees.OOBTree import OOBTree
 from DateTime import DateTime
+from OFS.Lockable import LockableItem
+from OFS.LockItem import LockItem
 from persistent import Persistent
 from persistent.dict import PersistentDict
+from plone.locking.interfaces import STEALABLE_LOCK
 from plone.portlets.settings import PortletAssignmentSettings
 from plone.scale.storage import ScalesDict
 from ZODB.blob import Blob
@@ -25,12 +29,12 @@ from ZODB.FileStorage import FileStorage
 from ZODB.utils import p64
 
 from eduhub_plone.backup import database as zodb
-from eduhub_plone.backup.scales import only_scales
+from eduhub_plone.backup.reads import only_by_reads
 
 KEY = "__annotations__"
 
 
-class Item(Persistent):
+class Item(LockableItem, Persistent):
     """Content, of a class that the judge cannot import."""
 
     def __init__(self) -> None:
@@ -61,6 +65,51 @@ def shown(item: Any) -> None:
     getattr(item, KEY)["plone.portlets.assignmentsettings"] = PortletAssignmentSettings()
 
 
+def lock(item: Any, age: float = 0) -> None:
+    """Lock an item as plone.locking does for an edit form, `age` seconds ago."""
+    if KEY not in vars(item):
+        setattr(item, KEY, OOBTree())
+    held = LockItem(nobody, timeout=600)
+    held._modifiedtime -= age
+    item.wl_setLock(held.getLockToken(), held)
+    kinds = getattr(item, KEY).setdefault("plone.locking", PersistentDict())
+    kinds[STEALABLE_LOCK.__name__] = {"type": STEALABLE_LOCK, "token": held.getLockToken()}
+
+
+def looked_at(item: Any) -> None:
+    """Look at an item as an editor does, for whom Plone removes locks that are too old."""
+    assert not item.wl_lockmapping(killinvalids=1)
+
+
+def refreshed(item: Any) -> None:
+    """Refresh the locks of an item."""
+    for each in item.wl_lockmapping().values():
+        each.refresh()
+
+
+def unlocked(item: Any) -> None:
+    """Unlock an item as plone.locking does for a form that is left."""
+    item.wl_clearLocks()
+    getattr(item, KEY)["plone.locking"].clear()
+
+
+def locked_and_titled(root: Any) -> None:
+    """Lock an item, and write its title at once."""
+    lock(root["bare"])
+    root["bare"].title = "Another"
+
+
+def locked_and_annotated(root: Any) -> None:
+    """Write another annotation beside the first lock of an item."""
+    lock(root["bare"])
+    getattr(root["bare"], KEY)["collective.counter"] = PersistentDict()
+
+
+def in_place_of_a_lock(root: Any) -> None:
+    """Put content where a mapping has locks."""
+    root["expired"].wl_lockmapping()["content"] = Item()
+
+
 def hidden(root: Any) -> None:
     """Hide a portlet, which was shown or not."""
     if "plone.portlets.assignmentsettings" not in getattr(root["bare"], KEY, {}):
@@ -81,13 +130,13 @@ def titled(root: Any) -> None:
 def annotated(root: Any) -> None:
     """Write another annotation beside the first scale of an item."""
     scale(root["annotated"])
-    getattr(root["annotated"], KEY)["plone.locking"] = PersistentDict()
+    getattr(root["annotated"], KEY)["collective.counter"] = PersistentDict()
 
 
 def annotated_first(root: Any) -> None:
     """Write another annotation beside the first scale of an item that had none at all."""
     scale(root["bare"])
-    getattr(root["bare"], KEY)["plone.locking"] = PersistentDict()
+    getattr(root["bare"], KEY)["collective.counter"] = PersistentDict()
 
 
 def scaled_and_titled(root: Any) -> None:
@@ -140,6 +189,18 @@ WRITES: dict[str, list[Callable[[Any], None]]] = {
     "portlet hidden": [hidden],
     "portlet shown, then hidden": [lambda root: shown(root["bare"]), hidden],
     "portlet hidden that was shown": [hidden_again],
+    "locked": [lambda root: lock(root["bare"])],
+    "locked with annotations": [lambda root: lock(root["annotated"])],
+    "locked again": [lambda root: lock(root["expired"])],
+    "locked, then scale": [lambda root: lock(root["scaled"]), lambda root: scale(root["scaled"], "image-800-2")],
+    "locked and unlocked": [lambda root: lock(root["bare"]), lambda root: unlocked(root["bare"])],
+    "unlocked": [lambda root: unlocked(root["locked"])],
+    "lock refreshed": [lambda root: refreshed(root["locked"])],
+    "expired lock removed": [lambda root: looked_at(root["expired"])],
+    "locked and titled": [locked_and_titled],
+    "locked, then titled": [lambda root: lock(root["scaled"]), titled],
+    "locked and annotated": [locked_and_annotated],
+    "in place of a lock": [in_place_of_a_lock],
     "title": [titled],
     "title, then scale": [titled, lambda root: scale(root["scaled"])],
     "scale, then title": [lambda root: scale(root["scaled"]), titled],
@@ -157,13 +218,15 @@ WRITES: dict[str, list[Callable[[Any], None]]] = {
 
 
 def judged(name: str) -> bool:
-    """Return whether the writes of `name`, each a transaction of its own, count as scales."""
+    """Return whether the writes of `name`, each a transaction of its own, count as what reads write."""
     path = Path(tempfile.mkdtemp()) / "Data.fs"
     database = DB(FileStorage(str(path), blob_dir=str(path.with_name("blobs"))))
     with database.transaction() as connection:
         root = connection.root()
-        for each in ("bare", "annotated", "scaled", "older", "portlet"):
+        for each in ("bare", "annotated", "scaled", "older", "portlet", "locked", "expired"):
             root[each] = Item()
+        lock(root["locked"])
+        lock(root["expired"], age=3600)
         shown(root["portlet"])
         setattr(root["annotated"], KEY, OOBTree({"other": PersistentDict()}))
         scale(root["scaled"])
@@ -178,7 +241,7 @@ def judged(name: str) -> bool:
         database.pack()
     try:
         with zodb.opened(path) as storage:
-            return only_scales(storage, since)
+            return only_by_reads(storage, since)
     finally:
         connection.close()
         database.close()
