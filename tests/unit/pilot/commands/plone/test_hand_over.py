@@ -367,7 +367,7 @@ def test_a_deployment_keeps_the_container_to_which_a_rollback_was_begun(plone, b
     for at in killed(plone, rollback, *before_a_rollback()):
         if STANDBY in found(plone):
             between(plone)
-        go(plone, hand_over)
+        answer(plone, hand_over)
         both = found(plone)
         assert {image for image, _ in both.values()} == {OLD, NEW}, at
         assert (set(both), both[PLONE][1], both[PREVIOUS][1]) == ({PLONE, PREVIOUS}, "running", "exited"), at
@@ -395,6 +395,7 @@ def test_while_a_rollback_is_interrupted_others_ask_for_it(plone):
 def test_a_return_from_a_plone_that_was_watched_is_ended_though_it_was_killed(plone, then, heals):
     """The container from before is not lost: it serves, or a rollback returns to it. It does where the other fails."""
     seen: list[str] = []
+    answered: set[str] = set()
     while True:
         world, left = plone.world, iter(range(len(seen)))
         for name in (PLONE, STANDBY, PREVIOUS):
@@ -420,16 +421,41 @@ def test_a_return_from_a_plone_that_was_watched_is_ended_though_it_was_killed(pl
         if heals:
             plone.broken.clear()
         begun = plone.world.store.plone_rollback()
-        done = go(plone, then)
+        said = answer(plone, then)
         assert OLD in {image for image, _ in found(plone).values()}, seen
         assert heals or not begun or found(plone)[PLONE] == (OLD, "running"), seen
-        assert heals or "as it should" not in done.message or plone.answers("/Plone", 1) == 200, seen
+        assert heals or said not in {"plone_unchanged", "plone_rolled_back"} or plone.answers("/Plone", 1) == 200, seen
+        # What was asked for was not done: neither an upgrade nor a deployment may say that it was.
+        assert heals or not begun or said in {"plone_hand_over_reverted", "plone_unchanged"}, seen
+        answered.add(said)
         plone.broken.clear()
         if found(plone)[PLONE][0] == NEW:
             go(plone, rollback)
             assert found(plone)[PLONE] == (OLD, "running"), seen
         plone.world.engine.before = plone.world._before = lambda _: None
     assert len(seen) >= 8
+    assert heals or "plone_hand_over_reverted" in answered
+
+
+def answer(plone: FakeEndpoint, command: Any) -> str:
+    """Return the code that a command answers with, or fails with."""
+    try:
+        return str(go(plone, command).code)
+    except FailedError as error:
+        return error.code
+
+
+@pytest.mark.parametrize(("verb", "code"), [("plone.upgrade", "plone_stuck"), ("deploy", "plone_unchanged")])
+def test_a_return_that_ended_with_a_plone_that_does_not_answer_is_no_success_of_an_upgrade(plone, verb, code):
+    """A deployment goes on: it makes Plone's container as it should be, and waits until it answers."""
+    del plone.world.engine.containers[STANDBY]
+    plone.world.store.save_plone_rollback(plone.world.engine.containers[PLONE].id)
+    plone.broken.add(OLD)
+    try:
+        said = go(plone, hand_over, verb=verb).code
+    except PersonError as error:
+        said = error.code
+    assert (said, plone.world.store.plone_rollback()) == (code, None)
 
 
 def test_a_rollback_that_fails_can_be_repeated_though_it_was_interrupted(plone):
@@ -450,5 +476,5 @@ def test_a_rollback_killed_before_any_effect_can_be_ended(plone):
     new = Container(PLONE, "running", NEW, PYTHONS[NEW], health="healthy")
     for at in killed(plone, rollback, new, Container(PREVIOUS, "exited", OLD, PYTHONS[OLD])):
         assert {PLONE, STANDBY, PREVIOUS} & set(plone.world.engine.containers) - ended(plone)
-        go(plone, hand_over)
+        answer(plone, hand_over)
         assert found(plone)[PLONE][1] == "running", at

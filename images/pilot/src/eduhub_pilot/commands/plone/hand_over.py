@@ -13,13 +13,15 @@ from eduhub_pilot.adapters.host import Heart, Host
 from eduhub_pilot.analysis.canary import Sample, Side, side
 from eduhub_pilot.commands.plone import work
 from eduhub_pilot.commands.plone.takeover import TakeOver
-from eduhub_pilot.model.errors import FailedError
+from eduhub_pilot.model.errors import FailedError, PersonError
 from eduhub_pilot.model.facts import PLONE, PREVIOUS_PLONE, STANDBY_PLONE, Container
 from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.rollout.plone import python_of
 
 CONTRACT = ("enforce", "observe", "off")
 MOST_TOLD = 3
+# The verb that goes on after this command, makes Plone's container as it should be, and waits until it answers.
+DEPLOYMENT = "deploy"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,8 +43,11 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
         work.refuse_unconfirmed(host)
         if standby is None or _interrupted(host, standby):
             return _ended(host, options, standby, heart)
+        returns = host.store.plone_rollback() == standby.id
         done = _hand_over(host, options, standby, heart)
         host.store.save_plone_rollback(None)
+        if returns:
+            raise _only_returned("did not run", done.data["seconds"])
         return done
 
 
@@ -59,6 +64,7 @@ def _ended(host: Host, options: argparse.Namespace, standby: Container | None, h
     """End a rollback that was interrupted, or a return from a Plone that was watched.
 
     Where Plone answers with its site, the standby is the previous container again; else it takes over, as was begun.
+    FailedError says so then: what this run was asked for is not done.
     """
     over = TakeOver(host, options.run, options.site, options.start_seconds, options.wait_seconds, heart, keeps=True)
     if not over.serves_site():
@@ -71,7 +77,10 @@ def _ended(host: Host, options: argparse.Namespace, standby: Container | None, h
 
 
 def _returned(host: Host, options: argparse.Namespace, over: TakeOver) -> Outcome:
-    """Let the container take over to which a rollback was begun, from a Plone that does not answer with its site."""
+    """Let the container take over to which a rollback was begun, from a Plone that does not answer with its site.
+
+    FailedError once it serves; PersonError where there is none, unless a deployment goes on to make one.
+    """
     name, previous = (host.settings.container(part) for part in (STANDBY_PLONE, PREVIOUS_PLONE))
     found, begun = host.engine.container(previous), host.store.plone_rollback()
     if found and found.id == begun and host.engine.container(name) is None:
@@ -80,6 +89,9 @@ def _returned(host: Host, options: argparse.Namespace, over: TakeOver) -> Outcom
     if standby is None:  # it is the one that does not answer
         host.store.save_plone_rollback(None)
         message = "A rollback that was interrupted is ended, but Plone does not answer with its site."
+        if options.verb != DEPLOYMENT:
+            log = ["docker", "logs", "--tail", "50", host.settings.container(PLONE)]
+            raise PersonError("plone_stuck", message, log)
         return Outcome("plone_unchanged", message, next=[["./invoke", "status"]])
     try:
         seconds = over.take_over()
@@ -88,12 +100,16 @@ def _returned(host: Host, options: argparse.Namespace, over: TakeOver) -> Outcom
             host.store.save_plone_rollback(None)
     host.note(options.run, "plone", "handed_over", image=standby.image, seconds=seconds, back=True)
     over.settle()
+    raise _only_returned("did not answer with its site", seconds)
+
+
+def _only_returned(how: str, seconds: float) -> FailedError:
+    """Return that Plone, which was found as `how` says, runs in its previous container, and nothing else was done."""
     message = (
-        "Plone did not answer with its site, and a rollback of it was interrupted: it runs in its previous container "
-        f"now; requests that needed it waited for up to {seconds:.1f} s."
+        f"Plone {how}, and a return to its previous container was interrupted: that is ended, and it runs there now; "
+        f"requests that needed it waited for up to {seconds:.1f} s. What you asked for was not done."
     )
-    data = {"seconds": seconds, "plone_python": python_of(standby)}
-    return Outcome("plone_rolled_back", message, True, data, [["./invoke", "status"]])
+    return FailedError("plone_hand_over_reverted", message, ["./invoke", "status"])
 
 
 def _hand_over(host: Host, options: argparse.Namespace, standby: Container, heart: Heart) -> Outcome:
