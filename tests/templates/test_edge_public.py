@@ -285,6 +285,10 @@ def test_in_maintenance_writes_are_refused_with_the_reason_and_reads_go_on(plain
         assert document["detail"].endswith('at the moment. Until 18:00; "Plone 6.1" & more\u2026')
         reads = [("GET", "/x"), ("HEAD", "/x"), ("PROPFIND", "/x"), ("POST", "/x/@querystring-search?a=b")]
         assert [asked(*read, {})[0] for read in reads] == [200] * len(reads)
+        proxy.set_writes(maintenance_value("<b>Until 18:00</b> & more"), 5)
+        status, again, page = asked(method, path, {**fields, "Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+        assert (status, again) == (503, "120")
+        assert "Maintenance: nothing can be written at the moment. &lt;b>Until 18:00&lt;/b> &amp; more</p>" in page
     finally:
         proxy.set_writes(maintenance_value(None), 5)
     slot.seen.clear()

@@ -86,11 +86,16 @@ def test_writes_are_refused_while_plone_is_upgraded_and_reads_go_on(three: tuple
         refused += [edge.ask(f"/Plone/{service}", "edge_port", "POST", b"a", **form) for form in (FORM, {})]
     assert {each.status for each in refused} == {503}
     assert json.loads(refused[0].body)["detail"] == "Nothing can be written at the moment. Plone is upgraded to 6.1.4."
+    form = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+    page = edge.ask("/Plone/news/edit", "edge_port", "POST", b"title=a", **form)
+    assert (page.status, page.body[:15]) == (503, "<!doctype html>")
+    assert "<p>Nothing can be written at the moment. Plone is upgraded to 6.1.4.</p><p>Go back in" in page.body
     assert edge.ask("/Plone/@querystring-search", method="DELETE").status == 503
     read = [edge.ask("/Plone", method=method).status for method in ("GET", "HEAD", "OPTIONS")]
     read += [edge.ask(f"/Plone/{each}", method="POST").status for each in ("@querystring-search", "@login-renew")]
+    read.append(edge.ask("/Plone/news", **form).status)
     read.append(edge.ask("/Plone/@querystring-search?x:methods=1", "edge_port", "POST", b"{}", **JSON).status)
-    assert read == [200] * 6
+    assert read == [200] * 7
     edge.tell(f"{writes} open")
     assert edge.ask("/Plone", method="POST").status == 200
 
