@@ -10,6 +10,8 @@ description:
   - Describes images by what is the same on every engine; an image's id is not, with containerd's image store.
   - Compares them with the images of another machine, and says which layers are lacking here.
   - Loads an archive first, if one is given, and fails if images are lacking afterwards.
+  - With containerd's image store, an image that another one takes its name from keeps one, with C(-before) at its end,
+    and has its own again where the load fails.
 options:
   names:
     description: Names of the images.
@@ -74,13 +76,13 @@ lacking:
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule  # type: ignore[import-untyped] # has no types
 from ansible.module_utils.host_readiness.engine import containerd_store
-from ansible.module_utils.image_layers import described, lacking
+from ansible.module_utils.image_layers import BEFORE, NOT_UNPACKED, described, lacking
 
 ARGUMENTS = {
     "names": {"type": "list", "elements": "str", "required": True},
@@ -103,12 +105,32 @@ class Engine:
             self._module.fail_json(msg=error.strip() or out.strip())
         return str(out)
 
-    def load(self, archive: Path) -> None:
-        """Load an archive, and remove it."""
+    def keeps_in_containerd(self) -> bool:
+        """Whether the engine keeps its images in containerd."""
+        return bool(containerd_store(json.loads(self.run("info", "--format", "{{json .}}"))))
+
+    def load(self, archive: Path, wanted: Mapping[str, Mapping[str, Any]]) -> None:
+        """Load an archive with those of the images `wanted` that are lacking, and remove it.
+
+        containerd's image store gives an image its name before it has unpacked it, and before engine 28.1 forgets the
+        image that had the name, though a container runs on it: no other one could be started from that image.
+        """
         try:
-            self.run("image", "load", "--quiet", "--input", str(archive))
+            keeps = bool(wanted) and self.keeps_in_containerd()
+            before = self.images(list(wanted)) if keeps else {}
+            names = lacking(wanted, before, ()) if keeps else {}
+            for name in before.keys() & names:
+                self.run("image", "tag", before[name]["id"], f"{name}{BEFORE}")
+            code, out, error = self._module.run_command(["docker", "image", "load", "--quiet", "--input", str(archive)])
         finally:
             archive.unlink()
+        unpacked = NOT_UNPACKED.search(out)
+        if not code and not unpacked:
+            return
+        for name in names:
+            undo = ["tag", before[name]["id"], name] if name in before else ["rm", name]
+            self._module.run_command(["docker", "image", *undo])
+        self._module.fail_json(msg=unpacked[0] if unpacked else error.strip() or out.strip())
 
     def images(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return the descriptions of those of the images `names` that are there."""
@@ -121,7 +143,7 @@ class Engine:
 
     def layers(self) -> list[list[str]]:
         """Return the layers of every image whose layers need not be sent again."""
-        if containerd_store(json.loads(self.run("info", "--format", "{{json .}}"))):
+        if self.keeps_in_containerd():
             return []
         ids = sorted(set(self.run(*ALL).split()))
         # One that is removed meanwhile is an error beside the answer about the others.
@@ -135,7 +157,7 @@ def main() -> None:
     engine, names, wanted = Engine(module), module.params["names"], module.params["wanted"]
     loads = module.params["archive"] is not None and not module.check_mode
     if loads:
-        engine.load(Path(module.params["archive"]))
+        engine.load(Path(module.params["archive"]), wanted)
     images = engine.images(names)
     found = lacking(wanted, images, ())
     if found and loads:

@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,10 @@ from typing import IO, Any
 CONFIGURED = (
     "Cmd", "Entrypoint", "Env", "ExposedPorts", "Labels", "StopSignal", "User", "Volumes", "WorkingDir",
 )  # fmt: skip
+# At the end of the name of the image that had a name before another one got it.
+BEFORE = "-before"
+# What an engine from 27.2 on says of an image whose layers it could not unpack, and calls the load a success.
+NOT_UNPACKED = re.compile(r"^Error unpacking image .*", re.MULTILINE)
 # What engines say of an image that does not tell when it was made.
 NEVER = "0001-01-01"
 # Level 1 takes a third of the time of level 6, and leaves a tenth more bytes.

@@ -18,12 +18,13 @@ from builder.engine import Engine
 from builder.kit.unpacked import Kit
 from builder.report import Progress, Result
 from builder.security import Look, Update
+from module_utils.image_layers import BEFORE
 
 # On an image that stands on a given base: its name and its id.
 BASE_NAME = "org.eduhub.base"
 BASE_ID = "org.eduhub.base.id"
 # Hosts keep no earlier one of these, and one is not built again with the packages of then: a name keeps the last one.
-WITHOUT_ROLLBACK, BEFORE = {"copy", "edge", "pilot"}, "-before"
+WITHOUT_ROLLBACK = {"copy", "edge", "pilot"}
 # On every image of ours: the hash of all that went into it.
 INPUTS = "org.eduhub.inputs"
 
@@ -195,7 +196,7 @@ class Builder:
         with self.progress.step(image.short, "load from the kit"), tempfile.TemporaryFile() as file:
             kit.archive(image.tag, file)
             file.seek(0)
-            self.engine.load(file)
+            self.engine.load(file, image.tag)
         return self._result(image, self._facts(image.tag), time.monotonic() - started, "loaded")
 
     def _say_why(self, image: Image) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,6 +16,8 @@ from docker.errors import APIError, DockerException, ImageNotFound
 from builder import Refusal
 from builder.buildlog import BuildLog, first_line, sentence
 from builder.wheels import Target
+from module_utils.host_readiness.engine import containerd_store
+from module_utils.image_layers import BEFORE, NOT_UNPACKED
 
 # A step that installs two hundred wheels says nothing for minutes on a busy machine.
 SILENCE_SECONDS = 900
@@ -137,13 +139,30 @@ class Engine:
             for chunk in self._client.api.get_image(tag):
                 file.write(chunk)
 
-    def load(self, archive: IO[bytes]) -> None:
-        """Load the images in `archive`, as `docker load` does."""
+    def load(self, archive: IO[bytes], tag: str) -> None:
+        """Load the image `tag` in `archive`, as `docker load` does.
+
+        containerd's image store gives an image its name before it has unpacked it, and before engine 28.1 forgets the
+        image that had the name, though a container runs on it.
+        """
         with _plainly():
+            names_first = containerd_store(self._client.info())
+            before = self.inspect(tag) if names_first else None
+            if before:
+                self._client.api.tag(before["Id"], f"{tag}{BEFORE}")
             answers: Any = self._client.api.load_image(archive, quiet=True)  # type: ignore[no-untyped-call] # in the stubs
             for answer in answers:
-                if "error" in answer:
-                    raise Refusal(sentence(answer["error"]))
+                unpacked = NOT_UNPACKED.search(answer.get("stream", ""))
+                if "error" in answer or unpacked:
+                    if before:
+                        self._client.api.tag(before["Id"], tag)
+                    elif names_first:
+                        self._forget_name(tag)
+                    raise Refusal(sentence(unpacked[0] if unpacked else answer["error"]))
+
+    def _forget_name(self, tag: str) -> None:
+        with suppress(ImageNotFound):
+            self._client.api.remove_image(tag)
 
     def label(self, image: str, tag: str, labels: Mapping[str, str], before_as: str = "") -> dict[str, Any]:
         """Put `labels` on `image`, name it `tag`, and return its description.

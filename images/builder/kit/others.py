@@ -22,4 +22,4 @@ def load_others(kit: Kit, engine: Engine, tags: Iterable[str], progress: Progres
             with progress.step(tag, "load from the kit"), tempfile.TemporaryFile() as file:
                 kit.archive(tag, file)
                 file.seek(0)
-                engine.load(file)
+                engine.load(file, tag)

@@ -167,7 +167,14 @@ match sys.argv[1:]:
     case ["image", "load", "--quiet", "--input", archive]:
         state["images"] |= state["brings"]
         json.dump(state, open({state!r}, "w"))
+        print(state["says"])
         sys.exit(state["refuses"])
+    case ["image", "tag", id_, name]:
+        state["images"][name] = next(each for each in state["images"].values() if each["Id"] == id_)
+        json.dump(state, open({state!r}, "w"))
+    case ["image", "rm", name]:
+        del state["images"][name]
+        json.dump(state, open({state!r}, "w"))
     case ["image", "save", "--output", path, *names]:
         open({state!r} + ".saved", "a").write(" ".join(names) + "\\n")
         shutil.copy(state["saves"], path)
@@ -177,7 +184,10 @@ match sys.argv[1:]:
 @pytest.fixture
 def play(tmp_path, monkeypatch, capsys):
     """Return a function that plays a module with an engine that has `images`, and returns the module's result."""
-    state = {"images": {"hub/bridge:1": inspected(BRIDGE)}, "driver": [], "brings": {}, "refuses": None, "saves": ""}
+    state = {
+        "images": {"hub/bridge:1": inspected(BRIDGE)}, "driver": [], "saves": "",
+        "brings": {}, "says": "", "refuses": None,
+    }  # fmt: skip
     program = tmp_path / "bin/docker"
     program.parent.mkdir()
     program.write_text(ENGINE.format(python=sys.executable, state=str(tmp_path / "engine.json")))
@@ -194,6 +204,7 @@ def play(tmp_path, monkeypatch, capsys):
     return run
 
 
+STORE = {"driver": [["driver-type", "io.containerd.snapshotter.v1"]]}
 WANTED = wanted(**{"hub/bridge:1": NEXT, "hub/pilot:1": PILOT})
 NAMES = ["hub/bridge:1", "hub/pilot:1"]
 
@@ -206,8 +217,7 @@ def test_a_host_tells_what_it_has_and_what_it_lacks(play):
 
 
 def test_an_engine_with_containerds_store_wants_every_layer(play):
-    store = {"driver": [["driver-type", "io.containerd.snapshotter.v1"]]}
-    assert play(host_images, store, names=NAMES, wanted=WANTED)["lacking"]["hub/bridge:1"]["missing"] == [
+    assert play(host_images, STORE, names=NAMES, wanted=WANTED)["lacking"]["hub/bridge:1"]["missing"] == [
         diff(each) for each in NEXT
     ]
 
@@ -236,6 +246,38 @@ def test_a_load_that_does_not_bring_the_images_fails_and_leaves_nothing(play, tm
     archive.write_text("")
     found = play(host_images, engine, names=NAMES, wanted=WANTED, archive=str(archive))
     assert (found["failed"], found["msg"], archive.exists()) == (True, why, False)
+
+
+def test_containerds_store_keeps_the_image_that_had_the_name(play, tmp_path):
+    """Before engine 28.1 it forgets that image, though a container runs on it."""
+    archive = tmp_path / "a.tar.gz"
+    archive.write_text("")
+    brings = {"hub/bridge:1": inspected(NEXT), "hub/pilot:1": inspected(PILOT)}
+    found = play(host_images, {**STORE, "brings": brings}, names=NAMES, wanted=WANTED, archive=str(archive))
+    there = json.loads((tmp_path / "engine.json").read_text())["images"]
+    assert (found["changed"], found["lacking"]) == (True, {})
+    assert there == {**brings, "hub/bridge:1-before": inspected(BRIDGE)}
+
+
+@pytest.mark.parametrize(
+    ("says", "refuses", "why"),
+    [
+        (  # an engine from 27.2 on, and one before
+            "Loaded image: hub/bridge:1\nError unpacking image hub/bridge:1: write /x: no space left on device\n", None,
+            "Error unpacking image hub/bridge:1: write /x: no space left on device",
+        ),
+        ("", "failed to unpack loaded image: no space left on device", "no space left on device"),
+    ],
+)  # fmt: skip
+def test_an_image_that_containerds_store_could_not_unpack_has_no_name(play, tmp_path, says, refuses, why):
+    archive = tmp_path / "a.tar.gz"
+    archive.write_text("")
+    engine = {**STORE, "brings": {"hub/bridge:1": inspected(NEXT), "hub/pilot:1": inspected(PILOT)},
+              "says": says, "refuses": refuses}  # fmt: skip
+    found = play(host_images, engine, names=NAMES, wanted=WANTED, archive=str(archive))
+    there = json.loads((tmp_path / "engine.json").read_text())["images"]
+    assert (found["failed"], why in found["msg"], archive.exists()) == (True, True, False)
+    assert there == {"hub/bridge:1": inspected(BRIDGE), "hub/bridge:1-before": inspected(BRIDGE)}
 
 
 def test_hosts_that_lack_the_same_share_an_archive_of_one_export(play, tmp_path):

@@ -205,7 +205,7 @@ class Loading:
     def labels(self, tag):
         return self.loaded[tag]["Config"]["Labels"] if tag in self.loaded else None
 
-    def load(self, archive):
+    def load(self, archive, tag):
         with tarfile.open(fileobj=archive) as tar:
             (told,) = json.loads(tar.extractfile("manifest.json").read())
             labels = json.loads(tar.extractfile(told["Config"]).read())
