@@ -106,6 +106,17 @@ def test_a_run_is_held_to_its_plan(live):
     assert live.begin("run-2", "upgrade", python="3.11", planned=fingerprint).code == "begun"
 
 
+def test_an_image_that_has_another_id_once_it_was_sent_is_what_was_planned(live):
+    """containerd's image store gives it one of its own, before a run begins."""
+    name, identity = "eduhub/bridge:py3.11", "5f1e"
+    sent = {name: {"id": "sha256:here", "identity": identity, "python": "3.11.2", "bytes": 5}}
+    planned = upgrade(live, images=sent)
+    live.engine.images[name] = replace(live.engine.images[name], id="sha256:there", identity=identity)
+    again = upgrade(live, images={name: {**sent[name], "id": "sha256:there", "bytes": 0}})
+    assert (again["fingerprint"], again["images"]) == (planned["fingerprint"], planned["images"])
+    assert live.begin("run-2", "upgrade", python="3.11", planned=planned["fingerprint"]).code == "begun"
+
+
 def other_release(world: World) -> None:
     world.roll("run-2", "upgrade", python="3.11")
 

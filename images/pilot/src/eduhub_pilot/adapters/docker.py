@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
+from eduhub_pilot.adapters.identity import identity
 from eduhub_pilot.model.errors import EngineDownError
 from eduhub_pilot.model.facts import Container, Found, Image, Look
 from eduhub_pilot.model.program import Program
@@ -152,7 +153,7 @@ class DockerEngine:
         if found is None:
             return None
         labels = (found.get("Config") or {}).get("Labels") or {}
-        return Image(found["Id"], labels.get("org.eduhub.python"))
+        return Image(found["Id"], labels.get("org.eduhub.python"), identity(found))
 
     def tags(self, repository: str) -> list[str]:
         with self._asking() as client:

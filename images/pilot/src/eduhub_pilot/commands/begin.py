@@ -262,15 +262,16 @@ def release_of(
     if wrong := admission.wrong_python(spec, image.python):
         raise wrong
     record = admission.same(make_record(spec, image, request.run, host.clock.now()), records.values())
-    if request.planned and request.planned != fingerprint_of(host, state, record):
+    if request.planned and request.planned != fingerprint_of(host, state, record, image):
         raise admission.plan_outdated(request)
     admission.demand_accepted(request, record)
     return record
 
 
-def fingerprint_of(host: Host, state: HostState, record: Record) -> str:
-    """Return the fingerprint of a run from the live release to `record`."""
-    return admission.fingerprint(state.live.release if state.live else None, host.settings.given, record)
+def fingerprint_of(host: Host, state: HostState, record: Record, image: Image) -> str:
+    """Return the fingerprint of a run from the live release to `record`, a release of `image`."""
+    live = state.live.release if state.live else None
+    return admission.fingerprint(live, host.settings.given, record.spec, image)
 
 
 def _keep_good(host: Host, state: HostState) -> None:

@@ -36,10 +36,14 @@ def slot_of(weight: int) -> Slot:
 
 @dataclass(frozen=True)
 class Image:
-    """An image on the engine; `python` is the full version of its label, as "3.11.2", or None."""
+    """An image on the engine; `python` is the full version of its label, as "3.11.2", or None.
+
+    `identity` is the same on every engine, which the id is not; empty where it is not known.
+    """
 
     id: str
     python: str | None = None
+    identity: str = ""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from eduhub_pilot.model.errors import RefusedError
-from eduhub_pilot.model.facts import Slot, other
+from eduhub_pilot.model.facts import Image, Slot, other
 from eduhub_pilot.model.release import Record, Spec
 from eduhub_pilot.model.state import PATCH, HostState, Lock, Rollout, stamp
 
@@ -176,9 +176,12 @@ def python_of(request: RunRequest, live: Record | None, spec: Spec) -> str | Non
     return request.python or (live.python if live else None) or spec.python
 
 
-def fingerprint(live: str | None, given: Mapping[str, Any], record: Record) -> str:
-    """Return what a plan and the run that carries it out have in common: live release, settings, image and spec."""
-    text = json.dumps([live, given, record.hash], sort_keys=True)
+def fingerprint(live: str | None, given: Mapping[str, Any], spec: Spec, image: Image) -> str:
+    """Return what a plan and the run that carries it out have in common: live release, settings, image and spec.
+
+    The image has another id on a host with containerd's image store than where it was planned.
+    """
+    text = json.dumps([live, given, spec.fields, image.identity or image.id], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--python", help="Python to move to, as 3.11; without it the live one stays")
     parser.add_argument(
         "--images", type=json.loads, default={}, metavar="JSON",
-        help="the images that the host will have by then: NAME: {id, bytes to send, python}",
+        help="the images that the host will have by then: NAME: {id, identity, bytes to send, python}",
     )  # fmt: skip
 
 
@@ -54,8 +54,7 @@ def plan(
     state = host.store.state()
     live = host.known(state.live.release) if state.live else None
     try:
-        coming = {name: Image(each["id"], each.get("python") or None) for name, each in images.items()}
-        record = release_of(host, request, spec, state, coming)
+        record = release_of(host, request, spec, state, coming_of(images))
     except RefusedError as error:
         if error.code != "image_missing" or spec is None:
             raise
@@ -78,13 +77,14 @@ def _fields(
     changes = not live or live.id != record.id
     known = record.id in host.store.releases()
     seconds = timeline.measured(timeline.entries(host.store.journal(RECENT)[0])[0])[-MEASURED:]
+    there = host.engine.image(record.image_id) or Image(record.image_id)
     told = json.dumps([host.settings.given, record.spec.fields], sort_keys=True)
     return {
         "changes": changes,
         "from": release_fields(live.id, live) if live else None,
         "to": release_fields(record.id if known else None, record),
         "changed": timeline.changes(live, record, ()) if changes else [],
-        "images": {name: each["id"] for name, each in images.items()},
+        "images": {name: image.identity or image.id for name, image in coming_of(images).items()},
         "sends": [name for name, each in images.items() if each.get("bytes")],
         "send_bytes": sum(each.get("bytes", 0) for each in images.values()),
         "gates": dict(criteria(host.settings.gates, record.spec).modes),
@@ -92,7 +92,15 @@ def _fields(
         "measured": len(seconds),
         "interrupted": state.rollout.run if state.rollout else None,
         "settings": hashlib.sha256(told.encode()).hexdigest()[:16],
-        "fingerprint": fingerprint_of(host, state, record),
+        "fingerprint": fingerprint_of(host, state, record, coming_of(images).get(record.image_name) or there),
+    }
+
+
+def coming_of(images: Mapping[str, Mapping[str, Any]]) -> dict[str, Image]:
+    """Return the images that the host will have, by name."""
+    return {
+        name: Image(each["id"], each.get("python") or None, each.get("identity") or "")
+        for name, each in images.items()
     }
 
 
