@@ -42,6 +42,8 @@ def answering(info: Mapping[str, Any]) -> Engine:
         store=containerd_root(info, root) if containerd_store(info) else root,
         live_restore=bool(info.get("LiveRestoreEnabled", True)),
         modes=frozenset(modes | ({"snap"} if root.startswith("/var/snap/") else set())),
+        driver=info.get("Driver") or "",
+        containerd=containerd_store(info),
     )
 
 
@@ -110,19 +112,26 @@ def recorded_pids(root: str, stack: str) -> Iterator[int]:
             yield pid
 
 
-def stray(bundle: Path, stack: str, now: str) -> Stray | None:
-    """Return the container of the stack with the OCI bundle `bundle`; None for any other, and for one in `now`.
+def stray(bundle: Path, stack: str, now: Engine) -> Stray | None:
+    """Return the container of the stack with the OCI bundle `bundle`; None for any other, and for one of `now`.
 
     The bundle is the work of the engine that started the container, and says from where that mounts its files.
-    `now` is the data-root of the engine that is there.
+    `now` is the engine that is there. It passes over the records of containers of another driver than its own, as they
+    are after its image store was changed.
     """
     mounts = parsed(read(bundle / "config.json")).get("mounts") or []
     sources = [str(mount.get("source")) for mount in mounts if isinstance(mount, dict)]
     own = any(source.startswith((f"/etc/{stack}/", f"/var/lib/{stack}/")) for source in sources)
     container = next(filter(None, map(CONTAINER.match, sources)), None)
-    if not own or container is None or Path(now, container["path"]).is_dir():
+    if not own or container is None:
         return None
-    return Stray(container["root"], now, Path(container["root"], container["path"]).is_dir())
+    record = Path(now.root, container["path"])
+    if not record.is_dir():
+        return Stray(container["root"], now.root, Path(container["root"], container["path"]).is_dir())
+    driver = parsed(read(record / "config.v2.json")).get("Driver") or ""
+    if not driver or not now.driver or driver == now.driver:
+        return None
+    return Stray(container["root"], now.root, True, driver, now.containerd)
 
 
 def parsed(text: str | None) -> dict[str, Any]:

@@ -353,9 +353,22 @@ def about_ports(host: Host, ports: Iterable[Port]) -> Iterator[Finding]:
         earlier.append(port)
 
 
+# The storage driver that only an engine has that keeps its images in containerd.
+CONTAINERDS = "overlayfs"
+
+
 def unknown(stray: Stray) -> Finding:
     """Return the finding for a container of the stack that the engine does not know: the same for each of its ports."""
-    if stray.kept:
+    if stray.driver:
+        why = f"they were started with another image store, of the storage driver {stray.driver}"
+        option = '"storage-driver": "%s"' % stray.driver
+        if stray.containerd or stray.driver == CONTAINERDS:
+            option = '"features": {"containerd-snapshotter": %s}' % ("false" if stray.containerd else "true")
+        remedy = (
+            f'stop nothing; set {option} in /etc/docker/daemon.json, with "live-restore": true, run '
+            "`systemctl restart docker`, and look with ./invoke verify"
+        )
+    elif stray.kept:
         why = f"they were started with the data-root {stray.root}, and it is {stray.now} now"
         remedy = (
             f'stop nothing; set "data-root" to {stray.root} in /etc/docker/daemon.json, with "live-restore": true, and '

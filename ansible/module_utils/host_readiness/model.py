@@ -125,11 +125,15 @@ class Stray:
     """A container of the stack that runs on, and that the engine does not know.
 
     `root`: data-root of the engine that started it. `now`: that of the engine. `kept`: whether its record is in `root`.
+    `driver`: that of its file system, where the engine has its record and another driver. `containerd`: whether the
+    engine keeps its images in containerd.
     """
 
     root: str
     now: str
     kept: bool
+    driver: str = ""
+    containerd: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,7 +154,8 @@ class Engine:
     """The Docker Engine.
 
     `version`: None while it does not answer. `root`: its data-root. `store`: where its images are. `modes`: ways of
-    running that the stack cannot use: "userns", "rootless", "snap".
+    running that the stack cannot use: "userns", "rootless", "snap". `driver`: that of containers' file systems, empty
+    where it is not known. `containerd`: whether its images are in containerd.
     """
 
     version: str | None
@@ -158,6 +163,8 @@ class Engine:
     store: str
     live_restore: bool = True
     modes: frozenset[str] = frozenset()
+    driver: str = ""
+    containerd: bool = False
 
     def also(self, mode: str) -> Engine:
         """Return the same engine in one more mode."""

@@ -67,7 +67,7 @@ def taken(required: Requirements, engine: Engine) -> Iterator[Listener]:
         published = ["docker", "ps", "--format", "{{.Names}}", "--filter", f"publish={each.port}"]
         pid = pids.get(each.inode)
         own = bool(pid and mains & set(ancestors(pid))) or bool(run(*published, "--filter", label))
-        lost = None if own or pid is None else unknown(pid, required.stack, engine.root)
+        lost = None if own or pid is None else unknown(pid, required.stack, engine)
         yield Listener(each.address, each.port, each.inode, holder_name(pid, run(*published)), own, lost)
 
 
@@ -100,13 +100,13 @@ def ancestors(pid: int) -> Iterator[int]:
         pid = int(after_name[1]) if after_name else 0
 
 
-def unknown(pid: int, stack: str, root: str) -> Stray | None:
-    """Return the stack's container that holds the process `pid` while the engine of data-root `root` does not know it.
+def unknown(pid: int, stack: str, engine: Engine) -> Stray | None:
+    """Return the stack's container that holds the process `pid` while the `engine` does not know it.
 
     The working directory of a container's shim, the parent of its first process, is its OCI bundle.
     """
     bundles = (Path("/proc", str(each), "cwd") for each in ancestors(pid))
-    return next(filter(None, (stray(bundle, stack, root) for bundle in bundles)), None)
+    return next(filter(None, (stray(bundle, stack, engine) for bundle in bundles)), None)
 
 
 def holder_name(pid: int | None, container: str | None) -> str:

@@ -339,8 +339,20 @@ MOVED = Stray("/var/lib/docker", "/srv/docker", kept=True)
     [
         (MOVED, "data-root /var/lib/docker, and it is /srv/docker now", 'set "data-root" to /var/lib/docker'),
         (replace(MOVED, kept=False), "data-root /var/lib/docker was removed", "If it is lost, restart the host"),
+        (
+            replace(MOVED, driver="overlay2", containerd=True), "another image store, of the storage driver overlay2",
+            'set "features": {"containerd-snapshotter": false} in',
+        ),
+        (
+            replace(MOVED, driver="overlayfs"), "another image store, of the storage driver overlayfs",
+            'set "features": {"containerd-snapshotter": true} in',
+        ),
+        (
+            replace(MOVED, driver="btrfs"), "another image store, of the storage driver btrfs",
+            'set "storage-driver": "btrfs" in',
+        ),
     ],
-)
+)  # fmt: skip
 def test_of_a_site_that_the_engine_does_not_know_nothing_is_to_be_stopped(stray, why, remedy):
     listeners = [Listener("127.0.0.1", port, holder="haproxy, pid 812", stray=stray) for port in (8080, 8081)]
     (sentence,) = said(replace(FINE, listeners=listeners))
@@ -368,6 +380,7 @@ def container(tmp_path):
             record = tmp_path / "old/containers" / ("c" * 64)
             record.mkdir(parents=True)
             sources = ["proc", f"{record}/resolv.conf", f"/etc/{name}/edge"]
+            (record / "config.v2.json").write_text(json.dumps({"Driver": "overlay2"}))
             bundle = tmp_path / "bundle"
             bundle.mkdir()
             (bundle / "config.json").write_text(json.dumps({"mounts": [{"source": source} for source in sources]}))
@@ -396,6 +409,17 @@ def test_a_container_of_the_stack_is_unknown_to_an_engine_without_its_record(
     root, other = str(tmp_path / "old"), str(tmp_path / now)
     (listener,) = sockets.taken(required, Engine(None, other, other))
     assert listener.stray == (expected and Stray(root, other, kept))
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [({"driver": "overlay2"}, False), ({"driver": "overlayfs", "containerd": True}, True), ({}, False)],
+)
+def test_a_container_is_unknown_to_an_engine_whose_image_store_was_changed(now, expected, container, tmp_path):
+    required = Requirements("eduhub", [Port("edge_port", "127.0.0.1", container("eduhub"))])
+    root = str(tmp_path / "old")
+    (listener,) = sockets.taken(required, Engine("29.1.0", root, root, **now))
+    assert listener.stray == (Stray(root, root, True, "overlay2", True) if expected else None)
 
 
 def test_a_process_that_ends_while_it_is_looked_at_is_passed_over(monkeypatch):
@@ -498,13 +522,13 @@ def test_a_pid_file_is_stale_when_its_process_is_another_program(name, left, mon
             Engine("28.2.2", *["/var/snap/docker/common/var-lib-docker"] * 2, modes=frozenset({"snap"})),
         ),
         (  # engine 29 keeps images in the system's containerd, or in one of its own
-            {"DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]},
-            Engine("28.2.2", "/var/lib/docker", "/var/lib/containerd"),
+            {"Driver": "overlayfs", "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]},
+            Engine("28.2.2", "/var/lib/docker", "/var/lib/containerd", driver="overlayfs", containerd=True),
         ),
         (
             {"DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
              "Containerd": {"Address": "/var/run/docker/containerd/containerd.sock"}},
-            Engine("28.2.2", "/var/lib/docker", "/var/lib/docker/containerd/daemon"),
+            Engine("28.2.2", "/var/lib/docker", "/var/lib/docker/containerd/daemon", containerd=True),
         ),
     ],
 )  # fmt: skip
