@@ -5,6 +5,7 @@ Prints one JSON object, by the name of each play what came of it: None, or the c
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -75,6 +76,23 @@ def written(data: Path, number: int = 1) -> None:
     database.close()
 
 
+def full_while(action: Callable[[], object]) -> str | None:
+    """Return why an action fails that can write no marker."""
+    write, restore.write_json = restore.write_json, raise_full
+    try:
+        action()
+    except OSError as error:
+        return error.strerror
+    finally:
+        restore.write_json = write
+    return None
+
+
+def raise_full(*_: object) -> None:
+    """Fail as on a full disk."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def restores(site: Site, directory: Path, backup: Backup) -> dict[str, Any]:
     """Return what a restore is refused for, with room for it alone: at first, and once one was killed or ended."""
     disk, found = Disk(site.data), {}
@@ -91,6 +109,9 @@ def restores(site: Site, directory: Path, backup: Backup) -> dict[str, Any]:
     half.mkdir(parents=True)
     shutil.copyfile(site.database, half / "Data.fs")
     found["after a killed one"] = plan()
+    restore.stage(site, backup, directory, "full")
+    found["full while swapping"] = full_while(lambda: restore.swap(site, "full"))
+    found["left by that"] = sorted(path.name for path in site.data.glob("*restore*"))
     restore.stage(site, backup, directory, "ended")
     restore.swap(site, "ended")
     restore.settle(site)

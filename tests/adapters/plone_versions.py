@@ -92,6 +92,26 @@ def left(*writes: Callable[[DB], None], marked: bool = True) -> list[Any]:
     return [*answers, {str(path.parent.parent.relative_to(volume)): said(path.parent.parent) for path in files}]
 
 
+def half_confirmed(volume: Path, origin: str, version: str) -> list[str]:
+    """Confirm with a disk that is full once all databases but one are marked; return which are marked then."""
+    leave_for, marked = upgrade.leave_for, []
+
+    def full(data: Path, plone: str) -> None:
+        leave_for(data, plone)
+        marked.append(data)
+        if len(marked) == 2:
+            raise OSError(28, "No space left on device")
+
+    upgrade.leave_for = full
+    try:
+        upgrade.confirm(volume, origin, version)
+    except OSError:
+        return sorted(str(path.parent.relative_to(volume)) for path in volume.rglob("left-for"))
+    finally:
+        upgrade.leave_for = leave_for
+    raise AssertionError
+
+
 def main() -> dict[str, Any]:
     """Upgrade a volume twice, with a try that is left in between."""
     volume, directory = Path(tempfile.mkdtemp()), Path(tempfile.mkdtemp())
@@ -140,6 +160,7 @@ def main() -> dict[str, Any]:
     found["confirmed"] = there()
     found["old version"] = refusal(lambda: claim(place(volume, "6.0"), "6.0"))
     upgrade.enter(volume, "6.1", "6.2", "run-4", staged("6.1", "run-4"))
+    found["mark fails"] = half_confirmed(volume, "6.1", "6.2")
     upgrade.confirm(volume, "6.1", "6.2")
     new.close()
     found["second"] = there()

@@ -20,6 +20,7 @@ def found() -> dict[str, Any]:
 def test_a_restore_counts_what_it_removes_before_as_free(found: dict[str, Any]) -> None:
     assert found["restores"] == {
         "too small": SHORT, "first": None, "after a killed one": None, "after one that ended": None,
+        "full while swapping": "No space left on device", "left by that": [],
         "left": ["before-restore-ended"], "where removing frees nothing": SHORT,
     }  # fmt: skip
 

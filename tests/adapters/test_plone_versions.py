@@ -14,7 +14,8 @@ def test_each_version_has_its_own_database_and_what_was_left_is_opened_by_none()
         "after a scale": None, "other label": "plone_label_differs", "stage while open": "plone_runs",
         "stage while the first is open": "plone_runs",
         "confirmed": {".": "second", "versions/6.1": "third"},
-        "second": {"versions/6.1": "third", "versions/6.2": "third"},
+        # On a full disk: the database that a rollback returns to is not marked as left, and an older one still is.
+        "mark fails": ["."], "second": {"versions/6.1": "third", "versions/6.2": "third"},
     }  # fmt: skip
     assert found["old version"].startswith(left)
     # What was written to a new version that did not stay is kept, and told by each call; scales are made again.

@@ -64,6 +64,17 @@ def leave_for(data: Path, plone: str) -> None:
     _say(data / LEFT, plone)
 
 
+def is_left(data: Path) -> bool:
+    """Return whether that is noted."""
+    return (data / LEFT).exists()
+
+
+def take_back(data: Path) -> None:
+    """Take that note back, also one that could not be written whole."""
+    for mark in (data / LEFT, data / f".{LEFT}.new"):
+        mark.unlink(missing_ok=True)
+
+
 def claim(data: Path, plone: str | None) -> None:
     """Note that Plone `plone` writes the database in `data` from now on. Raises Refused where another version does."""
     refuse_other_version(data, plone)

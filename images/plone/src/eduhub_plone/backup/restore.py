@@ -11,6 +11,7 @@ import itertools
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -174,17 +175,20 @@ def copy_blobs(backup: Backup, folder: Path) -> None:
 def swap(site: Site, run: str, transaction: str = "") -> None:
     """Exchange the site's data and the staged copy. Raises RefusedError while the site is open.
 
-    Or where it was written after `transaction`: the copy is removed then.
+    Or where it was written after `transaction`. The copy is removed then, and where nothing was exchanged because the
+    disk is full: Plone, which is started again, needs the space.
     """
     closed(site)
     before, staged = site.data / f"{BEFORE}{run}", site.data / f"{STAGED}{run}"
     try:
         refuse_written(site, transaction)
-    except RefusedError:
+        before.mkdir()
+        write_json(site.data / MARKER, {"run": run, "last_transaction": last(staged / DATA_FS)})
+    except (RefusedError, OSError):
         shutil.rmtree(staged, ignore_errors=True)
+        with suppress(OSError):
+            before.rmdir()
         raise
-    before.mkdir()
-    write_json(site.data / MARKER, {"run": run, "last_transaction": last(staged / DATA_FS)})
     for name in FOLDERS:
         if (site.data / name).exists():
             (site.data / name).rename(before / name)

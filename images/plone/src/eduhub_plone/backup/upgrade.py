@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..place import VERSIONS, claim, leave_for, place
+from ..place import VERSIONS, claim, is_left, leave_for, place, take_back
 from ..turn import free
 from .errors import RefusedError
 from .files import BLOBS, DATA_FS, need_space, sync, write_json
@@ -135,9 +135,16 @@ def confirm(volume: Path, origin: str, version: str) -> None:
 
     Nor the first one, which every version takes that has no other.
     """
-    for data in {volume, place(volume, origin)} - {place(volume, version)}:
-        leave_for(data, version)
-        sync(data)
+    others = {volume, place(volume, origin)} - {place(volume, version)}
+    new = [data for data in others if not is_left(data)]
+    try:
+        for data in others:
+            leave_for(data, version)
+            sync(data)
+    except OSError:  # a full disk: a rollback needs both
+        for data in new:
+            take_back(data)
+        raise
 
 
 def leave(volume: Path, version: str, run: str = "") -> str | None:

@@ -236,6 +236,17 @@ def test_once_confirmed_it_takes_writes_and_there_is_no_way_back(plone):
     assert refused.value.code == "plone_nothing_to_confirm"
 
 
+def test_a_confirmation_that_cannot_be_noted_leaves_the_rollback(plone, images):
+    """As on a full disk: the container from before is removed only once its database is marked as left."""
+    go(plone, version)
+    images.fails["upgrade-confirm"] = "backup_failed"
+    with pytest.raises(FailedError, match="upgrade-confirm failed"):
+        go(plone, confirm)
+    assert (found(plone), takes_writes(plone)) == (SERVES_NEW, False)
+    assert go(plone, rollback).code == "plone_rolled_back"
+    assert (found(plone), takes_writes(plone)) == (SERVES_OLD, True)
+
+
 def test_killed_before_any_effect_a_confirmation_is_ended_by_the_next_one(plone):
     old = Container(PREVIOUS, "exited", OLD, labels("3.11.2"))
     new = Container(PLONE, "running", NEW, labels("3.13.5", "6.1.4"), health="healthy")

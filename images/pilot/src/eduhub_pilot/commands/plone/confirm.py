@@ -37,9 +37,10 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
                 "write was looked for, so it cannot be confirmed. Nothing was changed. A rollback takes writes again."
             )
             raise RefusedError("plone_upgrade_unconfirmed", message, ROLLBACK)
-        # Before the first write, so that none can be lost.
-        host.engine.remove(host.settings.container(PREVIOUS_PLONE), work.STOP_SECONDS)
+        # Before the first write, so that none can be lost. The mark first: on a full disk that fails, and a rollback is
+        # needed still.
         step(host, options.directory, serves.name, "confirm", heart, f"--serves={upgrade['from']}")
+        host.engine.remove(host.settings.container(PREVIOUS_PLONE), work.STOP_SECONDS)
         host.store.save_backup({})  # none can be restored into this version
         reopen(host)
         host.note(options.run, "plone", "confirmed", version=upgrade["to"], was=upgrade["from"])
