@@ -33,8 +33,17 @@ FINAL = ("destroy", "plone.pack", "plone.restore", "lock")
 # Options that name a file or a directory, and those that only one verb means so.
 FILES = ("advisories", "allowed-signers", "inventory", "kit", "out", "plan", "sign-key", "since", "vault-password-file")
 FILES_OF = (("images.sbom", "to"),)
-# The verb that shows what another one would do, where that has no --check.
-LOOKS = {"upgrade": "plan"}
+# The verb that shows what another one would do, where that has no --check, and what it says of that.
+LOOKS = {
+    "plone.backup": ("plone.backups", "lists the backups that there are"),
+    "plone.confirm": ("status", "says what waits to be confirmed"),
+    "plone.restore": ("plone.backups", "lists the backups, and which of them are proven"),
+    "plone.rollback": ("status", "says what Plone can be rolled back to"),
+    "plone.upgrade": ("preflight", "lists what would stop a takeover or a rollout"),
+    "upgrade": ("plan", "shows what upgrade would do"),
+}
+# The option with which a verb does so itself, where another option is given.
+REHEARSALS = {"plone.upgrade": ("--version", "--rehearse")}
 UNKNOWN = re.compile(r"No idea what (.+) is!")
 
 # Invoke would make short options of first letters: -h of --hold, and -a of another word on each verb.
@@ -259,8 +268,12 @@ class CommandLine(Program):
         return [f"--{name}" for name in near]
 
     def _refuse_look(self, name: str, what: str, option: str) -> NoReturn:
-        looks = LOOKS[name]
+        looks, says = LOOKS[name]
         others = {word.partition("=")[0] for word in self.argv[1:] if word[:2] == "--" and word != option}
+        of, rehearses = REHEARSALS.get(name, ("", ""))
+        if of in others:
+            again = self.line(without=[option]) if rehearses in others else self.line(option, rehearses)
+            raise refusal(f"{what} {rehearses} tries what {name} would do on a copy, and changes nothing.", again)
         known = others <= {*self.parser.contexts[looks].flags, *self.core[0].flags}
         next_command = self.line(name, looks, without=[option]) if known else f"./invoke --help {looks}"
-        raise refusal(f"{what} {looks} shows what {name} would do, and changes nothing.", next_command)
+        raise refusal(f"{what} {looks} {says}, and changes nothing.", next_command)
