@@ -20,6 +20,7 @@ from OFS.Lockable import LockableItem
 from OFS.LockItem import LockItem
 from persistent import Persistent
 from persistent.dict import PersistentDict
+from plone.contentrules.engine.assignments import RuleAssignment, RuleAssignmentManager
 from plone.locking.interfaces import STEALABLE_LOCK
 from plone.portlets.settings import PortletAssignmentSettings
 from plone.scale.storage import ScalesDict
@@ -110,6 +111,23 @@ def in_place_of_a_lock(root: Any) -> None:
     root["expired"].wl_lockmapping()["content"] = Item()
 
 
+def opened(item: Any) -> None:
+    """Keep the content rules of an item as plone.contentrules does when their page is first opened."""
+    if KEY not in vars(item):
+        setattr(item, KEY, OOBTree())
+    getattr(item, KEY)["plone.contentrules.localassignments"] = RuleAssignmentManager()
+
+
+def ruled(item: Any) -> None:
+    """Assign a content rule to an item."""
+    getattr(item, KEY)["plone.contentrules.localassignments"]["rule-1"] = RuleAssignment("rule-1")
+
+
+def unruled(item: Any) -> None:
+    """Take the content rule of an item away."""
+    del getattr(item, KEY)["plone.contentrules.localassignments"]["rule-1"]
+
+
 def hidden(root: Any) -> None:
     """Hide a portlet, which was shown or not."""
     if "plone.portlets.assignmentsettings" not in getattr(root["bare"], KEY, {}):
@@ -189,6 +207,10 @@ WRITES: dict[str, list[Callable[[Any], None]]] = {
     "portlet hidden": [hidden],
     "portlet shown, then hidden": [lambda root: shown(root["bare"]), hidden],
     "portlet hidden that was shown": [hidden_again],
+    "rules opened": [lambda root: opened(root["bare"]), lambda root: opened(root["annotated"])],
+    "rules opened, then assigned": [lambda root: opened(root["bare"]), lambda root: ruled(root["bare"])],
+    "rule assigned": [lambda root: ruled(root["opened"])],
+    "rule taken away": [lambda root: unruled(root["ruled"])],
     "locked": [lambda root: lock(root["bare"])],
     "locked with annotations": [lambda root: lock(root["annotated"])],
     "locked again": [lambda root: lock(root["expired"])],
@@ -223,8 +245,11 @@ def judged(name: str) -> bool:
     database = DB(FileStorage(str(path), blob_dir=str(path.with_name("blobs"))))
     with database.transaction() as connection:
         root = connection.root()
-        for each in ("bare", "annotated", "scaled", "older", "portlet", "locked", "expired"):
+        for each in ("bare", "annotated", "scaled", "older", "portlet", "locked", "expired", "opened", "ruled"):
             root[each] = Item()
+        opened(root["opened"])
+        opened(root["ruled"])
+        ruled(root["ruled"])
         lock(root["locked"])
         lock(root["expired"], age=3600)
         shown(root["portlet"])

@@ -6,8 +6,8 @@ from tests.adapters.plone_image import printed
 
 BY_READS = [
     "nothing", "scale", "scales of many", "first scale", "first annotation", "older kind of scales", "unchanged",
-    "portlet shown", "locked", "locked with annotations", "locked again", "locked, then scale", "locked and unlocked",
-    "unlocked", "lock refreshed", "expired lock removed",
+    "portlet shown", "rules opened", "locked", "locked with annotations", "locked again", "locked, then scale",
+    "locked and unlocked", "unlocked", "lock refreshed", "expired lock removed",
 ]  # fmt: skip
 
 
@@ -16,4 +16,5 @@ def test_what_reads_write_alone_is_no_write() -> None:
     assert [name for name, by_reads in found.items() if by_reads] == BY_READS
     writes = {"title", "scale and title", "scale, then title", "other annotation", "packed title", "portlet hidden"}
     writes |= {"locked and titled", "locked, then titled", "locked and annotated", "in place of a lock"}
+    writes |= {"rules opened, then assigned", "rule assigned", "rule taken away"}
     assert writes < set(found)

@@ -5,6 +5,7 @@ None of it is content, and all of it may be lost:
 - a scale of an image, made when a reader first asks for it, below the annotation `plone.scale` of the item
   (plone.scale.storage): it is made again when it is asked for again;
 - the empty settings of a portlet, kept when it is first shown (plone.portlets.settings): likewise;
+- the empty list of an item's content rules, kept when their page is first opened (plone.contentrules): likewise;
 - the lock of an item, made when an editor opens its edit form, and removed when somebody looks at the item once it is
   older than ten minutes (plone.locking, OFS.Lockable): the form is saved without it as well.
 """
@@ -31,6 +32,9 @@ SCALES_DICT, TREE = ("plone.scale.storage", "ScalesDict"), ("BTrees.OOBTree", "O
 LOCKS, LOCK, LOCK_KIND = "_dav_writelocks", ("OFS.LockItem", "LockItem"), ("plone.locking.interfaces", "LockType")
 # Made when a portlet is first shown (plone.portlets.settings).
 PORTLET, SETTINGS = "plone.portlets.assignmentsettings", ("plone.portlets.settings", "PortletAssignmentSettings")
+# Made when the page of an item's content rules is first opened (plone.contentrules.engine.assignments).
+RULES = "plone.contentrules.localassignments"
+MANAGER = ("plone.contentrules.engine.assignments", "RuleAssignmentManager")
 # Of a transaction that a pack has gone through: what was there before it may be gone.
 PACKED = "p"
 
@@ -132,6 +136,8 @@ def _without_reads(storage: FileStorage, state: Any, before: bytes | None = None
     found = {pairs[at]: pairs[at + 1] for at in range(0, len(pairs), 2) if pairs[at] not in {SCALES, LOCK_KINDS}}
     if PORTLET in found and _empty(storage, found[PORTLET], before):
         del found[PORTLET]
+    if RULES in found and _without_rules(storage, found[RULES], before):
+        del found[RULES]
     return found
 
 
@@ -144,6 +150,21 @@ def _empty(storage: FileStorage, settings: Any, before: bytes | None) -> bool:
         return False
     record = _record(storage, states[0]["data"], before)
     return record is not None and bool(_read(record)[1] == {"data": {}})
+
+
+def _without_rules(storage: FileStorage, oid: Any, before: bytes | None) -> bool:
+    """Return whether an item's content rules are as Plone makes them: a tree and a list of their order, both empty."""
+    kind, state = _state(storage, oid, before)
+    if kind != MANAGER or set(state) != {"_data", "_order"}:
+        return False
+    tree, order = (_state(storage, state[name], before)[1] for name in ("_data", "_order"))
+    return tree is None and bool(order == {"data": []})
+
+
+def _state(storage: FileStorage, oid: Any, before: bytes | None) -> tuple[tuple[str, str], Any]:
+    """Return class and state of an object that is referred to; of no class where there is none."""
+    record = _record(storage, oid, before) if isinstance(oid, bytes) else None
+    return _read(record) if record else (("", ""), None)
 
 
 def _record(storage: FileStorage, oid: bytes, before: bytes | None = None) -> bytes | None:
