@@ -236,6 +236,24 @@ def test_once_confirmed_it_takes_writes_and_there_is_no_way_back(plone):
     assert refused.value.code == "plone_nothing_to_confirm"
 
 
+def test_on_a_full_disk_a_failed_upgrade_takes_writes_and_says_what_a_restart_does(plone, images, monkeypatch):
+    images.fails["upgrade-migrate"] = "plone_migration_failed"
+    save = type(plone.world.store).save_plone_writes
+
+    def full(store, reason):
+        if reason is None:
+            raise OSError(28, "No space left on device")
+        save(store, reason)
+
+    monkeypatch.setattr(type(plone.world.store), "save_plone_writes", full)
+    with pytest.raises(PersonError, match=r"\(No space left on device\), and a restart of the host refuses") as stuck:
+        go(plone, version)
+    assert (stuck.value.code, plone.refusals[-1], found(plone)) == ("plone_writes_refused", None, SERVES_OLD)
+    monkeypatch.undo()
+    assert go(plone, rollback).code == "plone_rolled_back"
+    assert takes_writes(plone)
+
+
 def test_a_confirmation_that_cannot_be_noted_leaves_the_rollback(plone, images):
     """As on a full disk: the container from before is removed only once its database is marked as left."""
     go(plone, version)

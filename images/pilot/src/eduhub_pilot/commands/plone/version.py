@@ -265,12 +265,21 @@ def reopen(host: Host) -> None:
 
 
 def opened_again(host: Host, error: FailedError) -> PilotError:
-    """Take writes again after an upgrade that failed with `error`; return it, or that writes are refused still."""
+    """Take writes again after an upgrade that failed with `error`; return it, or that writes are refused still.
+
+    Or will be after the next restart: on a full disk Plone's endpoint takes them, and what it reads as it starts stays.
+    """
     try:
         reopen(host)
-    except (PilotError, OSError) as again:
+    except PilotError as again:
         message = f"{error.message} But writes are refused still: {work.reason(again)}"
         return PersonError("plone_writes_refused", message, ROLLBACK)
+    except OSError as again:
+        message = (
+            f"{error.message} But that could not be written to the disk ({again.strerror or again}), and a restart of "
+            "the host refuses them again. Make room, then roll back."
+        )
+        return PersonError("plone_writes_refused", message, ["df", "-h"], ROLLBACK)
     return error
 
 
