@@ -44,7 +44,7 @@ def builder(c: Context, *words: str, verb: str = "build", inventory: str = "") -
             PYTHONPATH="ansible")  # fmt: skip
     else:
         part = {"build": "", "audit": ".audit", "sbom": ".sbom"}[verb]
-        run(c, sys.executable, "-m", f"builder{part}", *words, PYTHONPATH="images")
+        run(c, sys.executable, "-m", f"builder{part}", *words, PYTHONPATH="images:ansible")
 
 
 def molecule(c: Context, scenario: str, **environment: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -15,7 +16,7 @@ import docker
 import pytest
 import yaml
 
-from builder import HERE, manifest
+from builder import HERE, PYTHONPATH, manifest
 from builder.build import Builder
 from builder.catalogue import Image, choose, load
 from builder.engine import Engine
@@ -125,9 +126,10 @@ def test_an_image_is_built_on_any_given_base(client: docker.DockerClient) -> Non
 def test_a_second_run_leaves_everything_alone_and_says_so_in_json() -> None:
     """`--missing` is what each deployment runs, so it must cost next to nothing; stdout is JSON and nothing else."""
     command = [sys.executable, "-m", "builder", "--missing", "--json"]
-    subprocess.run(command, cwd=HERE, check=True, capture_output=True)
+    environment = {**os.environ, "PYTHONPATH": PYTHONPATH}
+    subprocess.run(command, env=environment, check=True, capture_output=True)
 
-    second = subprocess.run(command, cwd=HERE, check=True, capture_output=True, text=True)
+    second = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
 
     assert {image["state"] for image in json.loads(second.stdout)["images"]} == {"present"}
     # Whether Debian has had a security update since is not ours to say.

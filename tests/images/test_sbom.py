@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from packaging.utils import canonicalize_name
 
-from builder import HERE, manifest
+from builder import PYTHONPATH, manifest
 from builder.contents import STATUS
 
 PILOT = "eduhub/pilot:py3.11"
@@ -26,7 +27,8 @@ INSTALLED = "import importlib.metadata as m; print(*(d.name + '==' + d.version f
 def written(into: Path) -> bytes:
     """Return the SBOM of the pilot's image, as the command writes it below `into`."""
     command = [sys.executable, "-m", "builder.sbom", "pilot", "--to", str(into)]
-    done = subprocess.run(command, cwd=HERE, check=True, capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONPATH": PYTHONPATH}
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     (file,) = into.iterdir()
     content = file.read_bytes()
     assert hashlib.sha256(content).hexdigest() in done.stdout

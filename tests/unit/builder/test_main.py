@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from builder import HERE, Refusal
+from builder import PYTHONPATH, Refusal
 from builder.__main__ import arguments, main, on_given_base
 from builder.catalogue import choose, load
 from builder.report import Result
@@ -19,7 +19,8 @@ def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the builder as an operator's shell does."""
     return subprocess.run(
         [sys.executable, "-m", "builder", *words],
-        cwd=HERE, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=60,
+        env={**os.environ, "PYTHONPATH": PYTHONPATH, **environment}, capture_output=True, text=True, check=False,
+        timeout=60,
     )  # fmt: skip
 
 
