@@ -186,7 +186,7 @@ def bench(
     """Benchmark the bridge on two Pythons: CPU, added latency, a real Plone; report below reports/bench."""
     options = {"--only": only, "--rounds": rounds, "--from": from_, "--to": to}
     flags = [word for pair in options.items() if pair[1] for word in pair] + (["--quick"] if quick else [])
-    run(c, sys.executable, "-m", "tests.bench", *flags, PYTHONPATH="images:images/pilot/src")
+    run(c, sys.executable, "-m", "tests.bench", *flags, PYTHONPATH="images:ansible:images/pilot/src")
 
 
 @task(help={"complete": "also the tests that are marked slow"})

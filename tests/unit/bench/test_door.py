@@ -18,7 +18,7 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 def bench(*words: str, cache: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    paths = os.pathsep.join(str(CHECKOUT / each) for each in ("images", "images/pilot/src"))
+    paths = os.pathsep.join(str(CHECKOUT / each) for each in ("images", "ansible", "images/pilot/src"))
     return subprocess.run(
         [sys.executable, "-m", "tests.bench", *words], cwd=CHECKOUT, capture_output=True, text=True, check=False,
         env={**os.environ, "PYTHONPATH": paths, "XDG_CACHE_HOME": str(cache), **environment},
