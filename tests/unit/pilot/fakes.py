@@ -392,11 +392,15 @@ class FakeEngine:
 
 
 class FakeStore(Store):
-    """Real files on a disk that may be `full`."""
+    """Real files on a disk that may be `full`, or becomes so after `room` more writes."""
 
     full = False
+    room: int | None = None
 
     def _refuse_if_full(self) -> None:
+        if self.room is not None:
+            self.full = self.room <= 0
+            self.room -= 1
         if self.full:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

@@ -54,6 +54,19 @@ def test_files_for_haproxy_can_be_read_by_it(store):
     assert store.names() == {"blue": A, "green": None}
 
 
+@pytest.mark.parametrize("reason", ["x", "Plone is upgraded to 6.1.4.", "longer " * 9])
+def test_that_writes_are_taken_again_needs_no_room_on_the_disk(live, reason):
+    file = live.store.root / "run/plone-endpoint/writes.map"
+    file.parent.mkdir(parents=True)
+    live.store.save_plone_writes(reason)
+    size, live.store.full = file.stat().st_size, True
+    with pytest.raises(OSError, match="No space"):
+        live.store.save_plone_writes(f"{reason}, and more")
+    live.store.save_plone_writes(None)
+    first, *comments = file.read_text().splitlines()
+    assert (first, {line.strip("#") for line in comments} <= {""}, file.stat().st_size) == ("writes open", True, size)
+
+
 @pytest.mark.parametrize("text", ["green", "green 101", "blue 0", "green x", "green 1\ngreen 2", ""])
 def test_a_damaged_traffic_map_is_refused_by_name(store, text):
     (store.root / "edge/traffic.map").write_text(text)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 from eduhub_pilot.commands.shift import shift
+from eduhub_pilot.model.errors import PilotError
 from tests.unit.pilot.answers import ends
 from tests.unit.pilot.fakes import Killed
 from tests.unit.pilot.world import World, at, given_back
@@ -70,3 +73,31 @@ def test_a_disk_that_was_full_while_all_traffic_waited_for_its_confirmation_ends
     held.goes_on()  # with nothing on the new slot nobody is told to confirm it
     assert given_back(held)
     assert "had all traffic and has 0% now" in held.store.state().last.why
+
+
+@pytest.mark.parametrize("after", [1, 58])
+@pytest.mark.parametrize("room", range(12))
+def test_unconfirmed_with_a_disk_that_becomes_full_before_any_write_traffic_is_back_in_time(
+    held: World, room: int, after: int
+):
+    """The host goes back by itself also where no byte is free from then on, and stays there until there is room."""
+    weights: list[int] = []
+
+    def dies() -> None:
+        weights.append(held.haproxy.weight)
+        raise Killed
+
+    at(held, after, lambda: setattr(held.store, "room", room))
+    at(held, 75, lambda: weights.append(held.haproxy.weight))
+    at(held, 90, dies)
+    for _ in range(20):
+        with suppress(OSError, PilotError, Killed):
+            shift(held.host, "run-2")
+        with suppress(Killed):
+            held.clock.sleep(5)  # the engine starts it again
+        if len(weights) == 2:
+            break
+    assert (weights, held.haproxy.weight) == ([0, 0], 0)
+    held.store.full, held.store.room = False, None
+    held.goes_on()
+    assert given_back(held)

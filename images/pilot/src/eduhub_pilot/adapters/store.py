@@ -122,6 +122,19 @@ class Store:
         temporary.replace(path)
         self._sync(path.parent)
 
+    def _overwritten(self, path: Path, text: str) -> bool:
+        """Return whether a map could be replaced in its place, which needs no room: what was longer is a comment then.
+
+        So short that a pilot which is killed has written it or not.
+        """
+        with suppress(OSError), path.open("r+b", buffering=0) as file:
+            left = os.fstat(file.fileno()).st_size - len(text)
+            if left >= 0:
+                file.write(f"{text}{'#' * (left - 1)}{chr(10) * (left > 0)}".encode())
+                os.fsync(file.fileno())
+                return True
+        return False
+
     def _temporary(self, path: Path, text: str) -> Path:
         # One name is enough with the guard held; a file that a crash left is overwritten.
         temporary = path.with_name(f".{path.name}.new")
@@ -387,8 +400,13 @@ class Store:
 
     def save_plone_writes(self, reason: str | None) -> None:
         """Keep for Plone's endpoint, which reads it as it starts, why it refuses writes; None where it takes them."""
+        path, text = self.root / "run/plone-endpoint/writes.map", f"writes {maintenance_value(reason)}\n"
         with self.guard():
-            self._write(self.root / "run/plone-endpoint/writes.map", f"writes {maintenance_value(reason)}\n")
+            try:
+                self._write(path, text)
+            except OSError:  # a full disk must not keep writes refused
+                if reason is not None or not self._overwritten(path, text):
+                    raise
 
     # --- records
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
+from eduhub_pilot.adapters.store import Store
 from eduhub_pilot.commands.plone import await_confirmation, confirm, rollback, version
-from eduhub_pilot.model.errors import FailedError, PilotError
+from eduhub_pilot.model.errors import FailedError, PilotError, RefusedError
 from eduhub_pilot.model.facts import Container
-from eduhub_pilot.model.state import Lock
+from eduhub_pilot.model.state import Lock, stamp
 from eduhub_pilot.rollout.status import status
 from tests.unit.pilot.fakes import Killed
 from tests.unit.pilot.plone_host import (
@@ -41,6 +44,20 @@ def held_by(plone: FakeEndpoint, run: str) -> Lock:
     lock = Lock("bob@desk", run, "plone.confirm", "begin", now, now, 900)
     plone.world.store.take(lock)
     return lock
+
+
+def overdue(plone: FakeEndpoint) -> None:
+    """Let the new version serve, with writes refused, and the one from before wait: nobody may confirm it any more."""
+    for name in (PLONE, STANDBY, PREVIOUS):
+        plone.world.engine.containers.pop(name, None)
+    plone.world.engine._made(Container(PLONE, "running", NEW, labels("3.13.5", "6.1.4"), health="healthy"))
+    plone.world.engine._made(Container(PREVIOUS, "exited", OLD, labels("3.11.2")))
+    unconfirmed(plone, run="run-9")
+    plone.world.store.save_plone_writes("Plone is upgraded to 6.1.4.")
+
+
+def stop() -> None:
+    raise FailedError("stopped", "The pilot was stopped by SIGTERM.")
 
 
 def test_not_confirmed_in_time_it_is_rolled_back(plone, images):
@@ -91,14 +108,8 @@ def test_another_upgrade_is_none_of_its_business(plone):
 
 
 def test_killed_before_any_effect_it_goes_on_when_it_is_started_again(plone):
-    old = Container(PREVIOUS, "exited", OLD, labels("3.11.2"))
-    new = Container(PLONE, "running", NEW, labels("3.13.5", "6.1.4"), health="healthy")
     for effects in range(40):
-        for name in (PLONE, STANDBY, PREVIOUS):
-            plone.world.engine.containers.pop(name, None)
-        for each in (new, old):
-            plone.world.engine._made(each)
-        unconfirmed(plone, run="run-9")
+        overdue(plone)
         left = iter(range(effects))
 
         def die(effect: str, left=left) -> None:
@@ -116,6 +127,48 @@ def test_killed_before_any_effect_it_goes_on_when_it_is_started_again(plone):
         finally:
             assert (found(plone), takes_writes(plone)) == (SERVES_OLD, True), effects
     assert effects >= 6
+
+
+def test_with_a_disk_that_becomes_full_before_any_write_it_goes_back_all_the_same(plone):
+    store = plone.world.store
+    writes = store.root / "run/plone-endpoint/writes.map"
+    for room in range(20):
+        overdue(plone)
+        store.room = room
+        at(plone.world, 120, stop)
+        done = waits(plone)
+        plone.world.clock.due.clear()
+        full, store.full, store.room = store.full, False, None
+        assert (done.code, found(plone), takes_writes(plone)) == ("plone_rolled_back", SERVES_OLD, True), room
+        assert (writes.read_text().splitlines()[0], store.lock()) == ("writes open", None), room
+        if not full:
+            break
+    assert room >= 6
+
+
+def test_on_a_full_disk_no_other_run_gets_at_a_host_that_goes_back(plone):
+    overdue(plone)
+    other, got_in = Store(plone.world.store.root, "/var/lib/eduhub", guard_seconds=0), []
+    plone.world.store.full = True
+
+    def begins(effect: str) -> None:
+        with suppress(RefusedError), other.guard():
+            got_in.append(effect)
+
+    plone.world.engine.before = begins
+    at(plone.world, 120, stop)
+    assert waits(plone).code == "plone_rolled_back"
+    assert got_in == ["let_end"]  # once all is done
+
+
+def test_on_a_full_disk_another_runs_claim_is_respected(plone):
+    unconfirmed(plone, run="run-9", confirm_by=stamp(plone.world.clock.now()))
+    held_by(plone, "run-10")
+    plone.world.store.full = True
+    at(plone.world, 300, stop)
+    with pytest.raises(FailedError):
+        waits(plone)
+    assert not takes_writes(plone)
 
 
 def test_a_rollback_that_fails_is_tried_again_until_it_can_be_done(plone):
@@ -137,9 +190,6 @@ def test_while_it_cannot_be_done_status_says_where_the_reason_is(plone):
 @pytest.mark.parametrize(("stopped", "over"), [(True, False), (False, True)])
 def test_a_stop_ends_it_for_now_and_a_container_that_is_gone_for_good(plone, stopped, over):
     go(plone, version, confirm_seconds=60.0)
-
-    def stop() -> None:
-        raise FailedError("stopped", "The pilot was stopped by SIGTERM.")
 
     if stopped:
         at(plone.world, 30, stop)

@@ -260,6 +260,19 @@ def test_a_plone_that_stops_answering_while_it_is_watched_gives_the_database_bac
     assert (failed.value.code, found(plone)) == ("plone_hand_over_reverted", SERVES_OLD)
 
 
+@pytest.mark.parametrize("room", range(4))
+def test_on_a_disk_that_becomes_full_while_it_is_watched_it_gives_the_database_back(plone, room):
+    def fails() -> None:
+        plone.world.store.room = room
+        plone.broken.add(NEW)
+
+    plone.world.clock.due.append((plone.loaded_at + 5, fails))
+    with pytest.raises(FailedError) as failed:
+        go(plone, hand_over, watch_seconds=40.0)
+    assert (failed.value.code, found(plone)) == ("plone_hand_over_reverted", SERVES_OLD)
+    assert plone.world.store.lock() is None
+
+
 @pytest.mark.parametrize(("before", "healthy"), [(0, False), (45, True)])
 def test_errors_at_the_endpoint_count_beside_those_of_the_plone_from_before(plone, before, healthy):
     first, taken = Counts(), Counts(answers=100, errors=before)

@@ -2,7 +2,8 @@
 
 It is overdue when nobody has confirmed it in time, or when its command ended before the new version served. This runs
 in a container of its own that the engine restarts whenever it ends, after a reboot too: writes are refused no longer
-than that, whatever becomes of the operator. A run that holds the lock of the host is waited for.
+than that, whatever becomes of the operator. A run that holds the lock of the host is waited for. A full disk keeps it
+from nothing but its notes.
 """
 
 from __future__ import annotations
@@ -96,11 +97,11 @@ def _rolled_back(host: Host, options: argparse.Namespace) -> Outcome:
     """Roll the upgrade back, unless somebody has ended it in the meantime."""
     # A run of its own: an upgrade that was taken for dead notices that it has lost the host.
     own = argparse.Namespace(**{**vars(options), "run": f"{options.run}-await"})
-    with work.locked(host, own.run, own.owner, own.verb) as heart:
+    with work.locked_or_guarded(host, own.run, own.owner, own.verb) as heart:
         upgrade = _waiting(host, options)
         if upgrade is None:
             return Outcome("plone_unchanged", DECIDED)
         until = upgrade.get("confirm_by")
         why = f"it was not confirmed by {stamp(until)}" if until else "its command ended before it served"
-        host.note(options.run, "plone", "expired", why=why, version=upgrade["to"])
+        work.noted(host, options.run, "expired", why=why, version=upgrade["to"])
         return back_to_version(host, own, heart, upgrade)

@@ -72,9 +72,9 @@ def _taken_over(host: Host, options: argparse.Namespace, over: TakeOver) -> tupl
     if not back["ready"] or found is None:
         message = f"Plone cannot be rolled back: {back['why']}. Nothing was changed."
         raise RefusedError("plone_rollback_blocked", message, ["./invoke", "status"])
-    host.note(options.run, "plone", "begun", owner=options.owner, image=found.image, back=True)
+    work.noted(host, options.run, "begun", owner=options.owner, image=found.image, back=True)
     host.engine.remove(standby, work.STOP_SECONDS)  # one that never ran
-    host.store.save_plone_rollback(found.id)  # its name will not say any more that it is one to return to
+    over.returns_to(found)  # its name will not say any more that it is one to return to
     host.engine.rename(previous, standby)
     return found, _standby_takes_over(host, options, over, found)
 
@@ -90,7 +90,7 @@ def _standby_takes_over(host: Host, options: argparse.Namespace, over: TakeOver,
 
 
 def _over_now(host: Host, options: argparse.Namespace, over: TakeOver, found: Container, seconds: float) -> float:
-    host.note(options.run, "plone", "handed_over", image=found.image, seconds=seconds, back=True)
+    work.noted(host, options.run, "handed_over", image=found.image, seconds=seconds, back=True)
     host.store.save_plone_rollback(None)
     over.settle()
     return seconds
@@ -119,7 +119,7 @@ def back_to_version(host: Host, options: argparse.Namespace, heart: Heart, upgra
     of_new = left.name if left and _is(left, upgrade["to"]) else ""
     kept, said = leave(host, options.directory, upgrade["to"], upgrade["run"], of_new)
     if kept:
-        host.note(options.run, "plone", "kept", where=kept, version=upgrade["to"])
+        work.noted(host, options.run, "kept", where=kept, version=upgrade["to"])
     if of_new:
         host.engine.remove(of_new, work.STOP_SECONDS)
     reopen(host)

@@ -15,7 +15,7 @@ from eduhub_pilot.adapters.host import TIMEOUT_SECONDS, Heart, Host
 from eduhub_pilot.analysis.canary import Sample, Side, misbehaves, side
 from eduhub_pilot.commands.plone import work
 from eduhub_pilot.model.errors import FailedError, PersonError, PilotError, SupersededError
-from eduhub_pilot.model.facts import PLONE, PREVIOUS_PLONE, STANDBY_PLONE, Counts
+from eduhub_pilot.model.facts import PLONE, PREVIOUS_PLONE, STANDBY_PLONE, Container, Counts
 from eduhub_pilot.rollout.plone import not_shared
 
 DEPLOY = ["./invoke", "deploy"]
@@ -165,8 +165,7 @@ class TakeOver:
     def _return(self) -> None:
         """Let the previous container take over again, and remove the one that it takes over from."""
         engine, store, standby = self.host.engine, self.host.store, self.name(STANDBY_PLONE)
-        found = engine.container(self.name(PREVIOUS_PLONE))
-        store.save_plone_rollback(found.id if found else None)  # killed from here on, it is a rollback to repeat
+        self.returns_to(engine.container(self.name(PREVIOUS_PLONE)))
         engine.rename(self.name(PREVIOUS_PLONE), standby)
         try:
             replace(self, keeps=True).take_over()
@@ -174,6 +173,14 @@ class TakeOver:
             if engine.container(standby) is None:
                 store.save_plone_rollback(None)
         engine.remove(self.name(PREVIOUS_PLONE), work.STOP_SECONDS)
+
+    def returns_to(self, found: Container | None) -> None:
+        """Keep that Plone returns to a container: killed from here on, it is a rollback to repeat.
+
+        On a full disk it is not kept, and a deployment ends one that is killed.
+        """
+        with suppress(OSError):
+            self.host.store.save_plone_rollback(found.id if found else None)
 
     def _serves(self) -> bool:
         """Return whether Plone has the database, as far as the host can tell: it runs and does not wait for it."""

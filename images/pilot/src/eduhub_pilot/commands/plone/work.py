@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from eduhub_pilot.adapters.host import Heart, Host
+from eduhub_pilot.adapters.host import GuardedHeart, Heart, Host
 from eduhub_pilot.model.codes import CODES
 from eduhub_pilot.model.errors import FailedError, PersonError, PilotError, RefusedError
 from eduhub_pilot.model.facts import PLONE, STANDBY_PLONE, Container
@@ -142,6 +142,25 @@ def locked(host: Host, run: str, owner: str, verb: str) -> Iterator[Heart]:
         yield host.heart(run)
     finally:
         claim.free(host, run)
+
+
+@contextmanager
+def locked_or_guarded(host: Host, run: str, owner: str, verb: str) -> Iterator[Heart]:
+    """Hold the lock as `locked`; on a full disk the guard, which needs no room, and lets no other run take the lock."""
+    with ExitStack() as held:
+        try:
+            heart = held.enter_context(locked(host, run, owner, verb))
+        except OSError:
+            held.enter_context(host.store.guard())
+            claim.refuse_claimed(host, run)
+            heart = GuardedHeart(host, run)
+        yield heart
+
+
+def noted(host: Host, run: str, event: str, **more: Any) -> None:
+    """Note what became of Plone, if the disk has room for it: a return must not wait for that."""
+    with suppress(OSError):
+        host.note(run, "plone", event, **more)
 
 
 def worked(
