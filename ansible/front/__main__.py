@@ -35,6 +35,7 @@ from front.refusal import RefusalError
 from front.report import files
 from front.request import Request
 from front.turns import Turns
+from front.waves import Policy
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PATCH = "host.patch"
@@ -119,7 +120,7 @@ def checked(options: argparse.Namespace) -> list[Target]:
         patching.check_local(hosts, request_of(options))
     upgrade = replace(request_of(options), verb="upgrade") if options.verb == "plan" else request_of(options)
     fleet, hold = fleet_of(upgrade, hosts), bool(options.values.get("eduhub_hold"))
-    options.policy = policy_of(fleet, known, hold=hold) if fleet else None
+    options.policy = policy_of(fleet, known, hold=hold, verb=upgrade.verb) if fleet else None
     if options.out:
         planning.check_place(options.out)
     return hosts
@@ -297,8 +298,7 @@ def played(
     run = replace(run_of(options, names), planned=planned, serving=options.serving, idle=options.idle)
     if not run.json:
         show(closing.header(request, names, run.id, check=run.check))
-    fleet = fleet_of(request, hosts)
-    waves = Fleet(run, [host.name for host in fleet], options.policy) if fleet else None
+    waves = in_waves(run, fleet_of(request, hosts), hosts, options.policy)
     rolled = waves or in_turn(run, hosts)
     done = rolled.roll(signals) if rolled else play(run, request.verb, signals)
     if request.verb == PATCH and not run.check:
@@ -323,6 +323,14 @@ def check_some(request: Request, names: Sequence[str], outcome: Outcome, code: i
     """Raise RefusalError where a run was over without coming to any of the hosts `names`."""
     if code == REFUSED and not outcome.hosts:
         raise RefusalError(closing.no_host(request, names))
+
+
+def in_waves(run: Run, fleet: Sequence[Target], hosts: Sequence[Target], policy: Policy) -> Fleet | None:
+    """Return what rolls the hosts `fleet` in waves, with the other `hosts` that take part; None without any."""
+    names, rolled = ([host.name for host in found] for found in (fleet, bridges(fleet)))
+    plones = [name for name in names if name not in rolled]
+    fronts = [host.name for host in in_group(FRONT, hosts) if host.name not in names]
+    return Fleet(run, rolled, policy, plones=plones, fronts=fronts) if fleet else None
 
 
 def in_turn(run: Run, hosts: Sequence[Target]) -> Turns | None:

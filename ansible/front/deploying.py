@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from front.exit_codes import PHASES_WITHOUT_UNDO
-from front.outcome import Host
+from front.outcome import PHASES_WITHOUT_UNDO, Host
 from front.play import Played
 
 # Of a bridge host, the phase in which its own turn begins; of a front host, the first one that changes it.

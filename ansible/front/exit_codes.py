@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from front.outcome import Host, Outcome
+from front.outcome import PHASES_WITHOUT_UNDO, Host, Outcome
 
 DONE, REVERTED, REFUSED, NEEDS_PERSON = 0, 1, 2, 3
 WORST_FIRST = (NEEDS_PERSON, REVERTED, REFUSED, DONE)
@@ -22,9 +22,6 @@ PHASES_WITHOUT_ANSWER = dict.fromkeys(
      "trace", "backups", "backup", "updates", "lock"),
     REFUSED,
 )
-# What a deployment does before it takes the lock, and what updates a host. Once one of these has changed something,
-# nothing after it is a refusal that touched nothing, and none undoes it.
-PHASES_WITHOUT_UNDO = frozenset({"prepare", "plone", "hand-over", "edge", "patch", "reboot"})
 # An answer of 1 in any other phase says that its run is about to be reverted; only an answer of `revert` says it was.
 REVERTED_ALREADY = frozenset({"confirm", "self-test", "backup", "restore", "hand-over", "drain", "copies"})
 

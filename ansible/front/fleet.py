@@ -1,4 +1,4 @@
-"""Upgrades several hosts in waves: plays one playbook a batch, and asks front/waves.py what comes next."""
+"""Upgrades and deploys several hosts in waves: plays one playbook a batch, and asks front/waves.py what comes next."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from front.output.messages import Message
 from front.play import Played, Run, Signals, new_id, note, play, recover, show
 from front.refusal import RefusalError
 from front.request import Request
-from front.waves import SETTINGS, Policy, Roll, Soak, State, Stop, among, next_step, ordered
+from front.waves import SETTINGS, Policy, Roll, Soak, State, Stop, among, breach, next_step, ordered
 
 FLEET = "bridge"  # the group whose hosts are rolled
 FRONT = "front"  # the group of the hosts in front of them
@@ -28,8 +28,25 @@ FRONT = "front"  # the group of the hosts in front of them
 WITH_FRONT = {
     "certificates", "deploy", "destroy", "drain", "engine", "host.patch", "preflight", "status", "undrain", "verify",
 }  # fmt: skip
-# The verbs that go in waves, and the playbook that looks at every host before any is touched.
-IN_WAVES = {"upgrade": "upgrade_prepare"}
+HALT = "halt"
+
+
+@dataclass(frozen=True)
+class Playbooks:
+    """What is played of a verb that goes in waves.
+
+    `look`: on every host, before any is touched. `wave`: on the hosts of a batch. `end`: on the front hosts, once all
+    others had their turn.
+    """
+
+    look: str
+    wave: str
+    end: str = ""
+
+
+IN_WAVES = {
+    "upgrade": Playbooks("upgrade_prepare", "rollout"), "deploy": Playbooks("deploy_look", "deploy_hosts", "front"),
+}  # fmt: skip
 CONFIRM = "pilot_confirm_seconds"
 STATUS, PATCH_ON = ("./invoke", "status"), ("./invoke", "host.patch", "--take-over")
 STATES = {DONE: State.DONE, REVERTED: State.REVERTED, REFUSED: State.REFUSED, NEEDS_PERSON: State.BROKEN}
@@ -42,9 +59,13 @@ Recover = Callable[[Run, Signals], Played]
 
 
 def fleet_of(request: Request, hosts: Sequence[Target]) -> list[Target]:
-    """Return the hosts that `request` rolls in waves; none for another verb, and for a single host."""
-    found = bridges(hosts)
-    return found if request.verb in IN_WAVES and len(found) > 1 else []
+    """Return the hosts that `request` rolls in waves; none for another verb, a check, and a single host.
+
+    A deployment is also about hosts that have Plone alone.
+    """
+    groups = {FLEET, "plone"} if request.verb == "deploy" else {FLEET}
+    found = [host for host in hosts if groups & set(host.variables.get("group_names") or ())]
+    return found if request.verb in IN_WAVES and not request.check and len(found) > 1 else []
 
 
 def bridges(hosts: Sequence[Target]) -> list[Target]:
@@ -67,10 +88,11 @@ def _is_more_than_front(groups: set[str]) -> bool:
     return FRONT not in groups or bool(groups & {FLEET, "plone"})
 
 
-def policy_of(hosts: Sequence[Target], known: Documented, *, hold: bool) -> Policy:
+def policy_of(hosts: Sequence[Target], known: Documented, *, hold: bool, verb: str = "upgrade") -> Policy:
     """Return the policy that the inventory sets. Raises RefusalError where hosts do not agree on one.
 
-    With `hold` there is no soak time: a person looks at all hosts, and until then each may roll back by itself.
+    With `hold` there is no soak time: a person looks at all hosts, and until then each may roll back by itself. What a
+    deployment does to Plone and the edge has no rollback, so it halts.
     """
     found = {name: _agreed(setting, hosts, known) for name, setting in SETTINGS.items()}
     if not found["waves"]:
@@ -80,7 +102,7 @@ def policy_of(hosts: Sequence[Target], known: Documented, *, hold: bool) -> Poli
         soak_seconds=0.0 if hold else float(found["soak_seconds"]),
         max_unavailable=str(found["max_unavailable"]),
         failure_budget=int(found["failure_budget"]),
-        on_breach=str(found["on_breach"]),
+        on_breach=HALT if verb == "deploy" else str(found["on_breach"]),
         confirm_seconds=min(_confirm_seconds(host, known) for host in hosts),
     )
 
@@ -110,7 +132,10 @@ def _agreed(setting: str, hosts: Sequence[Target], known: Documented) -> Any:
 class Fleet:
     """One run over several hosts.
 
-    `order`: their names as they are rolled; `canary`: the one that rehearses the rollback; `before`: the release of
+    `names`: the hosts of the group bridge. `plones`: those of a deployment that have Plone alone, `fronts`: the front
+    hosts of one; these come before, and after, the waves.
+
+    `order`: the names as they are rolled; `canary`: the one that rehearses the rollback; `before`: the release of
     each before the run; `given`: the status of each that is done, at the end of its turn. `moved`: those that this run
     moved and that still serve what they got, in that order; `soaked`: those whose soak time is over, in this run or
     before it; `heard`: those that said what they serve since the last batch began. `why`: what ended the run early, as
@@ -120,6 +145,8 @@ class Fleet:
     run: Run
     names: Sequence[str]
     policy: Policy
+    plones: Sequence[str] = ()
+    fronts: Sequence[str] = ()
     play: Play = play
     recover: Recover = recover
     order: Sequence[str] = ()
@@ -139,12 +166,34 @@ class Fleet:
 
     def roll(self, signals: Signals) -> Played:
         """Look at every host, then play the waves; return how it ended, as if one playbook had done it all."""
-        looked = self._took(self.play(self.run, IN_WAVES[self.run.request.verb], signals), self.names)
-        if looked is None:
-            return self._played()
-        self._admit(looked)
-        if State.REFUSED in self.states.values():
-            return self._played()  # findings: no host was touched
+        if self._admitted(signals) and self._before(signals) and self._waves(signals) and not self.why and self.fronts:
+            self._took(self.play(replace(self.run, only=self.fronts), self._playbooks.end, signals), ())
+        return self._played()
+
+    def _admitted(self, signals: Signals) -> bool:
+        """Look at every host; return whether the run goes on: with a finding on any of them, no host is touched."""
+        done = self.play(self.run, self._playbooks.look, signals)
+        found = done.outcome.hosts if done.outcome else {}
+        if any(host_exit(host) != DONE for name, host in found.items() if name not in self.names):
+            self._took(done, ())  # where it is a front host, Ansible has come to no other one
+            return False
+        looked = self._took(done, self.names)
+        self._admit(looked or {})
+        return looked is not None and State.REFUSED not in self.states.values()
+
+    def _before(self, signals: Signals) -> bool:
+        """Bring Plone to each host that has it alone, which the bridges need; return whether the run goes on."""
+        for name in () if breach(self.order, self.states, self.policy) else self.plones:
+            self._say(f"Plone: {name}")
+            done = self.play(replace(self.run, only=[name]), self._playbooks.wave, signals)
+            hosts = self._took(done, [name], "prepare")
+            if hosts is None or host_exit(hosts[name]) != DONE:
+                self.why = f"{name} comes before the hosts of the group {FLEET}, and failed."
+                return False
+        return True
+
+    def _waves(self, signals: Signals) -> bool:
+        """Play the waves; return whether the run goes on, which it does not where it was interrupted."""
         while True:
             step = next_step(self.order, self.states, self.policy, moved=self.moved, soaked=self.soaked)
             if unheard := self._unheard(step):
@@ -154,13 +203,17 @@ class Fleet:
             else:
                 went_on = self._wave(step, signals) if isinstance(step, Roll) else self._soak(step, signals)
             if not went_on:
-                return self._played()
+                return False
         self.why = step.why
         for name in step.revert:
             if not self._revert(name, signals):
                 self.why = f"{self.why} The rollback of the hosts that had moved was interrupted."
-                break
-        return self._played()
+                return False
+        return True
+
+    @property
+    def _playbooks(self) -> Playbooks:
+        return IN_WAVES[self.run.request.verb]
 
     def _admit(self, hosts: Mapping[str, Host]) -> None:
         """Order the hosts, those with an unfinished rollout first; note which are refused, or cannot be reached."""
@@ -173,7 +226,13 @@ class Fleet:
         unfinished = [name for name, host in hosts.items() if (host.status or {}).get("rollout")]
         lost = among(self.names, self.states, frozenset({State.LOST}))
         drained = [name for name, host in hosts.items() if (host.status or {}).get("draining")]
-        self.order = ordered(self.names, unfinished, lost, drained)
+        empty = [name for name, host in hosts.items() if not (host.unreachable or (host.status or {}).get("live"))]
+        if self.run.request.verb != "deploy":  # which refuses them
+            empty = []
+        elif len(empty) + len(lost) == len(self.names):
+            # Where no host serves, none can be lost: all get their first release side by side.
+            self.policy = replace(self.policy, waves=("100%",), max_unavailable="100%", soak_seconds=0.0)
+        self.order = ordered(self.names, unfinished, lost, [*drained, *empty])
         if self.order and self.order[0] in drained:
             self._say(f"{self.order[0]} is drained, as is each host that can be reached: no client asks the canary.")
 
@@ -184,7 +243,7 @@ class Fleet:
         if self.states.get(self.canary) is not State.DONE:
             self.canary = step.hosts[0]
         run = replace(self.run, only=step.hosts, canary=self.canary)
-        hosts = self._took(self.play(run, "rollout", signals), step.hosts, "begin")
+        hosts = self._took(self.play(run, self._playbooks.wave, signals), step.hosts, "begin")
         for name, host in (hosts or {}).items():
             self.states[name] = State.LOST if host.unreachable else STATES[host_exit(host)]
             if self.states[name] is State.DONE:
@@ -285,12 +344,12 @@ class Fleet:
         self.interrupted = self.interrupted or done.interrupted
         outcome = done.outcome or Outcome({}, ended=False)
         if outcome.ended:
-            hosts = {name: took_part(outcome.hosts.get(name), phase) for name in names}
+            hosts = {**outcome.hosts, **{name: took_part(outcome.hosts.get(name), phase) for name in names}}
             outcome = replace(outcome, hosts=hosts)
             if left_out := [name for name in names if LEFT_OUT in hosts[name].messages]:
                 self._say(f"{listed(left_out)}: {LEFT_OUT.message}")
         self.outcome = self.outcome.then(outcome)
-        return outcome.hosts if outcome.ended else None
+        return {name: outcome.hosts[name] for name in names} if outcome.ended else None
 
     def _amend(self, name: str, **fields: Any) -> None:
         hosts = self.outcome.hosts

@@ -8,6 +8,9 @@ from typing import Any
 
 from front.output.messages import Message
 
+# What a deployment does before it takes the lock, and what updates a host. Once one of these has changed something,
+# nothing after it is a refusal that touched nothing, and none undoes it.
+PHASES_WITHOUT_UNDO = frozenset({"prepare", "plone", "hand-over", "edge", "patch", "reboot"})
 
 @dataclass(frozen=True)
 class Host:
@@ -76,10 +79,10 @@ class Host:
     @property
     def advanced(self) -> bool:
         """Whether this run, once it is done, has taken the host from where it was: it moved it, confirmed what it
-        serves, or undid an interrupted run.
+        serves, undid an interrupted run, or changed what nothing undoes.
         """
         undid = "begin" in self.changed_in and "verify" in self.phases  # `begin` did that, and nothing was left to do
-        return self.moved or undid or "confirm" in self.changed_in
+        return self.moved or undid or bool({"confirm", *PHASES_WITHOUT_UNDO} & {*self.changed_in})
 
     @property
     def begun(self) -> bool:

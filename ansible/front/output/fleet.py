@@ -7,8 +7,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from front.exit_codes import DONE, NEEDS_PERSON, PHASES_WITHOUT_UNDO, REFUSED, REVERTED, host_exit
-from front.outcome import Host
+from front.exit_codes import DONE, NEEDS_PERSON, REFUSED, REVERTED, host_exit
+from front.outcome import PHASES_WITHOUT_UNDO, Host
 from front.output.layout import next_lines, wrapped
 from front.request import Request
 
@@ -134,6 +134,8 @@ def _unfinished(request: Request, hosts: Mapping[str, Host], done: Sequence[str]
         return f"The deployment did not come to the release of {listed(waiting)}{new}."
     if request.verb == "host.patch":
         return "Not every host was updated."
+    if request.verb == "certificates":
+        return "Not every host serves the certificates."
     return f"Not every host {'was rolled back' if request.verb == 'rollback' else 'has the release'}."
 
 

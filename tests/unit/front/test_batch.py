@@ -57,9 +57,9 @@ def test_a_host_of_a_batch_is_confirmed_while_another_one_still_drains(front, ch
 def test_a_finding_on_one_host_keeps_the_others_untouched_whatever_the_operators_environment_says(front, checkout):
     """One with ANSIBLE_STRATEGY=free for playbooks of his own had every host but the first one changed."""
     (checkout / "inventories/local/hosts.yml").write_text(TWO)
-    (checkout / "ansible/playbooks/deploy.yml").write_text(LOOK)
+    (checkout / "ansible/playbooks/engine.yml").write_text(LOOK)
     front.environment |= {"ANSIBLE_STRATEGY": "free", "ANSIBLE_SKIP_TAGS": "always", "ANSIBLE_ROLES_PATH": "/nowhere"}
-    code, output, errors = front.run("deploy", "--json")
+    code, output, errors = front.run("engine", "--json")
     hosts = json.loads(output)["hosts"]
     assert (code, hosts["b1"]["result"], hosts["b2"]["changed"]) == (2, "refused", 0), output + errors
 

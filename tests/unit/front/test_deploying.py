@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -61,38 +60,6 @@ def test_front_hosts_wait_for_the_bridge_hosts_before_them():
     failed = Host(phases=FIRST, failed="edge", changed_in=["edge"])
     assert results(stopped(("f", "g"), a=DONE, f=failed, g=LOOKED)) == {
         "a": "changed", "f": "failed", "g": "waiting",
-    }  # fmt: skip
-
-
-PLAYED = """\
-- hosts: bridge
-  gather_facts: false
-  tasks:
-    - {tell: {stdout: '{"code":"preflight_passed","exit":0,"message":"fine."}'}, vars: {phase: preflight}}
-    - {tell: {changed: true}, vars: {phase: edge}, when: inventory_hostname == 'c'}
-- hosts: bridge
-  gather_facts: false
-  serial: 1
-  tasks:
-    - {tell: {stdout: '{"code":"begun","exit":0,"message":"fine."}'}, vars: {phase: begin}}
-    - {tell: {stdout: '{"code":"gate_failed","exit":1,"message":"No."}', failed: true}, vars: {phase: prove}}
-"""
-INVENTORY = """\
-bridge:
-  vars: {ansible_connection: local, ansible_python_interpreter: '{{ ansible_playbook_python }}'}
-  hosts: {a: , b: , c: }
-"""
-
-
-@pytest.mark.slow
-def test_a_deployment_that_ansible_ends_at_its_first_host_names_the_others(front, checkout):
-    (checkout / "inventories/local/hosts.yml").write_text(INVENTORY)
-    (checkout / "ansible/playbooks/deploy.yml").write_text(PLAYED)
-    code, output, errors = front.run("deploy", "--json")
-    hosts = json.loads(output)["hosts"]
-    assert (code, hosts["a"]["failed"]) == (3, "prove"), output + errors
-    assert {name: (hosts[name]["result"], hosts[name]["changed"]) for name in "bc"} == {
-        "b": ("waiting", 0), "c": ("waiting", 1),
     }  # fmt: skip
 
 
