@@ -16,6 +16,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus, unquote_plus
@@ -25,7 +26,7 @@ from eduhub_pilot.model.document import RELEASE_ID, SCHEMA, Document, Source
 from eduhub_pilot.model.errors import FailedError, RefusedError
 from eduhub_pilot.model.facts import SLOTS, Slot, Transport, slot_of
 from eduhub_pilot.model.release import Record, parse_record
-from eduhub_pilot.model.state import HostState, Lock, Serving, moment, parse_lock, parse_state
+from eduhub_pilot.model.state import HostState, Lock, Serving, moment, parse_lock, parse_state, stamp
 
 EMPTY = "none"
 # What maintenance.map has for `writes` while they are refused begins so; the reason follows, URL-encoded.
@@ -352,7 +353,8 @@ class Store:
     def plone_upgrade(self) -> dict[str, Any] | None:
         """Return what `save_plone_upgrade` kept; None where there is none.
 
-        `run`, `from`, `to`, `since`, and, once the new version serves, `confirm_by`: when the host rolls it back.
+        `run`, `from`, `to`, `since`, and, once the new version serves, `confirm_by`: when the host rolls it back; once
+        its confirmation has begun, `confirming`: since when.
         """
         source = Source(f"{self.shown}/{PLONE_UPGRADE}", "state_unreadable", "Move it away.")
         text = self._read(self.root / PLONE_UPGRADE)
@@ -360,15 +362,17 @@ class Store:
             return None
         document = Document.parse(text, source)
         upgrade: dict[str, Any] = {name: document.text(name) for name in ("run", "from", "to", "since")}
-        return upgrade | ({"confirm_by": moment(document, "confirm_by")} if "confirm_by" in document.fields else {})
+        times = (name for name in ("confirm_by", "confirming") if name in document.fields)
+        return upgrade | {name: moment(document, name) for name in times}
 
-    def save_plone_upgrade(self, upgrade: Mapping[str, str] | None) -> None:
+    def save_plone_upgrade(self, upgrade: Mapping[str, str | datetime] | None) -> None:
         """Keep from which version to which Plone is upgraded, or that no upgrade waits any more; times by `stamp`."""
         with self.guard():
             if upgrade is None:
                 (self.root / PLONE_UPGRADE).unlink(missing_ok=True)
             else:
-                self._write(self.root / PLONE_UPGRADE, json.dumps({"schema": SCHEMA, **upgrade}, indent=1) + "\n")
+                kept = {name: stamp(each) if isinstance(each, datetime) else each for name, each in upgrade.items()}
+                self._write(self.root / PLONE_UPGRADE, json.dumps({"schema": SCHEMA, **kept}, indent=1) + "\n")
 
     def plone_restore(self) -> dict[str, Any] | None:
         """Return what `save_plone_restore` kept; None where no restore is at work, or was interrupted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -76,6 +77,12 @@ def unconfirmed(host: Host) -> Finding | None:
         return finding_of(error)
     if upgrade is None:
         return None
+    if confirming(host, upgrade):
+        said = (
+            f"The confirmation of Plone {upgrade['to']} has begun and not ended, and nothing can be written since "
+            f"{upgrade['since']}. The same command ends it, and the host does once the lock of that run has expired."
+        )
+        return Finding("plone_upgrade_unconfirmed", said, [CONFIRM])
     serves = host.engine.container(host.settings.container(PLONE))
     watched = "confirm_by" in upgrade or not returnable(host, upgrade["from"])
     if watched and serves and serves.runs and serves.labels.get(VERSION) == upgrade["to"]:
@@ -99,6 +106,12 @@ def unconfirmed(host: Host) -> Finding | None:
         "rollback takes writes again."
     )
     return Finding("plone_upgrade_unconfirmed", said, [ROLLBACK])
+
+
+def confirming(host: Host, upgrade: Mapping[str, Any]) -> bool:
+    """Return whether the confirmation of an upgrade has begun: the database of before may be marked as left by now."""
+    serves = host.engine.container(host.settings.container(PLONE))
+    return "confirming" in upgrade and serves is not None and serves.labels.get(VERSION) == upgrade["to"]
 
 
 def not_shared(serves: Container, other: Container) -> str | None:

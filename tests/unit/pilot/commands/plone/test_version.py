@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from eduhub_pilot.commands import preflight
-from eduhub_pilot.commands.plone import confirm, hand_over, rollback, version
+from eduhub_pilot.commands.plone import await_confirmation, confirm, hand_over, rollback, version
 from eduhub_pilot.model.errors import FailedError, PersonError, ProxyDownError, RefusedError
 from eduhub_pilot.model.facts import Container, Look
 from eduhub_pilot.model.state import stamp
 from eduhub_pilot.rollout.status import status
+from tests.unit.pilot.fakes import Killed
 from tests.unit.pilot.plone_host import (
     AWAIT,
     NEW,
@@ -274,6 +277,45 @@ def test_killed_before_any_effect_a_confirmation_is_ended_by_the_next_one(plone)
         assert go(plone, confirm).code == "plone_confirmed", at
         assert (found(plone), takes_writes(plone)) == ({PLONE: (NEW, "running")}, True), at
         unconfirmed(plone, confirm_by=stamp(plone.world.clock.now()))
+
+
+@pytest.mark.parametrize("ends", ["confirm", "rollback", "await"])
+def test_a_confirmation_that_was_killed_is_named_and_only_ever_completed(plone, ends):
+    """Its database is marked as left, so the container from before cannot take over any more."""
+    old = Container(PREVIOUS, "exited", OLD, labels("3.11.2"))
+    new = Container(PLONE, "running", NEW, labels("3.13.5", "6.1.4"), health="healthy")
+
+    def waits() -> None:
+        plone.broken.clear()
+        unconfirmed(plone, run="run-9", confirm_by=stamp(plone.world.clock.now() + timedelta(hours=2)))
+
+    waits()
+    for at in killed(plone, confirm, new, old, effects=3):
+        (note,) = [each for each in status(plone.world.host).data["status"]["notes"] if "unconfirmed" in each["code"]]
+        assert ("has begun and not ended" in note["message"], note["next"]) == (True, [["./invoke", "plone.confirm"]])
+        if ends == "rollback":
+            with pytest.raises(RefusedError, match="has begun and not ended") as refused:
+                go(plone, rollback)
+            assert (refused.value.code, refused.value.next) == ("plone_upgrade_unconfirmed", note["next"])
+        command = await_confirmation if ends == "await" else confirm
+        assert go(plone, command).code == "plone_confirmed", at
+        assert (found(plone), takes_writes(plone)) == ({PLONE: (NEW, "running")}, True), at
+        waits()
+
+
+def test_a_confirmation_that_was_killed_is_completed_though_plone_does_not_run(plone):
+    go(plone, version)
+
+    def dies(effect: str) -> None:
+        if effect == "remove":
+            raise Killed
+
+    plone.world.engine.before = dies
+    with pytest.raises(Killed):
+        go(plone, confirm)
+    plone.world.engine.before = lambda _: None
+    plone.world.engine.containers[PLONE] = replace(plone.world.engine.containers[PLONE], state="exited")
+    assert go(plone, confirm).code == "plone_confirmed"
 
 
 def test_one_that_was_interrupted_before_it_was_watched_can_only_be_rolled_back(plone):

@@ -1,6 +1,7 @@
 """`plone-await`: wait until an upgrade of Plone's version is confirmed or rolled back, and roll it back when overdue.
 
-It is overdue when nobody has confirmed it in time, or when its command ended before the new version served. This runs
+It is overdue when nobody has confirmed it in time, or when its command ended before the new version served. A
+confirmation that was interrupted is completed: the database of before may be marked as left by then. This runs
 in a container of its own that the engine restarts whenever it ends, after a reboot too: writes are refused no longer
 than that, whatever becomes of the operator. A run that holds the lock of the host is waited for. A full disk keeps it
 from nothing but its notes.
@@ -17,11 +18,13 @@ from typing import Any
 
 from eduhub_pilot.adapters.host import Host
 from eduhub_pilot.commands.plone import work
+from eduhub_pilot.commands.plone.confirm import confirmed
 from eduhub_pilot.commands.plone.rollback import back_to_version
 from eduhub_pilot.model.errors import PilotError, RefusedError
 from eduhub_pilot.model.facts import PLONE_AWAIT
 from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.model.state import stamp
+from eduhub_pilot.rollout.plone import confirming
 
 POLL_SECONDS = 2.0
 # A rollback that failed is tried again, each time after twice as long: what it needs may be there by then.
@@ -72,9 +75,9 @@ def _until_over(host: Host, options: argparse.Namespace) -> Outcome:
     """Return once this run's upgrade waits no more, rolled back where it is overdue."""
     while upgrade := _waiting(host, options):
         lock, now = host.store.lock(), host.clock.now()
-        if (lock is None or lock.expired(now)) and _overdue(upgrade, now):
+        if (lock is None or lock.expired(now)) and _overdue(host, upgrade, now):
             try:
-                return _rolled_back(host, options)
+                return _decided(host, options)
             except RefusedError as error:
                 if error.code != "lock_held":
                     raise
@@ -88,19 +91,21 @@ def _waiting(host: Host, options: argparse.Namespace) -> dict[str, Any] | None:
     return upgrade if upgrade and upgrade["run"] == options.run else None
 
 
-def _overdue(upgrade: Mapping[str, Any], now: datetime) -> bool:
-    """Return whether nobody may confirm the upgrade any more; without a time its command ended too early."""
-    return "confirm_by" not in upgrade or bool(now >= upgrade["confirm_by"])
+def _overdue(host: Host, upgrade: Mapping[str, Any], now: datetime) -> bool:
+    """Return whether nobody decides any more; without a time the upgrade's command ended too early."""
+    return confirming(host, upgrade) or "confirm_by" not in upgrade or bool(now >= upgrade["confirm_by"])
 
 
-def _rolled_back(host: Host, options: argparse.Namespace) -> Outcome:
-    """Roll the upgrade back, unless somebody has ended it in the meantime."""
+def _decided(host: Host, options: argparse.Namespace) -> Outcome:
+    """Roll the upgrade back, or complete its confirmation, unless somebody has ended it in the meantime."""
     # A run of its own: an upgrade that was taken for dead notices that it has lost the host.
     own = argparse.Namespace(**{**vars(options), "run": f"{options.run}-await"})
     with work.locked_or_guarded(host, own.run, own.owner, own.verb) as heart:
         upgrade = _waiting(host, options)
         if upgrade is None:
             return Outcome("plone_unchanged", DECIDED)
+        if confirming(host, upgrade):
+            return confirmed(host, own, heart, upgrade)
         until = upgrade.get("confirm_by")
         why = f"it was not confirmed by {stamp(until)}" if until else "its command ended before it served"
         work.noted(host, options.run, "expired", why=why, version=upgrade["to"])

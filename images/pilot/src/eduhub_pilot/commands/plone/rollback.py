@@ -15,7 +15,7 @@ from eduhub_pilot.commands.plone.version import leave, reopen
 from eduhub_pilot.model.errors import FailedError, PilotError, RefusedError
 from eduhub_pilot.model.facts import PLONE, PREVIOUS_PLONE, STANDBY_PLONE, Container
 from eduhub_pilot.model.outcome import Outcome
-from eduhub_pilot.rollout.plone import VERSION, plone, python_of
+from eduhub_pilot.rollout.plone import VERSION, confirming, plone, python_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +28,8 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
     """Run the command."""
     with work.locked(host, options.run, options.owner, options.verb) as heart:
         upgrade = host.store.plone_upgrade()
+        if upgrade and confirming(host, upgrade):
+            work.refuse_unconfirmed(host)
         return back_to_version(host, options, heart, upgrade) if upgrade else _rolled_back(host, options, heart)
 
 
