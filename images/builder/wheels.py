@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from builder import Refusal
+from builder import Refusal, pip_settings
 
 
 @dataclass(frozen=True)
@@ -86,14 +85,14 @@ def fetch(
     lock.write_text("\n".join(line for name, line in wanted.items() if name not in sdists), encoding="utf-8")
     where = [word for name in target.platforms for word in ("--platform", name)]
     _pip(
-        [*pip, "download", "--no-deps", "--only-binary=:all:", "--implementation=cp", "--require-hashes",
+        pip, ["download", "--no-deps", "--only-binary=:all:", "--implementation=cp", "--require-hashes",
          "--python-version", target.version, *where, *links, "--dest", str(into), "--requirement", str(lock)],
     )  # fmt: skip
     for name in sdists:
         lock.write_text(wanted[name], encoding="utf-8")
         # pip keeps the wheels it made before, with whatever it made them: they would be in an image without a hash.
         _pip(
-            [*pip, "wheel", "--no-deps", "--no-build-isolation", "--use-pep517", "--require-hashes",
+            pip, ["wheel", "--no-deps", "--no-build-isolation", "--use-pep517", "--require-hashes",
              "--no-binary", name, *links, "--wheel-dir", str(into), "--requirement", str(lock)],
             PYTHONPATH=str(tools / "setuptools"), SOURCE_DATE_EPOCH="315532800", PIP_NO_CACHE_DIR="1",
         )  # fmt: skip
@@ -103,19 +102,20 @@ def fetch(
 def fetch_tools(lock: Path, into: Path) -> None:
     """Fill `into` with what `lock` pins: pip.whl, to be run as it is, and setuptools unpacked, for sdists."""
     own_pip = [sys.executable, "-m", "pip"]
-    _pip([*own_pip, "download", "--no-deps", "--only-binary=:all:", "--require-hashes",
+    _pip(own_pip, ["download", "--no-deps", "--only-binary=:all:", "--require-hashes",
           "--dest", str(into), "--requirement", str(lock)])  # fmt: skip
     next(into.glob("pip-*.whl")).rename(into / "pip.whl")
     wheel = next(into.glob("setuptools-*.whl"))
-    _pip([*own_pip, "install", "--no-deps", "--no-index", "--target", str(into / "setuptools"), str(wheel)])
+    _pip(own_pip, ["install", "--no-deps", "--no-index", "--target", str(into / "setuptools"), str(wheel)])
     wheel.unlink()
 
 
-def _pip(words: list[str], **environment: str) -> None:
-    """Run pip; raise Refusal with its own reason where it fails."""
+def _pip(pip: list[str], words: list[str], **environment: str) -> None:
+    """Run `pip` with `words`, of which the first is its command; raise Refusal with its own reason where it fails."""
+    settings = pip_settings.environment(pip, words[0])
     common = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PIP_PROGRESS_BAR": "off"}
     done = subprocess.run(
-        words, env={**os.environ, **common, **environment}, capture_output=True, text=True, check=False
+        [*pip, *words], env={**settings, **common, **environment}, capture_output=True, text=True, check=False
     )
     if not done.returncode:
         return

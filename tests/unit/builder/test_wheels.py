@@ -13,7 +13,8 @@ import pytest
 
 from builder import HERE, Refusal
 from builder.catalogue import Image, load
-from builder.wheels import Target, fetch, requirements
+from builder.wheels import Target, fetch, fetch_tools, requirements
+from tests.unit.builder.small import wheel_of
 
 OLD = Target("3.9.2", "2.31", "x86_64")
 NEW = Target("3.11.2", "2.36", "x86_64")
@@ -86,15 +87,9 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, str]
     """A directory pip may take wheels from, with one in it, and that one's hash; there is no index."""
     shelf = tmp_path / "shelf"
     shelf.mkdir()
-    wheel = shelf / "tiny-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr("tiny.py", "")
-        archive.writestr("tiny-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
-        archive.writestr("tiny-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr("tiny-1.0.dist-info/RECORD", "")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
-    return shelf, hashlib.sha256(wheel.read_bytes()).hexdigest()
+    return shelf, wheel_of("tiny", shelf)
 
 
 @pytest.fixture
@@ -109,6 +104,20 @@ def test_what_the_lock_names_is_fetched(offline: tuple[Path, str], tools: Path, 
     """The right bytes are taken, and nothing but wheels is left in the directory."""
     fetch({"tiny": f"tiny==1.0 --hash=sha256:{offline[1]}"}, NEW, (), tools, tmp_path)
     assert [path.name for path in tmp_path.glob("*.*")] == ["tiny-1.0-py3-none-any.whl"]
+
+
+def test_settings_of_pip_for_other_work_change_nothing(
+    offline: tuple[Path, str], tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would put packages elsewhere, or find that they contradict the builder's own."""
+    monkeypatch.setenv("PIP_CONSTRAINT", str(tmp_path / "absent.txt"))
+    monkeypatch.setenv("PIP_USER", "1")
+    fetch({"tiny": f"tiny==1.0 --hash=sha256:{offline[1]}"}, NEW, (), tools, tmp_path)
+    pins = (f"{name}==1.0 --hash=sha256:{wheel_of(name, offline[0])}\n" for name in ("pip", "setuptools"))
+    (tmp_path / "lock.txt").write_text("".join(pins), encoding="utf-8")
+    (tmp_path / "made").mkdir()
+    fetch_tools(tmp_path / "lock.txt", tmp_path / "made")
+    assert (tmp_path / "made/setuptools/setuptools.py").exists()
 
 
 @pytest.mark.usefixtures("offline")

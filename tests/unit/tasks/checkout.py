@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,15 @@ class Checkout:
         (self.elsewhere / "stamp").write_text(f"Python 3.11.1 {hashlib.sha256(made_of.encode()).hexdigest()}  -\n")
         (self.root / "tasks.py").write_text("import sys; print(sys.executable)")
         shutil.copy(CHECKOUT / "invoke", self.root)
+        (self.root / "images/builder").mkdir(parents=True)
+        for name in ("__init__.py", "pip_settings.py"):
+            shutil.copy(CHECKOUT / "images/builder" / name, self.root / "images/builder")
+
+    def fits(self) -> Checkout:
+        """Let the .venv be of this Python and of these requirements; return the checkout."""
+        packages = hashlib.sha256((self.root / "requirements.txt").read_bytes()).hexdigest()
+        (self.elsewhere / "stamp").write_text(f"Python {platform.python_version()} {packages}  -\n")
+        return self
 
     @staticmethod
     def program(path: Path, text: str) -> Path:
@@ -33,12 +43,27 @@ class Checkout:
         path.chmod(0o755)
         return path
 
-    def types(self, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
-        """Type `./invoke` where no index can be asked."""
-        environment = {**os.environ, "EDUHUB_PYTHON": python, "PIP_NO_INDEX": "1"}
-        return subprocess.run(
-            [self.root / "invoke"], env=environment, capture_output=True, text=True, check=False, timeout=300
+    def python_with(self, pip: str = "exit 0") -> str:
+        """Write a Python that makes an environment at once, whose pip is the shell script `pip`; return its path."""
+        made = self.program(self.root.parent / "pip", pip)
+        venv = (
+            f"mkdir -p .venv.new/bin; cp {made} .venv.new/bin/pip; ln -s {sys.executable} .venv.new/bin/python; "
+            f'printf "home = {sys.base_prefix}/bin\\ncommand = python -m venv $PWD/.venv.new\\n" >.venv.new/pyvenv.cfg'
+            "; exit"
         )
+        text = f'case "$*" in "-m venv"*) {venv} ;; esac; exec {sys.executable} "$@"'
+        return str(self.program(self.root.parent / "python", text))
+
+    def environment(self, python: str = sys.executable, **more: str) -> dict[str, str]:
+        """Return an operator's environment, where no index can be asked."""
+        return {**os.environ, "EDUHUB_PYTHON": python, "PIP_NO_INDEX": "1", **more}
+
+    def types(self, python: str = sys.executable, *before: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Type `./invoke`, after the words `before`, with `more` in the environment."""
+        return subprocess.run(
+            [*before, self.root / "invoke"], env=self.environment(python, **more), cwd=self.root, capture_output=True,
+            text=True, check=False, timeout=300,
+        )  # fmt: skip
 
     def is_as_before(self) -> bool:
         """Return whether .venv is the earlier one, and nothing else is left."""

@@ -6,12 +6,16 @@ import hashlib
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
 from tests.unit.tasks.checkout import CHECKOUT, Checkout
+
+MAKING = "invoke: making .venv from requirements.txt (once, about a minute)"
 
 
 def test_with_any_locale_and_in_any_folder_the_verbs_work_in_utf_8(tmp_path):
@@ -37,10 +41,8 @@ def test_with_any_locale_and_in_any_folder_the_verbs_work_in_utf_8(tmp_path):
     ],
 )
 def test_where_packages_cannot_be_had_the_environment_of_the_version_before_is_kept(tmp_path, reason, advice):
-    pip = f"echo '#!/bin/sh\necho \"{reason}\" >&2; exit 1' >.venv.new/bin/pip; chmod +x .venv.new/bin/pip; exit"
-    python = f'case "$*" in "-m venv"*) mkdir -p .venv.new/bin; {pip} ;; esac; exec {sys.executable} "$@"'
     checkout = Checkout(tmp_path, made_of="others")
-    done = checkout.types(str(Checkout.program(tmp_path / "python", python)))
+    done = checkout.types(checkout.python_with(f'echo "{reason}" >&2; exit 1'))
     assert (done.returncode, done.stdout, checkout.is_as_before()) == (2, "", True)
     assert f"({reason})" in done.stderr
     assert advice in done.stderr
@@ -101,9 +103,49 @@ def test_an_environment_that_does_not_work_is_kept_and_not_used(tmp_path, aside)
     assert (done.returncode, done.stdout, checkout.is_as_before()) == (2, "", True)
 
 
+def test_an_environment_that_was_moved_is_made_again_where_it_is(tmp_path):
+    """Its programs start with the Python of the place where it was made."""
+    checkout = Checkout(tmp_path, made_of="others")
+    python = checkout.python_with()
+    assert checkout.types(python).returncode == 0
+    checkout.root = checkout.root.rename(tmp_path / "moved")
+    done = checkout.types(python)
+    assert (done.returncode, done.stdout) == (0, f"{checkout.root}/.venv/bin/python\n")
+    was = f".venv was made as {tmp_path}/checkout/.venv, which its programs start with"
+    assert done.stderr.splitlines() == [f"invoke: {was}", MAKING]
+    assert checkout.types(python).stderr == ""
+
+
+def test_an_environment_that_lacks_files_is_made_again(tmp_path):
+    checkout = Checkout(tmp_path, made_of="others")
+    python = checkout.python_with()
+    assert checkout.types(python).returncode == 0
+    (checkout.root / ".venv/bin/pip").unlink()
+    done = checkout.types(python)
+    assert (done.returncode, done.stderr.splitlines()) == (0, ["invoke: .venv lacks files", MAKING])
+    assert (checkout.root / ".venv/bin/pip").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_first_start_that_is_interrupted_leaves_what_was_there(tmp_path, number):
+    checkout = Checkout(tmp_path, made_of="others")
+    python = checkout.python_with("[ $1 = config ] || exec sleep 60")
+    command, environment = [checkout.root / "invoke"], checkout.environment(python)
+    with subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as start:
+        assert start.stderr.readline() == f"{MAKING}\n"
+        time.sleep(0.5)
+        os.killpg(start.pid, number)
+        assert start.stderr.read() == "invoke: interrupted; .venv is as it was\n"
+    assert start.returncode in {130, -number}
+    assert checkout.is_as_before()
+    assert not (checkout.root / ".venv.log").exists()
+
+
 @pytest.mark.slow
 def test_a_new_environment_replaces_a_link_and_its_programs_start_from_where_it_is(tmp_path):
-    checkout = Checkout(tmp_path / "with a space", made_of="others")
+    checkout = Checkout(tmp_path / "Prüfung of O'Brien", made_of="others")
     done = checkout.types()
     here = checkout.root / ".venv"
     assert (done.returncode, done.stdout) == (0, f"{here}/bin/python\n")

@@ -143,7 +143,7 @@ def entered(root: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Type `./invoke` in a kit that was unpacked in `root`, with our own `invoke` and builder."""
     shutil.copy(CHECKOUT / "invoke", root)
     (root / "requirements.txt").touch()
-    builder = (f"images/builder/{name}" for name in ("__init__.py", "kit", "signing.py"))
+    builder = (f"images/builder/{name}" for name in ("__init__.py", "kit", "pip_settings.py", "signing.py"))
     for name in (*builder, "ansible/module_utils"):
         source, target = CHECKOUT / name, root / name
         target.parent.mkdir(parents=True, exist_ok=True)
