@@ -76,7 +76,7 @@ def asked(words: Sequence[str], signals: Signals, begun: list[argparse.Namespace
     hosts = checked(options)
     begun.append(options)
     if options.verb == "drain" and not options.values.get("eduhub_yes"):
-        check_not_last(options, hosts, signals)
+        options.serving, options.idle = check_not_last(options, hosts, signals)
     if options.verb == PATCH:
         options.serving, options.idle = traffic(options, hosts, signals)
     if options.verb in {"plan", "upgrade", "plone.upgrade"} and not built(options, hosts, None, signals):
@@ -126,10 +126,16 @@ def checked(options: argparse.Namespace) -> list[Target]:
     return hosts
 
 
-def check_not_last(options: argparse.Namespace, hosts: Sequence[Target], signals: Signals) -> None:
-    """Raise RefusalError where no bridge host, or no front host, of the inventory would be left to take traffic."""
-    if tiers := tiers_of(options, hosts):
-        draining.check_others(run_of(options, [host.name for host in hosts]), tiers, signals)
+def check_not_last(
+    options: argparse.Namespace, hosts: Sequence[Target], signals: Signals
+) -> tuple[list[str], list[str]]:
+    """Return the hosts that take traffic now beside those asked for, and the hosts that are known to take none.
+
+    Raises RefusalError where no bridge host, or no front host, of the inventory would be left to take traffic.
+    """
+    tiers, names = tiers_of(options, hosts), [host.name for host in hosts]
+    found = draining.check_others(run_of(options, names), tiers, signals) if tiers else {}
+    return [name for name in draining.taking_traffic(found) if name not in names], draining.taking_none(found)
 
 
 def tiers_of(options: argparse.Namespace, hosts: Sequence[Target]) -> list[draining.Tier]:

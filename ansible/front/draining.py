@@ -26,11 +26,15 @@ class Tier:
     fleet: Sequence[str]
 
 
-def check_others(run: Run, tiers: Sequence[Tier], signals: Signals) -> None:
-    """Ask all hosts for their status; RefusalError where in a tier none but those asked for takes traffic."""
+def check_others(run: Run, tiers: Sequence[Tier], signals: Signals) -> dict[str, Host | None]:
+    """Ask all hosts for their status, and return what each said.
+
+    Raises RefusalError where in a tier none but those asked for takes traffic.
+    """
     found = looked_at(run, [name for tier in tiers for name in tier.fleet], signals)
     for tier in tiers:
         refuse_last(run.request, tier.asked, {name: found[name] for name in tier.fleet}, tier.kind)
+    return found
 
 
 def looked_at(run: Run, fleet: Sequence[str], signals: Signals) -> dict[str, Host | None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +16,14 @@ from pathlib import Path
 import pytest
 
 from tests.templates.render import ANSIBLE, value
+
+ROLES = ("docker_host", "edge", "bridge", "plone", "pilot", "release", "front")
+# Stands for the pilot: notes what it is asked for.
+PILOT = """\
+- ansible.builtin.shell: echo {{ pilot_command | first }} {{ pilot_command[1] }} >> {{ asked }}
+- ansible.builtin.set_fact: {pilot_answer: {code: "{{ 'drain_marked' if pilot_command[1] == '--mark' else '' }}"}}
+- {ansible.builtin.fail: {msg: taken back}, when: "'--taken-back' in pilot_command"}
+"""
 
 BOOK = """\
 - hosts: here
@@ -80,6 +90,36 @@ def test_a_host_is_drained_only_while_another_one_takes_traffic(tmp_path, first,
         code, output = played(tmp_path, one, two, agreed=agreed)
     assert (code == 0, '"msg": "drained"' in output) == (drains, drains), output
     assert ("lost, one, two took traffic when this run began, and none does now: here" in output) is not drains
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("status", "steps"), [
+    (200, ["drain --mark", "drain --quiet-seconds"]), (503, ["drain --mark", "undrain --taken-back"]),
+])  # fmt: skip
+def test_of_two_drains_at_once_of_the_last_two_hosts_one_at_least_is_taken_back(tmp_path, status, steps):
+    """Each found the other host serving when it began, marked its own, and left none that takes traffic."""
+    for role in ROLES:
+        (tmp_path / "roles" / role / "tasks").mkdir(parents=True)
+    (tmp_path / "roles/pilot/tasks/run.yml").write_text(PILOT)
+    (tmp_path / "roles/front/tasks/drain.yml").write_text("[]")
+    (tmp_path / "roles/edge/defaults").mkdir()
+    shutil.copy(ANSIBLE / "roles/edge/defaults/main.yml", tmp_path / "roles/edge/defaults")
+    shutil.copytree(ANSIBLE / "playbooks", tmp_path / "playbooks")
+    with edge(status) as (port, _):
+        (tmp_path / "hosts.yml").write_text(f"""\
+all: {{vars: {{ansible_connection: local, ansible_python_interpreter: {sys.executable}}}}}
+bridge: {{hosts: {{here: , other: {{edge_port: {port}}}}}}}
+""")
+        given = {"eduhub_serving": ["other"], "asked": str(tmp_path / "asked"), "eduhub_idle": [], "eduhub_yes": False,
+                 "eduhub_verb": "drain"}  # fmt: skip
+        words = [Path(sys.executable).with_name("ansible-playbook"), "--inventory", "hosts.yml", "--limit", "here"]
+        words += ["--extra-vars", json.dumps(given), "playbooks/drain.yml"]
+        done = subprocess.run(
+            words, cwd=tmp_path, capture_output=True, text=True, check=False,
+            env={**os.environ, "ANSIBLE_ROLES_PATH": str(tmp_path / "roles")},
+        )  # fmt: skip
+    assert (tmp_path / "asked").read_text().splitlines() == steps, done.stdout + done.stderr
+    assert (done.returncode == 0) is (status == 200)
 
 
 @pytest.mark.slow

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from front.__main__ import check_not_last
+from front.command import parsed
 from front.draining import Tier, check_others, refuse_last, taking_none
-from front.exit_codes import NEEDS_PERSON, REFUSED, host_exit
+from front.exit_codes import NEEDS_PERSON, REFUSED, REVERTED, host_exit
+from front.inventory import Target
 from front.outcome import Host
 from front.play import Run, Signals
 from front.refusal import RefusalError
@@ -86,3 +89,20 @@ def test_a_host_that_was_not_reached_is_refused_and_one_that_was_lost_needs_a_pe
     assert host_exit(Host(phase=phase, phases=["preflight", phase], failed=phase, unreachable=True)) == NEEDS_PERSON
     assert host_exit(Host(phase=phase, phases=["preflight", phase], failed=phase)) == NEEDS_PERSON
     assert host_exit(Host(phase=phase, phases=["preflight", phase], failed=phase, exits={phase: 2})) == REFUSED
+
+
+def test_a_drain_that_was_taken_back_is_called_reverted():
+    assert host_exit(Host(phase="drain", phases=["preflight", "drain"], failed="drain", exits={"drain": 1})) == REVERTED
+
+
+def test_the_others_of_a_drain_are_those_that_it_does_not_drain_too(monkeypatch):
+    """They are asked once more when its hosts are marked: another run may drain them meanwhile."""
+    group = {"group_names": ["bridge"]}
+    hosts = [Target(name, group) for name in ("a", "b", "c", "d")]
+    states = {"a": SERVING, "b": SERVING, "c": SERVING, "d": DRAINED}
+    monkeypatch.setattr("front.__main__.tiers_of", lambda *_: [Tier("host", ["a", "b"], list(states))])
+    monkeypatch.setattr("front.draining.looked_at", lambda *_: states)
+    options = parsed(["drain"])
+    options.path = Path()
+    options.values = {}
+    assert check_not_last(options, hosts[:2], Signals()) == (["c"], ["d"])

@@ -8,7 +8,7 @@ import pytest
 
 from eduhub_pilot.adapters.haproxy import Public
 from eduhub_pilot.commands.balancer.drain import drain, free
-from eduhub_pilot.commands.balancer.undrain import undrain
+from eduhub_pilot.commands.balancer.undrain import take_back, undrain
 from eduhub_pilot.model.codes import exit_of
 from eduhub_pilot.model.connections import Connection
 from eduhub_pilot.model.errors import PilotError, ProxyDownError, RefusedError
@@ -164,6 +164,16 @@ def test_a_check_changes_nothing(live):
     planned = drain(live.host, QUIET, SECONDS, check=True), undrain(live.host, check=True)
     assert [each.changed for each in planned] == [False, True]
     assert told(live) == "1"
+
+
+def test_a_mark_alone_is_not_waited_for_and_is_taken_back_without_a_proof(live):
+    """Whether another host serves is looked at in between, and clients have to be sent here again at once."""
+    began = live.clock.monotonic()
+    outcome = drain(live.host, QUIET, SECONDS, only_mark=True)
+    assert (outcome.code, outcome.changed, told(live), live.clock.monotonic()) == ("drain_marked", True, "1", began)
+    live.behaviour["blue"] = lambda _: Answer(503, 0.01)
+    outcome = take_back(live.host)
+    assert (outcome.document("undrain")["exit"], told(live), live.store.draining()) == (1, "0", False)
 
 
 def test_a_host_that_does_not_serve_stays_drained(live):

@@ -28,16 +28,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet-seconds", type=float, required=True, help="without a request until the host is free")
     parser.add_argument("--seconds", type=float, required=True, help="how long to wait for that at most")
     parser.add_argument("--check", action="store_true", help="change nothing")
+    parser.add_argument("--mark", action="store_true", help="mark the host, and do not wait")
     parser.add_argument("--run", default="", help="id of the run that holds the lock and drains the host")
 
 
 def run(host: Host, options: argparse.Namespace) -> Outcome:
     """Run the command."""
-    return drain(host, options.quiet_seconds, options.seconds, check=options.check, run=options.run)
+    quiet, seconds, check, only = options.quiet_seconds, options.seconds, options.check, options.mark
+    return drain(host, quiet, seconds, check=check, run=options.run, only_mark=only)
 
 
-def drain(host: Host, quiet: float, seconds: float, *, check: bool = False, run: str = "") -> Outcome:
-    """Mark the host, and wait until for `quiet` seconds no request came; idempotent. RefusedError during a rollout."""
+def drain(
+    host: Host, quiet: float, seconds: float, *, check: bool = False, run: str = "", only_mark: bool = False
+) -> Outcome:  # fmt: skip
+    """Mark the host, and wait until for `quiet` seconds no request came; idempotent. RefusedError during a rollout.
+
+    With `only_mark` nothing is waited for: whether another host serves is looked at then.
+    """
     if seconds <= quiet:
         raise SettingError(
             f"edge_drain_seconds is {seconds:g} and edge_drain_quiet_seconds {quiet:g}: nobody would be waited for. "
@@ -61,6 +68,8 @@ def drain(host: Host, quiet: float, seconds: float, *, check: bool = False, run:
         except PilotError as error:
             message = f"The host is marked as drained, but HAProxy could not be told: {error.message}"
             raise PersonError("drain_unfinished", message, AGAIN, BACK) from None
+    if only_mark:
+        return Outcome("drain_marked", "The host tells its balancer to go elsewhere.", changed)
     began = host.clock.monotonic()
     found, is_free = _until_free(host, quiet, seconds)
     took, left = host.clock.monotonic() - began, found.open

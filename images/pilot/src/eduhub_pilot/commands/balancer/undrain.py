@@ -15,11 +15,12 @@ STATUS, DEPLOY = ["./invoke", "status"], ["./invoke", "deploy"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     parser.add_argument("--check", action="store_true", help="change nothing")
+    parser.add_argument("--taken-back", action="store_true", help="undo a drain that was just begun, unproven")
 
 
 def run(host: Host, options: argparse.Namespace) -> Outcome:
     """Run the command."""
-    return undrain(host, check=options.check)
+    return take_back(host) if options.taken_back else undrain(host, check=options.check)
 
 
 def undrain(host: Host, *, check: bool = False) -> Outcome:
@@ -33,6 +34,19 @@ def undrain(host: Host, *, check: bool = False) -> Outcome:
     if check:
         what = "serves, and would tell its balancer to come" if changed else "is not drained"
         return Outcome("undrain_planned", f"The host {what}.", changed)
+    _take_mark_away(host, changed)
+    how = "serves, and tells its balancer to come" if changed else "was not drained: its balancer is told to come"
+    return Outcome("undrained", f"The host {how}.", changed)
+
+
+def take_back(host: Host) -> Outcome:
+    """Take the mark away from a host that serves as it did before it was marked, a moment ago."""
+    changed = host.store.draining()
+    _take_mark_away(host, changed)
+    return Outcome("drain_taken_back", "The host tells its balancer to come, as before.", changed)
+
+
+def _take_mark_away(host: Host, changed: bool) -> None:
     with host.store.guard():
         if changed:
             host.store.save_draining(False)
@@ -40,8 +54,6 @@ def undrain(host: Host, *, check: bool = False) -> Outcome:
         host.proxy.set_draining(False, TIMEOUT_SECONDS)
         if changed:
             host.note(None, "drain", "off")
-    how = "serves, and tells its balancer to come" if changed else "was not drained: its balancer is told to come"
-    return Outcome("undrained", f"The host {how}.", changed)
 
 
 def _refuse_unless_it_serves(host: Host) -> None:
