@@ -35,13 +35,23 @@ FILES = ("advisories", "allowed-signers", "inventory", "kit", "out", "plan", "si
 FILES_OF = (("images.sbom", "to"),)
 # The verb that shows what another one would do, where that has no --check, and what it says of that.
 LOOKS = {
+    "certificates": ("preflight", "looks at the certificates that would be served"),
+    "confirm": ("status", "says what waits to be confirmed"),
+    "destroy": ("status", "says what each host serves"),
+    "maintenance": ("status", "says whether writes are taken"),
     "plone.backup": ("plone.backups", "lists the backups that there are"),
     "plone.confirm": ("status", "says what waits to be confirmed"),
+    "plone.pack": ("status", "says what each host serves"),
     "plone.restore": ("plone.backups", "lists the backups, and which of them are proven"),
     "plone.rollback": ("status", "says what Plone can be rolled back to"),
     "plone.upgrade": ("preflight", "lists what would stop a takeover or a rollout"),
+    "rollback": ("status", "says what each host would be rolled back to"),
     "upgrade": ("plan", "shows what upgrade would do"),
 }
+# The words of a verb that its looking one does not take.
+OWN_WORDS = {"maintenance": ("on", "off")}
+# The verbs that ask hosts alone.
+READS = ("plan", "plone.backups", "preflight", "report", "status", "trace", "verify")
 # The option with which a verb does so itself, where another option is given.
 REHEARSALS = {"plone.upgrade": ("--version", "--rehearse")}
 UNKNOWN = re.compile(r"No idea what (.+) is!")
@@ -244,6 +254,8 @@ class CommandLine(Program):
     def _refuse_option(self, context: ParserContext, token: str) -> NoReturn:
         """Raise Exit for a word that a verb does not know, with the whole line as it was meant, or the verb's help."""
         name, advice = context.name, f"./invoke --help {context.name}"
+        # Who wants to look first is told how, also where Invoke takes the word after it for the one too many.
+        token = next((word for word in self.argv[1:] if word in LOOKING and word not in context.flags), token)
         # Invoke cuts --word=value after the option, and -word after its first letter.
         cut = [word for word in self.argv[1:] if word == token or word.startswith(f"{token}=")]
         cut += [word for word in self.argv[1:] if len(token) == 2 and token[0] == "-" and word.startswith(token)]
@@ -253,6 +265,8 @@ class CommandLine(Program):
         what = f"{name} has no {option}." if option[:1] == "-" else f"{name} takes no word {option!r}."
         if meant in LOOKING and "--check" not in context.flags and name in LOOKS:
             self._refuse_look(name, what, whole)
+        if meant in LOOKING and name in READS:
+            raise refusal(f"{what} It changes nothing itself.", self.line(without=[whole]))
         near = self._near(meant.lstrip("-"), context)
         if meant in LOOKING and "--check" in context.flags:
             near = ["--check"]
@@ -275,5 +289,6 @@ class CommandLine(Program):
             again = self.line(without=[option]) if rehearses in others else self.line(option, rehearses)
             raise refusal(f"{what} {rehearses} tries what {name} would do on a copy, and changes nothing.", again)
         known = others <= {*self.parser.contexts[looks].flags, *self.core[0].flags}
-        next_command = self.line(name, looks, without=[option]) if known else f"./invoke --help {looks}"
+        line = self.line(name, looks, without=[option, *OWN_WORDS.get(name, ())])
+        next_command = line if known else f"./invoke --help {looks}"
         raise refusal(f"{what} {looks} {says}, and changes nothing.", next_command)

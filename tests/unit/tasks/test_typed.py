@@ -10,6 +10,7 @@ import pytest
 
 import command_line
 import tasks
+from command_line.typed import LOOKS, READS
 from tests.unit.tasks.checkout import CHECKOUT
 
 
@@ -46,7 +47,7 @@ from tests.unit.tasks.checkout import CHECKOUT
         ("deploy --inventroy=a", "Next: ./invoke deploy --inventory=a"),
         ("deploy -check", "Next: ./invoke deploy --check"),
         ("deploy --dry-run", "Next: ./invoke deploy --check"),
-        ("destroy --data --test", "Next: ./invoke --help destroy"),
+        ("destroy --data --test", "Next: ./invoke --help status"),
         ("deploy --test", "Next: ./invoke deploy --check"),
         ("deploy --resume", "Next: ./invoke --help deploy"),
         ("drain --es", "Next: ./invoke --help drain"),
@@ -66,6 +67,16 @@ from tests.unit.tasks.checkout import CHECKOUT
         ("plone.rollback --dry-run --limit a", "status says what Plone can be rolled back to, and changes nothing."),
         ("plone.rollback --check --limit a", "Next: ./invoke status --limit a"),
         ("plone.restore --to live --check", "Next: ./invoke --help plone.backups"),
+        ("plone.pack --check --limit a", "Next: ./invoke status --limit a"),
+        ("confirm --check --limit a", "Next: ./invoke status --limit a"),
+        ("rollback --limit a --check", "status says what each host would be rolled back to, and changes nothing."),
+        ("rollback --to x --check", "Next: ./invoke --help status"),
+        ("certificates --check --limit a", "Next: ./invoke preflight --limit a"),
+        ("maintenance on --check --limit a", "Next: ./invoke status --limit a"),
+        ("maintenance --check on", "status says whether writes are taken, and changes nothing."),
+        ("destroy --check --limit a", "Next: ./invoke status --limit a"),
+        ("verify --check --limit a", "verify has no --check. It changes nothing itself."),
+        ("verify --check --limit a", "Next: ./invoke verify --limit a"),
         ("upgrade --xyzzy", "Next: ./invoke --help upgrade"),
         ("upgrade 3.13", "Next: ./invoke --help upgrade"),
         ("upgrade --hold --inventory a", "Next: ./invoke upgrade --hold --inventory a --python 3.13"),
@@ -149,3 +160,11 @@ def test_a_file_is_meant_from_the_directory_where_it_is_typed(tmp_path, typed, m
         [script, "--dry", *shlex.split(typed)], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert (done.returncode, meant.format(tmp_path) in done.stdout) == (0, True), done.stdout
+
+
+def test_every_verb_that_changes_a_host_has_a_check_or_another_verb_that_looks():
+    """Of a verb without one, a person learns what to type: `--check` alone would be an option among others."""
+    of_hosts = {context.name: context.flags for context in tasks.namespace.to_contexts() if "--limit" in context.flags}
+    changing = {name for name, flags in of_hosts.items() if "--check" not in flags and name not in READS}
+    assert changing - {"plone.lock"} == {*LOOKS}  # which writes a file of the checkout
+    assert {*READS} <= {*of_hosts}
