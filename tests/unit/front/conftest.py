@@ -57,6 +57,12 @@ all:
 """
 
 
+@pytest.fixture(autouse=True)
+def _no_terminal(monkeypatch):
+    """Lines are as wide as where nothing is known of a terminal, whichever one the tests are started on."""
+    monkeypatch.setenv("COLUMNS", "100")
+
+
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """The tree, without playbooks; a test writes those it plays into ansible/playbooks."""

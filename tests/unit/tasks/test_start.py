@@ -143,6 +143,16 @@ def test_a_first_start_that_is_interrupted_leaves_what_was_there(tmp_path, numbe
     assert not (checkout.root / ".venv.log").exists()
 
 
+@pytest.mark.parametrize("name", ['a "b"', "a $b", "a `b`", "a\\ b", "a:b"])
+def test_a_directory_whose_name_programs_do_not_bear_is_refused_at_once(tmp_path, name):
+    checkout = Checkout(tmp_path / name, made_of="others")
+    done = checkout.types()
+    assert (done.returncode, checkout.is_as_before()) == (2, True)
+    assert done.stderr.splitlines()[0] == (
+        f"invoke: no program of Python starts below {checkout.root}: rename what has one of \" $ ` \\ : in its name"
+    )
+
+
 @pytest.mark.slow
 def test_a_new_environment_replaces_a_link_and_its_programs_start_from_where_it_is(tmp_path):
     checkout = Checkout(tmp_path / "Prüfung of O'Brien", made_of="others")
