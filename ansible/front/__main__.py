@@ -107,6 +107,8 @@ def checked(options: argparse.Namespace) -> list[Target]:
     choices.check(request_of(options), known.options[CONFIRM])
     hosts = played_on(options.verb, found)
     missing.check_played(request_of(options), playbooks, hosts)
+    if options.verb in {*NOTED, "deploy", "drain", PATCH}:
+        checks.check_apart(request_of(options), hosts)
     if options.verb == "plone.upgrade":
         checks.check_plone(options, hosts, plone_versions())
     else:

@@ -9,10 +9,17 @@ from typing import Any
 
 from front import addons, images
 from front.command import request_of
+from front.documented import is_template
 from front.fleet import in_group
 from front.inventory import Target
 from front.refusal import RefusalError
 from front.request import Request
+
+# What makes a machine with an address another one, or another stack on it.
+DEFAULTS = {
+    "ansible_connection": "ssh", "ansible_port": 22, "ansible_ssh_common_args": "", "ansible_ssh_extra_args": "",
+    "eduhub_stack": "eduhub",
+}  # fmt: skip
 
 
 def check_python(options: argparse.Namespace, hosts: Sequence[Target], known: Sequence[str]) -> None:
@@ -31,6 +38,24 @@ def check_python(options: argparse.Namespace, hosts: Sequence[Target], known: Se
                 f"There is no bridge for Python {wanted!r}; it is built for {', '.join(known)}: "
                 f"type --python {known[-1]}{remedy}."
             )
+
+
+def check_apart(request: Request, hosts: Sequence[Target]) -> None:
+    """Raise RefusalError where two hosts of a group are one stack on one machine: a canary would be all that serves."""
+    for group in ("bridge", "plone", "front"):
+        found: dict[tuple[str, ...], str] = {}
+        for host in in_group(group, hosts):
+            given = {**DEFAULTS, "ansible_host": host.name, **host.variables}
+            place = tuple(str(given[name]) for name in ("ansible_host", *DEFAULTS))
+            if given["ansible_connection"] == "local" or is_template(place):
+                continue
+            if (other := found.setdefault(place, host.name)) != host.name:
+                raise RefusalError(
+                    f"{other} and {host.name} of inventory {request.inventory} are one machine ({place[0]}, port "
+                    f"{given['ansible_port']}) with one stack ({given['eduhub_stack']}), and count as two hosts of the "
+                    f"group {group}. Leave one of them out, or give one another eduhub_stack and other ports. Nothing "
+                    "was touched."
+                )
 
 
 def check_one_site(request: Request, hosts: Sequence[Target]) -> None:

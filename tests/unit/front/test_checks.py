@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from contextlib import nullcontext
 
 import pytest
 
@@ -121,3 +122,18 @@ def test_only_another_version_is_rehearsed():
     with pytest.raises(RefusalError) as refusal:
         checks.check_plone(options, [], PLONES)
     assert refusal.value.messages[0] == "--rehearse is for another version of Plone: type --version 7 too."
+
+
+ONE = {"group_names": ["bridge"], "ansible_host": "192.0.2.1"}
+
+
+@pytest.mark.parametrize(("other", "refused"), [
+    ({}, True), ({"ansible_port": 22}, True), ({"ansible_host": "192.0.2.2"}, False), ({"ansible_port": 2222}, False),
+    ({"eduhub_stack": "second"}, False), ({"group_names": ["plone"]}, False), ({"ansible_host": "{{ x }}"}, False),
+    ({"ansible_ssh_common_args": "-J other"}, False), ({"ansible_connection": "local"}, False),
+])  # fmt: skip
+def test_two_names_of_one_stack_on_one_machine_are_no_two_hosts(other, refused):
+    """A wave of one would be both, and the last one that serves would be drained beside itself."""
+    hosts = [Target("a", ONE), Target("b", {**ONE, **other})]
+    with pytest.raises(RefusalError, match="a and b of inventory campus are one machine") if refused else nullcontext():
+        checks.check_apart(Request("deploy", "campus"), hosts)
