@@ -9,7 +9,8 @@ author: EduHub rollout
 description:
   - Marks the host as drained on its disk and in HAProxy. keepalived gives up the addresses of the site, and the other
     front host takes them; a balancer that asks C(/health/host) goes elsewhere. Then it waits until no request is left.
-  - Nothing is marked where no other front host is up. Where none takes the addresses, this one takes them back.
+  - Nothing is marked where no other front host is up. Where none takes the addresses, this one takes them back. Without
+    addresses it is put back where every other front host says once it is marked that it takes no requests.
 options:
   stack:
     description: Name of the stack.
@@ -158,6 +159,10 @@ def drain(asked: Mapping[str, Any], before: Optional[str], *, check: bool) -> di
         mark(asked["stack"], before or asked["by"])
     except OSError as error:
         return put_back(asked, before, silent(error))
+    if not addresses and not before and not alone and all_drained(asked):
+        # Two that are drained at the same moment: each finds the other one's mark, as it asks once it has its own.
+        others = ", ".join(asked["peers"])
+        return put_back(asked, before, f"No other front host takes requests any more ({others})")
     if not addresses:
         moved, lost = "The host tells its balancer to go elsewhere", []
     else:
@@ -294,6 +299,12 @@ def without_prefix(asked: Mapping[str, Any]) -> list[str]:
 def all_answer(asked: Mapping[str, Any], addresses: Sequence[str]) -> bool:
     """Return whether a front host answers at each of the addresses."""
     return all(answers(each, asked["port"]) for each in addresses)
+
+
+def all_drained(asked: Mapping[str, Any]) -> bool:
+    """Return whether each other front host says that it takes no requests; one that is silent may only be far away."""
+    port = asked["port"]
+    return bool(asked["peers"]) and all(answers(each, port) and not is_serving(each, port) for each in asked["peers"])
 
 
 def gone(addresses: Sequence[str]) -> bool:

@@ -67,7 +67,7 @@ def test_a_host_whose_live_slot_does_not_serve_takes_no_traffic(slot):
 
 @pytest.mark.parametrize(("other", "told"), [
     ({"draining": True}, "drained"), ({"bridges": {"a": "DOWN"}}, "down"),
-    ({"keepalived": False}, "without keepalived"),
+    ({"keepalived": False}, "without keepalived"), (None, "unreachable"),
 ])  # fmt: skip
 def test_a_front_host_is_only_drained_where_another_one_can_have_its_addresses(monkeypatch, other, told):
     hosts = {"a": SERVING, "b": SERVING, "f1": Host(status={"front": FRONT}), "f2": Host(status={"front": FRONT})}
@@ -75,8 +75,8 @@ def test_a_front_host_is_only_drained_where_another_one_can_have_its_addresses(m
     run = Run(REQUEST, Path(), Path())
     tiers = [Tier("host", ["a"], ["a", "b"]), Tier("front host", ["f1"], ["f1", "f2"])]
     check_others(run, tiers, Signals())
-    hosts["f2"] = Host(status={"front": {**FRONT, **other}})
-    assert taking_none(hosts) == ["f2"]
+    hosts["f2"] = GONE if other is None else Host(status={"front": {**FRONT, **other}})
+    assert taking_none(hosts) == ([] if other is None else ["f2"])
     with pytest.raises(RefusalError) as refused:
         check_others(run, tiers, Signals())
     (why,) = refused.value.messages

@@ -156,6 +156,23 @@ def test_a_balancer_that_goes_on_asking_keeps_a_host_from_being_free(here, bridg
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("speaks", "given", "code"), [
+    (True, {}, "front_not_taken_over"), (False, {}, "front_drained"), (True, {"alone": True}, "front_drained"),
+    (True, {"peers": []}, "front_drained"),
+])  # fmt: skip
+def test_of_two_front_hosts_behind_a_balancer_that_are_drained_at_once_one_is_put_back(
+    here, bridge, monkeypatch, speaks, given, code
+):
+    """The other one was marked meanwhile. One that no front host can ask may take requests."""
+    monkeypatch.setattr(module, "is_serving", lambda *_: False)
+    monkeypatch.setattr(module, "answers", lambda *_: speaks)
+    with here.started(front(here, bridge)):
+        until(lambda: serves(here))
+        done = drain(virtual_addresses=[], **given)
+        assert (done["code"], told(here)) == (code, str(int(code == "front_drained")))
+
+
+@pytest.mark.slow
 def test_a_balancer_has_time_to_hear_of_the_drain_where_nothing_came_before_it(here, bridge):
     with here.started(front(here, bridge)):
         until(lambda: serves(here))
