@@ -8,6 +8,7 @@ from invoke.context import Context
 
 from command_line import Hosts, ask_for_consent, on_hosts, play
 from command_line.images import upgraded
+from command_line.typed import refusal
 
 
 @on_hosts(full="copy everything, share nothing with older backups")
@@ -26,16 +27,24 @@ def backups(c: Context, hosts: Hosts) -> None:
     at="id, or a time in UTC: the newest backup made then or before; default: the newest",
     from_copy="get it from the repository of copies first, as on a host that replaces a lost one",
     to="scratch: prove it, the default; live: replace what Plone has; served: end an interrupted one with what it has",
+    check="with --to live: change nothing, say what would be done, or for what it would be refused",
     yes="do not ask, nor want a fresh backup",
 )  # fmt: skip
 def restore(
-    c: Context, hosts: Hosts, at: str = "", from_copy: bool = False, to: str = "", yes: bool = False
-) -> None:
+    c: Context, hosts: Hosts, at: str = "", from_copy: bool = False, to: str = "", check: bool = False,
+    yes: bool = False,
+) -> None:  # fmt: skip
     """Restore a backup of Plone's data to scratch, which proves it, or in place of what Plone has."""
-    if to == "live" and not yes:
+    if check and (to != "live" or from_copy):
+        message = (
+            "plone.restore --check looks at a restore in place of Plone's data, from a backup that the host has. What "
+            "backups and copies there are, plone.backups lists."
+        )
+        raise refusal(message, "./invoke plone.restore --to live --check", "./invoke plone.backups")
+    if to == "live" and not yes and not check:
         which = f"newest backup that was made until {told(at)}" if at else "newest backup"
         ask_for_consent(f"This stops Plone and replaces its content on {hosts.meant} by that of the {which}.")
-    play(c, "plone.restore", hosts, at=at, from_copy=from_copy, to=to, yes=yes)
+    play(c, "plone.restore", hosts, *(["--check"] if check else []), at=at, from_copy=from_copy, to=to, yes=yes)
 
 
 def told(at: str) -> str:

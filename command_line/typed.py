@@ -42,7 +42,6 @@ LOOKS = {
     "plone.backup": ("plone.backups", "lists the backups that there are"),
     "plone.confirm": ("status", "says what waits to be confirmed"),
     "plone.pack": ("status", "says what each host serves"),
-    "plone.restore": ("plone.backups", "lists the backups, and which of them are proven"),
     "plone.rollback": ("status", "says what Plone can be rolled back to"),
     "plone.upgrade": ("preflight", "lists what would stop a takeover or a rollout"),
     "rollback": ("status", "says what each host would be rolled back to"),

@@ -107,6 +107,10 @@ VERBS = {
         (tasks.restore, {"to": "live", "yes": True}),
         ["""front plone.restore --inventory local --values '{"eduhub_to": "live", "eduhub_yes": true}'"""],
     ),
+    "plone.restore --check": (
+        (tasks.restore, {"to": "live", "check": True}),  # which asks for no consent
+        ["""front plone.restore --inventory local --check --values '{"eduhub_to": "live"}'"""],
+    ),
     "plone.restore": (
         (tasks.restore, {"at": "2026-11-29"}),
         ["""front plone.restore --inventory local --values '{"eduhub_at": "2026-11-29"}'"""],

@@ -42,7 +42,7 @@ def site(live):
 
 def options(run: str = "run-9", **more: Any) -> argparse.Namespace:
     given = {"full": False, "within_days": 0.0, "keep": "14", "days": "30", "full_days": "7", "at": "", "to": "",
-             "copy": "", "from_copy": False}  # fmt: skip
+             "check": False, "copy": "", "from_copy": False}  # fmt: skip
     return argparse.Namespace(run=run, owner="ana@desk", directory="/var/backups/eduhub/plone", **given | more)
 
 

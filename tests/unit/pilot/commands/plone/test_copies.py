@@ -109,7 +109,7 @@ def options(**more: Any) -> argparse.Namespace:
     given = {
         "run": "run-9", "owner": "ana@desk", "directory": DIRECTORY, "full": False, "within_days": 0.0, "keep": "14",
         "days": "30", "full_days": "7", "at": "", "to": "", "copy": json.dumps(WHERE), "from_copy": False,
-        "agreed": False, "start_seconds": 60.0,
+        "check": False, "agreed": False, "start_seconds": 60.0,
     }  # fmt: skip
     return argparse.Namespace(**{**given, **more})
 

@@ -13,6 +13,7 @@ import pytest
 from eduhub_pilot.commands.plone import restore
 from eduhub_pilot.model.errors import FailedError, PersonError, PilotError, ProxyDownError, RefusedError
 from eduhub_pilot.model.facts import Container, Look
+from eduhub_pilot.model.state import Lock
 from eduhub_pilot.rollout.status import status
 from tests.unit.pilot.fakes import Killed
 from tests.unit.pilot.plone_host import FakeEndpoint
@@ -54,7 +55,7 @@ class Volume:
         code = "restore_planned" if step == "plan" else "restore_stepped"
         fields = {"code": code, "exit": 0, "message": "", "fresh": self.fresh, "now": "2026-01-01T00:00:00Z",
                   "backup": BACKUP, "before": "before-restore-run-9", "interrupted": marked,
-                  "transaction": "03ff", "written": self.written,
+                  "transaction": "03ff", "bytes": 8_100_000_000, "written": self.written,
                   "kept": "undone-restore-run-0" if step == "undo" and self.aside else None}  # fmt: skip
         return Look(0, json.dumps(fields))
 
@@ -69,7 +70,7 @@ def volume(live) -> Volume:
 
 
 def go(volume: Volume, **more: Any) -> Any:
-    given = {"at": "", "to": "live", "agreed": False, "start_seconds": 60.0, "from_copy": False, **more}
+    given = {"at": "", "to": "live", "agreed": False, "check": False, "start_seconds": 60.0, "from_copy": False, **more}
     options = argparse.Namespace(run="run-9", owner="ana@desk", directory="/backups", **given)
     try:
         return restore.run(volume.world.host, options)
@@ -208,7 +209,7 @@ def test_one_that_another_run_takes_the_lock_of_is_reverted(volume):
 
     volume.world.engine.works = taken
     given = argparse.Namespace(run="run-9", owner="ana@desk", directory="/backups", at="", to="live", agreed=True,
-                               start_seconds=60.0, from_copy=False)  # fmt: skip
+                               start_seconds=60.0, from_copy=False, check=False)  # fmt: skip
     with pytest.raises(PilotError) as failed:
         restore.run(volume.world.host, given)
     assert (failed.value.code, serves(volume)) == ("restore_reverted", ("old", "running"))
@@ -392,3 +393,32 @@ def test_what_plone_does_not_serve_or_has_in_part_is_not_kept(volume):
             go(volume, to="served")
         assert (refused.value.code, refused.value.next) == ("restore_interrupted", again)
         assert serves(volume) == ("new", state)
+
+
+def test_a_check_names_the_backup_and_the_space_and_changes_nothing(volume):
+    files = {path: path.read_bytes() for path in volume.world.store.root.rglob("*") if path.is_file()}
+    done = go(volume, check=True, at="2026-01-01")
+    assert (done.code, done.changed, volume.steps, volume.data) == ("restore_planned", False, ["plan"], "old")
+    assert "would replace Plone's data by backup 20260101T000000Z, the site as of 2025-12-31T23:00:00Z" in done.message
+    assert "8.1 GB" in done.message
+    assert done.next == [["./invoke", "plone.restore", "--to", "live", "--at", "2026-01-01"]]
+    assert volume.world.engine.parts == ["list"]  # beside a run that has the host, nothing of its is replaced
+    assert volume.world.engine.worked[-1][2] is False
+    assert files == {path: path.read_bytes() for path in volume.world.store.root.rglob("*") if path.is_file()}
+
+
+def test_a_check_tells_what_the_restore_would_be_refused_for(volume):
+    volume.fresh = False
+    with pytest.raises(RefusedError) as refused:
+        go(volume, check=True)
+    assert (refused.value.code, refused.value.next[0]) == ("backup_not_fresh", ["./invoke", "plone.backup"])
+    assert go(volume, check=True, agreed=True).next == [["./invoke", "plone.restore", "--to", "live", "--yes"]]
+    volume.fails["plan"] = "restore_interrupted"
+    with pytest.raises(RefusedError) as refused:
+        go(volume, check=True)
+    assert refused.value.code == "restore_interrupted"
+    now = volume.world.clock.now()
+    volume.world.store.take(Lock("bob@desk", "run-3", "upgrade", "begin", now, now, 900))
+    with pytest.raises(RefusedError) as refused:
+        restore.run(volume.world.host, argparse.Namespace(run="run-9", check=True, to="live", from_copy=False))
+    assert (refused.value.code, volume.data) == ("lock_held", "old")

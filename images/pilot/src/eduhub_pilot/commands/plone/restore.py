@@ -12,6 +12,7 @@ from eduhub_pilot.model.errors import FailedError, PersonError, PilotError, Prox
 from eduhub_pilot.model.facts import PLONE
 from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.model.state import stamp
+from eduhub_pilot.rollout import claim
 from eduhub_pilot.rollout.plone import AGAIN, SERVED
 
 TARGETS = ("scratch", "live", "served")
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--at", default="", help="the newest backup made then or before; without it the newest")
     parser.add_argument("--to", default="", help="scratch, live, or served; scratch without it")
     parser.add_argument("--agreed", action="store_true", help="also without a backup of what is replaced")
+    parser.add_argument("--check", action="store_true", help="with --to live: say what it would do, and do nothing")
     parser.add_argument("--start-seconds", type=float, required=True, help="how long Plone may take to become healthy")
 
 
@@ -39,6 +41,8 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
         message = f"--to is scratch, live or served, not {options.to[:40]!r}. Nothing was changed."
         raise RefusedError("restore_target_unknown", message, ["./invoke", "plone.restore", "--to", "scratch"])
     work.plone(host)
+    if options.check:
+        return _checked(host, options)
     restore = _live if options.to == "live" else _scratch
     with work.locked(host, options.run, options.owner, "plone.restore") as heart:
         if options.to == "served":
@@ -76,18 +80,8 @@ def _at(time: str) -> list[str]:
 def _live(host: Host, options: argparse.Namespace, heart: Heart) -> Outcome:
     """Replace Plone's data by that of a backup; on any failure Plone serves what it had, and takes writes."""
     _refuse_early(host)
-    so_far = _end_interrupted(host, options, heart)
-    words = ["plan", *_at(options.at), f"--stack={host.settings.stack}", *(["--any-site"] if options.from_copy else [])]
-    planned = work.worked(host, options.directory, words, heart)
+    planned = _planned(host, options, _end_interrupted(host, options, heart), heart)
     backup = planned["backup"]
-    if not planned["fresh"] and not options.agreed:
-        raise RefusedError(
-            "backup_not_fresh",
-            f"No proven backup holds Plone's data as it is now (last change {planned['now']}), which the restore of "
-            f"{backup['id']} would replace. {so_far} Make one first, or agree with --yes; the replaced "
-            "data stays in Plone's volume either way.",
-            ["./invoke", "plone.backup"], _agreed(options),
-        )  # fmt: skip
     host.note(options.run, "restore", "begun", backup=backup["id"], owner=options.owner)
     try:
         _refuse_writes(host, options.run)
@@ -100,6 +94,39 @@ def _live(host: Host, options: argparse.Namespace, heart: Heart) -> Outcome:
     if stuck := _taken_again(host, options.run, None, done.message):
         raise stuck
     return done
+
+
+def _planned(
+    host: Host, options: argparse.Namespace, so_far: str, heart: Heart | None = None, part: str = "work"
+) -> dict[str, Any]:
+    """Return what the restore would do; RefusedError where it must not. `so_far`: what was done, for the operator."""
+    words = ["plan", *_at(options.at), f"--stack={host.settings.stack}", *(["--any-site"] if options.from_copy else [])]
+    planned = work.worked(host, options.directory, words, heart, part=part)
+    if not planned["fresh"] and not options.agreed:
+        raise RefusedError(
+            "backup_not_fresh",
+            f"No proven backup holds Plone's data as it is now (last change {planned['now']}), which the restore of "
+            f"{planned['backup']['id']} would replace. {so_far} Make one first, or agree with --yes; the replaced "
+            "data stays in Plone's volume either way.",
+            ["./invoke", "plone.backup"], _agreed(options),
+        )  # fmt: skip
+    return planned
+
+
+def _checked(host: Host, options: argparse.Namespace) -> Outcome:
+    """Say what a restore in place of Plone's data would do; RefusedError for what it would be refused for."""
+    with host.store.guard():
+        claim.refuse_claimed(host, options.run)
+    _refuse_early(host)
+    planned = _planned(host, options, UNCHANGED, part="list")
+    backup = planned["backup"]
+    message = (
+        f"A restore would replace Plone's data by backup {backup['id']}, the site as of {backup['recovery_point']}. It "
+        f"first writes {planned['bytes'] / 1e9:.1f} GB beside what Plone has, for which there is room; then it stops "
+        f"Plone for the time of one start. {UNCHANGED}"
+    )
+    again = _agreed(options) if options.agreed else _agreed(options)[:-1]
+    return Outcome("restore_planned", message, False, {"backup": backup, "bytes": planned["bytes"]}, [again])
 
 
 def _exchanged(host: Host, options: argparse.Namespace, planned: dict[str, Any], heart: Heart) -> Outcome:
