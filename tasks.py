@@ -27,7 +27,7 @@ from command_line.images import (
 )
 from command_line.kit import kit_engine, make_kit, verify_kit
 from command_line.plone import backup, backups, confirm_plone, lock_plone, pack, restore, rollback_plone, upgrade_plone
-from command_line.typed import CommandLine, refusal, task, typed_with
+from command_line.typed import CommandLine, Settings, refusal, task, typed_with
 from lab.verbs import lab_down, lab_up
 
 ACCEPT_SLOWER = "measure a slower release and take it, as for an older Python"
@@ -295,4 +295,7 @@ namespace.configure(
 if __name__ == "__main__":
     sys.stdout, sys.stderr = LastingStream(sys.stdout), LastingStream(sys.stderr)
     project = tomllib.loads(Path(__file__).with_name("pyproject.toml").read_text(encoding="utf-8"))["project"]
-    CommandLine(version=project["version"], namespace=namespace, name="EduHub rollout", binary="./invoke").run()
+    CommandLine(
+        version=project["version"], namespace=namespace, name="EduHub rollout", binary="./invoke",
+        config_class=Settings,
+    ).run()  # fmt: skip

@@ -52,9 +52,19 @@ def _shown(program: Promise) -> Iterator[None]:
 
 def play(c: Context, verb: str, hosts: Hosts, *flags: str, **values: Any) -> None:
     """Play ansible/playbooks/`verb`.yml on `hosts`, with `values` as its variables."""
+    refuse_without_home()
     given = {f"eduhub_{name}": value for name, value in values.items() if value}
     words = [*hosts.words(), *flags, *(["--values", json.dumps(given)] if given else [])]
     run(c, sys.executable, "-m", "front", verb, *words, PYTHONPATH="ansible")
+
+
+def refuse_without_home() -> None:
+    """Raise Exit where Ansible could not write its files on this machine, as for a user without a home."""
+    kept = Path(os.path.expanduser(os.environ.get("ANSIBLE_HOME") or "~/.ansible"))  # noqa: PTH111 - raises nothing
+    there = next(path for path in (kept, *kept.parents) if os.path.exists(path))  # noqa: PTH110 - the same
+    if not (kept.is_absolute() and os.access(there, os.W_OK | os.X_OK)):
+        what = f"Ansible keeps its files in {kept}, where this user cannot write"
+        raise refusal(f"{what}: name a directory of yours with ANSIBLE_HOME, or a home with HOME.")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
+from invoke.config import Config
 from invoke.exceptions import Exit, ParseError
 from invoke.parser import Parser
 from invoke.parser.argument import Argument
@@ -87,6 +88,22 @@ def located(file: str, *, inventory: bool = False) -> str:
 def typed_with(*words: str) -> str:
     """Return the command that was typed, with `words` added."""
     return shlex.join(["./invoke", *sys.argv[1:], *words])
+
+
+class Settings(Config):
+    """Invoke's configuration, without what this user and this machine have for other task trees.
+
+    ~/.invoke.yaml, /etc/invoke.yaml and INVOKE_* would run other programs, or end with a traceback.
+    """
+
+    def load_system(self, merge: bool = True) -> None:
+        """Load nothing."""
+
+    def load_user(self, merge: bool = True) -> None:
+        """Load nothing."""
+
+    def load_shell_env(self) -> None:
+        """Load nothing."""
 
 
 class CommandLine(Program):

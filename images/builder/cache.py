@@ -10,13 +10,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from builder import Refusal
+
 # Entries of a kind; the longest unused go first. More than any one catalogue needs at once.
 KEPT = 24
 
 
 def home() -> Path:
-    """Return the cache directory, made where it is missing."""
-    path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eduhub"
+    """Return the cache directory, made where it is missing. Raise Refusal for a user without a home."""
+    given = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - raises nothing
+    path = Path(given, "eduhub")
+    if given.startswith("~"):
+        raise Refusal("This user has no home to keep downloads in: name a directory with XDG_CACHE_HOME=....")
     path.mkdir(parents=True, exist_ok=True)
     return path
 

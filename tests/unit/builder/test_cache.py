@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from builder import cache
+from builder import Refusal, cache
 
 
 def fill(draft: Path) -> None:
@@ -32,6 +32,15 @@ def test_a_failure_leaves_nothing_behind(own_cache: Path) -> None:
     with pytest.raises(OSError, match=r"^$"):
         cache.keep("wheels", "key", fail)
     assert list((own_cache / "wheels").iterdir()) == []
+
+
+def test_a_user_without_a_home_reads_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ids without an account have none, as in the containers of a CI."""
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 54321)
+    with pytest.raises(Refusal, match=r"name a directory with XDG_CACHE_HOME="):
+        cache.home()
 
 
 def test_the_longest_unused_go_first(own_cache: Path) -> None:

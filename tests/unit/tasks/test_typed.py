@@ -170,3 +170,32 @@ def test_every_verb_that_changes_a_host_has_a_check_or_another_verb_that_looks()
     changing = {name for name, flags in of_hosts.items() if "--check" not in flags and name not in READS}
     assert changing - {"plone.lock"} == {*LOOKS}  # which writes a file of the checkout
     assert {*READS} <= {*of_hosts}
+
+
+@pytest.mark.parametrize("home", ["~no-such-user/.ansible", "/dev/null/.ansible"])
+def test_a_user_without_a_home_reads_what_to_set(home, monkeypatch):
+    monkeypatch.setenv("ANSIBLE_HOME", home)
+    done = run_dry("status")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"invoke: Ansible keeps its files in {home}, where this user cannot write: "
+        "name a directory of yours with ANSIBLE_HOME, or a home with HOME.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("conf", "name", "value"),
+    [
+        ("run: {echo: false, shell: /bin/nowhere}", "INVOKE_DEBUG", ""), ("no: [yaml", "INVOKE_DEBUG", ""),
+        ("", "INVOKE_RUN_ECHO", "not a flag"), ("", "INVOKE_RUN_SHELL", "/bin/nowhere"),
+    ],
+)  # fmt: skip
+def test_what_a_user_has_set_for_other_task_trees_does_not_count(tmp_path, monkeypatch, conf, name, value):
+    (tmp_path / ".invoke.yaml").write_text(conf)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(name, value)
+    command = [sys.executable, "tasks.py", "status", "--inventory", "no-such"]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no-such" in done.stderr
+    assert "Traceback" not in done.stderr
