@@ -12,7 +12,7 @@ from invoke.parser import Parser
 from invoke.runners import Result
 
 import tasks
-from front.request import Request
+from front.arguments.request import Request
 
 VERBS = [name for names in tasks.namespace.task_names.items() for name in (names[0], *names[1])]
 # The options of each verb, by each of its names.

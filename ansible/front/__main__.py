@@ -1,6 +1,6 @@
 """`python -m front VERB`: plays ansible/playbooks/VERB.yml on an inventory; exits with 0, 1, 2 or 3.
 
-0 done; 1 tried, failed and reverted; 2 refused, nothing touched; 3 needs a person (front/exit_codes.py).
+0 done; 1 tried, failed and reverted; 2 refused, nothing touched; 3 needs a person (front/run/exit_codes.py).
 """
 
 from __future__ import annotations
@@ -15,27 +15,32 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from front import addons, checks, choices, draining, images, inventory, kit, missing, patching, planning, signing, trace
-from front.command import Parser, give_passwords, parsed, request_of, values
-from front.deploying import with_waiting
-from front.documented import Documented, documented, read
-from front.exit_codes import DONE, NEEDS_PERSON, REFUSED, fleet_exit, half_made, partly, run_exit, waits
-from front.fleet import CONFIRM, FLEET, FRONT, Fleet, bridges, fleet_of, in_group, played_on, policy_of
-from front.inventory import Target
-from front.ladder import Ladder, ended_lines, ends, today
-from front.outcome import Outcome
+from front.arguments import allowed
+from front.arguments.options import Parser, give_passwords, parsed, request_of, values
+from front.arguments.refusal import RefusalError
+from front.arguments.request import Request
+from front.fleet import draining, patching
+from front.fleet.deploying import with_waiting
+from front.fleet.rollout import CONFIRM, FLEET, FRONT, Fleet, bridges, fleet_of, in_group, played_on, policy_of
+from front.fleet.turns import Turns
+from front.fleet.waves import Policy
+from front.images import addons, building, kit, signing
+from front.images.ladder import Ladder, ended_lines, ends, today
+from front.inventory import loader
+from front.inventory.documented import Documented, documented, read
+from front.inventory.loader import Target
 from front.output import closing
 from front.output.fleet import ending, mixed_document
 from front.output.layout import columns, next_lines
-from front.output.plan_table import plan_table
 from front.output.trace_table import trace_table
-from front.plan import Plan, fingerprints, is_allowed
-from front.play import Played, Run, Signals, note, play, recover, show
-from front.refusal import RefusalError
+from front.plans import review
+from front.plans.plan import Plan, fingerprints, is_allowed
+from front.plans.table import plan_table
 from front.report import files
-from front.request import Request
-from front.turns import Turns
-from front.waves import Policy
+from front.run.exit_codes import DONE, NEEDS_PERSON, REFUSED, fleet_exit, half_made, partly, run_exit, waits
+from front.run.outcome import Outcome
+from front.run.play import Played, Run, Signals, note, play, recover, show
+from front.verbs import checks, trace
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PATCH = "host.patch"
@@ -104,9 +109,9 @@ def checked(options: argparse.Namespace) -> list[Target]:
         near = get_close_matches(options.verb, verbs, n=1)
         raise RefusalError(f"There is no playbook {options.verb!r}; {f'did you mean {near[0]}?' if near else verbs}")
     found, known = read_hosts(options)
-    choices.check(request_of(options), known.options[CONFIRM])
+    allowed.check(request_of(options), known.options[CONFIRM])
     hosts = played_on(options.verb, found)
-    missing.check_played(request_of(options), playbooks, hosts)
+    checks.check_played(request_of(options), playbooks, hosts)
     if options.verb in {*NOTED, "deploy", "drain", PATCH}:
         checks.check_apart(request_of(options), hosts)
     if options.verb == "plone.upgrade":
@@ -124,7 +129,7 @@ def checked(options: argparse.Namespace) -> list[Target]:
     fleet, hold = fleet_of(upgrade, hosts), bool(options.values.get("eduhub_hold"))
     options.policy = policy_of(fleet, known, hold=hold, verb=upgrade.verb) if fleet else None
     if options.out:
-        planning.check_place(options.out)
+        review.check_place(options.out)
     return hosts
 
 
@@ -142,7 +147,7 @@ def check_not_last(
 
 def tiers_of(options: argparse.Namespace, hosts: Sequence[Target]) -> list[draining.Tier]:
     """Return the tiers that `hosts` are of, each with all its hosts, whatever --limit leaves of them."""
-    everybody = inventory.load(options.path, "", documented(CHECKOUT / "ansible").prefixes)
+    everybody = loader.load(options.path, "", documented(CHECKOUT / "ansible").prefixes)
     found = [
         draining.Tier(kind, *([host.name for host in in_group(group, among)] for among in (hosts, everybody)))
         for group, kind in ((FLEET, "host"), (FRONT, "front host"))
@@ -171,19 +176,19 @@ def read_hosts(options: argparse.Namespace) -> tuple[list[Target], Documented]:
     """
     os.environ["ANSIBLE_CONFIG"] = str(CHECKOUT / "ansible/ansible.cfg")
     give_passwords(options)
-    options.path = inventory.find(options.inventory, CHECKOUT)
+    options.path = loader.find(options.inventory, CHECKOUT)
     options.values = values(options.values)
     known = documented(CHECKOUT / "ansible")
     options.defaults = {name: option["default"] for name, option in known.options.items() if "default" in option}
-    hosts = inventory.load(options.path, options.limit, known.prefixes)
-    for line in inventory.check(options.path, hosts, known):
+    hosts = loader.load(options.path, options.limit, known.prefixes)
+    for line in loader.check(options.path, hosts, known):
         if options.verb in NOTED:
             note(f"Note: {line}")
     options.addons, options.sign_key = [], ""
     # What brings a host back needs none, and is not refused.
     if options.verb == "kit" or ((CHECKOUT / "kit").is_dir() and options.verb in {"deploy", "preflight"}):
         kit.check_acme(hosts)
-    if options.verb in {*images.BUILDING, *BESIDE_HOSTS}:
+    if options.verb in {*building.BUILDING, *BESIDE_HOSTS}:
         options.addons = addons.of(hosts, options.defaults, plone_versions(), options.inventory, options.path)
         options.sign_key = signing.key_of(hosts, options.defaults, options.path)
     return hosts, known
@@ -199,7 +204,7 @@ def about_images(options: argparse.Namespace, signals: Signals) -> int:
         raise RefusalError(
             f"The inventory {options.inventory} sets no plone_addons: name there what its Plone needs beside ours.",
         )
-    return images.run(CHECKOUT, images.PROGRAMS[options.verb], options.words, options.addons, signals)
+    return building.run(CHECKOUT, building.PROGRAMS[options.verb], options.words, options.addons, signals)
 
 
 def sign_images(options: argparse.Namespace, signals: Signals) -> int:
@@ -214,7 +219,7 @@ def sign_images(options: argparse.Namespace, signals: Signals) -> int:
     own = parser.parse_args(options.words)
     needed = kit.tags(hosts, ladder().pythons, options.defaults)
     words = signing.asked(own.names, own.sign_key, options.sign_key, needed)
-    return images.run(CHECKOUT, "builder.provenance", words, options.addons, signals)
+    return building.run(CHECKOUT, "builder.provenance", words, options.addons, signals)
 
 
 def make_kit(options: argparse.Namespace, signals: Signals) -> int:
@@ -224,16 +229,16 @@ def make_kit(options: argparse.Namespace, signals: Signals) -> int:
     parser.add_argument("--python", default="")
     own, rest = parser.parse_known_args(options.words)
     needed = kit.tags(hosts, kit.pythons(hosts, own.python, ladder().pythons, options.defaults), options.defaults)
-    if not images.build(CHECKOUT, needed, options.addons, signals, options.sign_key):
+    if not building.build(CHECKOUT, needed, options.addons, signals, options.sign_key):
         return REFUSED
     words = [*kit.words(hosts, needed, options.defaults), "--inventory", str(options.path), *rest]
-    return images.run(CHECKOUT, "builder.kit", words, options.addons, signals)
+    return building.run(CHECKOUT, "builder.kit", words, options.addons, signals)
 
 
 def take_plan(options: argparse.Namespace) -> Plan:
     """Return the plan that `options` name, and let them ask for what it plans. Raises RefusalError."""
     asked = replace(request_of(options), values=values(options.values))
-    reviewed, upgrade = planning.taken(options.plan, asked, CHECKOUT, ladder().pythons[-1])
+    reviewed, upgrade = review.taken(options.plan, asked, CHECKOUT, ladder().pythons[-1])
     options.limit, options.values = upgrade.limit, json.dumps(dict(upgrade.values))
     return reviewed
 
@@ -271,12 +276,12 @@ def looked(options: argparse.Namespace, hosts: Sequence[Target], reviewed: Plan 
     if done.outcome is None or not done.outcome.ended or not names:
         why = closing.last_words(done.stderr) if names else ["No host of the group bridge was asked for."]
         return hostless(request, REFUSED, [] if done.interrupted else why, data=data, interrupted=done.interrupted)
-    plan = planning.made(run, names, done.outcome, options.policy)
+    plan = review.made(run, names, done.outcome, options.policy)
     if reviewed:
-        planning.hold_to(reviewed, plan, request, options.plan)
+        review.hold_to(reviewed, plan, request, options.plan)
         return DONE
     if options.out:
-        planning.write(plan, options.out)
+        review.write(plan, options.out)
     code = DONE if is_allowed(plan) else run_exit(done.returned, done.outcome)
     if data:
         for line in closing.failure_lines(done.outcome, request, columns()):
@@ -286,9 +291,9 @@ def looked(options: argparse.Namespace, hosts: Sequence[Target], reviewed: Plan 
     lines = ["", *plan_table(plan, columns()), ""]
     if code:
         refused = "An upgrade would be refused. Fix the cause, then plan again."
-        show(*lines, refused, *next_lines([planning.plan_again(request, options.out)]))
+        show(*lines, refused, *next_lines([review.plan_again(request, options.out)]))
     elif any(host["changes"] for host in plan["hosts"].values()):
-        show(*lines, *next_lines([planning.upgrade_command(request, options.out)]))
+        show(*lines, *next_lines([review.upgrade_command(request, options.out)]))
     else:
         show(*lines, "Nothing to change: each host serves what an upgrade would give it.")
     return code
@@ -352,13 +357,13 @@ def built(options: argparse.Namespace, hosts: Sequence[Target], live: Outcome | 
     asked = str(options.values.get("eduhub_python") or "")
     request = request_of(options)
     if request.verb in {"plan", "upgrade"}:
-        tags = images.for_upgrade(hosts, asked, options.defaults)
+        tags = building.for_upgrade(hosts, asked, options.defaults)
     elif request.verb == "plone.upgrade":
         version = str(options.values.get("eduhub_version") or "")
-        tags = images.for_plone(hosts, asked, version, options.defaults)
+        tags = building.for_plone(hosts, asked, version, options.defaults)
     else:
-        tags = images.for_deploy(hosts, asked, live, options.defaults)
-    if not tags or images.build(CHECKOUT, list(tags), options.addons, signals, options.sign_key):
+        tags = building.for_deploy(hosts, asked, live, options.defaults)
+    if not tags or building.build(CHECKOUT, list(tags), options.addons, signals, options.sign_key):
         return True
     why = ["An image that is needed could not be built on this machine; what was printed before says why."]
     hostless(request, REFUSED, why if options.json else [], data=options.json, interrupted=signals.count > 0)
@@ -417,7 +422,7 @@ def closed(run: Run, names: Sequence[str], done: Played, waves: Fleet | None, ne
 
 
 # Verbs that are about this machine, for the hosts of an inventory.
-BESIDE_HOSTS = {**dict.fromkeys(images.PROGRAMS, about_images), signing.SIGN: sign_images, "kit": make_kit}
+BESIDE_HOSTS = {**dict.fromkeys(building.PROGRAMS, about_images), signing.SIGN: sign_images, "kit": make_kit}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

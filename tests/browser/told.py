@@ -8,10 +8,10 @@ from typing import Any
 
 from eduhub_pilot.analysis import samples, series, timeline
 from eduhub_pilot.analysis.samples import Moment, Part
-from front.outcome import Host
-from front.output.messages import Message
+from front.arguments.request import Request
 from front.report import page
-from front.request import Request
+from front.run.messages import Message
+from front.run.outcome import Host
 
 BEGAN = datetime(2026, 1, 1, 9, 30, tzinfo=UTC)
 OLD, NEW = "20251201T080000Z-py3.9-3bfe0e05", "20260101T093006Z-py3.11-5e912560"

@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from front import inventory
-from front.documented import FLEET, STACK, documented
-from front.refusal import RefusalError
+from front.arguments.refusal import RefusalError
+from front.inventory import loader
+from front.inventory.documented import FLEET, STACK, documented
 
 LONGEST_TASKS = 120  # lines; a file of 30 to 60 is one that can be read at a glance
 IMPORTS = ("import_tasks", "include_tasks")
@@ -226,7 +226,7 @@ def hides_ansible(ansible: Path) -> list[str]:
 def undocumented_in(kept: Path, ansible: Path) -> list[str]:
     """Ansible accepts any name; an inventory of ours shows only those that mean something, with values that fit."""
     try:
-        inventory.check(kept, inventory.load(kept, ""), documented(ansible))
+        loader.check(kept, loader.load(kept, ""), documented(ansible))
     except RefusalError as refusal:
         return list(refusal.messages)
     return []

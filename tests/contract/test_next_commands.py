@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from front.request import Request
+from front.arguments.request import Request
 from tests.contract.gates import every_task, read, task_files
 from tests.typed import OPTIONS, VERBS, refusal
 

@@ -14,7 +14,7 @@ from eduhub_bridge import settings as bridge
 from eduhub_pilot.gates.performance.paired import CRITERIA
 from eduhub_pilot.model.described import SETTINGS
 from eduhub_pilot.model.shift_plan import Limits
-from front.documented import read
+from front.inventory.documented import read
 from settings.described import DescriptionError, Setting, described, every, groups
 from settings.made import BLOCK, made
 

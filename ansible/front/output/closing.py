@@ -6,13 +6,13 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from front.exit_codes import DONE, NEEDS_PERSON, REFUSED, REVERTED, disconnected, host_exit, result_of
-from front.outcome import Host, Outcome
+from front.arguments.request import Request
 from front.output.disconnected import disconnected_messages
 from front.output.fleet import listed, mixed_lines
 from front.output.host_table import host_table, is_worth_showing
 from front.output.layout import next_lines, rendered, wrapped
-from front.request import Request
+from front.run.exit_codes import DONE, NEEDS_PERSON, REFUSED, REVERTED, disconnected, host_exit, result_of
+from front.run.outcome import Host, Outcome
 
 CHANGING = frozenset({"deploy", "upgrade", "rollback", "confirm", "destroy"})
 # Fields of a host that only some verbs fill.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from front.exit_codes import DONE
-from front.outcome import Host
-from front.request import Request
+from front.arguments.request import Request
+from front.run.exit_codes import DONE
+from front.run.outcome import Host
 
 # From here on the shift, which runs on the host without us, may have moved traffic.
 SHIFTING = frozenset({"shift", "verify", "hold"})

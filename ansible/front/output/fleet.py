@@ -7,10 +7,10 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from front.exit_codes import DONE, NEEDS_PERSON, REFUSED, REVERTED, host_exit
-from front.outcome import PHASES_WITHOUT_UNDO, Host
+from front.arguments.request import Request
 from front.output.layout import next_lines, wrapped
-from front.request import Request
+from front.run.exit_codes import DONE, NEEDS_PERSON, REFUSED, REVERTED, host_exit
+from front.run.outcome import PHASES_WITHOUT_UNDO, Host
 
 MOST_NAMES = 8
 COLON = re.compile(r":(?![^\[]*\])")  # between two patterns, not inside of [1:3]

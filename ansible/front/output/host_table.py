@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from front.exit_codes import result_of
-from front.outcome import Host
+from front.arguments.request import Request
 from front.output.layout import wrapped
-from front.request import Request
+from front.run.exit_codes import result_of
+from front.run.outcome import Host
 
 NONE = "-"
 VERSIONS = {"kernel": "kernel", "engine": "Docker Engine", "haproxy": "HAProxy"}

@@ -6,8 +6,8 @@ import shutil
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from front.output.messages import Message
-from front.request import Request
+from front.arguments.request import Request
+from front.run.messages import Message
 
 NARROWEST, WIDEST, UNKNOWN = 20, 110, 100
 NEXT = "Next: "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from front.outcome import Host
+from front.run.outcome import Host
 
 NONE = "-"
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from jinja2 import TemplateError
 
-from front.outcome import Host, Outcome
+from front.arguments.refusal import RefusalError
+from front.arguments.request import Request
 from front.output.fleet import listed
 from front.output.layout import next_lines
-from front.refusal import RefusalError
 from front.report import page
-from front.request import Request
+from front.run.outcome import Host, Outcome
 
 FOLDER = "reports/rollout"
 

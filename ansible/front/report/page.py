@@ -10,10 +10,10 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from front.outcome import Host
-from front.output.messages import Message
+from front.arguments.request import Request
 from front.report import plots
-from front.request import Request
+from front.run.messages import Message
+from front.run.outcome import Host
 
 SCHEMA = 1
 NONE = "\N{EN DASH}"

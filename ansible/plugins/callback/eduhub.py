@@ -35,10 +35,10 @@ from typing import Any
 from ansible.plugins.callback import CallbackBase
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # where front is, also for an Ansible started by hand
+from front.arguments.request import Request
 from front.output.layout import NARROWEST, columns, cut, next_lines, rendered
-from front.output.messages import Answer, Message, answers, failures, text_of
 from front.output.traffic import TrafficView, traffic_in
-from front.request import Request
+from front.run.messages import Answer, Message, answers, failures, text_of
 
 DOCUMENTATION = """
 name: eduhub

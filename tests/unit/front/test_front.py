@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from front import __main__ as main
-from front import checks
-from front.command import parsed
-from front.refusal import RefusalError
-from front.request import Request
+from front.arguments.options import parsed
+from front.arguments.refusal import RefusalError
+from front.arguments.request import Request
+from front.verbs import checks
 
 ADVICE = "type --python 3.11."
 ID_ADVICE = "type the X-Request-ID of an answer, 8 to 128 letters, digits and . _ = + / -."

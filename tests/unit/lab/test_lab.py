@@ -15,8 +15,8 @@ import yaml
 
 import lab.__main__ as lab
 from builder import cache
-from front import inventory
-from front.documented import documented
+from front.inventory import loader
+from front.inventory.documented import documented
 from lab import machine
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -166,8 +166,8 @@ def test_the_inventory_has_documented_names_alone_and_a_port_for_each_host(tmp_p
     addresses = {"lab1": "192.0.2.8", "lab2": "192.0.2.9"}
     (tmp_path / "hosts.yml").write_text(lab.inventory(addresses, Path("/key"), "192.0.2.7"))
     known = documented(CHECKOUT / "ansible")
-    hosts = inventory.load(tmp_path, "", known.prefixes)
-    inventory.check(tmp_path, hosts, known)
+    hosts = loader.load(tmp_path, "", known.prefixes)
+    loader.check(tmp_path, hosts, known)
     assert [host.name for host in hosts] == ["lab1", "lab2"]
     assert [host.variables["ansible_port"] for host in hosts] == [9221, 9222]
 
@@ -177,8 +177,8 @@ def test_front_hosts_share_an_address_and_every_host_has_one_of_its_own(tmp_path
     public = IPv4Interface("192.0.2.254/24")
     (tmp_path / "hosts.yml").write_text(lab.inventory(addresses, Path("/key"), "192.0.2.7", public))
     known = documented(CHECKOUT / "ansible")
-    hosts = inventory.load(tmp_path, "", known.prefixes)
-    inventory.check(tmp_path, hosts, known)
+    hosts = loader.load(tmp_path, "", known.prefixes)
+    loader.check(tmp_path, hosts, known)
     seen = {host.name: host.variables for host in hosts}
     assert {name: each["front_host_address"] for name, each in seen.items()} == addresses
     assert [seen[name]["ansible_port"] for name in addresses] == [9221, 9241, 9242]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from eduhub_pilot.model.codes import CODES
-from front.outcome import Host, Outcome
+from front.arguments.request import Request
 from front.output import closing
 from front.output.fleet import mixed_document
-from front.output.messages import Message
-from front.request import Request
+from front.run.messages import Message
+from front.run.outcome import Host, Outcome
 
 STATUS = {"live": "green", "confirmed": True, "release": "r2"}
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from front.exit_codes import host_exit
-from front.outcome import Host, Outcome
+from front.arguments.request import Request
 from front.output import closing
 from front.output.disconnected import disconnected_messages
-from front.request import Request
+from front.run.exit_codes import host_exit
+from front.run.outcome import Host, Outcome
 
 UPGRADE = Request("upgrade", values={"eduhub_python": "3.11"})
 UNTIL = "2026-01-01T12:00:00Z"

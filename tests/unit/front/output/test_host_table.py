@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from front.outcome import Host
+from front.arguments.request import Request
 from front.output.host_table import host_table
-from front.request import Request
+from front.run.outcome import Host
 
 STATUS = {
     "live": "green", "confirmed": True, "release": "r2", "python": "3.11.2", "lock": None,

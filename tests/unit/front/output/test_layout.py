@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from front.arguments.request import Request
 from front.output import layout
-from front.output.messages import Message
-from front.request import Request
+from front.run.messages import Message
 
 CAMPUS = Request("upgrade", "campus", "a")
 

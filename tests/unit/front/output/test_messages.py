@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from front.output import messages
-from front.output.messages import Message
+from front.run import messages
+from front.run.messages import Message
 
 ANSWER = {"code": "slot_silent", "exit": 1, "phase": "prove", "message": "It hangs.", "next": [], "changed": False}
 PRINTED = json.dumps(ANSWER)

@@ -8,11 +8,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from front.outcome import Host, Outcome
-from front.output.messages import Message
-from front.refusal import RefusalError
+from front.arguments.refusal import RefusalError
+from front.arguments.request import Request
 from front.report import files, page, plots
-from front.request import Request
+from front.run.messages import Message
+from front.run.outcome import Host, Outcome
 from tests.browser import told
 
 REPORT = Request("report")

@@ -1,0 +1,1 @@
+"""What is built on this machine for the hosts of an inventory."""

@@ -1,0 +1,1 @@
+"""Plans of upgrades: made, written, shown, and held to."""

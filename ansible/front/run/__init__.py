@@ -1,0 +1,1 @@
+"""One run of a playbook: how it is played and ended, and what it came to."""
