@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -298,6 +298,24 @@ def test_a_rollback_brings_no_image_and_lets_nothing_bring_one():
     for argv in ("_pilot_argv", "_pilot_shift_argv"):
         words = value(argv, pilot_command=[], pilot_run="run", ansible_play_hosts_all=["here"])
         assert words[words.index("--pull") + 1] == "never"
+
+
+def test_what_a_wave_reads_it_has_asked_itself():
+    """Each wave, and the play of the front hosts, is a run of Ansible of its own: what the first look kept is gone."""
+    looked = {name for file in ("deploy_look", "front_look") for name in registered(played(f"playbooks/{file}.yml"))}
+    for playbook in ("deploy_hosts", "front"):
+        files = played(f"playbooks/{playbook}.yml")
+        for file in (*files,):
+            included = re.findall(r"include_tasks: (\S+)", (ANSIBLE / file).read_text())
+            files |= {each for name in included for each in played(str((ANSIBLE / file).parent / name))}
+        text = "".join((ANSIBLE / file).read_text() for file in files)
+        lost = looked - registered(files)
+        assert {name for name in lost if re.search(rf"\b{name}\b", text)} == set()
+
+
+def registered(files: Iterable[str]) -> set[str]:
+    """Return the variables that tasks of these files register."""
+    return {name for file in files for name in re.findall(r"register: (\w+)", (ANSIBLE / file).read_text())}
 
 
 def test_a_first_deployment_is_judged_before_anything_is_made_for_it():

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
 
 from front.__main__ import in_waves
 from front.arguments.request import Request
@@ -28,6 +30,9 @@ GONE = Host(phase="preflight", phases=["preflight"], failed="preflight", unreach
 SAME = Host(phase="verify", phases=["preflight", "prepare", "edge", "begin", "verify"], exits={"begin": 0})
 EDGE = replace(SAME, changed=2, changed_in=["edge"])
 BROKEN = replace(EDGE, failed="verify")
+LOST = Host(phase="edge", phases=["preflight", "prepare", "edge"], failed="edge", unreachable=True, changed_in=["edge"])
+BACK = Host(phase="revert", phases=["preflight", "prepare", "begin", "prove", "revert"], failed="prove",
+            exits={"begin": 0, "prove": 1, "revert": 1})  # fmt: skip
 PLONE = Host(phase="plone", phases=["preflight", "prepare", "plone"], changed=1, changed_in=["plone"],
              exits={"preflight": 0, "prepare": 0})  # fmt: skip
 FRONT = Host(phase="verify", phases=["prepare", "edge", "verify"], changed=1, changed_in=["edge"])
@@ -67,8 +72,8 @@ def target(name: str) -> Target:
 def deployed(hosts: Hosts, *names: str, **policy: object) -> tuple[int, dict[str, str]]:
     """Deploy hosts named after their group; return the exit code, and the result of each."""
     hosts.names, targets = list(names), [target(name) for name in names]
-    given = Policy(**{"soak_seconds": 0.0, **policy})  # type: ignore[arg-type]
-    waves = in_waves(Run(REQUEST, Path("campus"), Path()), fleet_of(REQUEST, targets), targets, given)
+    policy_given = Policy(**{"soak_seconds": 0.0, **policy})  # type: ignore[arg-type]
+    waves = in_waves(Run(REQUEST, Path("campus"), Path()), fleet_of(REQUEST, targets), targets, policy_given)
     assert waves
     waves.play = hosts.play
     with Signals() as signals:
@@ -160,6 +165,33 @@ def test_a_single_host_and_a_check_go_in_no_waves_and_what_has_no_rollback_halts
     known = documented(ROOT / "ansible")
     assert policy_of(back, known, hold=False, verb="deploy").on_breach == "halt"
     assert policy_of(back, known, hold=False).on_breach == "revert-all"
+
+
+EVENTS = some.dictionaries(
+    some.tuples(some.sampled_from(["b1", "b2", "b3", "b4", "b5", "p1", "f1"]),
+                some.sampled_from(["deploy_look", "deploy_hosts", "front", "status", "verify"])),
+    some.sampled_from([REFUSED, GONE, LOST, BROKEN, BACK]), max_size=3,
+)  # fmt: skip
+
+
+@settings(deadline=None)
+@given(EVENTS, some.sets(some.sampled_from(["b1", "b2", "b3", "b4", "b5"])), some.integers(0, 2),
+       some.sampled_from(["1", "50%", "3"]), some.sampled_from([0.0, 0.001]))  # fmt: skip
+def test_whatever_happens_a_fleet_that_serves_is_never_changed_at_once(events, empty, budget, unavailable, soak):
+    names = ["b1", "b2", "b3", "b4", "b5", "p1", "f1"]
+    hosts = Hosts(dict(events), empty=empty)
+    code, results = deployed(hosts, *names, failure_budget=budget, max_unavailable=unavailable, soak_seconds=soak)
+    assert {*results} == {*names}
+    turns = [(book, name) for book, *them in hosts.played if book in {"deploy_hosts", "front"} for name in them]
+    batches = [[name for name in them if name[0] == "b"] for book, *them in hosts.played if book == "deploy_hosts"]
+    sizes = [len(each) for each in batches if each]
+    if empty != {"b1", "b2", "b3", "b4", "b5"} and GONE not in [events.get((name, "deploy_look")) for name in names]:
+        assert sizes[:1] in ([], [1]), "the canary is alone"
+        assert max(sizes, default=0) <= {"1": 1, "50%": 2, "3": 3}[unavailable]
+    touched = [name for book, name in turns if events.get((name, book)) not in (REFUSED, GONE)]
+    assert (code == 0) <= {"failed", "refused", "unreachable", "reverted", "waiting"}.isdisjoint(results.values())
+    assert (code == 2) <= (not touched), "or it would not say that nothing was touched"
+    assert any(name == "f1" for _, name in turns) <= ("waiting" not in results.values())
 
 
 LOOK = """\
