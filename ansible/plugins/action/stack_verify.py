@@ -100,7 +100,10 @@ class ActionModule(ActionBase):  # type: ignore[misc] # its base has no types
         connection = Connection(self, name)
         recorder = Recorder(Host(connection), name)
         target = {"name": given["stack"], "urls": given["urls"], "python": self._python(variables)}
-        os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # of this worker alone
+        # Of this worker alone. An operator has the others for suites of their own, and they can leave every check out.
+        os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+        for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
+            os.environ.pop(name, None)
         words = [given["suite"], "--rootdir", given["suite"], "--capture=no", "--target", json.dumps(target)]
         code = pytest.main([*words, *(word for each in WITHOUT for word in ("-p", f"no:{each}"))], [recorder])
         if connection.lost:

@@ -44,6 +44,13 @@ def test_a_check_that_ends_with_an_error_is_a_finding(urls, tmp_path):
     assert finding["message"].startswith("The check it was not completed: AssertionError: ")
 
 
+@pytest.mark.parametrize(("name", "value"), [("PYTEST_ADDOPTS", "--collect-only"), ("PYTEST_PLUGINS", "absent")])
+def test_no_setting_of_pytest_for_other_suites_leaves_checks_out(urls, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    verified = played("stack_verify", suite=str(SUITE), stack="eduhub-absent", urls=urls)
+    assert verified["checks"] > 10
+
+
 def test_a_host_that_cannot_be_observed_is_one_finding(urls, tmp_path):
     for path in SUITE.glob("*.*"):
         (tmp_path / path.name).write_text(path.read_text())
