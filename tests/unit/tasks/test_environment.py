@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 import sys
 from pathlib import Path
@@ -97,3 +98,20 @@ def test_a_python_may_be_named_from_where_invoke_is_typed(tmp_path):
     (tmp_path / "there/python").symlink_to(sys.executable)
     done = checkout.types("./python", "sh", "-c", 'cd ../there; exec "$@"', "sh")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_no_program_is_needed_that_other_systems_than_linux_lack(tmp_path):
+    """As macOS: others of the same name know no option of GNU's."""
+    checkout = Checkout(tmp_path, made_of="others")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    portable = "awk cat cp dirname env grep id ln ls mkdir readlink rm sh tail touch wc"
+    for name in portable.split():
+        (tools / name).symlink_to(shutil.which(name))
+    for name, options in (("mv", "-T"), ("sed", "-i")):
+        Checkout.program(tools / name, f'[ "$1" != {options} ] || exit 64; exec {shutil.which(name)} "$@"')
+    Checkout.program(tools / "shasum", f'[ "$*" = "-a 256" ] && exec {shutil.which("sha256sum")}')
+    done = checkout.types(checkout.python_with(), PATH=str(tools))
+    assert (done.returncode, done.stdout) == (0, f"{checkout.root}/.venv/bin/python\n"), done.stderr
+    assert done.stderr == "invoke: making .venv from requirements.txt (once, about a minute)\n"
+    assert checkout.types(checkout.python_with(), PATH=str(tools)).stderr == ""
