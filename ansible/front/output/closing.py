@@ -8,7 +8,7 @@ from typing import Any
 
 from front.arguments.request import Request
 from front.output.disconnected import disconnected_messages
-from front.output.fleet import listed, mixed_lines
+from front.output.fleet import listed, mixed_lines, without
 from front.output.host_table import host_table, is_worth_showing
 from front.output.layout import next_lines, rendered, wrapped
 from front.run.exit_codes import DONE, NEEDS_PERSON, REFUSED, REVERTED, disconnected, host_exit, result_of
@@ -22,6 +22,8 @@ OTHER_COMMAND = frozenset({
     "backup_not_fresh", "backup_unknown", "consent_missing", "copy_unknown", "maintenance_unknown", "not_debian",
     "patch_unfinished", "release_unknown", "restore_interrupted", "restore_not_interrupted", "restore_target_unknown",
 })  # fmt: skip
+# Verbs that one host refuses for all.
+ALL_OR_NONE = frozenset({"destroy", "engine", "host.patch", "plone.upgrade"})
 LAST_LINES = 8  # shown of what Ansible printed as its own error
 
 
@@ -141,7 +143,17 @@ def closing(
     if code == REVERTED and not interrupted and request.verb == "deploy" and _lacks_copies(outcome):
         text = "Failed: what serves was not touched, and backups are not copied. Fix the cause, then try again."
         return [*lines, "", *wrapped(text, width), *next_lines([request.command])]
-    return lines + (["", *result_lines(code, request, width, interrupted=interrupted)] if code or interrupted else [])
+    if not code and not interrupted:
+        return lines
+    text, commands = result(code, request, interrupted=interrupted)
+    others_too = _without_unreachable(request, hosts) if code == REFUSED and not interrupted else []
+    return [*lines, "", *wrapped(text, width), *next_lines([*commands, *others_too])]
+
+
+def _without_unreachable(request: Request, hosts: Mapping[str, Host | None]) -> list[str]:
+    """Return the same command without the hosts that cannot be reached, where it refused the others for these."""
+    lost = [name for name, host in hosts.items() if host and host.unreachable]
+    return [without(request, lost).command] if request.verb in ALL_OR_NONE and 0 < len(lost) < len(hosts) else []
 
 
 def _lacks_copies(outcome: Outcome) -> bool:

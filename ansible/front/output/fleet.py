@@ -97,7 +97,7 @@ def ending(
         commands = [*_commands(request, hosts, done), request.status]
     else:
         commands = [request.command]
-        commands += [_without(request, unreachable).command] if code == REFUSED and unreachable else []
+        commands += [without(request, unreachable).command] if code == REFUSED and unreachable else []
     return [*wrapped(" ".join(filter(None, lines)), width), *next_lines(commands)]
 
 
@@ -108,14 +108,15 @@ def _commands(request: Request, hosts: Mapping[str, Host], done: Sequence[str]) 
         return _ends_mixed(str(python), done, hosts, request) if python else []
     if request.verb == "rollback":  # a second one would undo the first, and what is lost has a command of its own
         out = [name for name, host in hosts.items() if name in done or host.unreachable]
-        return [_without(request, out).command] if len(out) < len(hosts) else []
+        return [without(request, out).command] if len(out) < len(hosts) else []
     moved = [name for name in done if hosts[name].moved]
     back = moved and all(_ready(hosts[name]) for name in moved)
     commands = [request.without_recovery("--resume") if request.verb == "upgrade" else request.command]
     return [*commands, *([request.invoke("rollback", limit=",".join(moved))] if back else [])]
 
 
-def _without(request: Request, hosts: Sequence[str]) -> Request:
+def without(request: Request, hosts: Sequence[str]) -> Request:
+    """Return the same request without these hosts."""
     limit = request.limit or "all"
     # Ansible splits at commas alone where there is one, and so never at the colons of an IPv6 address.
     separator = "," if "," in limit or any(":" in name for name in hosts) else ":"

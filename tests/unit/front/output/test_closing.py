@@ -142,6 +142,15 @@ def test_a_run_that_did_not_succeed_ends_with_its_result_and_the_next_command(ve
     assert lines == ending(verb, code, interrupted=interrupted, a=Host(changed=1))[-2:]
 
 
+@pytest.mark.parametrize(("verb", "typed"), [("engine", "deploy"), ("host.patch", "host.patch"), ("status", "")])
+def test_what_one_host_that_cannot_be_reached_refuses_for_all_is_offered_without_it(verb, typed):
+    """As a dead front host does for an update of the others: which host to leave out stands in the table alone."""
+    gone = Host(phase="preflight", phases=["preflight"], failed="preflight", unreachable=True)
+    lines = ending(verb, 2, a=Host(), f1=gone, f2=Host())
+    assert (f"      ./invoke {typed} --limit 'all:!f1'" in lines) is bool(typed)
+    assert "all:!" not in "".join(ending(verb, 2, f1=gone))
+
+
 def test_ansibles_last_words_are_shown_without_label_and_traceback():
     stderr = """
 [WARNING]: something
