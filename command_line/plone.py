@@ -82,11 +82,21 @@ def lock_plone(
 @on_hosts(
     "upgrade", python="target Python; with --version the newest by default",
     version="target version of Plone, one way once it is confirmed; default: the one that runs",
+    check="change nothing, say what would be done, or for what it would be refused",
     rehearse="with --version: migrate and compare a restored backup, and change nothing",
 )  # fmt: skip
-def upgrade_plone(c: Context, hosts: Hosts, python: str = "", version: str = "", rehearse: bool = False) -> None:
+def upgrade_plone(
+    c: Context, hosts: Hosts, python: str = "", version: str = "", check: bool = False, rehearse: bool = False
+) -> None:
     """Upgrade our Plone to another Python, or to another version, without a failed read."""
-    play(c, "plone.upgrade", hosts, python=python, version=version, rehearse=rehearse)
+    if check and rehearse:
+        message = (
+            "plone.upgrade --check says what would be done, within seconds; --rehearse tries it on a restored backup. "
+            "Neither changes anything: type one of them."
+        )
+        rest = f"./invoke plone.upgrade --version {version or 'VERSION'}"
+        raise refusal(message, f"{rest} --check", f"{rest} --rehearse")
+    play(c, "plone.upgrade", hosts, *(["--check"] if check else []), python=python, version=version, rehearse=rehearse)
 
 
 @on_hosts("confirm")

@@ -44,7 +44,6 @@ LOOKS = {
     "plone.confirm": ("status", "says what waits to be confirmed"),
     "plone.pack": ("status", "says what each host serves"),
     "plone.rollback": ("status", "says what Plone can be rolled back to"),
-    "plone.upgrade": ("preflight", "lists what would stop a takeover or a rollout"),
     "rollback": ("status", "says what each host would be rolled back to"),
     "upgrade": ("plan", "shows what upgrade would do"),
 }
@@ -52,8 +51,6 @@ LOOKS = {
 OWN_WORDS = {"maintenance": ("on", "off")}
 # The verbs that ask hosts alone.
 READS = ("plan", "plone.backups", "preflight", "report", "status", "trace", "verify")
-# The option with which a verb does so itself, where another option is given.
-REHEARSALS = {"plone.upgrade": ("--version", "--rehearse")}
 UNKNOWN = re.compile(r"No idea what (.+) is!")
 
 # Invoke would make short options of first letters: -h of --hold, and -a of another word on each verb.
@@ -300,10 +297,6 @@ class CommandLine(Program):
     def _refuse_look(self, name: str, what: str, option: str) -> NoReturn:
         looks, says = LOOKS[name]
         others = {word.partition("=")[0] for word in self.argv[1:] if word[:2] == "--" and word != option}
-        of, rehearses = REHEARSALS.get(name, ("", ""))
-        if of in others:
-            again = self.line(without=[option]) if rehearses in others else self.line(option, rehearses)
-            raise refusal(f"{what} {rehearses} tries what {name} would do on a copy, and changes nothing.", again)
         known = others <= {*self.parser.contexts[looks].flags, *self.core[0].flags}
         line = self.line(name, looks, without=[option, *OWN_WORDS.get(name, ())])
         next_command = line if known else f"./invoke --help {looks}"

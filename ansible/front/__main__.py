@@ -84,7 +84,8 @@ def asked(words: Sequence[str], signals: Signals, begun: list[argparse.Namespace
         options.serving, options.idle = check_not_last(options, hosts, signals)
     if options.verb == PATCH:
         options.serving, options.idle = traffic(options, hosts, signals)
-    if options.verb in {"plan", "upgrade", "plone.upgrade"} and not built(options, hosts, None, signals):
+    needs_images = options.verb in {"plan", "upgrade", "plone.upgrade"} and not options.check
+    if needs_images and not built(options, hosts, None, signals):
         return REFUSED
     if options.verb == "plan" or reviewed:
         code = looked(options, hosts, reviewed, signals)

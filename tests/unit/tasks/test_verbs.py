@@ -123,6 +123,10 @@ VERBS = {
         (tasks.upgrade_plone, {"python": "3.11"}),
         ["""front plone.upgrade --inventory local --values '{"eduhub_python": "3.11"}'"""],
     ),
+    "plone.upgrade --check": (
+        (tasks.upgrade_plone, {"version": "6.1.4", "check": True}),
+        ["""front plone.upgrade --inventory local --check --values '{"eduhub_version": "6.1.4"}'"""],
+    ),
     "plone.rollback": ((tasks.rollback_plone, {"limit": "h"}), ["front plone.rollback --inventory local --limit h"]),
     "bench": (
         (tasks.bench, {"only": "http,plone", "quick": True, "rounds": "5", "from_": "3.11", "to": "3.13"}),

@@ -59,6 +59,7 @@ COMMANDS = {
     "restore": "restore a backup of Plone's data",
     "pack": "remove from Plone's database what is no longer its content",
     "hand-over": "let the standby beside our Plone take over from it",
+    "plone-check": "report what an upgrade of our Plone would do",
     "plone-upgrade": "let another version of Plone take over, with a migrated copy of the database",
     "plone-await": "roll another version of Plone back that is not confirmed in time",
     "plone-confirm": "take writes again with another version of Plone",
@@ -72,6 +73,7 @@ MODULES = {
     "copy": "plone.copy", "copy-backups": "plone.copy_backups",
     "pack": "plone.pack",
     "hand-over": "plone.hand_over", "plone-rollback": "plone.rollback",
+    "plone-check": "plone.check",
     "plone-upgrade": "plone.version", "plone-confirm": "plone.confirm",
     "plone-await": "plone.await_confirmation",
 }  # fmt: skip
