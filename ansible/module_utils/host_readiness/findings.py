@@ -7,7 +7,19 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from .model import Calendar, FileSystem, Firewall, Host, Listener, Port, Prune, Requirements, Route, Stray
+from .model import (
+    Calendar,
+    FileSystem,
+    Firewall,
+    ForeignContainer,
+    Host,
+    Listener,
+    Port,
+    Prune,
+    Requirements,
+    Route,
+    Stray,
+)
 from .subnets import DOCKER0, about_to_be_taken
 from .upstream import EXPIRED, WRONG_NAMES, Answer, Certificate, Upstream, wrong_address
 
@@ -36,6 +48,7 @@ MODES = {
 CODES = {
     "not_root": "The connection to the host is not root.",
     "directory_foreign": "A directory or certificate of the stack's name is another program's.",
+    "container_foreign": "A container of the stack's name is another program's.",
     "engine_not_installable": "No Docker Engine answers, and the distribution has no package of it.",
     "engine_missing": "No Docker Engine answers.",
     "engine_stopped": "A Docker Engine is installed, and does not answer.",
@@ -87,6 +100,7 @@ def findings(host: Host, required: Requirements) -> list[Finding]:
     return [
         *about_root(host),
         *about_directories(host, required.stack),
+        *about_containers(host.foreign_containers),
         *about_engine(host, required),
         *about_python(host),
         *about_modes(host.engine_modes, required.stack),
@@ -194,6 +208,18 @@ def about_directories(host: Host, stack: str) -> Iterator[Finding]:
             "directory_foreign",
             f"{host.foreign_renewal} renews a certificate called {stack} that is not the stack's",
             "set eduhub_stack to another name, or remove that certificate with certbot delete",
+        )
+
+
+def about_containers(foreign: Iterable[ForeignContainer]) -> Iterator[Finding]:
+    """Yield containers that a deployment would replace, and a removal remove, although they are not the stack's."""
+    for each in foreign:
+        owner = f" of the Compose project {each.project}" if each.project else ""
+        yield Finding(
+            "container_foreign",
+            f"The container {each.name}{owner} runs the image {each.image}, and is not the stack's",
+            "set eduhub_stack to a name that no other program has, or rename the container "
+            f"(docker rename {each.name} NAME)",
         )
 
 

@@ -223,6 +223,15 @@ class Foreign:
 
 
 @dataclass(frozen=True)
+class ForeignContainer:
+    """A container with a name of the stack's that is another program's. `project`: of Docker Compose, "" for none."""
+
+    name: str
+    image: str
+    project: str = ""
+
+
+@dataclass(frozen=True)
 class Network:
     """A network of the engine. `mtu`: 0 where it was made without one. `interface`: its bridge on the host."""
 
@@ -281,6 +290,7 @@ class Host:
     looked for while none answers. `engine_modes` and `live_restore`: see Engine. `network`: the stack's, None where
     there is none. `bip`, `pools`: what daemon.json says of docker0's subnet, and of the engine's choice.
     `partners`: addresses of IPv4 that the host talks to, each with what it is. `foreign_directories`: see Foreign.
+    `foreign_containers`: see ForeignContainer.
     `foreign_renewal`: certbot's file of a certificate of the stack's name that is not the stack's, "" for none.
     `lacking_python`: the Python that Ansible runs there, if requests is missing and no package brings it to that
     one. `identities`: the stack's numbers that the host knows by a name. `python`: that of the live release, as
@@ -307,6 +317,7 @@ class Host:
     partners: list[tuple[str, str]] = field(default_factory=list)
     deployed: bool = False
     foreign_directories: list[Foreign] = field(default_factory=list)
+    foreign_containers: list[ForeignContainer] = field(default_factory=list)
     foreign_renewal: str = ""
     lacking_python: str = ""
     identities: list[tuple[int, str]] = field(default_factory=list)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from . import directories, identities
+from . import containers, directories, identities
 from .certificates import certificate
 from .engine import CONFIGURATION, engine, network, parsed, plone
 from .findings import installable
@@ -73,6 +73,7 @@ def observe(required: Requirements) -> Host:
         partners=list(partners(required.plone)),
         deployed=deployed,
         foreign_directories=list(directories.foreign(required.stack)),
+        foreign_containers=list(containers.foreign(required.stack)) if seen.version else [],
         foreign_renewal=directories.certificate(required.stack) if required.acme else "",
         lacking_python=sys.executable if lacks_requests(can_install, sys.path) else "",
         identities=list(identities.names()),
