@@ -37,6 +37,9 @@ TELLING_FIELDS = (
     "content-length", "content-type", "transfer-encoding", "expect", "upgrade", "x-http-method-override",
     "x-csrf-token", "x-remote-user", "remote-user", "x-forwarded-user", "x-forwarded-client-cert",
 )  # fmt: skip
+# At least one letter that says which: `*` alone would make one page of all.
+_PARAMETER = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9_.~*-]+")
+_NONE = "none"
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8})*")
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?")
 _GOES_WITHOUT_SAYING = {"http": ":80", "https": ":443"}
@@ -98,6 +101,7 @@ class Settings:
     cache_cookies: tuple[str, ...]
     cache_languages: tuple[str, ...]
     cache_ignored_fields: tuple[str, ...]
+    cache_ignored_parameters: tuple[str, ...]
     cors_origins: tuple[str, ...]
     body_bytes: int
     upload_bytes: int
@@ -129,6 +133,9 @@ def read(environment: Mapping[str, str]) -> Settings:
         cache_cookies=_cookies(_text(environment, "EDUHUB_CACHE_COOKIES")),
         cache_languages=_languages(_text(environment, "EDUHUB_CACHE_LANGUAGES")),
         cache_ignored_fields=_ignored_fields(_text(environment, "EDUHUB_CACHE_IGNORED_FIELDS")),
+        cache_ignored_parameters=_ignored_parameters(
+            _text(environment, "EDUHUB_CACHE_IGNORED_PARAMETERS") or default("EDUHUB_CACHE_IGNORED_PARAMETERS")
+        ),
         cors_origins=_origins(_text(environment, "EDUHUB_CORS_ORIGINS")),
         state_dir=_state_dir(_text(environment, "EDUHUB_STATE_DIR")),
         maintenance_file=Path(_text(environment, "EDUHUB_MAINTENANCE_FILE") or default("EDUHUB_MAINTENANCE_FILE")),
@@ -221,6 +228,19 @@ def _ignored_fields(text: str) -> tuple[str, ...]:
             raise SettingsError(
                 f"EDUHUB_CACHE_IGNORED_FIELDS holds {name!r}, which covers {telling[0]}: that one may change a page, "
                 "so give longer names."
+            )
+    return names
+
+
+def _ignored_parameters(text: str) -> tuple[str, ...]:
+    names = tuple(text.replace(",", " ").split())
+    if names == (_NONE,):
+        return ()
+    for name in names:
+        if not _PARAMETER.fullmatch(name) or name == _NONE:
+            raise SettingsError(
+                f"EDUHUB_CACHE_IGNORED_PARAMETERS holds {name!r}: give names of query parameters, such as utm_* "
+                f"fbclid, or {_NONE} alone."
             )
     return names
 

@@ -199,6 +199,35 @@ def test_requests_that_differ_in_nothing_that_counts_share_one(fresh, page, plon
     assert (again.body, len(plone.seen)) == (b"1", 1)
 
 
+def test_readers_who_come_by_a_campaign_share_the_page_and_plone_hears_nothing_of_it(fresh, page, plone):
+    for query in ("b=1", "utm_source=mail&b=1", "b=1&fbclid=IwAR0", "gclid=1&b=1&utm_id=2"):
+        assert fresh.get(f"{page}/count?{query}").body == b"1"
+    assert [seen.target.partition("?")[2] for seen in plone.seen] == ["b=1"]
+    assert (fresh.get(f"{page}/count?utm_source=mail").body, fresh.get(f"{page}/count").body) == (b"2", b"2")
+
+
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found"])
+def test_a_redirect_keeps_the_campaign_that_a_reader_comes_by(fresh, page, plone, status):
+    plone.tell("GET", f"{page.removeprefix('/plone/')}/old", status, b"", "Location: http://b/plone/new")
+    for _ in range(3):
+        assert fresh.get(f"{page}/old?utm_source=mail").status == int(status[:3])
+        assert fresh.get(f"{page}/old").status == int(status[:3])
+    queries = [seen.target.partition("?")[2] for seen in plone.seen]
+    assert queries.count("utm_source=mail") == 3  # Plone repeats it in Location
+
+
+def test_an_answer_for_one_client_only_is_asked_for_with_the_campaign(fresh, page, plone):
+    plone.says = ["Cache-Control: private"]
+    assert fresh.get(f"{page}/count?utm_source=mail").body == b"2"
+    assert [seen.target.partition("?")[2] for seen in plone.seen] == ["", "utm_source=mail"]
+
+
+def test_a_site_that_reads_the_campaign_itself_gets_it(start, plone):
+    bridge = start(plone.url, EDUHUB_CACHE_IGNORED_PARAMETERS="none", **FRESH)
+    assert [bridge.get(f"/plone/count?utm_source={name}").body for name in ("mail", "web")] == [b"1", b"2"]
+    assert [seen.target.partition("?")[2] for seen in plone.seen] == ["utm_source=mail", "utm_source=web"]
+
+
 @pytest.mark.parametrize(
     "fields",
     [

@@ -13,6 +13,22 @@ FIREFOX = b"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 
 @pytest.mark.parametrize(
+    ("query", "rest"),
+    [
+        (b"", b""), (b"utm_source=a", b""), (b"a=1&utm_source=a%20b&b=", b"a=1&b="), (b"fbclid&x", b"x"),
+        (b"utm_=1&&a", b"&a"), (b"utm_source=1&utm_source=2", b""), (b"a=utm_source=1", b"a=utm_source=1"),
+        # Spelt as no campaign does, or read by Zope as more than one parameter or another type: Plone's to read.
+        (b"UTM_source=a", b"UTM_source=a"), (b"%75tm_source=a", b"%75tm_source=a"), (b"xutm_a=1", b"xutm_a=1"),
+        (b"fbclid2=1", b"fbclid2=1"), (b"utm_a=1;b=2", b"utm_a=1;b=2"), (b"utm_a:list=1", b"utm_a:list=1"),
+        (b"a;utm_a=1", b"a;utm_a=1"), (b"utm%5fa=1", b"utm%5fa=1"),
+    ],
+)  # fmt: skip
+def test_parameters_of_a_campaign_are_left_out_and_the_others_stay_byte_for_byte(query, rest):
+    assert Rules(parameters=["utm_*", "fbclid"]).trimmed(query) == rest
+    assert Rules().trimmed(query) == query
+
+
+@pytest.mark.parametrize(
     "cookie",
     [
         b"__ac=x", b"__ac=", b"__ac", b"__ac;", b"__ac_name=x", b"_ZopeId=x", b"__cp=x", b"statusmessages=x",

@@ -79,8 +79,10 @@ class Alone:
         self.begun = begun
         """What was read of its body already."""
 
-    def suits(self, scope: Scope) -> bool:
+    def suits(self, asked: Asked, scope: Scope) -> bool:
         """Return whether it is what this request would be answered by itself."""
+        if asked.trimmed and freshness.PARAMETERS in self._unheard:
+            return False
         return self._unheard.isdisjoint(name for name, _ in scope["headers"])
 
     def take(self) -> Optional[ClientResponse]:
@@ -120,7 +122,10 @@ class AnonymousReads:
             settings.cache_seconds, settings.cache_stale_seconds, settings.cache_error_seconds,
             settings.cache_blanket_expires,
         )  # fmt: skip
-        self._rules = Rules(settings.cache_cookies, settings.cache_languages, settings.cache_ignored_fields)
+        self._rules = Rules(
+            settings.cache_cookies, settings.cache_languages, settings.cache_ignored_fields,
+            settings.cache_ignored_parameters,
+        )  # fmt: skip
         self._upstream, self._target = upstream, target
         self._wait_seconds = settings.plone_read_wait_seconds
         self._cut = metrics.plone_errors.labels("cut")
@@ -154,6 +159,8 @@ class AnonymousReads:
         page = self._pages.get(asked.key)
         if not isinstance(page, Page) or page.writes != self._upstream.writes or asked.again:
             return None
+        if not asked.answered_by(page.status):
+            return None
         now = time.monotonic()
         seconds = now - page.asked_at
         left = page.life.fresh - seconds
@@ -179,8 +186,13 @@ class AnonymousReads:
                 return None
             page = None
         if page is None or not self._usable(page):
-            return await self._first(asked, scope)
-        return await self._renewed(asked, page, scope)
+            found = await self._first(asked, scope)
+        elif asked.answered_by(page.status):
+            found = await self._renewed(asked, page, scope)
+        else:
+            self._count["bypass"].inc()
+            return None
+        return None if isinstance(found, Found) and not asked.answered_by(found.page.status) else found
 
     async def _first(self, asked: Asked, scope: Scope) -> Union[Found, Alone, None]:
         flight = (asked.key, self._upstream.writes, _FROM_NOTHING)
@@ -199,7 +211,7 @@ class AnonymousReads:
                     raise
             joined = flight in self._flights
         if isinstance(got, Alone):
-            if got.suits(scope):
+            if got.suits(asked, scope):
                 return got
             got.close()
             return None
@@ -352,7 +364,7 @@ class AnonymousReads:
 
 def _everybodys(key: Key, scope: Scope) -> Scope:
     """Return one client's request without what is its own."""
-    return {**scope, "headers": freshness.for_everybody(key, scope["headers"])}
+    return {**scope, "query_string": key[1], "headers": freshness.for_everybody(key, scope["headers"])}
 
 
 def _framed(fields: list[tuple[bytes, bytes]], body: bytes) -> list[tuple[bytes, bytes]]:

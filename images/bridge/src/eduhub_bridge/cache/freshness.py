@@ -30,6 +30,8 @@ _PERSONAL = frozenset(
 # They mean something to us.
 _OWN = frozenset({b"connection", b"cache-control", b"pragma", b"if-none-match", b"if-modified-since", b"referer"})
 _CONDITIONS = frozenset({b"if-none-match", b"if-modified-since"})
+# Stands for the parameters that Plone was not sent, among the names of fields that it was not: no field has this name.
+PARAMETERS = b"?"
 # They are in the key as what they come to: see negotiation.
 _NEGOTIATED = frozenset({b"accept", b"accept-encoding", b"accept-language", b"cookie"})
 # They are no part of a page. An answer that names one of them in Vary is not stored.
@@ -93,12 +95,20 @@ Key = Tuple[Any, ...]
 
 
 class Asked:
-    """A request that a stored page may answer. `again` says that the client wants to hear it from Plone."""
+    """A request that a stored page may answer. `again` says that the client wants to hear it from Plone, `trimmed`
+    that its query has parameters which are no part of the key.
+    """
 
-    __slots__ = ("again", "key", "none_match", "since")
+    __slots__ = ("again", "key", "none_match", "since", "trimmed")
 
-    def __init__(self, key: Key, none_match: Optional[bytes], since: Optional[bytes], again: bool) -> None:
-        self.key, self.none_match, self.since, self.again = key, none_match, since, again
+    def __init__(
+        self, key: Key, none_match: Optional[bytes], since: Optional[bytes], again: bool, trimmed: bool = False
+    ) -> None:
+        self.key, self.none_match, self.since, self.again, self.trimmed = key, none_match, since, again, trimmed
+
+    def answered_by(self, status: int) -> bool:
+        """Return whether an answer to all who ask for the key answers this one: a redirect repeats a whole query."""
+        return not (self.trimmed and 300 <= status < 400)
 
 
 @dataclass(frozen=True)
@@ -158,9 +168,11 @@ def asked(scope: Scope, rules: Rules) -> Optional[Asked]:
     if b"referer" in own and _reads_referer(scope, own.get(b"accept", b"")):
         telling.append((b"referer", own[b"referer"]))
     telling.sort(key=itemgetter(0))  # by name only: the order of repeated fields has a meaning
-    key = (scope["raw_path"], scope["query_string"], scope["scheme"], *telling)
+    query = rules.trimmed(scope["query_string"])
+    key = (scope["raw_path"], query, scope["scheme"], *telling)
     again = "no-cache" in wishes or ("max-age" in wishes and not seconds(wishes["max-age"].encode("latin-1")))
-    return Asked(key, own.get(b"if-none-match"), own.get(b"if-modified-since"), again)
+    trimmed = query != scope["query_string"]
+    return Asked(key, own.get(b"if-none-match"), own.get(b"if-modified-since"), again, trimmed)
 
 
 def _is_personal(query: bytes) -> bool:
@@ -213,7 +225,8 @@ def unheard(status: int, fields: Fields, *, shared: bool) -> frozenset[bytes]:
         return frozenset()
     if shared:
         return _CONDITIONS
-    return _CONDITIONS | {b"cookie"} | {each for each in _varies(_named(fields)) if each in _OWN or _meaningless(each)}
+    varies = {each for each in _varies(_named(fields)) if each in _OWN or _meaningless(each)}
+    return _CONDITIONS | {b"cookie", PARAMETERS} | varies
 
 
 def life(status: int, fields: Fields, limits: Limits) -> Optional[Life]:

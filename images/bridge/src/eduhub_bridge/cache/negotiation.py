@@ -21,6 +21,8 @@ LANGUAGE_COOKIE = b"I18N_LANGUAGE"
 # A name may begin wherever any reader of cookies would begin one: Zope also goes on after a comma or a closing quote.
 _BREAKS = rb'[\x00- ;,="]'
 _NAME = rb'[^\x00- ;,="]*'
+# What `*` stands for in the name of a parameter: no colon, after which Zope reads what to make of the value.
+_PARAMETER = rb"[A-Za-z0-9_.~-]*"
 _LANGUAGE = re.compile(rb"(?:^|;) *" + LANGUAGE_COOKIE + rb"=(?:\"([A-Za-z_-]{1,16})\"|([A-Za-z_-]{1,16})) *(?=;|$)")
 _MENTIONED = re.compile(LANGUAGE_COOKIE, re.IGNORECASE)
 
@@ -38,21 +40,31 @@ _MOST_TAGS = 9
 
 class Rules:
     """What an operator says of anonymous readers: further personal cookies, the languages that pages come in, and
-    further fields that are no part of a page.
+    further fields and the parameters of a query that are no part of a page.
     """
 
     def __init__(
-        self, cookies: Iterable[str] = (), languages: Iterable[str] = (), ignored: Iterable[str] = ()
-    ) -> None:
+        self, cookies: Iterable[str] = (), languages: Iterable[str] = (), ignored: Iterable[str] = (),
+        parameters: Iterable[str] = (),
+    ) -> None:  # fmt: skip
         self.languages = frozenset(each.lower().replace("_", "-").encode() for each in languages)
         """Empty if any language may be one."""
         names = [re.escape(each.lower().encode()).replace(rb"\*", rb"[!-~]*") for each in ignored]
         self.ignored: Optional[re.Pattern[bytes]] = re.compile(b"|".join(names)) if names else None
         """None if there are no such fields."""
+        names = [re.escape(each.encode()).replace(rb"\*", _PARAMETER) for each in parameters]
+        # Without a semicolon, after which older Zopes begin another parameter.
+        self._parameter = re.compile(rb"(?:%b)(?:=[^;]*)?" % b"|".join(names)) if names else None
         patterns = [_pattern(each) for each in (*PLONES_COOKIES, *cookies)]
         self._personal = re.compile(
             b"(?:^|" + _BREAKS + b")(?:" + b"|".join(patterns) + b")(?=" + _BREAKS + b"|$)", re.IGNORECASE
         )
+
+    def trimmed(self, query: bytes) -> bytes:
+        """Return a query without the parameters that are no part of a page, the others byte for byte."""
+        if self._parameter is None:
+            return query
+        return b"&".join(each for each in query.split(b"&") if not self._parameter.fullmatch(each))
 
     def language_of(self, cookie: bytes) -> Optional[bytes]:
         """Return the cookie that chooses a page's language, empty if there is none; None for a reader known by one."""
