@@ -9,6 +9,7 @@ author: EduHub rollout
 description:
   - Describes images by what is the same on every engine; an image's id is not, with containerd's image store.
   - Compares them with the images of another machine, and says which layers are lacking here.
+  - Fails where an image that is lacking is for another processor architecture than the engine's.
   - Loads an archive first, if one is given, and fails if images are lacking afterwards.
   - With containerd's image store, an image that another one takes its name from keeps one, with C(-before) at its end,
     and has its own again where the load fails.
@@ -52,7 +53,7 @@ EXAMPLES = r"""
 RETURN = r"""
 images:
   description: The images that are there, by name, with C(id), C(identity), C(layers), C(python)
-    and C(healthcheck).
+    C(healthcheck) and C(architecture), as amd64.
   returned: success
   type: dict
 absent:
@@ -109,6 +110,17 @@ class Engine:
         """Whether the engine keeps its images in containerd."""
         return bool(containerd_store(json.loads(self.run("info", "--format", "{{json .}}"))))
 
+    def refuse_others(self, wanted: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> None:
+        """End the module where one of the images `names` is for another architecture: its program would not start."""
+        here = self.run("version", "--format", "{{.Server.Arch}}").strip()
+        for name in names:
+            there = wanted[name].get("architecture")
+            if there and here and there != here:
+                self._module.fail_json(
+                    msg=f"The image {name} is for the architecture {there}, and this host is {here}: build the images "
+                    f"on a machine of the architecture {here} (./invoke images.build), and type this command there."
+                )
+
     def load(self, archive: Path, wanted: Mapping[str, Mapping[str, Any]]) -> None:
         """Load an archive with those of the images `wanted` that are lacking, and remove it.
 
@@ -160,6 +172,8 @@ def main() -> None:
         engine.load(Path(module.params["archive"]), wanted)
     images = engine.images(names)
     found = lacking(wanted, images, ())
+    if found and not loads:
+        engine.refuse_others(wanted, list(found))
     if found and loads:
         module.fail_json(msg=f"The engine loaded the archive and does not have {', '.join(found)}.")
     if found:

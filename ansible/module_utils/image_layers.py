@@ -42,7 +42,8 @@ def identity(created: str, layers: Sequence[str], config: Mapping[str, Any]) -> 
 
 
 def described(inspected: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an image is, from its document of `docker image inspect`: id, identity, layers, Python, health check.
+    """Return what an image is, from its document of `docker image inspect`: id, identity, layers, Python, health check,
+    and the architecture that it is for, "" where that is not said.
 
     An engine that does not tell an image's health check does not run it.
     """
@@ -53,6 +54,7 @@ def described(inspected: Mapping[str, Any]) -> dict[str, Any]:
         "layers": layers,
         "python": (config.get("Labels") or {}).get("org.eduhub.python"),
         "healthcheck": config.get("Healthcheck") or {},
+        "architecture": inspected.get("Architecture") or "",
     }
 
 

@@ -162,6 +162,8 @@ match sys.argv[1:]:
         sys.exit("\\n".join(f"Error response from daemon: No such image: {{name}}" for name in absent) or None)
     case ["image", "ls", *_]:
         print("\\n".join(state["images"]))
+    case ["version", "--format", _]:
+        print("amd64")
     case ["info", *_]:
         print(json.dumps({{"DriverStatus": state["driver"]}}))
     case ["image", "load", "--quiet", "--input", archive]:
@@ -214,6 +216,15 @@ def test_a_host_tells_what_it_has_and_what_it_lacks(play):
     assert (found["changed"], list(found["images"]), found["absent"]) == (False, ["hub/bridge:1"], ["hub/pilot:1"])
     assert found["present"] == {"hub/bridge:1": {"id": diff(b"".join(BRIDGE)), "bytes": 0}}
     assert found["lacking"]["hub/pilot:1"]["missing"] == [diff(OTHER)]
+
+
+def test_an_image_for_another_architecture_is_refused_before_anything_is_sent(play):
+    arm = {**WANTED["hub/pilot:1"], "architecture": "arm64"}
+    found = play(host_images, names=NAMES, wanted={**WANTED, "hub/pilot:1": arm})
+    assert found["failed"]
+    assert found["msg"].startswith("The image hub/pilot:1 is for the architecture arm64, and this host is amd64: ")
+    same = {name: {**image, "architecture": "amd64"} for name, image in WANTED.items()}
+    assert len(play(host_images, names=NAMES, wanted=same)["lacking"]) == 2
 
 
 def test_an_engine_with_containerds_store_wants_every_layer(play):
