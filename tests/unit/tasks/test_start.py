@@ -126,6 +126,24 @@ def test_an_environment_that_lacks_files_is_made_again(tmp_path):
     assert (checkout.root / ".venv/bin/pip").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("size", ["1m", "8m"])
+def test_a_full_disk_is_named_as_the_reason(tmp_path, size):
+    """pip, which venv starts, prints it, and venv does not."""
+    (tmp_path / "disk").mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", tmp_path / "disk"], check=False)
+    if mounted.returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        checkout = Checkout(tmp_path / "disk", made_of="others")
+        done = checkout.types()
+        assert (done.returncode, checkout.is_as_before()) == (2, True)
+        assert "No space left on device" in done.stderr
+        assert "; free some disk space, and try again" in done.stderr
+    finally:
+        subprocess.run(["umount", tmp_path / "disk"], check=True)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_first_start_that_is_interrupted_leaves_what_was_there(tmp_path, number):
     checkout = Checkout(tmp_path, made_of="others")
@@ -137,10 +155,10 @@ def test_a_first_start_that_is_interrupted_leaves_what_was_there(tmp_path, numbe
         assert start.stderr.readline() == f"{MAKING}\n"
         time.sleep(0.5)
         os.killpg(start.pid, number)
-        assert start.stderr.read() == "invoke: interrupted; .venv is as it was\n"
+        *_, said = start.stderr.readlines()  # the shell may say first which signal it was
+    assert said == "invoke: interrupted; .venv is as it was\n"
     assert start.returncode in {130, -number}
     assert checkout.is_as_before()
-    assert not (checkout.root / ".venv.log").exists()
 
 
 @pytest.mark.parametrize("name", ['a "b"', "a $b", "a `b`", "a\\ b", "a:b"])
