@@ -45,7 +45,8 @@ class Playbooks:
 
 
 IN_WAVES = {
-    "upgrade": Playbooks("upgrade_prepare", "rollout"), "deploy": Playbooks("deploy_look", "deploy_hosts", "front"),
+    "upgrade": Playbooks("upgrade_prepare", "rollout"),
+    "deploy": Playbooks("deploy_look", "deploy_hosts", "deploy_fronts"),
 }  # fmt: skip
 CONFIRM = "pilot_confirm_seconds"
 STATUS, PATCH_ON = ("./invoke", "status"), ("./invoke", "host.patch", "--take-over")

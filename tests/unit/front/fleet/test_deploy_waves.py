@@ -61,7 +61,7 @@ class Hosts:
         status = None if name in self.empty or name[0] in "pf" else SERVES
         if playbook == "deploy_look":
             return self.turns.get((name, playbook), replace(LOOKED, status=status))
-        usual = {"deploy_hosts": PLONE if name[0] == "p" else EDGE, "front": FRONT}.get(playbook, VERIFIED)
+        usual = {"deploy_hosts": PLONE if name[0] == "p" else EDGE, "deploy_fronts": FRONT}.get(playbook, VERIFIED)
         return self.turns.get((name, playbook), replace(usual, status=SERVES if name[0] == "b" else None))
 
 
@@ -99,7 +99,7 @@ def test_waves_come_before_front_hosts_and_after_the_hosts_that_have_plone_alone
     assert {*results.values()} == {"changed"}
     assert hosts.played[1:] == [
         ("deploy_hosts", "p1"), ("deploy_hosts", "b1"), ("deploy_hosts", "b2"), ("status", "b1"),
-        ("deploy_hosts", "b3"), ("status", "b1", "b2"), ("front", "f1", "f2"),
+        ("deploy_hosts", "b3"), ("status", "b1", "b2"), ("deploy_fronts", "f1", "f2"),
     ]  # fmt: skip
 
 
@@ -169,7 +169,7 @@ def test_a_single_host_and_a_check_go_in_no_waves_and_what_has_no_rollback_halts
 
 EVENTS = some.dictionaries(
     some.tuples(some.sampled_from(["b1", "b2", "b3", "b4", "b5", "p1", "f1"]),
-                some.sampled_from(["deploy_look", "deploy_hosts", "front", "status", "verify"])),
+                some.sampled_from(["deploy_look", "deploy_hosts", "deploy_fronts", "status", "verify"])),
     some.sampled_from([REFUSED, GONE, LOST, BROKEN, BACK]), max_size=3,
 )  # fmt: skip
 
@@ -182,7 +182,7 @@ def test_whatever_happens_a_fleet_that_serves_is_never_changed_at_once(events, e
     hosts = Hosts(dict(events), empty=empty)
     code, results = deployed(hosts, *names, failure_budget=budget, max_unavailable=unavailable, soak_seconds=soak)
     assert {*results} == {*names}
-    turns = [(book, name) for book, *them in hosts.played if book in {"deploy_hosts", "front"} for name in them]
+    turns = [(book, name) for book, *them in hosts.played if book in {"deploy_hosts", "deploy_fronts"} for name in them]
     batches = [[name for name in them if name[0] == "b"] for book, *them in hosts.played if book == "deploy_hosts"]
     sizes = [len(each) for each in batches if each]
     if empty != {"b1", "b2", "b3", "b4", "b5"} and GONE not in [events.get((name, "deploy_look")) for name in names]:
