@@ -18,7 +18,7 @@ from tests.unit.pilot.plone_host import DIRECTORY, PLONE, SERVES_OLD, STANDBY, F
 
 @pytest.fixture
 def plone(plone: FakeEndpoint) -> FakeEndpoint:
-    """Our Plone 6.0.13 on Python 3.9 without a standby, with a proven backup of 8.1 GB."""
+    """Our Plone 6.0.13 on Python 3.9 without a standby, with a proven backup of 8100.0 MB."""
     world = plone.world
     del world.engine.containers[STANDBY]
     world.store.save_backup({"id": "b1", "time": stamp(world.clock.now()), "directory": DIRECTORY, "plone": "6.0.13"})
@@ -45,7 +45,7 @@ def test_another_version_names_the_backup_and_the_space(plone):
     done = looks(plone, version="6.1.4")
     assert (done.code, done.next) == ("plone_checked", [["./invoke", "plone.upgrade", "--version", "6.1.4"]])
     assert "Plone 6.0.13 on Python 3.9.2 can be upgraded to Plone 6.1.4. A backup is made first" in done.message
-    assert "a copy of 8.1 GB is written beside its data, for which there is room" in done.message
+    assert "a copy of 8100.0 MB is written beside its data, for which there is room" in done.message
     assert "Backup b1 is used" in looks(plone, version="6.1.4", within_days=1.0).message
     assert set(plone.world.engine.parts) == {"list"}  # beside a run that has the host, nothing of its is replaced
 
@@ -53,6 +53,7 @@ def test_another_version_names_the_backup_and_the_space(plone):
 def test_another_python_takes_no_copy_and_the_same_one_is_nothing_to_do(plone):
     done = looks(plone, python="3.11")
     assert (done.code, "to Python 3.11." in done.message, plone.world.engine.worked) == ("plone_checked", True, [])
+    assert "can be upgraded to Plone 6.1.4 on Python 3.13." in looks(plone, version="6.1.4", python="3.13").message
     assert looks(plone, python="3.9", version="6.0.13").code == "plone_unchanged"
 
 

@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 
 from eduhub_pilot.commands.plone import restore
-from eduhub_pilot.model.errors import FailedError, PersonError, PilotError, ProxyDownError, RefusedError
+from eduhub_pilot.model.copies import NO_MOUNT
+from eduhub_pilot.model.errors import (
+    EngineDownError,
+    FailedError,
+    PersonError,
+    PilotError,
+    ProxyDownError,
+    RefusedError,
+)
 from eduhub_pilot.model.facts import Container, Look
 from eduhub_pilot.model.state import Lock
 from eduhub_pilot.rollout.status import status
@@ -400,7 +408,7 @@ def test_a_check_names_the_backup_and_the_space_and_changes_nothing(volume):
     done = go(volume, check=True, at="2026-01-01")
     assert (done.code, done.changed, volume.steps, volume.data) == ("restore_planned", False, ["plan"], "old")
     assert "would replace Plone's data by backup 20260101T000000Z, the site as of 2025-12-31T23:00:00Z" in done.message
-    assert "8.1 GB" in done.message
+    assert "8100.0 MB" in done.message
     assert done.next == [["./invoke", "plone.restore", "--to", "live", "--at", "2026-01-01"]]
     assert volume.world.engine.parts == ["list"]  # beside a run that has the host, nothing of its is replaced
     assert volume.world.engine.worked[-1][2] is False
@@ -422,3 +430,13 @@ def test_a_check_tells_what_the_restore_would_be_refused_for(volume):
     with pytest.raises(RefusedError) as refused:
         restore.run(volume.world.host, argparse.Namespace(run="run-9", check=True, to="live", from_copy=False))
     assert (refused.value.code, volume.data) == ("lock_held", "old")
+
+
+def test_a_check_without_the_directory_of_backups_says_that_there_is_none(volume):
+    def absent(_: Any) -> Look:
+        raise EngineDownError(f"The Docker Engine refused the request: {NO_MOUNT}: /backups.")
+
+    volume.world.engine.works = absent
+    with pytest.raises(RefusedError, match="/backups is not there, or not mounted") as refused:
+        go(volume, check=True)
+    assert refused.value.code == "backup_unknown"

@@ -54,7 +54,7 @@ def run(host: Host, options: argparse.Namespace) -> Outcome:
         )
         raise RefusedError("plone_database_unsupported", message, ["./invoke", "deploy", "--yes"])
     told = _of_version(host, options, now, wanted) if wanted != now else " Requests wait while it takes over."
-    to = " ".join(
+    to = " on ".join(
         [*([f"Plone {wanted}"] if wanted != now else []), *([f"Python {options.python}"] if options.python else [])]
     )
     message = f"Plone {now} on Python {python} can be upgraded to {to}. {_backup(host, options)}{told} {UNCHANGED}"
@@ -95,7 +95,7 @@ def _space(host: Host, options: argparse.Namespace) -> str:
         if error.code == "backup_space_short":
             raise
         return f", and a copy of all content is written beside it: how much that is, is not known ({error.message})"
-    return f", and a copy of {planned['bytes'] / 1e9:.1f} GB is written beside its data, for which there is room"
+    return f", and a copy of {planned['bytes'] / 1e6:.1f} MB is written beside its data, for which there is room"
 
 
 def _numbers(version: str) -> list[int]:

@@ -8,7 +8,15 @@ from typing import Any
 
 from eduhub_pilot.adapters.host import TIMEOUT_SECONDS, Heart, Host
 from eduhub_pilot.commands.plone import copies, work
-from eduhub_pilot.model.errors import FailedError, PersonError, PilotError, ProxyDownError, RefusedError
+from eduhub_pilot.model.copies import NO_MOUNT
+from eduhub_pilot.model.errors import (
+    EngineDownError,
+    FailedError,
+    PersonError,
+    PilotError,
+    ProxyDownError,
+    RefusedError,
+)
 from eduhub_pilot.model.facts import PLONE
 from eduhub_pilot.model.outcome import Outcome
 from eduhub_pilot.model.state import stamp
@@ -118,11 +126,17 @@ def _checked(host: Host, options: argparse.Namespace) -> Outcome:
     with host.store.guard():
         claim.refuse_claimed(host, options.run)
     _refuse_early(host)
-    planned = _planned(host, options, UNCHANGED, part="list")
+    try:
+        planned = _planned(host, options, UNCHANGED, part="list")
+    except EngineDownError as error:
+        if NO_MOUNT not in error.message:
+            raise
+        message = f"There is no backup of this site: {options.directory} is not there, or not mounted. {UNCHANGED}"
+        raise RefusedError("backup_unknown", message, work.LIST) from None
     backup = planned["backup"]
     message = (
         f"A restore would replace Plone's data by backup {backup['id']}, the site as of {backup['recovery_point']}. It "
-        f"first writes {planned['bytes'] / 1e9:.1f} GB beside what Plone has, for which there is room; then it stops "
+        f"first writes {planned['bytes'] / 1e6:.1f} MB beside what Plone has, for which there is room; then it stops "
         f"Plone for the time of one start. {UNCHANGED}"
     )
     again = _agreed(options) if options.agreed else _agreed(options)[:-1]
