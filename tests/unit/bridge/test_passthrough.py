@@ -63,6 +63,16 @@ def test_request_fields_travel_except_those_of_the_connection(bridge, plone):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_signed_in_reader_with_another_applications_latin_1_cookie_is_answered(bridge, plone, method):
+    cookie = "Cookie: name=M\xfcller; town=K\xc3\xb6ln; __ac=x"
+    fields = ["Referer: http://b/\xe9", "User-Agent: caf\xe9"]
+    assert bridge.get("/plone/x", cookie, *fields, "Content-Length: 0", method=method).status == 200
+    (seen,) = plone.seen
+    assert seen.field("cookie") == ["name=M\xc3\xbcller; town=K\xc3\xb6ln; __ac=x"]  # as UTF-8, the others as they were
+    assert (seen.field("referer"), seen.field("user-agent")) == (["http://b/\xc3\xa9"], ["caf\xc3\xa9"])
+
+
 def test_response_fields_travel_except_those_of_the_connection(bridge):
     answer = bridge.get("/plone/headers")
     assert answer.fields == [

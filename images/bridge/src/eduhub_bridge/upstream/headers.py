@@ -21,6 +21,9 @@ _NOT_DROPPABLE = frozenset(
 )
 # Host is set for Plone's own address, Expect is answered by our own server, proxy credentials end here.
 _NOT_FOR_PLONE = HOP_BY_HOP | {b"host", b"expect", b"proxy-authorization"}
+# A browser sends these whatever another application of the same domain has put into them, such as a name in Latin-1
+# into a cookie: that is not its user's fault, and nothing that Plone understands is written so.
+_OF_OTHERS = frozenset({b"cookie", b"referer", b"user-agent"})
 _FORWARDED_FOR = b"x-forwarded-for"
 # A WebSocket begins as a request of HTTP. Traefik names its scheme by what it becomes.
 _OF_WEBSOCKETS = {"ws": "http", "wss": "https"}
@@ -60,7 +63,8 @@ def request(raw: Raw, scheme: str) -> Request:
             has_body = has_body or value != b"0"
         if name not in _NOT_FOR_PLONE:
             try:
-                fields.append((name.decode("ascii"), value.decode("utf-8")))
+                text = value.decode("utf-8") if name not in _OF_OTHERS else _in_utf_8(value)
+                fields.append((name.decode("ascii"), text))
             except UnicodeDecodeError:
                 raise RefusedError(f"{name.decode('latin-1')} holds bytes that are not UTF-8.") from None
     named -= _NOT_DROPPABLE
@@ -70,6 +74,21 @@ def request(raw: Raw, scheme: str) -> Request:
     host = single.get(b"x-forwarded-host") or single.get(b"host", b"")
     scheme = (single.get(b"x-forwarded-proto", b"").decode("latin-1") or scheme).lower()
     return Request(fields, _OF_WEBSOCKETS.get(scheme, scheme), host.decode("latin-1"), has_body)
+
+
+def _in_utf_8(value: bytes) -> str:
+    """Return a value each piece of which is UTF-8, or else is taken for Latin-1."""
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return ";".join(map(_piece, value.split(b";")))
+
+
+def _piece(value: bytes) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def request_id(raw: Raw) -> Optional[str]:
