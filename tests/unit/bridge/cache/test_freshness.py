@@ -171,6 +171,22 @@ def test_a_field_by_which_a_network_says_who_asks_is_part_of_the_page_and_sent_f
     assert for_everybody(key, [(name, b"ada"), (b"cf-ray", b"1")]) == [(name, b"ada")]
 
 
+APP, OTHER_APP = ((b"x-requested-with", name) for name in (b"com.moodle.moodlemobile", b"com.facebook.katana"))
+
+
+def test_readers_inside_of_apps_share_a_page_with_browsers_and_a_script_does_not():
+    plain, script = asked(scope()).key, (b"x-requested-with", b"XMLHttpRequest")
+    assert asked(scope(APP)).key == asked(scope(OTHER_APP)).key == plain != asked(scope(script)).key
+    assert for_everybody(plain, [APP]) == []
+    assert for_everybody(asked(scope(script)).key, [script]) == [script]
+    for other in (b"", b"xmlhttprequest", b"com", b"com.example.app, XMLHttpRequest", b"Fetch 1.0"):
+        assert asked(scope((b"x-requested-with", other))).key != plain, other
+    assert asked(scope(APP, script)).key != asked(scope(script)).key
+    assert for_everybody(asked(scope(APP, script)).key, [APP, script]) == [
+        (b"x-requested-with", b"com.moodle.moodlemobile, XMLHttpRequest")
+    ]
+
+
 def test_an_operator_names_further_fields_that_are_no_part_of_a_page():
     rules = Rules(ignored=["x-scan-id", "X-Apm-*", "cf-*"])
     host, noise = (b"host", b"h"), [(b"x-scan-id", b"1"), (b"x-apm-span", b"1"), (b"cf-anything", b"1")]

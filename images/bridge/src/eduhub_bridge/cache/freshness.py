@@ -34,6 +34,10 @@ _CONDITIONS = frozenset({b"if-none-match", b"if-modified-since"})
 PARAMETERS = b"?"
 # They are in the key as what they come to: see negotiation.
 _NEGOTIATED = frozenset({b"accept", b"accept-encoding", b"accept-language", b"cookie"})
+# A script says by it that it is one; what shows pages inside of an Android app says which app that is.
+_REQUESTED_WITH = b"x-requested-with"
+_APP = re.compile(rb"[A-Za-z]\w*(?:\.[A-Za-z]\w*)+")
+_REDUCED = _NEGOTIATED | {_REQUESTED_WITH}
 # They are no part of a page. An answer that names one of them in Vary is not stored.
 _MEANINGLESS = frozenset(
     {b"user-agent", b"via", b"priority", b"dnt", b"save-data", b"from", b"purpose", b"x-purpose", b"x-wap-profile"}
@@ -154,7 +158,7 @@ def asked(scope: Scope, rules: Rules) -> Optional[Asked]:
             continue
         if name in _PERSONAL:
             return None
-        if name in _OWN or name in _NEGOTIATED:
+        if name in _OWN or name in _REDUCED:
             own[name] = own[name] + (b"; " if name == b"cookie" else b", ") + value if name in own else value
         else:
             telling.append(field)
@@ -197,6 +201,8 @@ def _preferences(own: dict[bytes, bytes], rules: Rules) -> Iterator[tuple[bytes,
         yield b"accept-encoding", coding
     if b"accept-language" in own and (tongues := languages(own[b"accept-language"], rules.languages)):
         yield b"accept-language", tongues
+    if _REQUESTED_WITH in own and not _APP.fullmatch(own[_REQUESTED_WITH]):
+        yield _REQUESTED_WITH, own[_REQUESTED_WITH]
 
 
 def _reads_referer(scope: Scope, accept: bytes) -> bool:
@@ -211,9 +217,9 @@ def for_everybody(key: Key, fields: Fields) -> list[tuple[bytes, bytes]]:
     Nothing that tells one client's page from another's may reach Plone and not be in the key. So that is what is in
     the key, as it stands there, and what only ties the lines of logs together.
     """
-    told = {name for name, _ in key[3:] if name not in _NEGOTIATED} | _FOR_LOGS
-    negotiated = [field for field in key[3:] if field[0] in _NEGOTIATED]
-    return [*(field for field in fields if field[0] in told), *negotiated]
+    told = {name for name, _ in key[3:] if name not in _REDUCED} | _FOR_LOGS
+    reduced = [field for field in key[3:] if field[0] in _REDUCED]
+    return [*(field for field in fields if field[0] in told), *reduced]
 
 
 def unheard(status: int, fields: Fields, *, shared: bool) -> frozenset[bytes]:
