@@ -101,6 +101,12 @@ def test_the_order_of_different_fields_means_nothing_and_that_of_equal_ones_some
 def test_a_connection_that_names_fields_is_for_plone_to_understand():
     assert asked(scope((b"connection", b"Keep-Alive"))) is not None
     assert asked(scope((b"connection", b"close, x-private"))) is None
+    assert asked(scope((b"connection", b"upgrade, http2-settings"))) is None
+
+
+@pytest.mark.parametrize("connection", [b"TE, close", b"TE", b"keep-alive,te", b"Keep-Alive, Close", b""])
+def test_a_connection_that_names_no_field_that_counts_shares_a_page(connection):
+    assert asked(scope((b"connection", connection), (b"te", b"deflate,gzip;q=0.3"))).key == asked(scope()).key
 
 
 def test_a_password_in_the_field_that_zope_takes_for_authorization_is_for_plone_alone():

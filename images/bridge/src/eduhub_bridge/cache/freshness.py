@@ -78,7 +78,8 @@ _READS_REFERER = re.compile(
 )
 _FORM = re.compile(rb"(?:^|&)form[._%]")
 _JSON = b"application/json"
-_NEUTRAL_CONNECTIONS = frozenset({b"keep-alive", b"close"})
+# What Connection may name beside: TE says how a body may travel, which ends at our own server.
+_NEUTRAL_CONNECTIONS = frozenset({b"keep-alive", b"close", b"te", b""})
 _BRIEF = frozenset({301, 308, 404, 410})
 _ENTITY_TAG = re.compile(rb'(?:W/)?("[^"]*")')
 # A query that logs in (Plone takes these from a form as from a cookie), or that proves who asks (plone.protect).
@@ -164,7 +165,7 @@ def asked(scope: Scope, rules: Rules) -> Optional[Asked]:
             telling.append(field)
     wishes = _wishes(own)
     language = rules.language_of(own[b"cookie"]) if b"cookie" in own else b""
-    if "no-store" in wishes or language is None or own.get(b"connection", b"close").lower() not in _NEUTRAL_CONNECTIONS:
+    if "no-store" in wishes or language is None or not _is_neutral(own.get(b"connection", b"close")):
         return None
     if language:
         telling.append((b"cookie", language))
@@ -177,6 +178,11 @@ def asked(scope: Scope, rules: Rules) -> Optional[Asked]:
     again = "no-cache" in wishes or ("max-age" in wishes and not seconds(wishes["max-age"].encode("latin-1")))
     trimmed = query != scope["query_string"]
     return Asked(key, own.get(b"if-none-match"), own.get(b"if-modified-since"), again, trimmed)
+
+
+def _is_neutral(connection: bytes) -> bool:
+    """Return whether a connection names no field that counts."""
+    return _NEUTRAL_CONNECTIONS.issuperset(each.strip() for each in connection.lower().split(b","))
 
 
 def _is_personal(query: bytes) -> bool:
