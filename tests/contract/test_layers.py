@@ -1,4 +1,4 @@
-"""The rooms of a package stand on each other in one order, and no module imports one of a room above its own."""
+"""The rooms of a package stand on each other in one order: no module imports one of a room above or beside its own."""
 
 from __future__ import annotations
 
@@ -12,63 +12,93 @@ import pytest
 
 @dataclass(frozen=True)
 class House:
-    """A package in `source`: its `rooms` from the top down, each of which may import what stands after it, and itself.
+    """A package in `source` and its tests.
 
-    `most`: of the modules in one room. `outside`: modules beside the rooms that import nothing of the package.
+    `floors`: its rooms from the top down. Each room may import what stands on a floor below, and itself. `most`: how
+    many modules a room has at most.
     """
 
     source: Path
-    rooms: tuple[str, ...]
-    most: int
-    outside: tuple[str, ...] = ()
+    tests: Path
+    floors: tuple[tuple[str, ...], ...]
+    most: int = 12
 
     def modules(self) -> list[Path]:
-        """Return every module but the packages' own and those outside."""
-        beside = {self.source / f"{name}.py" for name in ("__init__", *self.outside)}
-        return sorted(set(self.source.rglob("*.py")) - beside)
+        return sorted(path for path in self.source.rglob("*.py") if path != self.source / "__init__.py")
 
     def room_of(self, path: Path) -> str:
         return path.relative_to(self.source).parts[0].removesuffix(".py")
 
+    def floor_of(self, room: str) -> int:
+        return next(number for number, rooms in enumerate(self.floors) if room in rooms)
+
+    def rooms(self) -> set[str]:
+        return {room for rooms in self.floors for room in rooms}
+
     def imported(self, path: Path) -> Iterator[str]:
         """Yield the rooms that a module imports, inside functions too."""
         package = self.source.name
+        inside = path.parent != self.source  # there a dot is the room itself
         for node in ast.walk(ast.parse(path.read_text())):
-            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not isinstance(node, ast.ImportFrom) or node.level <= inside, "relative imports hide the room"
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             names += [each.name for each in node.names] if isinstance(node, ast.Import) else []
             for name in names:
-                if name == package and isinstance(node, ast.ImportFrom):
-                    yield from (each.name for each in node.names)
+                if isinstance(node, ast.ImportFrom) and name == package:
+                    yield from (each.name for each in node.names if each.name != "__version__")
                 elif name.startswith(f"{package}."):
                     yield name.split(".")[1]
 
 
-HOUSES = (
-    House(
-        Path("images/pilot/src/eduhub_pilot"),
-        ("cli", "commands", "rollout", "gates", "adapters", "analysis", "model"),
-        18,  # the commands that look at a host, roll it out and undo it
-        outside=("__main__",),
-    ),
-    House(
-        Path("ansible/front"),
-        ("__main__", "verbs", "images", "plans", "fleet", "report", "output", "run", "inventory", "arguments"),
-        12,
-    ),
+PILOT = House(
+    Path("images/pilot/src/eduhub_pilot"),
+    Path("tests/unit/pilot"),
+    (("__main__",), ("cli",), ("commands",), ("rollout",), ("gates",), ("adapters",), ("analysis",), ("model",)),
+    most=18,  # the commands that look at a host, roll it out and undo it
 )
-MODULES = [(house, path) for house in HOUSES for path in house.modules()]
+BRIDGE = House(
+    Path("images/bridge/src/eduhub_bridge"),
+    Path("tests/unit/bridge"),
+    (
+        ("__main__",), ("server",), ("api", "jobs", "live", "passthrough"), ("web",), ("plone",), ("cache",),
+        ("upstream",), ("store",), ("telemetry",), ("patterns",), ("health",), ("settings",),
+    ),
+)  # fmt: skip
+FRONT = House(
+    Path("ansible/front"),
+    Path("tests/unit/front"),
+    (
+        ("__main__",), ("verbs",), ("images",), ("plans",), ("fleet",), ("report",), ("output",), ("run",),
+        ("inventory",), ("arguments",),
+    ),
+)  # fmt: skip
+HOUSES = [pytest.param(house, id=house.source.name) for house in (PILOT, BRIDGE, FRONT)]
+MODULES = [
+    pytest.param(house, path, id=f"{house.source.name}/{path.relative_to(house.source)}")
+    for house in (PILOT, BRIDGE, FRONT) for path in house.modules()
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("house", "path"), MODULES, ids=[str(path) for _, path in MODULES])
-def test_no_module_imports_from_a_room_above(house, path):
-    room = house.room_of(path)
-    assert room in house.rooms
-    above = house.rooms[: house.rooms.index(room)]
-    assert [each for each in house.imported(path) if each in above] == []
+@pytest.mark.parametrize("house", HOUSES)
+def test_every_module_is_in_a_room(house):
+    assert {house.room_of(path) for path in house.modules()} == house.rooms()
 
 
-@pytest.mark.parametrize("house", HOUSES, ids=lambda house: house.source.name)
+@pytest.mark.parametrize(("house", "path"), MODULES)
+def test_no_module_imports_from_a_room_above_or_beside(house, path):
+    own = house.room_of(path)
+    above = [room for room in house.imported(path) if room != own and house.floor_of(room) <= house.floor_of(own)]
+    assert above == []
+
+
+@pytest.mark.parametrize("house", HOUSES)
 def test_the_rooms_are_small(house):
     folders = {path.parent for path in house.modules()} - {house.source}
     sizes = {str(folder): len([*folder.glob("*.py")]) - 1 for folder in folders}
     assert {folder: size for folder, size in sizes.items() if size > house.most} == {}
+
+
+@pytest.mark.parametrize("house", HOUSES)
+def test_the_tests_stand_in_the_same_rooms(house):
+    folders = {path.name for path in house.tests.iterdir() if path.is_dir() and not path.name.startswith("__")}
+    assert folders <= house.rooms()

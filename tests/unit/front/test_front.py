@@ -13,6 +13,8 @@ from front.arguments.options import parsed
 from front.arguments.refusal import RefusalError
 from front.arguments.request import Request
 from front.verbs import checks
+from front.verbs.ending import hostless
+from front.verbs.hosts import read_hosts
 
 ADVICE = "type --python 3.11."
 ID_ADVICE = "type the X-Request-ID of an answer, 8 to 128 letters, digits and . _ = + / -."
@@ -46,7 +48,7 @@ MISTYPED = {
 @pytest.fixture
 def refused(checkout, monkeypatch, capsys):
     """Call the front in a checkout where every playbook would fail; return what it prints when it refuses."""
-    monkeypatch.setattr(main, "CHECKOUT", checkout)
+    monkeypatch.setattr("front.verbs.checkout.PATH", checkout)
     monkeypatch.chdir(checkout)
     for verb in ("deploy", "trace"):
         (checkout / f"ansible/playbooks/{verb}.yml").touch()
@@ -63,7 +65,7 @@ def refused(checkout, monkeypatch, capsys):
 @pytest.fixture
 def refused_with(checkout, monkeypatch, capsys):
     """Call the front with --json; return its exit code and the document."""
-    monkeypatch.setattr(main, "CHECKOUT", checkout)
+    monkeypatch.setattr("front.verbs.checkout.PATH", checkout)
     (checkout / "ansible/playbooks/deploy.yml").touch()
 
     def call(*words: str) -> tuple[int, dict[str, Any]]:
@@ -99,7 +101,7 @@ UNREADABLE = {
 def test_whatever_an_inventory_says_is_refused_in_a_sentence_and_a_document(
     checkout, monkeypatch, capsys, line, text
 ):
-    monkeypatch.setattr(main, "CHECKOUT", checkout)
+    monkeypatch.setattr("front.verbs.checkout.PATH", checkout)
     monkeypatch.chdir(checkout)
     (checkout / "ansible/playbooks/deploy.yml").touch()
     (checkout / "inventories/local/group_vars").mkdir()
@@ -122,7 +124,7 @@ def test_an_environment_that_ansible_does_not_take_is_refused_in_a_sentence(fron
 
 
 def test_a_fault_of_ours_once_hosts_were_asked_needs_a_person_and_is_no_revert(checkout, monkeypatch, capsys):
-    monkeypatch.setattr(main, "CHECKOUT", checkout)
+    monkeypatch.setattr("front.verbs.checkout.PATH", checkout)
     monkeypatch.setattr(checks, "check_root", lambda *_: None)
     monkeypatch.setattr(main, "played", lambda *_: {"a": 0}["fault"])
     (checkout / "ansible/playbooks/status.yml").touch()
@@ -136,7 +138,7 @@ def test_a_fault_of_ours_once_hosts_were_asked_needs_a_person_and_is_no_revert(c
 
 def test_a_run_without_a_host_says_why_apart_from_what_to_type(capsys):
     request = Request("plan", "campus", values={"eduhub_python": "3.11"})
-    assert main.hostless(request, 2, ["No docker."], data=True) == 2
+    assert hostless(request, 2, ["No docker."], data=True) == 2
     document = json.loads(capsys.readouterr().out)
     assert document["messages"] == ["No docker.", "Refused: nothing was touched. Fix the cause, then try again."]
     assert document["next"] == [["./invoke", "plan", "--python", "3.11", "--inventory", "campus"]]
@@ -185,11 +187,11 @@ def test_it_refuses_an_inventory_with_every_mistake_in_it(refused, checkout):
 
 @pytest.mark.parametrize(("verb", "told"), [("engine", 1), ("preflight", 1), ("deploy", 0), ("status", 0)])
 def test_a_plain_secret_is_noted_once_by_what_would_deploy_it(verb, told, checkout, monkeypatch, capsys):
-    monkeypatch.setattr(main, "CHECKOUT", checkout)
+    monkeypatch.setattr("front.verbs.checkout.PATH", checkout)
     monkeypatch.chdir(checkout)
     hosts = checkout / "inventories/local/hosts.yml"
     hosts.write_text(f"{hosts.read_text()}  vars:\n    bridge_environment: {{DB_PASSWORD: hunter2}}\n")
-    main.read_hosts(parsed([verb]))
+    read_hosts(parsed([verb]))
     printed = capsys.readouterr()
     start = "Note: DB_PASSWORD of bridge_environment (inventories/local/hosts.yml:7) looks like a secret, "
     assert (printed.out, printed.err.count(start), "hunter2" in printed.err) == ("", told, False)
@@ -198,20 +200,20 @@ def test_a_plain_secret_is_noted_once_by_what_would_deploy_it(verb, told, checko
 @pytest.mark.parametrize("verb", ["deploy", "engine", "images.build", "plan", "plone.lock", "plone.upgrade", "upgrade"])
 def test_add_ons_of_which_no_image_can_be_made_stop_what_builds_one(with_dropped_version, verb):
     with pytest.raises(RefusalError) as refusal:
-        main.read_hosts(with_dropped_version(verb))
+        read_hosts(with_dropped_version(verb))
     assert refusal.value.messages[0].startswith("localhost has Plone 5 on Python 3.11, and it is built as 6 for 3.11:")
 
 
 @pytest.mark.parametrize("verb", ["maintenance", "plone.confirm", "plone.rollback", "rollback", "status", "undrain"])
 def test_they_stop_nothing_that_brings_a_host_back(with_dropped_version, verb):
-    hosts, _ = main.read_hosts(options := with_dropped_version(verb))
+    hosts, _ = read_hosts(options := with_dropped_version(verb))
     assert ([host.name for host in hosts], options.addons) == (["localhost"], [])
 
 
 @pytest.fixture
 def with_dropped_version(checkout, monkeypatch):
     """Return how a verb is asked for where the host has add-ons on a Plone that the checkout builds no more."""
-    monkeypatch.setattr(main, "CHECKOUT", checkout)
+    monkeypatch.setattr("front.verbs.checkout.PATH", checkout)
     hosts = checkout / "inventories/local/hosts.yml"
     hosts.write_text(f"""{hosts.read_text()}\
   vars:

@@ -148,9 +148,10 @@ def test_a_full_disk_is_named_as_the_reason(tmp_path, size):
 def test_a_first_start_that_is_interrupted_leaves_what_was_there(tmp_path, number):
     checkout = Checkout(tmp_path, made_of="others")
     python = checkout.python_with("[ $1 = config ] || exec sleep 60")
-    command, environment = [checkout.root / "invoke"], checkout.environment(python)
+    # What ignores a signal, as nohup does, lets its programs ignore it.
+    command = ["env", "--default-signal", checkout.root / "invoke"]
     with subprocess.Popen(
-        command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command, env=checkout.environment(python), stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as start:
         assert start.stderr.readline() == f"{MAKING}\n"
         time.sleep(0.5)

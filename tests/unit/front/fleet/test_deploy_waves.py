@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from front.__main__ import in_waves
 from front.arguments.request import Request
 from front.fleet.deploying import with_waiting
 from front.fleet.rollout import fleet_of, policy_of
@@ -20,6 +19,7 @@ from front.inventory.loader import Target
 from front.run.exit_codes import fleet_exit, result_of
 from front.run.outcome import Host, Outcome
 from front.run.play import Played, Run, Signals
+from front.verbs.play import in_waves
 from tests.unit.front.conftest import ROOT
 
 REQUEST = Request("deploy", "campus")

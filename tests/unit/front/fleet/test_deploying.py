@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from front.__main__ import closed
 from front.arguments.request import Request
 from front.fleet.deploying import with_waiting
 from front.run.exit_codes import result_of
 from front.run.outcome import Host, Outcome
 from front.run.play import Played, Run
+from front.verbs.ending import closed
 
 FIRST = ("preflight", "stage", "compare", "prepare", "edge")
 WELL = {"preflight": 0, "stage": 0, "begin": 0}

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from front.__main__ import check_not_last
 from front.arguments.options import parsed
 from front.arguments.refusal import RefusalError
 from front.arguments.request import Request
@@ -15,6 +14,7 @@ from front.inventory.loader import Target
 from front.run.exit_codes import NEEDS_PERSON, REFUSED, REVERTED, host_exit
 from front.run.outcome import Host
 from front.run.play import Run, Signals
+from front.verbs.traffic import check_not_last
 
 UP = {"live": "blue", "edge": "up", "draining": False, "slots": {"blue": {"state": "running", "health": "healthy"}}}
 SERVING, DRAINED = Host(status=UP), Host(status={**UP, "draining": True})
@@ -100,7 +100,7 @@ def test_the_others_of_a_drain_are_those_that_it_does_not_drain_too(monkeypatch)
     group = {"group_names": ["bridge"]}
     hosts = [Target(name, group) for name in ("a", "b", "c", "d")]
     states = {"a": SERVING, "b": SERVING, "c": SERVING, "d": DRAINED}
-    monkeypatch.setattr("front.__main__.tiers_of", lambda *_: [Tier("host", ["a", "b"], list(states))])
+    monkeypatch.setattr("front.verbs.traffic.tiers_of", lambda *_: [Tier("host", ["a", "b"], list(states))])
     monkeypatch.setattr("front.fleet.draining.looked_at", lambda *_: states)
     options = parsed(["drain"])
     options.path = Path()

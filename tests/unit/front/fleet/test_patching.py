@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from front.__main__ import closed
 from front.arguments.refusal import RefusalError
 from front.arguments.request import Request
 from front.fleet.draining import taking_none, taking_traffic
@@ -16,6 +15,7 @@ from front.inventory.loader import Target
 from front.run.exit_codes import DONE, NEEDS_PERSON, REFUSED, REVERTED, host_exit, result_of, run_exit
 from front.run.outcome import Host, Outcome
 from front.run.play import Played, Run
+from front.verbs.ending import closed
 
 LOOKED = ["preflight", "updates"]
 WORK, NONE = {"work": True, "ended": False}, {"work": False, "ended": False}

@@ -71,7 +71,7 @@ def test_an_upgrade_of_plone_needs_its_image_and_the_pilot():
 @pytest.fixture
 def builder(checkout, monkeypatch):
     """Put a program that says its words, and ends as `code` says, in the place of the image builder."""
-    monkeypatch.setattr(main, "CHECKOUT", checkout)
+    monkeypatch.setattr("front.verbs.checkout.PATH", checkout)
     (checkout / "images/builder").mkdir()
 
     def stand_in(code: int) -> None:

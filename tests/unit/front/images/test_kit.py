@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from front import __main__ as front
 from front.arguments.options import parsed
 from front.arguments.refusal import RefusalError
 from front.images import kit
 from front.inventory.documented import documented
 from front.inventory.loader import Target
+from front.verbs import checkout
+from front.verbs.hosts import read_hosts
 
 LADDER = ("3.9", "3.11", "3.13")
 DEFAULTS = {
@@ -53,12 +54,12 @@ def test_an_acme_server_is_refused_for_a_kit_and_in_one(tmp_path, monkeypatch, v
     )
     if is_kit:
         (tmp_path / "kit").mkdir()
-    real = documented(front.CHECKOUT / "ansible")
-    monkeypatch.setattr(front, "documented", lambda _: real)
-    monkeypatch.setattr(front, "CHECKOUT", tmp_path if is_kit else front.CHECKOUT)
+    real = documented(checkout.PATH / "ansible")
+    monkeypatch.setattr("front.verbs.hosts.documented", lambda _: real)
+    monkeypatch.setattr(checkout, "PATH", tmp_path if is_kit else checkout.PATH)
     monkeypatch.setattr("front.inventory.loader.check", lambda *_: [])
     with pytest.raises(RefusalError, match="a sets edge_acme_server"):
-        front.read_hosts(parsed([verb, "--inventory", str(tmp_path / "hosts.yml")]))
+        read_hosts(parsed([verb, "--inventory", str(tmp_path / "hosts.yml")]))
 
 
 def test_each_image_and_each_package_is_named_once():

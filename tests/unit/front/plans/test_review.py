@@ -13,6 +13,7 @@ from front.arguments.options import parsed
 from front.arguments.refusal import RefusalError
 from front.arguments.request import Request
 from front.plans import review
+from front.verbs.plan import take_plan
 from tests.unit.front.conftest import Front
 from tests.unit.front.plans.planned import ANSWER, planned
 
@@ -211,7 +212,7 @@ TYPED = {
 def test_what_is_no_plan_of_this_upgrade_is_refused_before_anything(
     file, more, why, following, checkout, monkeypatch, capsys
 ):
-    monkeypatch.setattr(main, "CHECKOUT", checkout)
+    monkeypatch.setattr("front.verbs.checkout.PATH", checkout)
     monkeypatch.chdir(checkout)
     text = json.dumps(planned())
     Path("plan.json").write_text(text)
@@ -222,17 +223,17 @@ def test_what_is_no_plan_of_this_upgrade_is_refused_before_anything(
 
 
 def test_a_plan_of_the_same_inventory_by_its_path_is_accepted(checkout, monkeypatch):
-    monkeypatch.setattr(main, "CHECKOUT", checkout)
+    monkeypatch.setattr("front.verbs.checkout.PATH", checkout)
     monkeypatch.chdir(checkout)
     Path("plan.json").write_text(json.dumps(planned() | {"inventory": "local"}))
     options = parsed(["upgrade", "--plan", "plan.json", "--inventory", "inventories/local"])
-    assert main.take_plan(options)["inventory"] == "local"
+    assert take_plan(options)["inventory"] == "local"
     assert json.loads(options.values) == {"eduhub_python": "3.13"}
 
 
 @pytest.mark.parametrize("out", ["images", "gone/plan.json"])
 def test_a_file_that_cannot_be_written_is_refused_before_the_hosts_are_asked(out, checkout, monkeypatch, capsys):
-    monkeypatch.setattr(main, "CHECKOUT", checkout)
+    monkeypatch.setattr("front.verbs.checkout.PATH", checkout)
     monkeypatch.chdir(checkout)
     (checkout / "ansible/playbooks/plan.yml").touch()
     assert main.main(["plan", "--out", out]) == 2

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from front import __main__ as main
 from front.arguments.refusal import RefusalError
 from front.arguments.request import Request
 from front.output.trace_table import lines_of, trace_table
 from front.run.outcome import Host, Outcome
 from front.run.play import Played, Run
-from front.verbs import trace
+from front.verbs import checkout, ending, trace
 
 EDGE = {
     "time": "2026-11-29T04:02:51.105Z", "component": "edge", "ms": 15, "status": 200, "method": "GET",
@@ -29,8 +28,8 @@ def host(*lines: dict) -> Host:
 
 
 def closed(capsys, hosts: dict[str, Host], returned: int = 0, *, data: bool = False) -> tuple[int, str]:
-    run = Run(Request("trace", values={"eduhub_request": "0346ffd1"}), Path("i"), main.CHECKOUT, json=data)
-    code = main.closed(run, list(hosts), Played(returned, Outcome(hosts, ended=True), "", False), None)
+    run = Run(Request("trace", values={"eduhub_request": "0346ffd1"}), Path("i"), checkout.PATH, json=data)
+    code = ending.closed(run, list(hosts), Played(returned, Outcome(hosts, ended=True), "", False), None)
     return code, capsys.readouterr().out
 
 
