@@ -25,3 +25,11 @@ def test_a_task_names_the_code_of_its_failure_as_it_stands():
     form = r"(?m)^( *).*failure:.*(?:\n\1 +.*)*"
     named = [found[0] for path in tasks for found in re.finditer(form, path.read_text())]
     assert (len(named) > 10, [line for line in named if "{{" in line]) == (True, [])
+
+
+def test_a_failure_of_a_task_has_the_exit_code_of_its_code():
+    """Where a task says one, since its phase may also fail after something was changed."""
+    tasks = [*(ROOT / "ansible/playbooks").rglob("*.yml"), *(ROOT / "ansible/roles").glob("*/tasks/*.yml")]
+    form = r"failure: \{code: (\w+), exit: (\d)"
+    named = [found.groups() for path in tasks for found in re.finditer(form, path.read_text())]
+    assert named == [(code, str(CODES[code].exit)) for code, _ in named] != []

@@ -222,6 +222,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # its base has no type
             told = variables.get("failure") or {}
             found = run.findings if told.get("findings") else []
             run.fail(found or failures(name, result.task.action, result.result, told))
+            if "exit" in told:  # as an answer of the pilot has it
+                run.outcome["exits"][run.phase] = told["exit"]
         if run.outcome["failed"] is None:
             run.outcome["failed"] = run.phase
         self._close(result.host.get_name(), run)

@@ -286,6 +286,26 @@ def test_every_failure_is_a_line(front, checkout):
     assert [word for word in ("Traceback", "a-planted-secret", "invocation") if word in printed] == []
 
 
+NOTHING = """
+- name: Drain
+  hosts: all
+  gather_facts: false
+  vars: {phase: drain}
+  tasks:
+    - name: Fail where nothing is deployed
+      ansible.builtin.fail: {msg: Nothing is deployed.}
+      vars: {failure: {code: nothing_deployed, exit: 2, next: [[./invoke, deploy]]}}
+"""
+
+
+def test_a_failure_may_say_that_nothing_was_touched_in_a_phase_that_changes_hosts(front, checkout):
+    (checkout / "ansible/playbooks/drain.yml").write_text(NOTHING)
+    code, printed, _ = front.run("drain", "--values", '{"eduhub_yes": true}')
+    assert (code, "Refused: nothing was touched" in printed) == (2, True)
+    (checkout / "ansible/playbooks/drain.yml").write_text(NOTHING.replace("exit: 2, ", ""))
+    assert front.run("drain", "--values", '{"eduhub_yes": true}')[0] == 3
+
+
 ONE_TASK = """
 - name: Do one thing
   hosts: all
