@@ -17,6 +17,8 @@ WITHOUT_HOSTS = frozenset(
      "kit.verify", "kit.engine"}
 )  # fmt: skip
 INVENTORY_ALONE = frozenset({"images.audit", "images.sbom", "images.sign", "kit", "kit.make"})
+# What is typed behind the verb without its option.
+POSITIONAL = frozenset({"eduhub_state", "eduhub_request"})
 # What ends a rollout on each host that it is typed for: a host that is told to has only itself in mind.
 ENDING = frozenset({"confirm", "rollback", "--take-over"})
 
@@ -103,8 +105,8 @@ class Request:
     def _options(self) -> list[str]:
         words: list[str] = []
         for name, value in self.values.items():
-            option = f"--{name.removeprefix('eduhub_').replace('_', '-')}"
-            words += [option] if value is True else [option, str(value)]
+            option = [] if name in POSITIONAL else [f"--{name.removeprefix('eduhub_').replace('_', '-')}"]
+            words += option if value is True else [*option, str(value)]
         return [*words, *(["--check"] if self.check else [])]
 
     def _hosts(self) -> list[str]:

@@ -36,10 +36,10 @@ WRONG: list[tuple[str, dict[str, Any], str, list[str]]] = [
         "host.patch", {"eduhub_reboot": "allways"}, "--reboot is auto, always or never, not 'allways'.",
         ["host.patch --reboot always"],
     ),
-    ("maintenance", {"eduhub_state": "of"}, "maintenance is on or off, not 'of'.", ["maintenance --state off"]),
+    ("maintenance", {"eduhub_state": "of"}, "maintenance is on or off, not 'of'.", ["maintenance off"]),
     (
         "maintenance", {}, "maintenance is on or off, and neither was given.",
-        ["maintenance --state on", "maintenance --state off"],
+        ["maintenance on", "maintenance off"],
     ),
     (
         "plone.restore", {"eduhub_to": "Live"}, "--to is scratch, live or served, not 'Live'.",
