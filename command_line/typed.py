@@ -190,7 +190,7 @@ class CommandLine(Program):
         values: Any = [argument.value] if argument.kind is not list else argument.value
         for value in values if argument.takes_value and argument.got_value else []:
             if not str(value).strip():
-                # "" would mean this machine, every host, or the newest, which nobody typed.
+                # "" would mean this machine, every host, or the newest, which was not typed.
                 raise refusal(
                     f"{option} of {context.name} is empty: give it a value, or leave it out.",
                     f"./invoke --help {context.name}",

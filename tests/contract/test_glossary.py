@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import ast
+import io
 import re
+import tokenize
 from pathlib import Path
 
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
-# What is read. Widen it by a glob; `MARKDOWN` files are read without listings and quoted names, others as they stand.
-GLOBS = ["README.md", "CHANGELOG.md", "docs/**/*.md", "inventories/**/*.yml"]
+# What is read. Widen it by a glob. `MARKDOWN` files are read without listings and quoted names, of `PYTHON` files the
+# comments and docstrings without quoted names, others as they stand.
+GLOBS = [
+    "README.md", "CHANGELOG.md", "docs/**/*.md", "inventories/**/*.yml", "tasks.py", "ansible/**/*.py",
+    "command_line/**/*.py", "lab/**/*.py", "images/builder/**/*.py", "images/*/src/**/*.py",
+]  # fmt: skip
 
 # pattern of what is refused (whole words, any case): what to write
 REFUSED = {
@@ -36,20 +43,38 @@ REFUSED = {
 # (file, what is found there): why it stays
 ALLOWED: dict[tuple[str, str], str] = {}
 
-MARKDOWN = ".md"
+MARKDOWN, PYTHON = ".md", ".py"
 LISTING = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)  # what a program prints: held where the program says it
 QUOTED = re.compile(r"`[^`]*`")  # names of settings, fields and files
 TARGET = re.compile(r"\]\([^)]*\)")  # addresses of links
 
 
 def prose(path: Path) -> str:
-    """Return the text of a file; of a page without what it quotes, with its lines where they were."""
+    """Return the text of a file; of a page and of code without what it quotes, with its lines where they were."""
     text = path.read_text()
-    if path.suffix != MARKDOWN:
+    if path.suffix not in {MARKDOWN, PYTHON}:
         return text
-    for pattern in (LISTING, QUOTED, TARGET):
+    if path.suffix == PYTHON:
+        text = explained(text)
+    for pattern in (LISTING, QUOTED, TARGET) if path.suffix == MARKDOWN else (QUOTED,):
         text = pattern.sub(lambda found: "\n" * found.group().count("\n"), text)
     return text
+
+
+def explained(code: str) -> str:
+    """Return the comments and docstrings of Python's code, with their lines where they were."""
+    lines = code.splitlines()
+    kept = [""] * len(lines)
+    for token in tokenize.generate_tokens(io.StringIO(code).readline):
+        if token.type == tokenize.COMMENT:
+            kept[token.start[0] - 1] = token.string
+    for node in ast.walk(ast.parse(code)):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if ast.get_docstring(node) is not None:
+            begin, end = node.body[0].lineno - 1, node.body[0].end_lineno
+            kept[begin:end] = lines[begin:end]
+    return "\n".join(kept)
 
 
 def refused(name: str, text: str) -> list[str]:
@@ -93,3 +118,11 @@ def test_what_a_page_quotes_is_not_its_prose(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("`edge_goodbye_seconds`\n```\nway back\n```\n[a](door.md) mend\n")
     assert refused("page.md", prose(page)) == ["page.md:5: mend, write fix"]
+
+
+def test_of_code_comments_and_docstrings_are_read(tmp_path):
+    module = tmp_path / "module.py"
+    module.write_text('"""Says `door`.\n\nA door.\n"""\ndoor = "a door"  # a door\n')
+    assert refused("module.py", prose(module)) == [
+        f"module.py:{line}: door, write private endpoint; entry point (of a role)" for line in (3, 5)
+    ]

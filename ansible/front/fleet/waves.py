@@ -30,7 +30,7 @@ class State(Enum):
 
 
 FAILED = frozenset({State.REVERTED, State.REFUSED, State.BROKEN, State.LOST})
-DOWN = frozenset({State.BROKEN, State.LOST})  # may answer nobody
+DOWN = frozenset({State.BROKEN, State.LOST})  # may answer no request
 
 
 @dataclass(frozen=True)

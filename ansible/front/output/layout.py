@@ -14,7 +14,7 @@ NEXT = "Next: "
 
 
 def columns() -> int:
-    """Return how many characters a line may have: those of the terminal or of COLUMNS, 100 where nobody says."""
+    """Return how many characters a line may have: those of the terminal or of COLUMNS, 100 where neither says."""
     return min(max(shutil.get_terminal_size((UNKNOWN, 24)).columns, NARROWEST), WIDEST)
 
 

@@ -15,7 +15,7 @@ WORST_FIRST = (NEEDS_PERSON, REVERTED, REFUSED, DONE)
 WORDS = {REVERTED: "reverted", REFUSED: "refused", NEEDS_PERSON: "failed"}
 
 # The exit code of a phase that failed without an answer of the pilot: an Ansible module did, or no pilot could start.
-# Nothing of what serves was touched in these; after any other, a person has to look. "setup" is what the callback
+# No live release was touched in these; after any other, a person has to look. "setup" is what the callback
 # calls tasks without a phase.
 PHASES_WITHOUT_ANSWER = dict.fromkeys(
     ("setup", "preflight", "engine", "stage", "compare", "plan", "begin", "status", "releases", "report", "self-test",
@@ -105,7 +105,7 @@ def touched(host: Host) -> bool:
 
 
 def disconnected(host: Host) -> bool:
-    """Whether the connection was lost when the host may have been touched, and nobody can ask what it serves.
+    """Whether the connection was lost when the host may have been touched, and it cannot be asked what it serves.
 
     Disconnected in the middle of begin, it may hold the lock and a release to go on with.
     """

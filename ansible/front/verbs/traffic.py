@@ -42,7 +42,7 @@ def traffic(
 ) -> tuple[list[str], list[str]]:
     """Return the hosts of the inventory that take traffic now, and those that are known to take none.
 
-    Nobody is asked where neither a bridge host nor a front host was asked for.
+    No host is asked where neither a bridge host nor a front host was asked for.
     """
     fleet = [name for tier in tiers_of(options, hosts) for name in tier.fleet]
     if not fleet:

@@ -61,7 +61,7 @@ def _fits(block: str, key: str) -> bool:
 
 
 def _read(files: CertificateFiles) -> Certificate:
-    # The standard library has no public way to read a certificate that is nobody's authority. Its own tests use this
+    # The standard library has no public way to read a certificate that is no authority's. Its own tests use this
     # one, which is the same in 3.9 to 3.14; without it names and dates are left to HAProxy.
     decode = getattr(getattr(ssl, "_ssl", None), "_test_decode_cert", None)
     told = None

@@ -20,7 +20,7 @@ from pathlib import Path
 from builder import HERE, Refusal
 from builder.kit.unpacked import DEBIAN, INDEX, Kit, ended
 
-DISK = "/var/tmp"  # noqa: S108 - mkdtemp makes a directory there that nobody else can open
+DISK = "/var/tmp"  # noqa: S108 - mkdtemp makes a directory there that no other user can open
 
 
 def gather(kit: Kit, suite: str, into: Path) -> None:

@@ -1,4 +1,4 @@
-"""The door of the container: `start`, `console`, `create-classic`, `create-volto`, or any other program."""
+"""The entry point of the container: `start`, `console`, `create-classic`, `create-volto`, or any other program."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def run(command: str, environ: dict[str, str]) -> int:
         environ = {"SITE": environ.get("SITE_ID", ""), **environ, "TYPE": CREATE[command]}
     settings = read(environ)
     data = located(settings)
-    # A console has the files itself where nobody serves them.
+    # A console has the files itself where no server has them open.
     if command in CREATE or (command == "console" and not listens(data / ZEO_SOCKET)):
         settings = dataclasses.replace(settings, processes=1)
     if os.getuid() == 0:

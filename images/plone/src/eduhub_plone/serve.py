@@ -70,7 +70,7 @@ def serve(
     """Serve until SIGTERM or SIGINT, then finish what was begun, for at most STOP_SECONDS.
 
     `socket`: path of a Unix socket to serve as well, or alone without `at_port`. There a proxy opens a connection for
-    each request, so none that was accepted is left without its answer, and one that comes later finds nobody there,
+    each request, so none that was accepted is left without its answer, and one that comes later finds no server there,
     which is safe to repeat.
     """
     sockets: dict[int, Any] = {}
@@ -118,7 +118,7 @@ def serve(
         server.del_channel(sockets)
         server.socket.close()
     if handed and socket:
-        # First nobody can come any more, then everybody who came is let in.
+        # First no connection can come any more, then every one that came is let in.
         unlink_own(Path(socket), own)
         accept_all(handed)
         handed.del_channel(sockets)

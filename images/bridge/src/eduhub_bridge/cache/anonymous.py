@@ -29,7 +29,7 @@ from eduhub_bridge.upstream import headers
 from eduhub_bridge.upstream.addresses import RefusedError
 from eduhub_bridge.upstream.limits import Upstream, UpstreamError, promise
 
-# While Plone answers anybody, a client waits for a new page as long as it takes. A Plone that has answered nobody for
+# While Plone answers anybody, a client waits for a new page as long as it takes. A Plone that has answered no one for
 # the longer time is taken to hang: then each new page has the shorter time to come, and old ones are given out.
 _SILENCE_SECONDS, _HANGING_SECONDS = 5.0, 1.0
 # After a failure that page is not asked for again for so long, while there is an old one.
@@ -245,7 +245,7 @@ class AnonymousReads:
         """Return for how many seconds to wait for a new page while there is an old one; then ask again."""
         if not self._upstream.well:
             return 0.0
-        # Nobody hears from a Plone that nobody asks.
+        # A Plone that is not asked is not heard from.
         heard = max(self._upstream.last_answer, min(each.begun for each in self._refreshes.values()))
         return max(refresh.begun + _HANGING_SECONDS, heard + _SILENCE_SECONDS) - time.monotonic()
 

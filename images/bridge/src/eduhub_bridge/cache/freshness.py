@@ -67,7 +67,7 @@ _IDENTITIES = (
     b"cf-access-", b"cf-cert-", b"cf-client-cert-", b"cloudfront-viewer-cert-", b"x-amzn-oidc-", b"x-amzn-mtls-",
     b"x-amzn-lattice-identity",
 )  # fmt: skip
-# A longer name is taken to mean something: it is nobody's, and what it means is not to be remembered.
+# A longer name is taken to mean something: it is no client's, and what it means is not to be remembered.
 _LONGEST_NAME = 64
 # A page's text knows nothing of them, but the lines of Plone's logs may.
 _FOR_LOGS = frozenset({b"x-request-id", b"traceparent", b"tracestate"})
@@ -88,7 +88,7 @@ _DIGITS = re.compile(rb"[0-9]+")
 # As long as anything lives (RFC 9111, section 1.2.2).
 _EVER = 2**31
 _DIRECTIVE = re.compile(r'([a-z-]+)(?:="?([^",]*)"?)?')
-# What Plone's layout says of every page for which nobody has decided anything (plone.app.layout, httpheaders).
+# What Plone's layout says of every page for which no caching is decided (plone.app.layout, httpheaders).
 _BLANKET_EXPIRES = (b"sat, 1 jan 2000 00:00:00 gmt", b"sat, 01 jan 2000 00:00:00 gmt")
 # What a 304 says (RFC 9110, section 15.4.5): everything but what describes the body it does not have.
 _OF_THE_BODY = frozenset(

@@ -30,7 +30,7 @@ from eduhub_bridge.patterns.fair_queue import Client, FairQueue
 BACKGROUND_TURN = 8
 # Calls for one and the same thing wait together as long as the last to come may, at most so many times as long as one.
 TOGETHER_TIMES = 3
-# Whose the places of the background are: one client's, so that its share is bounded like that of any other.
+# Whose the places of the background are: one client's, so that it is bounded as any other is.
 _BACKGROUND = "background"
 
 _LATE, _CROWDED_OUT = "late", "crowded out"
@@ -148,7 +148,7 @@ class Lane:
         return self._waiting[1]
 
     def enter_now(self, whose: Any = None, *, background: bool = False) -> Optional[Place]:
-        """Return a place if one is free and this client has not its share, else None."""
+        """Return a place if one is free and this client has fewer than it may have, else None."""
         # No caller waits while fewer places than that are taken: a place that comes free changes hands at once.
         if self._busy >= self._share and not self._may(self._address(whose, background)):
             return None

@@ -13,7 +13,7 @@ from eduhub_bridge.telemetry.logs import say
 FRESH_SECONDS = 1.0
 # One slow page of a busy Plone is not yet an outage; one good page is enough to come back.
 FAILURES_TO_DOUBT = 2
-# Where the look before is older than this, nobody has asked meanwhile, and a failure is looked into at once.
+# Where the look before is older than this, there was no request meanwhile, and a failure is looked into at once.
 OLD_SECONDS = 60.0
 
 

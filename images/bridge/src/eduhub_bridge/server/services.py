@@ -81,7 +81,7 @@ class Services:
             self._hub.wrote(found, self._whose(caller) if caller is not None and caller.authorization else "")
 
     def user(self, scope: Scope) -> str:
-        """Return the id of the user behind a request if Plone has confirmed it lately, else nothing; asks nobody."""
+        """Return the id of the user behind a request if Plone has confirmed it lately, else nothing; asks no Plone."""
         authorization = headers.alone(scope["headers"])
         return self._identities.known(authorization) if authorization else ""
 

@@ -68,7 +68,7 @@ def arrivals(rate: float, seconds: float, seed: int) -> list[float]:
 
     Open arrivals: they are fixed before anything is answered, so a stall delays none of them and hides nothing.
     """
-    source = random.Random(seed)  # noqa: S311 - nobody has to be surprised by it
+    source = random.Random(seed)  # noqa: S311 - it guards no secret
     due: list[float] = []
     at = source.expovariate(rate)
     while at < seconds:

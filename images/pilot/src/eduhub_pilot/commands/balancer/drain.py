@@ -1,4 +1,4 @@
-"""`drain`: tell the balancer before this host to go elsewhere, and wait until nobody asks here. Nothing is cut.
+"""`drain`: tell the balancer before this host to go elsewhere, and wait until no request comes here. Nothing is cut.
 
 It is on the disk first, so that a HAProxy that restarts comes back with it. Requests that still come are answered.
 """
@@ -122,7 +122,7 @@ def _say_whose(host: Host, run: str) -> None:
 
 
 def free(found: Public) -> bool:
-    """Whether nobody has asked lately, and nothing is left but what never ends by itself."""
+    """Whether no request came lately, and nothing is left but what never ends by itself."""
     return found.recent == 0 and all(each.lasting for each in found.open)
 
 

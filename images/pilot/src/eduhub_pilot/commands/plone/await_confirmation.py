@@ -1,6 +1,6 @@
 """`plone-await`: wait until an upgrade of Plone's version is confirmed or rolled back, and roll it back when overdue.
 
-It is overdue when nobody has confirmed it in time, or when its command ended before the new version served. A
+It is overdue when it was not confirmed in time, or when its command ended before the new version served. A
 confirmation that was interrupted is completed: the database of before may be marked as left by then. This runs
 in a container of its own that the engine restarts whenever it ends, after a reboot too: writes are refused no longer
 than that, whatever becomes of the operator. A run that holds the lock of the host is waited for. A full disk keeps it
@@ -92,7 +92,7 @@ def _waiting(host: Host, options: argparse.Namespace) -> dict[str, Any] | None:
 
 
 def _overdue(host: Host, upgrade: Mapping[str, Any], now: datetime) -> bool:
-    """Return whether nobody decides any more; without a time the upgrade's command ended too early."""
+    """Return whether no person decides any more; without a time the upgrade's command ended too early."""
     return confirming(host, upgrade) or "confirm_by" not in upgrade or bool(now >= upgrade["confirm_by"])
 
 

@@ -133,7 +133,7 @@ def imported(names: Sequence[str], deadline: float, module_seconds: float) -> It
                 yield line
         if ended:
             return
-        # Killed by nobody here: for its memory, most likely, which says nothing about the module.
+        # Not killed from here: for its memory, most likely, which says nothing about the module.
         if killed or (hung and time.monotonic() >= deadline):
             left = left[left.index(at) if at else 0:]
             break

@@ -7,7 +7,7 @@ import sys
 import sysconfig
 from typing import Container, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
-# A working directory that nobody chose is no place for code.
+# A working directory that was not chosen is no place for code.
 NOBODYS = ("/", "/tmp", "/root")  # noqa: S108 - compared, not used
 
 
