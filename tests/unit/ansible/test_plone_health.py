@@ -64,6 +64,7 @@ WAITS = {
         "_plone_may_start", ["running unhealthy", "running healthy"],
         "Where it hangs, type `docker restart hub-plone` on the host, then deploy again.",
     ),
+    "one between two starts": ("_plone_may_start", ["restarting unhealthy", "running starting", "running healthy"], ""),
     "one that has ended": ("_plone_may_start", ["exited unhealthy"], "Plone does not run (exited unhealthy)."),
 }  # fmt: skip
 
