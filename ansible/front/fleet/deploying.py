@@ -15,8 +15,8 @@ BRIDGE_BEGINS, FRONT_BEGINS = "begin", "prepare"
 def with_waiting(done: Played, bridges: Sequence[str], fronts: Sequence[str]) -> Played:
     """Return the same, with each host as waiting whose turn did not come, once the deployment had begun to change some.
 
-    The directories, Plone and the edge of all bridge hosts come before the release of the first one, so that such a
-    host may have been changed.
+    Of several hosts that get their first release side by side, such a host may have been changed: its directories,
+    Plone and edge come before the release of any of them.
     """
     if done.outcome is None:
         return done
